@@ -1,3 +1,67 @@
-//! Entry point.
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore reports to the terminal"
+)]
 
-fn main() {}
+mod bench;
+mod check;
+mod ci;
+mod deny;
+mod e2e;
+mod release;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The project's chores. CI runs `cargo xtask ci` and nothing else, so everything it finds can be found here.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Chore {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Bench(bench::Bench),
+    Check(check::Check),
+    Ci(ci::Ci),
+    Deny(deny::Deny),
+    E2e(e2e::E2e),
+    Release(release::Release),
+    Test(test::Test),
+    Tidy(tidy::Tidy),
+}
+
+fn main() -> ExitCode {
+    match run(&Chore::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Bench(chore) => chore.run(&workspace),
+        Command::Check(chore) => chore.run(&workspace),
+        Command::Ci(chore) => chore.run(&workspace),
+        Command::Deny(chore) => chore.run(&workspace),
+        Command::E2e(chore) => chore.run(&workspace),
+        Command::Release(chore) => chore.run(&workspace),
+        Command::Test(chore) => chore.run(&workspace),
+        Command::Tidy(chore) => chore.run(&workspace),
+    }
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask check`: everything that can be said of the code without running it.
+
+use anyhow::Result;
+use clap::Args;
+use xshell::cmd;
+
+use crate::{
+    deny::Deny,
+    tidy::Tidy,
+    workspace::{self, Workspace},
+};
+
+/// Checks formatting, tidiness, lints, documentation and dependencies.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Leaves out the step that needs crates.io.
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Check {
+    /// Everything, as CI runs it.
+    pub(crate) const ALL: Self = Self { offline: false };
+
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        let shell = &workspace.shell;
+        workspace::command("fmt", cmd!(shell, "cargo fmt --all --check"))?;
+        workspace::step("tidy", || Tidy::default().run(workspace))?;
+        workspace::command(
+            "clippy",
+            cmd!(
+                shell,
+                "cargo clippy --workspace --all-targets --locked -- -D warnings"
+            ),
+        )?;
+        workspace::command(
+            "doc",
+            cmd!(shell, "cargo doc --workspace --no-deps --locked")
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )?;
+        if self.offline {
+            println!("--- deny: NOT RUN, because of --offline");
+            return Ok(());
+        }
+        Deny::default().run(workspace)
+    }
+}

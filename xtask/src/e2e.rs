@@ -1,0 +1,101 @@
+//! `cargo xtask e2e`: the release binaries against servers that are not ours.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use xshell::cmd;
+
+use crate::workspace::{self, E2E_PACKAGE, Workspace};
+
+/// The Python packages that the end-to-end tests need, by pinned version.
+const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
+
+/// Builds the release binaries, installs pinned servers into target/, and runs tests/e2e.
+#[derive(Debug, Default, Args)]
+pub(crate) struct E2e {
+    /// The nextest profile.
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+impl E2e {
+    /// As CI runs it.
+    pub(crate) fn ci() -> Self {
+        Self {
+            profile: "ci".to_owned(),
+            filter: None,
+        }
+    }
+
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        let shell = &workspace.shell;
+        let target = workspace.target();
+        workspace::command(
+            "release binaries",
+            cmd!(
+                shell,
+                "cargo build --locked --release --bin flowlake --bin flowlake-server"
+            ),
+        )?;
+        let python = workspace::step("servers from PyPI", || virtual_environment(workspace))?;
+        // These names are read in tests/e2e/src/environment.rs.
+        let _python = shell.push_env("FLOWLAKE_E2E_PYTHON", &python);
+        let _binaries = shell.push_env("FLOWLAKE_E2E_BINARIES", target.join("release"));
+        let _work = shell.push_env("FLOWLAKE_E2E_WORK", target.join("e2e-work"));
+        let filter = &self.filter;
+        if workspace.has_cargo_command("nextest") {
+            let profile = &self.profile;
+            workspace::command(
+                "e2e tests",
+                cmd!(
+                    shell,
+                    "cargo nextest run --locked -p {E2E_PACKAGE} --profile {profile} {filter...}"
+                ),
+            )
+        } else {
+            let serial = "--test-threads=1";
+            workspace::command(
+                "e2e tests",
+                cmd!(
+                    shell,
+                    "cargo test --locked -p {E2E_PACKAGE} -- {serial} {filter...}"
+                ),
+            )
+        }
+    }
+}
+
+/// The Python of a virtual environment that holds exactly the pinned packages.
+fn virtual_environment(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let folder = workspace.target().join("e2e-venv");
+    let python = folder.join("bin").join("python");
+    let wanted = shell.read_file(REQUIREMENTS)?;
+    let stamp = folder.join("installed.txt");
+    if python.exists()
+        && shell
+            .read_file(&stamp)
+            .is_ok_and(|installed| installed == wanted)
+    {
+        return Ok(python);
+    }
+    shell.remove_path(&folder)?;
+    make_environment(workspace, &folder)?;
+    cmd!(
+        shell,
+        "{python} -m pip install --quiet --disable-pip-version-check --requirement {REQUIREMENTS}"
+    )
+    .run()?;
+    shell.write_file(&stamp, wanted)?;
+    Ok(python)
+}
+
+fn make_environment(workspace: &Workspace, folder: &Path) -> Result<()> {
+    let shell = &workspace.shell;
+    cmd!(shell, "python3 -m venv {folder}")
+        .run()
+        .context("python3 with its venv module is needed; on Debian: apt-get install python3-venv")
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask test`: every test that needs nothing but Rust and a C compiler.
+
+use anyhow::Result;
+use clap::Args;
+use xshell::cmd;
+
+use crate::workspace::{self, E2E_PACKAGE, Workspace};
+
+/// Runs the unit, crate and doc tests; `cargo xtask e2e` runs the rest.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Test {
+    /// The nextest profile; `ci` stops hanging tests sooner and shows all failures.
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+impl Test {
+    /// As CI runs it.
+    pub(crate) fn ci() -> Self {
+        Self {
+            profile: "ci".to_owned(),
+            filter: None,
+        }
+    }
+
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        let shell = &workspace.shell;
+        let filter = &self.filter;
+        if workspace.has_cargo_command("nextest") {
+            let profile = &self.profile;
+            workspace::command(
+                "tests",
+                cmd!(
+                    shell,
+                    "cargo nextest run --locked --workspace --exclude {E2E_PACKAGE} --profile {profile} {filter...}"
+                ),
+            )?;
+        } else {
+            println!(
+                "cargo-nextest is not installed: `cargo test` runs the same tests, without their time limits"
+            );
+            workspace::command(
+                "tests",
+                cmd!(
+                    shell,
+                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --all-targets {filter...}"
+                ),
+            )?;
+        }
+        workspace::command(
+            "doc tests",
+            cmd!(
+                shell,
+                "cargo test --locked --workspace --exclude {E2E_PACKAGE} --doc {filter...}"
+            ),
+        )
+    }
+}

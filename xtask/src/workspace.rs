@@ -1,0 +1,109 @@
+//! Where things are, and how a step is run and timed.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
+use xshell::{Cmd, Shell};
+
+/// Binaries and tests that need tools from outside, kept out of `cargo xtask test`.
+pub(crate) const E2E_PACKAGE: &str = "flowlake-e2e";
+
+/// The workspace that the chores work on.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// Runs commands in the workspace's root.
+    pub(crate) shell: Shell,
+    /// What cargo knows of the workspace, dependencies included.
+    pub(crate) metadata: Metadata,
+}
+
+impl Workspace {
+    /// Finds the workspace that this program was compiled in.
+    pub(crate) fn load() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask is not in a workspace")?;
+        let metadata = MetadataCommand::new()
+            .features(CargoOpt::AllFeatures)
+            .manifest_path(root.join("Cargo.toml"))
+            .exec()
+            .context("cargo metadata cannot read the workspace")?;
+        let shell = Shell::new()?;
+        shell.change_dir(root);
+        Ok(Self { shell, metadata })
+    }
+
+    /// The folder of the workspace's Cargo.toml.
+    pub(crate) fn root(&self) -> &Path {
+        self.metadata.workspace_root.as_std_path()
+    }
+
+    /// The target directory, wherever it was set.
+    pub(crate) fn target(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
+    /// The members of the workspace.
+    pub(crate) fn members(&self) -> Vec<&Package> {
+        self.metadata.workspace_packages()
+    }
+
+    /// The folder of a member relative to the root, such as `crates/transform`.
+    pub(crate) fn folder(&self, package: &Package) -> PathBuf {
+        let folder = package
+            .manifest_path
+            .parent()
+            .unwrap_or(&self.metadata.workspace_root);
+        folder
+            .strip_prefix(&self.metadata.workspace_root)
+            .unwrap_or(folder)
+            .into()
+    }
+
+    /// Whether `cargo NAME` is installed.
+    pub(crate) fn has_cargo_command(&self, name: &str) -> bool {
+        self.shell
+            .cmd("cargo")
+            .args([name, "--version"])
+            .quiet()
+            .ignore_stdout()
+            .ignore_stderr()
+            .run()
+            .is_ok()
+    }
+}
+
+/// Runs one named step and prints how long it took.
+pub(crate) fn step<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("--- {name}");
+    let started = now();
+    let result = run();
+    let seconds = started.elapsed().as_secs_f64();
+    match &result {
+        Ok(_) => println!("--- {name}: ok, {seconds:.1} s"),
+        Err(_) => println!("--- {name}: FAILED after {seconds:.1} s"),
+    }
+    result.with_context(|| format!("step `{name}` failed"))
+}
+
+/// Runs one command as a step.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every caller makes the command in the call"
+)]
+pub(crate) fn command(name: &str, command: Cmd<'_>) -> Result<()> {
+    step(name, || Ok(command.run()?))
+}
+
+/// The present moment, from which a duration is measured.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore only measures how long it took"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
