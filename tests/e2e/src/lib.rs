@@ -1,1 +1,28 @@
 #![doc = include_str!("../README.md")]
+
+mod audit;
+mod environment;
+mod flowlake;
+mod http;
+mod leaks;
+mod moto;
+mod process;
+mod python;
+mod rows;
+mod seaweed;
+
+pub use self::{
+    audit::audit_records,
+    environment::Environment,
+    flowlake::{Finished, Project, ProjectSettings, Server},
+    http::{Answer, request},
+    leaks::Outputs,
+    moto::Moto,
+    process::{Process, free_ports},
+    python::Python,
+    rows::assert_same_rows,
+    seaweed::{Keys, SeaweedFs},
+};
+
+/// The bucket of all tests.
+pub const BUCKET: &str = "genesys-data-lake";

@@ -1,0 +1,112 @@
+"""What the end-to-end tests ask of Python: `tool.py FUNCTION`, arguments as JSON on stdin, the result as JSON on stdout."""
+
+import datetime
+import decimal
+import json
+import sys
+import urllib.request
+
+
+def generate(path, rows):
+    """Writes conversation metrics as CSV: the same bytes for the same number of rows. Numbers are fictional (555-01xx)."""
+    import duckdb
+
+    duckdb.execute(
+        f"""
+        COPY (
+          WITH n AS (SELECT i, hash(i, 'a') AS a, hash(i, 'b') AS b, hash(i, 'c') AS c, md5(i::VARCHAR) AS m FROM range({int(rows)}) r(i))
+          SELECT
+            substr(m, 1, 8) || '-' || substr(m, 9, 4) || '-' || substr(m, 13, 4) || '-' || substr(m, 17, 4) || '-' || substr(m, 21, 12)
+              AS conversation_id,
+            TIMESTAMP '2026-01-01' + INTERVAL (i * 3) SECOND AS conversation_start,
+            ['Support','Sales','Billing','Retention','Tech Tier 2','Claims','VIP','Callback'][1 + (a % 8)::INT] AS queue_name,
+            'agent-' || lpad((a // 8 % 500)::VARCHAR, 4, '0') AS agent_id,
+            ['voice','chat','email','message','callback'][1 + (a // 4000 % 5)::INT] AS media_type,
+            ['inbound','outbound'][1 + (a // 20000 % 2)::INT] AS direction,
+            '+1' || (200 + b % 700)::VARCHAR || '55501' || lpad((b // 700 % 100)::VARCHAR, 2, '0') AS ani,
+            (c % 600000)::BIGINT AS t_handle_ms,
+            (c // 600000 % 300000)::BIGINT AS t_talk_ms,
+            (b // 70000 % 60000)::BIGINT AS t_acw_ms,
+            (a // 40000 % 120000)::BIGINT AS t_wait_ms,
+            ((b // 4200000000 % 1000)::INT / 100.0)::DECIMAL(4, 2) AS nps_score,
+            CASE WHEN a // 4800000000 % 10 = 0 THEN NULL
+                 ELSE ['resolved','transferred','abandoned','callback, scheduled','customer said "thanks"'][1 + (a // 48000000000 % 5)::INT]
+            END AS wrapup
+          FROM n ORDER BY i
+        ) TO '{path}' (FORMAT csv, HEADER)
+        """
+    )
+    return None
+
+
+def query(sql, tables, params):
+    """Rows of `sql` over local files, computed by DuckDB. `tables` maps a name to {path, format, types}."""
+    import duckdb
+
+    readers = {"csv": "read_csv", "ndjson": "read_json", "json": "read_json", "parquet": "read_parquet"}
+    connection = duckdb.connect()
+    for name, table in tables.items():
+        types = f", types = {table['types']!r}" if table.get("types") else ""
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {readers[table['format']]}('{table['path']}'{types})")
+    result = connection.execute(sql, params or None)
+    columns = [column[0] for column in result.description]
+    return [dict(zip(columns, map(plain, row))) for row in result.fetchall()]
+
+
+def plain(value):
+    """A value as our own JSON has it."""
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    return value
+
+
+def client(service, endpoint, keys):
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=keys["id"],
+        aws_secret_access_key=keys["secret"],
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+    )
+
+
+def put(endpoint, keys, bucket, objects):
+    """Makes the bucket and puts local files into it; `objects` maps a key to a path."""
+    s3 = client("s3", endpoint, keys)
+    s3.create_bucket(Bucket=bucket)
+    for key, path in objects.items():
+        s3.upload_file(path, bucket, key)
+    return None
+
+
+def users(endpoint, statements):
+    """Makes an IAM user with an inline policy for each name, and gives their access keys."""
+    iam = client("iam", endpoint, {"id": "setup", "secret": "setup"})
+    keys = {}
+    for name, policy in statements.items():
+        iam.create_user(UserName=name)
+        if policy:
+            document = json.dumps({"Version": "2012-10-17", "Statement": policy})
+            iam.put_user_policy(UserName=name, PolicyName="e2e", PolicyDocument=document)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys[name] = {"id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+    return keys
+
+
+def enforce(endpoint):
+    """From now on moto checks signatures and policies of every request."""
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"})
+    urllib.request.urlopen(request).read()
+    return None
+
+
+FUNCTIONS = {function.__name__: function for function in (generate, query, put, users, enforce)}
+
+if __name__ == "__main__":
+    json.dump(FUNCTIONS[sys.argv[1]](**json.load(sys.stdin)), sys.stdout)

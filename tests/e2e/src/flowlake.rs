@@ -1,0 +1,273 @@
+//! The product: a folder with its configuration, the command line, the server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{Answer, Environment, Keys, Process, audit_records, free_ports, http, process};
+
+/// Where the server's key is, as the configuration names it.
+const SERVER_KEY_VARIABLE: &str = "FLOWLAKE_E2E_SERVER_KEY";
+
+/// The server's key in all tests.
+const SERVER_KEY: &str = "server-key-1d7e3a90b44f";
+
+/// Longest time that one run may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What differs between the configurations of the tests.
+#[derive(Debug, Clone)]
+pub struct ProjectSettings {
+    /// Where STS and IAM are.
+    pub aws_url: String,
+    /// Where S3 is.
+    pub s3_url: String,
+    /// `[access] mode`.
+    pub access_mode: &'static str,
+    /// `[transform] memory`.
+    pub memory: &'static str,
+    /// Who runs it.
+    pub keys: Keys,
+}
+
+/// A configuration folder with the actions of `tests/e2e/actions`, and the binaries to run it with.
+#[derive(Debug)]
+pub struct Project {
+    environment: Environment,
+    folder: PathBuf,
+    keys: Keys,
+}
+
+/// A run of the command line that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed for the caller.
+    pub stdout: String,
+    /// What it printed for the person.
+    pub stderr: String,
+    /// The largest resident memory it had.
+    pub peak_memory_kib: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Finished {
+    /// What it printed for the caller, as JSON.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| {
+            format!(
+                "{}, not JSON: {}\n{}",
+                self.status, self.stdout, self.stderr
+            )
+        })
+    }
+}
+
+impl Project {
+    /// Writes the configuration.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn create(
+        environment: &Environment,
+        folder: &Path,
+        settings: &ProjectSettings,
+    ) -> Result<Self> {
+        let actions = folder.join("actions");
+        fs::create_dir_all(&actions)?;
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("actions"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), actions.join(entry.file_name()))?;
+        }
+        fs::write(folder.join("flowlake.toml"), configuration(settings))?;
+        Ok(Self {
+            environment: environment.clone(),
+            folder: folder.to_owned(),
+            keys: settings.keys.clone(),
+        })
+    }
+
+    /// Runs the command line in this configuration.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        let (out, err) = (
+            self.folder.join("stdout.txt"),
+            self.folder.join("stderr.txt"),
+        );
+        let started = process::now();
+        let mut child = self
+            .command("flowlake")
+            .arg("--config")
+            .arg(&self.folder)
+            .args(arguments)
+            .stdout(fs::File::create(&out)?)
+            .stderr(fs::File::create(&err)?)
+            .spawn()
+            .context("cannot start flowlake")?;
+        let mut peak_memory_kib = 0;
+        let status = loop {
+            // The mark only rises and vanishes with the process, so the last one read is the peak but for milliseconds.
+            peak_memory_kib = process::peak_memory_kib(child.id())
+                .unwrap_or_default()
+                .max(peak_memory_kib);
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if started.elapsed() > LIMIT {
+                child.kill()?;
+                break child.wait()?;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Ok(Finished {
+            status,
+            stdout: fs::read_to_string(out)?,
+            stderr: fs::read_to_string(err)?,
+            peak_memory_kib,
+            duration: started.elapsed(),
+        })
+    }
+
+    /// Starts the server in this configuration, on a free port.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn serve(&self) -> Result<Server> {
+        let [port] = free_ports()?;
+        let address = format!("127.0.0.1:{port}");
+        let mut command = self.command("flowlake-server");
+        command
+            .arg("--config")
+            .arg(self.folder.join("flowlake.toml"))
+            .args(["--listen", &address]);
+        let mut process = Process::start("server", &self.folder, &mut command)?;
+        let url = format!("http://{address}");
+        process.wait_until(Duration::from_secs(30), || {
+            http::status(&format!("{url}/healthz")) == Some(200)
+        })?;
+        Ok(Server { process, url })
+    }
+
+    /// The audit records so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit_records(&self) -> Result<Vec<Value>> {
+        audit_records(&self.audit_folder())
+    }
+
+    /// Where the audit log is.
+    #[must_use]
+    pub fn audit_folder(&self) -> PathBuf {
+        self.folder.join("audit")
+    }
+
+    /// The folder of the configuration.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// One of the binaries, with an environment that holds nothing of the machine's.
+    fn command(&self, binary: &str) -> Command {
+        let mut command = Command::new(self.environment.binary(binary));
+        command
+            .env_clear()
+            .env("AWS_ACCESS_KEY_ID", &self.keys.id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.keys.secret)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env(SERVER_KEY_VARIABLE, SERVER_KEY)
+            .current_dir(&self.folder);
+        command
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    url: String,
+}
+
+impl Server {
+    /// The key it knows.
+    pub const KEY: &'static str = SERVER_KEY;
+
+    /// Calls an action with its key.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn call(&self, action: &str, parameters: &Value) -> Result<Answer> {
+        http::request(
+            &format!("{}/v1/actions/{action}", self.url),
+            Some(SERVER_KEY),
+            Some(parameters),
+        )
+    }
+
+    /// Gets a page with its key.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        http::request(&format!("{}{path}", self.url), Some(SERVER_KEY), None)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    pub const fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn configuration(settings: &ProjectSettings) -> String {
+    let ProjectSettings {
+        aws_url,
+        s3_url,
+        access_mode,
+        memory,
+        ..
+    } = settings;
+    let bucket = crate::BUCKET;
+    format!(
+        r#"[server]
+keys = [{{ name = "e2e", secret = {{ env = "{SERVER_KEY_VARIABLE}" }} }}]
+
+[aws]
+region = "us-east-1"
+endpoint_url = "{aws_url}"
+s3_endpoint_url = "{s3_url}"
+path_style = true
+
+[access]
+mode = "{access_mode}"
+
+[policy]
+allow = ["s3://{bucket}/exports/*"]
+
+[transform]
+memory = "{memory}"
+
+[audit.log]
+directory = "audit"
+"#
+    )
+}
