@@ -45,7 +45,7 @@ impl Test {
                 "tests",
                 cmd!(
                     shell,
-                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --all-targets {filter...}"
+                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --tests --examples {filter...}"
                 ),
             )?;
         }
