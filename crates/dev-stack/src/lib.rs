@@ -1,1 +1,19 @@
 #![doc = include_str!("../README.md")]
+
+mod aws;
+mod clock;
+mod error;
+mod faults;
+mod genesys;
+mod iam;
+mod s3;
+mod server;
+mod stack;
+
+pub use aws::{CostRow, CostTable};
+pub use clock::{Clock, ShiftedClock, SystemClock};
+pub use error::{Error, ErrorKind};
+pub use faults::{Failure, Traffic};
+pub use genesys::{Genesys, GenesysSettings};
+pub use iam::{AccessKey, Bucket, Group, IamDocument, Identity};
+pub use stack::{DevStack, DevStackBuilder};

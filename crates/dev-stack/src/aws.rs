@@ -1,0 +1,12 @@
+//! STS, IAM and Cost Explorer behind one endpoint, told apart by the signature's scope.
+
+mod cost;
+mod iam;
+mod query;
+mod service;
+mod sigv4;
+mod sts;
+mod xml;
+
+pub use cost::{CostRow, CostTable};
+pub(crate) use service::AwsFront;

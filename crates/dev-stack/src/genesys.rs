@@ -1,0 +1,13 @@
+//! Genesys Cloud: the login, and as much of the Platform API as data actions need.
+
+mod api;
+mod login;
+mod reply;
+mod settings;
+mod state;
+
+pub use settings::GenesysSettings;
+pub use state::Genesys;
+
+pub(crate) use api::ApiFront;
+pub(crate) use login::LoginFront;

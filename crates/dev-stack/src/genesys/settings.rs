@@ -1,0 +1,43 @@
+//! What the Genesys Cloud stand-in accepts.
+
+use std::fmt;
+
+/// The one OAuth client and the one integration of the stand-in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GenesysSettings {
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// The OAuth client's secret.
+    pub client_secret: String,
+    /// How long a token is valid.
+    pub token_seconds: u64,
+    /// How many API requests a token may make each minute.
+    pub requests_per_minute: u32,
+    /// The integration that data actions belong to.
+    pub integration_id: String,
+}
+
+impl Default for GenesysSettings {
+    fn default() -> Self {
+        Self {
+            client_id: "00000000-0000-4000-8000-000000000001".to_owned(),
+            client_secret: "dev-stack-client-secret".to_owned(),
+            token_seconds: 86_400,
+            requests_per_minute: 300,
+            integration_id: "00000000-0000-4000-8000-0000000000aa".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for GenesysSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("GenesysSettings")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &"******")
+            .field("token_seconds", &self.token_seconds)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("integration_id", &self.integration_id)
+            .finish()
+    }
+}

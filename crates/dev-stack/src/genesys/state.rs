@@ -1,0 +1,139 @@
+//! What the Genesys Cloud stand-in remembers: tokens and data actions.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::settings::GenesysSettings;
+use crate::clock::Clock;
+use crate::faults::{Failure, Traffic};
+
+/// Genesys Cloud's stand-in: failures on demand, counts, and a look at what it holds.
+#[derive(Debug, Clone)]
+pub struct Genesys {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: GenesysSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) login: Traffic,
+    pub(crate) api: Traffic,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) tokens: HashMap<String, Token>,
+    pub(crate) actions: BTreeMap<String, Stored>,
+}
+
+/// A token given out, and when it was used.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) expires: DateTime<Utc>,
+    pub(crate) uses: VecDeque<DateTime<Utc>>,
+}
+
+/// A data action: what is published and what is being drafted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stored {
+    pub(crate) published: Option<Value>,
+    pub(crate) draft: Option<Value>,
+}
+
+impl Genesys {
+    pub(crate) fn new(settings: GenesysSettings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                clock,
+                login: Traffic::default(),
+                api: Traffic::default(),
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes the next `n` logins fail. For the Platform API see [`Self::api`].
+    pub fn fail_next(&self, n: usize, failure: Failure) {
+        self.shared.login.fail_next(n, failure);
+    }
+
+    /// How many logins were asked for, failed ones included.
+    #[must_use]
+    pub fn logins(&self) -> u64 {
+        self.shared.login.total()
+    }
+
+    /// Failures and counts of the login.
+    #[must_use]
+    pub fn login(&self) -> &Traffic {
+        &self.shared.login
+    }
+
+    /// Failures and counts of the Platform API, by method and template such as
+    /// `POST /api/v2/integrations/actions/drafts`.
+    #[must_use]
+    pub fn api(&self) -> &Traffic {
+        &self.shared.api
+    }
+
+    /// Ends every token given out so far: the API answers 401 to each.
+    pub fn revoke_tokens(&self) {
+        self.state().tokens.clear();
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives out a token.
+    pub(crate) fn issue(&self) -> (String, u64) {
+        let seconds = self.shared.settings.token_seconds;
+        let text = format!(
+            "{}{}",
+            uuid::Uuid::new_v4().simple(),
+            uuid::Uuid::new_v4().simple()
+        );
+        let expires = self.shared.clock.now()
+            + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000));
+        self.state().tokens.insert(
+            text.clone(),
+            Token {
+                expires,
+                uses: VecDeque::new(),
+            },
+        );
+        (text, seconds)
+    }
+
+    /// Notes a use of a token. The error is the wait in seconds, or nothing for a bad token.
+    pub(crate) fn spend(&self, token: &str) -> Result<(), Option<u64>> {
+        let now = self.shared.clock.now();
+        let limit = self.shared.settings.requests_per_minute as usize;
+        let mut state = self.state();
+        let token = state
+            .tokens
+            .get_mut(token)
+            .filter(|token| now < token.expires)
+            .ok_or(None)?;
+        let minute = TimeDelta::seconds(60);
+        while token.uses.front().is_some_and(|used| now - used >= minute) {
+            token.uses.pop_front();
+        }
+        if token.uses.len() >= limit {
+            let oldest = token.uses.front().copied().unwrap_or(now);
+            let wait = (oldest + minute - now).num_seconds().max(1);
+            return Err(Some(u64::try_from(wait).unwrap_or(1)));
+        }
+        token.uses.push_back(now);
+        Ok(())
+    }
+}

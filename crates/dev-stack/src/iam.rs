@@ -1,0 +1,17 @@
+//! Identities and policies: the document they are written in, and their evaluation.
+
+mod arn;
+mod condition;
+mod directory;
+mod document;
+mod evaluate;
+mod pattern;
+mod policy;
+
+pub use document::{AccessKey, Bucket, Group, IamDocument, Identity};
+
+pub(crate) use arn::Arn;
+pub(crate) use condition::Context;
+pub(crate) use directory::{Directory, Principal, Session};
+pub(crate) use evaluate::{Decision, Evaluation, Outcome, evaluate};
+pub(crate) use policy::Policy;

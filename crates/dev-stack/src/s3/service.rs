@@ -1,0 +1,145 @@
+//! The HTTP front of S3: failures on demand, request ids, then `s3s`.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, S3Error, S3ErrorCode};
+use s3s_fs::FileSystem;
+
+use super::access::{Gate, Keys};
+use super::store::Store;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::faults::{Failure, Traffic};
+use crate::iam::Directory;
+
+/// What answers S3's port.
+#[derive(Clone)]
+pub(crate) struct S3Front {
+    service: S3Service,
+    traffic: Traffic,
+    sequence: Arc<AtomicU64>,
+}
+
+/// Puts the store, the keys and the gate together.
+pub(crate) fn build(
+    root: &Path,
+    directory: &Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    traffic: Traffic,
+) -> Result<S3Front, Error> {
+    let refused = |message: &str| {
+        Error::new(
+            ErrorKind::Folder,
+            format!("the folder {} {message}", root.display()),
+        )
+    };
+    let root = root
+        .canonicalize()
+        .map_err(|source| refused("cannot be opened, create it first").with_source(source))?;
+    let inner = FileSystem::new(&root)
+        .map_err(|source| refused(&format!("cannot serve as S3: {source:?}")))?;
+    let mut builder = S3ServiceBuilder::new(Store::new(inner, root, Arc::clone(directory)));
+    builder.set_auth(Keys(Arc::clone(directory)));
+    builder.set_access(Gate {
+        directory: Arc::clone(directory),
+        clock,
+        operations: traffic.clone(),
+    });
+    Ok(S3Front {
+        service: builder.build(),
+        traffic,
+        sequence: Arc::default(),
+    })
+}
+
+impl hyper::service::Service<Request<Incoming>> for S3Front {
+    type Response = Response<Body>;
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let id = this.sequence.fetch_add(1, Ordering::Relaxed);
+            let mut response = match this.traffic.failure(operation(&request)) {
+                None => this.service.call(request.map(Body::from)).await?,
+                Some(Failure::Slow(time)) => {
+                    tokio::time::sleep(time).await;
+                    this.service.call(request.map(Body::from)).await?
+                }
+                Some(Failure::Hang) => std::future::pending().await,
+                Some(Failure::Disconnect) => {
+                    return Err(HttpError::new("disconnected on demand".into()));
+                }
+                Some(failure) => failed(&failure)?,
+            };
+            let headers = response.headers_mut();
+            if let Ok(value) = HeaderValue::from_str(&format!("{id:016X}")) {
+                headers.insert("x-amz-request-id", value);
+            }
+            headers.insert(
+                "x-amz-id-2",
+                HeaderValue::from_static("flowlake-dev-stack/loopback"),
+            );
+            headers.insert(http::header::SERVER, HeaderValue::from_static("AmazonS3"));
+            Ok(response)
+        })
+    }
+}
+
+/// The commonest operations by their requests: enough to aim a failure at one.
+fn operation(request: &Request<Incoming>) -> &'static str {
+    let query = request.uri().query().unwrap_or_default();
+    let has_key = request
+        .uri()
+        .path()
+        .trim_start_matches('/')
+        .split_once('/')
+        .is_some_and(|(_, key)| !key.is_empty());
+    match (request.method().as_str(), has_key) {
+        ("GET", true) => "GetObject",
+        ("HEAD", true) => "HeadObject",
+        ("PUT", true) if query.contains("uploadId") => "UploadPart",
+        ("PUT", true) => "PutObject",
+        ("DELETE", true) => "DeleteObject",
+        ("GET", false) if query.starts_with("policy") => "GetBucketPolicy",
+        ("GET", false) if query.contains("list-type=2") => "ListObjectsV2",
+        ("HEAD", false) => "HeadBucket",
+        _ => "Other",
+    }
+}
+
+fn failed(failure: &Failure) -> Result<Response<Body>, HttpError> {
+    let (status, code, retry_after) = match failure {
+        Failure::RateLimited {
+            retry_after_seconds,
+        } => (503, "SlowDown", Some(*retry_after_seconds)),
+        Failure::Status(503) => (503, "ServiceUnavailable", None),
+        Failure::Status(status) => (*status, "InternalError", None),
+        Failure::Code { status, code } => (*status, code.as_str(), None),
+        _ => return Ok(Response::new(Body::from("<not xml".to_owned()))),
+    };
+    let error = S3Error::with_message(
+        S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError),
+        "This failure was asked for.",
+    );
+    let mut response = error
+        .to_http_response()
+        .map_err(|error| HttpError::new(Box::new(error)))?;
+    if let Ok(status) = http::StatusCode::from_u16(status) {
+        *response.status_mut() = status;
+    }
+    if let Some(seconds) = retry_after {
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
+}
