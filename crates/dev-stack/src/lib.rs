@@ -7,6 +7,7 @@ mod faults;
 mod genesys;
 mod iam;
 mod s3;
+pub mod sample;
 mod server;
 mod stack;
 
