@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod embedded;
 mod environment;
 mod flowlake;
 mod http;
@@ -13,6 +14,7 @@ mod seaweed;
 
 pub use self::{
     audit::audit_records,
+    embedded::EmbeddedStack,
     environment::Environment,
     flowlake::{Finished, Project, ProjectSettings, Server},
     http::{Answer, request},

@@ -1,0 +1,112 @@
+//! The embedded stack: S3, STS and IAM in this process, with three principals.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use flowlake_dev_stack::{DevStack, IamDocument, Identity};
+use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{BUCKET, Keys};
+
+/// The principals by name, with access keys that are searched for in all outputs.
+const PRINCIPALS: [(&str, &str, &str); 3] = [
+    (
+        "reader",
+        "AKIAE2ESTACKREADER01",
+        "stack-reader-7d40c2aa91e3",
+    ),
+    (
+        "denied",
+        "AKIAE2ESTACKDENIED01",
+        "stack-denied-b1f6390d57c8",
+    ),
+    (
+        "stranger",
+        "AKIAE2ESTACKSTRANGER",
+        "stack-stranger-04ce8e17fa62",
+    ),
+];
+
+/// A running stack. Dropping it ends it.
+#[derive(Debug)]
+pub struct EmbeddedStack {
+    stack: DevStack,
+    // Serves the stack until both go.
+    _runtime: Runtime,
+}
+
+impl EmbeddedStack {
+    /// Serves the sub-folders of `root` as buckets.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(root: &Path) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let mut document = IamDocument::default();
+        for (name, id, secret) in PRINCIPALS {
+            let policy = json!({ "Version": "2012-10-17", "Statement": statements(name) });
+            let identity = Identity::new(format!("arn:aws:iam::123456789012:user/{name}"))
+                .with_access_key(id, secret)
+                .with_policy("e2e", policy);
+            document = document.with_identity(identity);
+        }
+        let stack = runtime.block_on(DevStack::builder(root).with_iam(document).start())?;
+        Ok(Self {
+            stack,
+            _runtime: runtime,
+        })
+    }
+
+    /// Where its S3 is.
+    #[must_use]
+    pub fn s3_url(&self) -> String {
+        self.stack.s3_url().to_string()
+    }
+
+    /// Where its STS and IAM are.
+    #[must_use]
+    pub fn aws_url(&self) -> String {
+        self.stack.aws_url().to_string()
+    }
+
+    /// The access key of a principal.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn keys(&self, principal: &str) -> Result<Keys> {
+        let known = PRINCIPALS.iter().find(|(name, ..)| *name == principal);
+        let (_, id, secret) =
+            known.with_context(|| format!("there is no principal {principal}"))?;
+        Ok(Keys::new(id, secret))
+    }
+}
+
+/// What a principal may do; everybody here may ask IAM, as the documentation tells operators to set up.
+fn statements(principal: &str) -> Value {
+    let arn = format!("arn:aws:s3:::{BUCKET}");
+    let may_ask = json!({
+        "Effect": "Allow",
+        "Action": ["iam:SimulatePrincipalPolicy", "iam:GetUser", "iam:GetRole"],
+        "Resource": "*",
+    });
+    let may_read = json!({
+        "Effect": "Allow",
+        "Action": ["s3:GetObject", "s3:ListBucket", "s3:GetBucketPolicy"],
+        "Resource": [arn, format!("{arn}/*")],
+    });
+    let may_not_read = json!({
+        "Sid": "NoExports",
+        "Effect": "Deny",
+        "Action": "s3:GetObject",
+        "Resource": format!("{arn}/exports/*"),
+    });
+    match principal {
+        "reader" => json!([may_ask, may_read]),
+        "denied" => json!([may_ask, may_read, may_not_read]),
+        _ => json!([may_ask]),
+    }
+}

@@ -1,0 +1,129 @@
+//! The server as its operator sees it: keys, health, metrics, a clean end.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings, Server, request};
+use serde_json::json;
+
+const ROWS: u64 = 500_000;
+
+struct Setting {
+    project: Project,
+    // Ended when the setting goes.
+    _stack: EmbeddedStack,
+}
+
+impl Setting {
+    fn start(test: &str) -> Result<Self> {
+        let environment = Environment::load()?;
+        let folder = environment.folder(test)?;
+        let python = environment.python();
+        let csv = environment.shared_file(&format!("conversation_metrics-{ROWS}.csv"), |path| {
+            python
+                .call("generate", &json!({ "path": path, "rows": ROWS }))
+                .map(drop)
+        })?;
+        let root = folder.join("buckets");
+        let day = root.join(BUCKET).join("exports").join("2026-01-31");
+        std::fs::create_dir_all(&day)?;
+        std::fs::copy(csv, day.join("conversation_metrics.csv"))?;
+        let stack = EmbeddedStack::start(&root)?;
+        let settings = ProjectSettings {
+            aws_url: stack.aws_url(),
+            s3_url: stack.s3_url(),
+            access_mode: "enforce",
+            memory: "64MiB",
+            keys: stack.keys("reader")?,
+        };
+        Ok(Self {
+            project: Project::create(&environment, &folder.join("project"), &settings)?,
+            _stack: stack,
+        })
+    }
+}
+
+#[test]
+fn only_who_has_a_key_is_answered() -> Result<()> {
+    let setting = Setting::start("server-keys")?;
+    let server = setting.project.serve()?;
+    let url = format!("{}/v1/actions/queue-summary", server.url());
+    for key in [None, Some("another-key"), Some("")] {
+        let answer = request(&url, key, Some(&json!({})))?;
+        ensure!(
+            answer.status == 401,
+            "{key:?}: {} {}",
+            answer.status,
+            answer.body
+        );
+        ensure!(
+            answer.json()?["error"]["code"] == "request.unauthorized",
+            "{}",
+            answer.body
+        );
+    }
+    ensure!(request(&url, Some(Server::KEY), Some(&json!({})))?.status == 200);
+    ensure!(server.get("/readyz")?.status == 200);
+    let actions = server.get("/v1/actions")?;
+    ensure!(actions.body.contains("queue-summary"), "{}", actions.body);
+    let unknown = server.call("no-such-action", &json!({}))?;
+    ensure!(
+        unknown.status == 404 && unknown.json()?["error"]["code"] == "action.unknown",
+        "{}",
+        unknown.body
+    );
+    Ok(())
+}
+
+#[test]
+fn what_was_done_is_counted() -> Result<()> {
+    let setting = Setting::start("server-metrics")?;
+    let server = setting.project.serve()?;
+    for _ in 0..3 {
+        ensure!(
+            server
+                .call("agent-scorecard", &json!({ "agent_id": "agent-0007" }))?
+                .status
+                == 200
+        );
+    }
+    ensure!(
+        server
+            .call("agent-scorecard", &json!({ "agent_id": "7" }))?
+            .status
+            == 400
+    );
+    let profiler = server.get("/v1/profiler")?.json()?;
+    ensure!(profiler["total_requests"] == 4, "{profiler}");
+    let metrics = server.get("/metrics")?;
+    ensure!(metrics.body.contains("agent-scorecard"), "{}", metrics.body);
+    ensure!(
+        setting.project.audit_records()?.len() == 4,
+        "{:?}",
+        setting.project.audit_records()?
+    );
+    Ok(())
+}
+
+#[test]
+fn sigterm_lets_a_running_request_finish() -> Result<()> {
+    let setting = Setting::start("server-sigterm")?;
+    let mut server = setting.project.serve()?;
+    let url = format!("{}/v1/actions/queue-summary", server.url());
+    let running = thread::spawn(move || request(&url, Some(Server::KEY), Some(&json!({}))));
+    thread::sleep(Duration::from_millis(150));
+    let status = server.process().terminate(Duration::from_secs(30))?;
+    ensure!(
+        status.code() == Some(0),
+        "{status}: {}",
+        server.process().output()
+    );
+    let answer = running.join().ok().context("the request panicked")??;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    ensure!(
+        setting.project.audit_records()?.len() == 1,
+        "{:?}",
+        setting.project.audit_records()?
+    );
+    Ok(())
+}
