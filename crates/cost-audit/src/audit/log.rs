@@ -1,0 +1,161 @@
+//! The handle that requests append through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::DateTime;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::record::AuditRecord;
+use super::settings::AuditSettings;
+use super::writer::{self, Append, Shared, Store};
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, ErrorKind};
+
+/// An open audit log; cheap to clone, and the only writer of its folder.
+#[derive(Debug, Clone)]
+pub struct AuditLog {
+    sender: std::sync::mpsc::SyncSender<Append>,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    settings: Arc<AuditSettings>,
+}
+
+/// Proof that a record is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditReceipt {
+    /// The record's number in the log, from 1.
+    pub sequence: u64,
+    /// The record's chained hash.
+    pub hash: String,
+    /// The attempt's id.
+    pub id: String,
+}
+
+/// Makes an [`AuditLog`].
+#[derive(Debug, Clone)]
+pub struct AuditLogBuilder {
+    settings: AuditSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl AuditLogBuilder {
+    /// Another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the log: takes its lock, mends a torn last line and continues its chain.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] when another process has it open, [`ErrorKind::Unwritable`] when the folder cannot be written,
+    /// [`ErrorKind::Broken`] when the end of the chain is damaged in a way a crash does not explain.
+    pub fn open(self) -> Result<AuditLog, Error> {
+        if self.settings.max_batch_records == 0 || self.settings.max_segment_bytes == 0 {
+            return Err(Error::new(
+                ErrorKind::InvalidSetting,
+                "max_batch_records and max_segment_bytes must be at least 1",
+            ));
+        }
+        let store = Store::open(&self.settings, Arc::clone(&self.clock))?;
+        let shared = Arc::new(Shared {
+            healthy: AtomicBool::new(true),
+        });
+        let sender = writer::start(store, self.settings.max_batch_records, Arc::clone(&shared))?;
+        Ok(AuditLog {
+            sender,
+            shared,
+            clock: self.clock,
+            settings: Arc::new(self.settings),
+        })
+    }
+}
+
+impl AuditLog {
+    /// Opens the log with the machine's clock.
+    ///
+    /// # Errors
+    /// Those of [`AuditLogBuilder::open`].
+    pub fn open(settings: AuditSettings) -> Result<Self, Error> {
+        Self::builder(settings).open()
+    }
+
+    /// Opens a log step by step.
+    #[must_use]
+    pub fn builder(settings: AuditSettings) -> AuditLogBuilder {
+        AuditLogBuilder {
+            settings,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Writes `record` and returns when it is on disk.
+    ///
+    /// Requests that append at the same time share one write and one fsync.
+    /// A record whose caller stops waiting is written all the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be given out;
+    /// [`ErrorKind::Closed`] when the writer is gone.
+    pub async fn append(&self, mut record: AuditRecord) -> Result<AuditReceipt, Error> {
+        if record.id.is_empty() {
+            record.id = Uuid::now_v7().to_string();
+        }
+        if record.time == DateTime::UNIX_EPOCH {
+            record.time = self.clock.now();
+        }
+        let text = serde_json::to_string(&record).map_err(|error| {
+            Error::new(ErrorKind::Unwritable, "cannot write the record as JSON").with_source(error)
+        })?;
+        let (reply, answer) = oneshot::channel();
+        let append = Append {
+            id: record.id,
+            record: text,
+            reply,
+        };
+        // The queue is bounded: past it, callers wait for the disk instead of piling up in memory.
+        if let Err(std::sync::mpsc::TrySendError::Full(append)) = self.sender.try_send(append) {
+            self.send_slowly(append).await?;
+        }
+        answer.await.map_err(|_| {
+            Error::new(
+                ErrorKind::Closed,
+                "the audit log's writer has stopped, open it again",
+            )
+        })?
+    }
+
+    /// Whether the last write succeeded; while it is `false`, refuse requests and report not ready.
+    ///
+    /// The writer tries again by itself, and turns this back to `true` when the disk takes writes.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Acquire)
+    }
+
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &AuditSettings {
+        &self.settings
+    }
+
+    async fn send_slowly(&self, mut append: Append) -> Result<(), Error> {
+        loop {
+            match self.sender.try_send(append) {
+                Ok(()) => return Ok(()),
+                Err(std::sync::mpsc::TrySendError::Full(back)) => append = back,
+                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
+                    return Err(Error::new(
+                        ErrorKind::Closed,
+                        "the audit log's writer has stopped, open it again",
+                    ));
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}

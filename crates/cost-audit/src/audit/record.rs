@@ -1,0 +1,130 @@
+//! What is written down about one attempt.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// Marks every record, so that compliance tools find them.
+pub const COMPLIANCE_TAG: &str = "S3-ACCESS-AUDIT";
+
+/// One attempt to run an action, whatever came of it.
+///
+/// Fields that are `None` are left out of the log.
+/// No field may hold a secret or a personal datum; hash sensitive parameters with [`keyed_hash`](super::keyed_hash).
+// The fields are in alphabetical order, so that serialising them gives the canonical form at once (a test holds that).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuditRecord {
+    /// The action's name.
+    pub action: String,
+    /// Bytes decoded by the query.
+    pub bytes_scanned: u64,
+    /// Bytes received from S3.
+    pub bytes_transferred: u64,
+    /// Who asked: the name of the API key, or the shell user.
+    pub caller: String,
+    /// The outcome: `ok`, or the error's code.
+    pub code: String,
+    /// Always [`COMPLIANCE_TAG`].
+    pub compliance_tag: String,
+    /// The Genesys conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// The caller's own id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// What the read cost, when it could be priced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Decimal>,
+    /// The access decision and its reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// From the request's arrival to the record, in milliseconds.
+    pub duration_ms: u64,
+    /// The HTTP status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The attempt's id; an empty one is replaced by a fresh UUID.
+    pub id: String,
+    /// A text about the outcome, free of secrets and of data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What was read.
+    pub objects: Vec<AuditObject>,
+    /// The Genesys organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// The parameters; sensitive values are keyed hashes.
+    pub params: BTreeMap<String, String>,
+    /// The AWS principal that read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// AWS request ids, for AWS's own support and logs.
+    pub request_ids: Vec<String>,
+    /// Rows in the answer.
+    pub rows: u64,
+    /// How it ended.
+    pub status: AuditStatus,
+    /// When the attempt began.
+    pub time: DateTime<Utc>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditStatus {
+    /// An answer was given.
+    Success,
+    /// No answer was given: refused, failed, cancelled or timed out.
+    #[default]
+    Failed,
+}
+
+/// An object that was read, or that should have been.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuditObject {
+    /// The bucket.
+    pub bucket: String,
+    /// Bytes received of it.
+    pub bytes: u64,
+    /// The ETag that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The key.
+    pub key: String,
+    /// The version that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+impl Default for AuditRecord {
+    fn default() -> Self {
+        Self {
+            action: String::new(),
+            bytes_scanned: 0,
+            bytes_transferred: 0,
+            caller: String::new(),
+            code: String::new(),
+            compliance_tag: COMPLIANCE_TAG.to_owned(),
+            conversation_id: None,
+            correlation_id: None,
+            cost_usd: None,
+            decision: None,
+            duration_ms: 0,
+            http_status: None,
+            id: String::new(),
+            message: None,
+            objects: Vec::new(),
+            organization: None,
+            params: BTreeMap::new(),
+            principal: None,
+            request_ids: Vec::new(),
+            rows: 0,
+            status: AuditStatus::Failed,
+            time: DateTime::UNIX_EPOCH,
+        }
+    }
+}

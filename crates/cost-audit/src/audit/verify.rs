@@ -1,0 +1,203 @@
+//! Reads a whole log and proves its chain, or names the first record that breaks it.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::canonical;
+use super::segment::{self, Line, RawLine, Segment};
+use crate::error::Error;
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Segments read.
+    pub segments: u64,
+    /// Records proven, up to the first problem.
+    pub records: u64,
+    /// Sequence number of the first record.
+    pub first_sequence: Option<u64>,
+    /// Sequence number of the last proven record.
+    pub last_sequence: Option<u64>,
+    /// Its hash: keep it elsewhere, and a later cut of the end can be proven too.
+    pub last_hash: Option<String>,
+    /// Bytes of an incomplete last line: a write under way, or one that a crash tore.
+    pub torn_bytes: u64,
+    /// The first problem, if there is one.
+    pub problem: Option<Problem>,
+}
+
+impl VerifyReport {
+    /// Whether the chain is whole.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.problem.is_none()
+    }
+}
+
+/// The first place where a chain breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The segment's file name.
+    pub segment: String,
+    /// The line in it, counted from 1.
+    pub line: u64,
+    /// Where the line begins in the file.
+    pub offset: u64,
+    /// The sequence number that belongs there.
+    pub sequence: u64,
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// The line is no record in canonical form.
+    Malformed,
+    /// The record's content does not give its hash: it was edited.
+    Edited,
+    /// Records are missing before this one.
+    Missing,
+    /// The record's number is lower than the place it stands in: moved or repeated.
+    Reordered,
+    /// The number fits, but the record was chained to another one: spliced in from another log.
+    Spliced,
+    /// A seal does not agree with its segment, or its signature is wrong.
+    BadSeal,
+    /// The log ends before a record that is known to have been in it.
+    CutEnd,
+}
+
+/// Verifies the log in `directory`.
+///
+/// Reads only, and also while the log is being written.
+///
+/// # Errors
+/// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable) when the files cannot be read; a broken chain is a report, not an error.
+pub fn verify(directory: &Path) -> Result<VerifyReport, Error> {
+    let mut walk = Walk::default();
+    let segments = segment::list(directory)?;
+    let last = segments.len().saturating_sub(1);
+    for (index, segment) in segments.iter().enumerate() {
+        walk.segment(segment, index == last)?;
+        if walk.report.problem.is_some() {
+            break;
+        }
+    }
+    Ok(walk.report)
+}
+
+#[derive(Debug)]
+struct Walk {
+    report: VerifyReport,
+    previous: String,
+    next: u64,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            report: VerifyReport::default(),
+            previous: canonical::GENESIS.to_owned(),
+            next: 1,
+        }
+    }
+}
+
+impl Walk {
+    fn segment(&mut self, segment: &Segment, is_last: bool) -> Result<(), Error> {
+        self.report.segments += 1;
+        let mut lines = segment.lines()?;
+        while let Some(line) = lines.next()? {
+            if !line.complete && is_last {
+                self.report.torn_bytes = line.bytes.len() as u64;
+                return Ok(());
+            }
+            if let Err((kind, message)) = self.line(&line) {
+                self.report.problem = Some(Problem {
+                    segment: segment.name(),
+                    line: line.number,
+                    offset: line.offset,
+                    sequence: self.next,
+                    kind,
+                    message,
+                });
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, raw: &RawLine<'_>) -> Result<(), (ProblemKind, String)> {
+        let malformed = |message: &str| (ProblemKind::Malformed, message.to_owned());
+        let line: Line<'_> = serde_json::from_slice(raw.bytes)
+            .map_err(|error| malformed(&format!("the line is no audit record: {error}")))?;
+        let record = line.record.get();
+        let value: Value = serde_json::from_str(record)
+            .map_err(|error| malformed(&format!("the record is no JSON: {error}")))?;
+        let mut expected = Vec::with_capacity(raw.bytes.len() + 1);
+        let text = canonical::to_string(&value);
+        canonical::write_line(
+            &mut expected,
+            line.hash,
+            line.previous,
+            &text,
+            line.sequence,
+        );
+        expected.pop();
+        if expected != raw.bytes {
+            return Err(malformed("the line is not in the form flowlake writes"));
+        }
+        if canonical::hash(line.previous, record, line.sequence) != line.hash {
+            return Err((
+                ProblemKind::Edited,
+                format!(
+                    "record {} does not give its hash: it was edited",
+                    line.sequence
+                ),
+            ));
+        }
+        self.place(&line)?;
+        self.report.records += 1;
+        self.report.first_sequence.get_or_insert(line.sequence);
+        self.report.last_sequence = Some(line.sequence);
+        self.report.last_hash = Some(line.hash.to_owned());
+        line.hash.clone_into(&mut self.previous);
+        self.next = line.sequence + 1;
+        Ok(())
+    }
+
+    fn place(&self, line: &Line<'_>) -> Result<(), (ProblemKind, String)> {
+        let (found, next) = (line.sequence, self.next);
+        if found > next {
+            return Err((
+                ProblemKind::Missing,
+                format!(
+                    "record {found} stands where {next} belongs: {} missing before it",
+                    found - next
+                ),
+            ));
+        }
+        if found < next {
+            return Err((
+                ProblemKind::Reordered,
+                format!("record {found} stands where {next} belongs: it was moved or repeated"),
+            ));
+        }
+        if line.previous != self.previous {
+            return Err((
+                ProblemKind::Spliced,
+                format!("record {found} is chained to another record than the one before it"),
+            ));
+        }
+        Ok(())
+    }
+}

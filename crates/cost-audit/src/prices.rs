@@ -1,0 +1,223 @@
+//! The price table: dated, with a source for each figure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+
+/// The figures that come with the crate.
+const BUILTIN: &str = include_str!("../data/prices.json");
+
+/// Prices of reading from S3, by region.
+///
+/// Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceTable(Arc<Document>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    as_of: NaiveDate,
+    free_internet_gb_per_month: u64,
+    sources: BTreeMap<String, Source>,
+    regions: BTreeMap<String, RegionPrices>,
+}
+
+/// Where figures were taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The page or price list.
+    pub url: String,
+    /// The date of the figures.
+    pub taken: NaiveDate,
+    /// What was read there.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The prices of one region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionPrices {
+    /// Requests, by storage class.
+    pub requests: BTreeMap<String, RequestPrices>,
+    /// Retrieval, by storage class.
+    pub retrieval: BTreeMap<String, UnitPrice>,
+    /// Transfer to the internet.
+    pub internet: Option<TransferPrices>,
+    /// Transfer to a region that has a price of its own.
+    pub to_region: BTreeMap<String, UnitPrice>,
+    /// Transfer to every other region.
+    pub to_other_regions: Option<UnitPrice>,
+}
+
+/// Prices of 1,000 requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestPrices {
+    /// PUT, COPY, POST and LIST.
+    pub put_list_usd_per_1000: Decimal,
+    /// GET, SELECT and all others.
+    pub get_usd_per_1000: Decimal,
+    /// Key into the table's sources.
+    pub source: String,
+}
+
+/// A price of one GB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitPrice {
+    /// USD for 2^30 bytes.
+    pub usd_per_gb: Decimal,
+    /// Key into the table's sources.
+    pub source: String,
+}
+
+/// Tiered prices of one GB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferPrices {
+    /// From the first GB of the month upwards.
+    pub tiers: Vec<Tier>,
+    /// Key into the table's sources.
+    pub source: String,
+}
+
+/// One step of [`TransferPrices`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// The month's volume this price ends at; none is without end.
+    pub up_to_gb: Option<u64>,
+    /// USD for 2^30 bytes.
+    pub usd_per_gb: Decimal,
+}
+
+impl PriceTable {
+    /// The table that comes with the crate.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::from_json(BUILTIN).expect("the table in the crate is read by a test")
+    }
+
+    /// Reads a table in the crate's own format, as written by [`PriceTable::to_json`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPrices`] naming the place that cannot be read.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let document: Document = serde_json::from_str(text).map_err(|error| {
+            Error::new(ErrorKind::InvalidPrices, "cannot read the price table").with_source(error)
+        })?;
+        let table = Self(Arc::new(document));
+        table.check()?;
+        Ok(table)
+    }
+
+    /// The table as text, to keep it in a file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(&*self.0).expect("a table has only plain fields")
+    }
+
+    /// The date of the newest figures.
+    #[must_use]
+    pub fn as_of(&self) -> NaiveDate {
+        self.0.as_of
+    }
+
+    /// How many GB a month an account may send to the internet for free.
+    #[must_use]
+    pub fn free_internet_gb(&self) -> u64 {
+        self.0.free_internet_gb_per_month
+    }
+
+    /// Every region with its prices, in order of name.
+    pub fn regions(&self) -> impl Iterator<Item = (&str, &RegionPrices)> {
+        self.0
+            .regions
+            .iter()
+            .map(|(name, prices)| (name.as_str(), prices))
+    }
+
+    /// Where the figures marked with `key` come from.
+    #[must_use]
+    pub fn source(&self, key: &str) -> Option<&Source> {
+        self.0.sources.get(key)
+    }
+
+    /// One region's prices.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownPrice`] when the table has none.
+    pub fn region(&self, name: &str) -> Result<&RegionPrices, Error> {
+        self.0.regions.get(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::UnknownPrice,
+                format!("no prices for region `{name}`, load an AWS price list or set an override"),
+            )
+        })
+    }
+
+    /// Puts `prices` over the table's own for one region: what is set there replaces what is here.
+    #[must_use]
+    pub fn with_override(mut self, region: &str, prices: RegionPrices) -> Self {
+        let document = Arc::make_mut(&mut self.0);
+        let own = document.regions.entry(region.to_owned()).or_default();
+        own.requests.extend(prices.requests);
+        own.retrieval.extend(prices.retrieval);
+        own.to_region.extend(prices.to_region);
+        if prices.internet.is_some() {
+            own.internet = prices.internet;
+        }
+        if prices.to_other_regions.is_some() {
+            own.to_other_regions = prices.to_other_regions;
+        }
+        self
+    }
+
+    pub(crate) fn with_source(mut self, key: &str, source: Source) -> Self {
+        let document = Arc::make_mut(&mut self.0);
+        document.as_of = document.as_of.max(source.taken);
+        document.sources.insert(key.to_owned(), source);
+        self
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        for (name, region) in self.regions() {
+            let keys = region
+                .requests
+                .values()
+                .map(|price| &price.source)
+                .chain(region.retrieval.values().map(|price| &price.source))
+                .chain(region.internet.iter().map(|prices| &prices.source))
+                .chain(region.to_region.values().map(|price| &price.source))
+                .chain(region.to_other_regions.iter().map(|price| &price.source));
+            for key in keys {
+                if self.source(key).is_none() {
+                    return Err(Error::new(
+                        ErrorKind::InvalidPrices,
+                        format!("region {name} names the source `{key}`, which is not listed"),
+                    ));
+                }
+            }
+            let ends: Vec<u64> = region
+                .internet
+                .iter()
+                .flat_map(|prices| &prices.tiers)
+                .map(|tier| tier.up_to_gb.unwrap_or(u64::MAX))
+                .collect();
+            if !ends.is_sorted() {
+                return Err(Error::new(
+                    ErrorKind::InvalidPrices,
+                    format!("the transfer tiers of region {name} are not in order"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
