@@ -1,10 +1,14 @@
 //! Genesys Cloud: the login, and as much of the Platform API as data actions need.
 
+mod actions;
 mod api;
+mod execute;
+mod json_path;
 mod login;
 mod reply;
 mod settings;
 mod state;
+mod velocity;
 
 pub use settings::GenesysSettings;
 pub use state::Genesys;

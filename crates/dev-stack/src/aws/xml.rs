@@ -12,14 +12,6 @@ impl Xml {
         self
     }
 
-    /// The element when there is a text.
-    pub(crate) fn maybe(&mut self, name: &str, text: Option<&str>) -> &mut Self {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-        self
-    }
-
     /// An element with children.
     pub(crate) fn node(&mut self, name: &str, children: impl FnOnce(&mut Self)) -> &mut Self {
         self.0.push_str(&format!("<{name}>"));

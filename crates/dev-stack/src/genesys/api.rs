@@ -8,8 +8,11 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
+use serde_json::Value;
+
 use super::reply::{self, Reply};
 use super::state::Genesys;
+use super::{actions, execute};
 use crate::faults::Failure;
 
 /// No request is larger.
@@ -56,7 +59,7 @@ impl hyper::service::Service<Request<Incoming>> for ApiFront {
                     return Ok(reply::error(status, &code, "This failure was asked for."));
                 }
             }
-            Ok(answer(&genesys, &parts, &body))
+            Ok(answer(&genesys, &parts, &body).await)
         })
     }
 }
@@ -74,7 +77,20 @@ fn template(path: &str) -> String {
     parts.join("/")
 }
 
-fn answer(genesys: &Genesys, parts: &Parts, _body: &[u8]) -> Reply {
+async fn answer(genesys: &Genesys, parts: &Parts, body: &[u8]) -> Reply {
+    if let Err(refusal) = admit(genesys, parts) {
+        return refusal;
+    }
+    let body: Value = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(_) if body.is_empty() => Value::Null,
+        Err(_) => return reply::error(400, "bad.request", "The request body is not JSON."),
+    };
+    route(genesys, parts, &body).await
+}
+
+/// The bearer token and its rate limit.
+fn admit(genesys: &Genesys, parts: &Parts) -> Result<(), Reply> {
     let token = parts
         .headers
         .get(http::header::AUTHORIZATION)
@@ -83,16 +99,55 @@ fn answer(genesys: &Genesys, parts: &Parts, _body: &[u8]) -> Reply {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let Some(token) = token else {
-        return reply::error(
+        return Err(reply::error(
             401,
             "authentication.required",
             "No authentication bearer token specified in authorization header.",
-        );
+        ));
     };
-    match genesys.spend(token) {
-        Ok(()) => {}
-        Err(Some(seconds)) => return reply::rate_limited(seconds),
-        Err(None) => return reply::error(401, "bad.credentials", "Invalid login credentials."),
+    genesys.spend(token).map_err(|wait| match wait {
+        Some(seconds) => reply::rate_limited(seconds),
+        None => reply::error(401, "bad.credentials", "Invalid login credentials."),
+    })
+}
+
+async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
+    let missing = || reply::error(404, "not.found", "The requested resource was not found.");
+    let Some(path) = parts
+        .uri
+        .path()
+        .strip_prefix("/api/v2/integrations/actions")
+    else {
+        return missing();
+    };
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let query = parts.uri.query().unwrap_or_default();
+    match (parts.method.as_str(), segments.as_slice()) {
+        ("GET", []) => actions::list(genesys, false, query),
+        ("GET", ["drafts"]) => actions::list(genesys, true, query),
+        ("POST", []) => actions::create(genesys, false, body),
+        ("POST", ["drafts"]) => actions::create(genesys, true, body),
+        ("POST", [id, "test" | "execute"]) => run(genesys, id, false, body).await,
+        ("POST", [id, "draft", "test"]) => run(genesys, id, true, body).await,
+        (method, [id, rest @ ..]) => {
+            actions::one(genesys, method, id, rest, body).unwrap_or_else(missing)
+        }
+        _ => missing(),
     }
-    reply::error(404, "not.found", "The requested resource was not found.")
+}
+
+/// Runs an action or its draft on an input.
+async fn run(genesys: &Genesys, id: &str, draft: bool, input: &Value) -> Reply {
+    let action = genesys.state().actions.get(id).and_then(|stored| {
+        if draft {
+            stored.draft.clone()
+        } else {
+            stored.published.clone()
+        }
+    });
+    let Some(action) = action else {
+        return reply::error(404, "not.found", "The action was not found.");
+    };
+    let credentials = &genesys.shared.settings.integration_credentials;
+    reply::json(200, &execute::test(&action, input, credentials).await)
 }

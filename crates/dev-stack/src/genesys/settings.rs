@@ -1,5 +1,6 @@
 //! What the Genesys Cloud stand-in accepts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The one OAuth client and the one integration of the stand-in.
@@ -15,6 +16,8 @@ pub struct GenesysSettings {
     pub requests_per_minute: u32,
     /// The integration that data actions belong to.
     pub integration_id: String,
+    /// Its credentials, which actions see as `${credentials.NAME}`.
+    pub integration_credentials: BTreeMap<String, String>,
 }
 
 impl Default for GenesysSettings {
@@ -25,6 +28,7 @@ impl Default for GenesysSettings {
             token_seconds: 86_400,
             requests_per_minute: 300,
             integration_id: "00000000-0000-4000-8000-0000000000aa".to_owned(),
+            integration_credentials: BTreeMap::new(),
         }
     }
 }
@@ -38,6 +42,6 @@ impl fmt::Debug for GenesysSettings {
             .field("token_seconds", &self.token_seconds)
             .field("requests_per_minute", &self.requests_per_minute)
             .field("integration_id", &self.integration_id)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

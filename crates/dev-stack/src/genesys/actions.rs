@@ -1,0 +1,303 @@
+//! Data actions: the resource behind `/api/v2/integrations/actions`.
+
+use serde_json::{Map, Value, json};
+
+use super::reply::{self, Reply};
+use super::state::{Genesys, Stored};
+
+const INTEGRATION_TYPE_LIMIT: usize = 256;
+
+/// `GET …/actions` and `GET …/actions/drafts`, with `name`, `category`, `pageSize`, `pageNumber`.
+pub(crate) fn list(genesys: &Genesys, drafts: bool, query: &str) -> Reply {
+    let field = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    let number = |name: &str, default: usize| {
+        field(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+            .max(1)
+    };
+    let (size, page) = (number("pageSize", 25).min(100), number("pageNumber", 1));
+    let contains = |action: &Value, name: &str| {
+        field(name).is_none_or(|wanted| {
+            action[name]
+                .as_str()
+                .is_some_and(|value| value.to_lowercase().contains(&wanted.to_lowercase()))
+        })
+    };
+    let state = genesys.state();
+    let all: Vec<Value> = state
+        .actions
+        .values()
+        .filter_map(|stored| {
+            if drafts {
+                stored.draft.as_ref()
+            } else {
+                stored.published.as_ref()
+            }
+        })
+        .filter(|action| contains(action, "name") && contains(action, "category"))
+        .map(summary)
+        .collect();
+    let pages = all.len().div_ceil(size).max(1);
+    let entities: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
+    reply::json(
+        200,
+        &json!({
+            "entities": entities,
+            "pageSize": size,
+            "pageNumber": page,
+            "pageCount": pages,
+            "total": all.len(),
+            "selfUri": "/api/v2/integrations/actions",
+        }),
+    )
+}
+
+/// What a list shows of an action.
+fn summary(action: &Value) -> Value {
+    let mut action = action.clone();
+    if let Some(object) = action.as_object_mut() {
+        object.remove("config");
+        object.remove("contract");
+    }
+    action
+}
+
+/// `POST …/actions` (published at once) and `POST …/actions/drafts`.
+pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
+    if let Some(refusal) = incomplete(genesys, body) {
+        return refusal;
+    }
+    let id = format!("custom_-_{}", uuid::Uuid::new_v4());
+    let mut action = json!({ "id": id, "version": 1, "secure": false });
+    merge(&mut action, body, &["name", "category", "integrationId", "config", "contract", "secure"]);
+    action["selfUri"] = json!(format!("/api/v2/integrations/actions/{id}"));
+    if !draft {
+        let errors = problems(&action);
+        if !errors.is_empty() {
+            return reply::error(400, "bad.request", &errors.join("; "));
+        }
+    }
+    let answer = reply::json(200, &action);
+    let stored = if draft {
+        Stored {
+            draft: Some(action),
+            ..Stored::default()
+        }
+    } else {
+        Stored {
+            published: Some(action),
+            ..Stored::default()
+        }
+    };
+    genesys.state().actions.insert(id, stored);
+    answer
+}
+
+fn incomplete(genesys: &Genesys, body: &Value) -> Option<Reply> {
+    for name in ["name", "category", "integrationId"] {
+        if body[name].as_str().is_none_or(str::is_empty) {
+            let message = format!("{name} is required.");
+            return Some(reply::error(400, "bad.request", &message));
+        }
+    }
+    if body["name"].as_str().is_some_and(|name| name.chars().count() > INTEGRATION_TYPE_LIMIT) {
+        return Some(reply::error(400, "bad.request", "name is longer than 256 characters."));
+    }
+    (body["integrationId"].as_str() != Some(genesys.shared.settings.integration_id.as_str())).then(
+        || reply::error(404, "not.found", "The integration was not found."),
+    )
+}
+
+fn merge(into: &mut Value, from: &Value, names: &[&str]) {
+    for name in names {
+        if let Some(value) = from.get(name).filter(|value| !value.is_null()) {
+            into[*name] = value.clone();
+        }
+    }
+}
+
+/// One action's own resources, by the path after its id.
+pub(crate) fn one(
+    genesys: &Genesys,
+    method: &str,
+    id: &str,
+    rest: &[&str],
+    body: &Value,
+) -> Option<Reply> {
+    let mut state = genesys.state();
+    let Some(stored) = state.actions.get_mut(id) else {
+        return Some(reply::error(404, "not.found", "The action was not found."));
+    };
+    let (reply, gone) = match (method, rest) {
+        ("GET", []) => (show(stored.published.as_ref()), false),
+        ("PATCH", []) => (patch(&mut stored.published, body), false),
+        ("DELETE", []) => (Some(reply::json(204, &Value::Null)), true),
+        ("GET", ["draft"]) => (show(stored.draft.as_ref()), false),
+        ("POST", ["draft"]) => (open_draft(stored), false),
+        ("PATCH", ["draft"]) => (patch(&mut stored.draft, body), false),
+        ("DELETE", ["draft"]) => {
+            stored.draft = None;
+            let gone = stored.published.is_none();
+            (Some(reply::json(204, &Value::Null)), gone)
+        }
+        ("GET", ["draft", "validation"]) => (validation(stored.draft.as_ref()), false),
+        ("POST", ["draft", "publish"]) => (publish(stored, body), false),
+        _ => (None, false),
+    };
+    if gone {
+        state.actions.remove(id);
+    }
+    reply
+}
+
+fn show(action: Option<&Value>) -> Option<Reply> {
+    Some(match action {
+        Some(action) => reply::json(200, action),
+        None => missing(),
+    })
+}
+
+fn missing() -> Reply {
+    reply::error(404, "not.found", "The requested resource was not found.")
+}
+
+fn open_draft(stored: &mut Stored) -> Option<Reply> {
+    let Some(published) = &stored.published else {
+        return Some(missing());
+    };
+    if stored.draft.is_some() {
+        return Some(reply::error(409, "conflict", "A draft of this action is open already."));
+    }
+    stored.draft = Some(published.clone());
+    show(stored.draft.as_ref())
+}
+
+/// A change must name the version that it was made from.
+fn patch(action: &mut Option<Value>, body: &Value) -> Option<Reply> {
+    let Some(action) = action else {
+        return Some(missing());
+    };
+    if body["version"].as_u64() != action["version"].as_u64() {
+        return Some(stale());
+    }
+    merge(action, body, &["name", "category", "config", "contract", "secure"]);
+    action["version"] = json!(action["version"].as_u64().unwrap_or(0) + 1);
+    show(Some(action))
+}
+
+fn stale() -> Reply {
+    reply::error(409, "version.conflict", "The version is not the current one.")
+}
+
+fn validation(draft: Option<&Value>) -> Option<Reply> {
+    let Some(draft) = draft else {
+        return Some(missing());
+    };
+    let errors: Vec<Value> = problems(draft)
+        .into_iter()
+        .map(|message| json!({ "message": message, "code": "validation.error", "status": 400 }))
+        .collect();
+    Some(reply::json(
+        200,
+        &json!({ "valid": errors.is_empty(), "errors": errors }),
+    ))
+}
+
+fn publish(stored: &mut Stored, body: &Value) -> Option<Reply> {
+    let Some(draft) = &stored.draft else {
+        return Some(missing());
+    };
+    if body["version"].as_u64() != draft["version"].as_u64() {
+        return Some(stale());
+    }
+    let mut errors = problems(draft);
+    if let Some(published) = &stored.published
+        && published["contract"] != draft["contract"]
+    {
+        errors.push("the contract of a published action cannot change".to_owned());
+    }
+    if !errors.is_empty() {
+        return Some(reply::error(400, "bad.request", &errors.join("; ")));
+    }
+    let mut action = draft.clone();
+    action["version"] = json!(action["version"].as_u64().unwrap_or(0) + 1);
+    stored.draft = None;
+    stored.published = Some(action);
+    show(stored.published.as_ref())
+}
+
+/// What the platform would find wrong with an action.
+fn problems(action: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    let input = &action["contract"]["input"]["inputSchema"];
+    let output = &action["contract"]["output"]["successSchema"];
+    match input["properties"].as_object() {
+        None => all.push("the input schema must be an object with properties".to_owned()),
+        Some(properties) => flat(properties, &mut all),
+    }
+    if !output.is_object() {
+        all.push("the success schema is missing".to_owned());
+    }
+    if [input, output].iter().any(|schema| schema.to_string().contains("\"$ref\"")) {
+        all.push("$ref is not supported in a contract".to_owned());
+    }
+    if nested_array(output, false) {
+        all.push("nested arrays are not supported in the success schema".to_owned());
+    }
+    let request = &action["config"]["request"];
+    if request["requestUrlTemplate"].as_str().is_none_or(str::is_empty) {
+        all.push("requestUrlTemplate is missing".to_owned());
+    }
+    if !["GET", "PUT", "POST", "PATCH", "DELETE"]
+        .contains(&request["requestType"].as_str().unwrap_or_default())
+    {
+        all.push("requestType must be GET, PUT, POST, PATCH or DELETE".to_owned());
+    }
+    if let Some(seconds) = action["config"]["timeoutSeconds"].as_u64()
+        && !(1..=60).contains(&seconds)
+    {
+        all.push("timeoutSeconds must be from 1 to 60".to_owned());
+    }
+    all
+}
+
+fn flat(properties: &Map<String, Value>, problems: &mut Vec<String>) {
+    for (name, property) in properties {
+        let simple = property["type"].as_str().is_some_and(|kind| {
+            ["string", "integer", "number", "boolean", "null"].contains(&kind)
+        });
+        if !simple {
+            problems.push(format!("the input {name:?} must be of a simple type"));
+        }
+        let well_named = name.starts_with(|char: char| char.is_ascii_alphabetic())
+            && name
+                .chars()
+                .all(|char| char.is_ascii_alphanumeric() || "-_".contains(char));
+        if !well_named || ["orgId", "integrationId", "rawRequest"].contains(&name.as_str()) {
+            problems.push(format!("the input name {name:?} is not permitted"));
+        }
+    }
+}
+
+fn nested_array(schema: &Value, inside: bool) -> bool {
+    let is_array = schema["type"] == "array";
+    if is_array && inside {
+        return true;
+    }
+    let inside = inside || is_array;
+    nested_array_of(&schema["items"], inside)
+        || schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .any(|(_, property)| nested_array(property, inside))
+}
+
+fn nested_array_of(items: &Value, inside: bool) -> bool {
+    items.is_object() && nested_array(items, inside)
+}
