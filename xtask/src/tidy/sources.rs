@@ -27,10 +27,6 @@ const FORBIDDEN: &[(&str, &str)] = &[
         "#[allow(",
         "use #[expect(.., reason = \"..\")]: it goes away with its cause",
     ),
-    (
-        "#![allow(",
-        "use #![expect(.., reason = \"..\")]: it goes away with its cause",
-    ),
 ];
 
 /// One Rust file of the workspace.
