@@ -1,16 +1,26 @@
 //! The audit log: one record per attempt, durable before the answer, each chained to the one before.
 
 mod canonical;
+mod export;
 mod keyed_hash;
 mod log;
+mod ocsf;
+mod read;
 mod record;
+mod seal;
+mod search;
 mod segment;
 mod settings;
+mod store;
 mod verify;
 mod writer;
 
+pub use export::{ExportFormat, export};
 pub use keyed_hash::keyed_hash;
 pub use log::{AuditLog, AuditLogBuilder, AuditReceipt};
+pub use read::{AuditEntry, Entries, Follower, entries, search, tail};
 pub use record::{AuditObject, AuditRecord, AuditStatus, COMPLIANCE_TAG};
+pub use seal::{Seal, SealBody, SealingKey};
+pub use search::AuditQuery;
 pub use settings::AuditSettings;
-pub use verify::{Problem, ProblemKind, VerifyReport, verify};
+pub use verify::{Problem, ProblemKind, VerifyOptions, VerifyReport, verify, verify_with};

@@ -1,4 +1,5 @@
 //! The log as its callers see it: durable, chained, locked, mended after a crash, and proven.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;

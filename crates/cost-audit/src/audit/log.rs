@@ -9,8 +9,10 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::record::AuditRecord;
+use super::seal::SealingKey;
 use super::settings::AuditSettings;
-use super::writer::{self, Append, Shared, Store};
+use super::store::Store;
+use super::writer::{self, Append, Shared};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 
@@ -39,9 +41,17 @@ pub struct AuditReceipt {
 pub struct AuditLogBuilder {
     settings: AuditSettings,
     clock: Arc<dyn Clock>,
+    sealing_key: Option<SealingKey>,
 }
 
 impl AuditLogBuilder {
+    /// Signs the seals of finished segments.
+    #[must_use]
+    pub fn with_sealing_key(mut self, key: SealingKey) -> Self {
+        self.sealing_key = Some(key);
+        self
+    }
+
     /// Another clock than the machine's.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -61,7 +71,7 @@ impl AuditLogBuilder {
                 "max_batch_records and max_segment_bytes must be at least 1",
             ));
         }
-        let store = Store::open(&self.settings, Arc::clone(&self.clock))?;
+        let store = Store::open(&self.settings, Arc::clone(&self.clock), self.sealing_key)?;
         let shared = Arc::new(Shared {
             healthy: AtomicBool::new(true),
         });
@@ -90,6 +100,7 @@ impl AuditLog {
         AuditLogBuilder {
             settings,
             clock: Arc::new(SystemClock),
+            sealing_key: None,
         }
     }
 

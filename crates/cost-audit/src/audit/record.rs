@@ -90,7 +90,7 @@ pub struct AuditObject {
     pub bucket: String,
     /// Bytes received of it.
     pub bytes: u64,
-    /// The ETag that was read.
+    /// The `ETag` that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// The key.

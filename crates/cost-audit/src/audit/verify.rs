@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::canonical;
+use super::seal::Seal;
 use super::segment::{self, Line, RawLine, Segment};
 use crate::error::Error;
 
@@ -23,6 +25,8 @@ pub struct VerifyReport {
     pub last_sequence: Option<u64>,
     /// Its hash: keep it elsewhere, and a later cut of the end can be proven too.
     pub last_hash: Option<String>,
+    /// Segments whose seal was there and right.
+    pub sealed_segments: u64,
     /// Bytes of an incomplete last line: a write under way, or one that a crash tore.
     pub torn_bytes: u64,
     /// The first problem, if there is one.
@@ -83,14 +87,47 @@ pub enum ProblemKind {
 /// # Errors
 /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable) when the files cannot be read; a broken chain is a report, not an error.
 pub fn verify(directory: &Path) -> Result<VerifyReport, Error> {
+    verify_with(directory, &VerifyOptions::default())
+}
+
+/// What is known from elsewhere, and must be so in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// The public key, in hexadecimal, that every finished segment must be signed with.
+    pub public_key: Option<String>,
+    /// A record that is known to be in the log, by number and hash: an audit receipt, or an earlier report's last record.
+    ///
+    /// It proves what the chain alone cannot: that the end was not cut off, nor the whole log written anew.
+    pub known_record: Option<(u64, String)>,
+}
+
+/// Verifies the log in `directory` against what is known of it.
+///
+/// # Errors
+/// Those of [`verify`].
+pub fn verify_with(directory: &Path, options: &VerifyOptions) -> Result<VerifyReport, Error> {
     let mut walk = Walk::default();
     let segments = segment::list(directory)?;
     let last = segments.len().saturating_sub(1);
     for (index, segment) in segments.iter().enumerate() {
-        walk.segment(segment, index == last)?;
+        walk.segment(segment, index == last, options)?;
         if walk.report.problem.is_some() {
-            break;
+            return Ok(walk.report);
         }
+    }
+    if let Some((sequence, _)) = &options.known_record
+        && walk.next <= *sequence
+    {
+        walk.report.problem = Some(Problem {
+            segment: segments.last().map(Segment::name).unwrap_or_default(),
+            line: 0,
+            offset: 0,
+            sequence: walk.next,
+            kind: ProblemKind::CutEnd,
+            message: format!(
+                "the log ends before record {sequence}, which is known to have been in it"
+            ),
+        });
     }
     Ok(walk.report)
 }
@@ -113,30 +150,79 @@ impl Default for Walk {
 }
 
 impl Walk {
-    fn segment(&mut self, segment: &Segment, is_last: bool) -> Result<(), Error> {
+    fn segment(
+        &mut self,
+        segment: &Segment,
+        is_last: bool,
+        options: &VerifyOptions,
+    ) -> Result<(), Error> {
         self.report.segments += 1;
+        let first = self.next;
+        let mut digest = Sha256::new();
+        let mut bytes = 0;
+        let mut place = (0, 0);
         let mut lines = segment.lines()?;
         while let Some(line) = lines.next()? {
             if !line.complete && is_last {
                 self.report.torn_bytes = line.bytes.len() as u64;
+                break;
+            }
+            if let Err((kind, message)) = self.line(&line, options) {
+                self.fail(segment, (line.number, line.offset), kind, message);
                 return Ok(());
             }
-            if let Err((kind, message)) = self.line(&line) {
-                self.report.problem = Some(Problem {
-                    segment: segment.name(),
-                    line: line.number,
-                    offset: line.offset,
-                    sequence: self.next,
-                    kind,
-                    message,
-                });
-                return Ok(());
+            digest.update(line.bytes);
+            digest.update(b"\n");
+            bytes += line.bytes.len() as u64 + 1;
+            place = (line.number, line.offset);
+        }
+        let sealed = match Seal::read(segment)? {
+            // The segment that is being written has no seal yet.
+            None if is_last || options.public_key.is_none() => return Ok(()),
+            None => Err("the segment has no seal".to_owned()),
+            Some(Err(error)) => Err(format!("the seal cannot be read: {error}")),
+            Some(Ok(seal)) => {
+                let body = &seal.body;
+                let stated = (
+                    &body.segment,
+                    body.first_sequence,
+                    body.last_sequence,
+                    body.bytes,
+                );
+                let sha256 = hex::encode(digest.finalize());
+                if stated != (&segment.name(), first, self.next - 1, bytes)
+                    || body.last_hash != self.previous
+                    || body.sha256 != sha256
+                {
+                    Err("the segment is not what its seal says: records were cut off, or the seal is another's".to_owned())
+                } else {
+                    seal.check_signature(options.public_key.as_deref())
+                }
             }
+        };
+        match sealed {
+            Ok(()) => self.report.sealed_segments += 1,
+            Err(message) => self.fail(segment, place, ProblemKind::BadSeal, message),
         }
         Ok(())
     }
 
-    fn line(&mut self, raw: &RawLine<'_>) -> Result<(), (ProblemKind, String)> {
+    fn fail(&mut self, segment: &Segment, place: (u64, u64), kind: ProblemKind, message: String) {
+        self.report.problem = Some(Problem {
+            segment: segment.name(),
+            line: place.0,
+            offset: place.1,
+            sequence: self.next,
+            kind,
+            message,
+        });
+    }
+
+    fn line(
+        &mut self,
+        raw: &RawLine<'_>,
+        options: &VerifyOptions,
+    ) -> Result<(), (ProblemKind, String)> {
         let malformed = |message: &str| (ProblemKind::Malformed, message.to_owned());
         let line: Line<'_> = serde_json::from_slice(raw.bytes)
             .map_err(|error| malformed(&format!("the line is no audit record: {error}")))?;
@@ -166,6 +252,17 @@ impl Walk {
             ));
         }
         self.place(&line)?;
+        if let Some((sequence, hash)) = &options.known_record
+            && *sequence == line.sequence
+            && *hash != line.hash
+        {
+            return Err((
+                ProblemKind::Spliced,
+                format!(
+                    "record {sequence} is not the one that is known to have been there: the log was written anew"
+                ),
+            ));
+        }
         self.report.records += 1;
         self.report.first_sequence.get_or_insert(line.sequence);
         self.report.last_sequence = Some(line.sequence);
