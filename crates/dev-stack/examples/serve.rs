@@ -53,6 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "secret_access_key": key.secret,
         "genesys_client_id": genesys.client_id,
         "genesys_client_secret": genesys.client_secret,
+        "genesys_integration_id": genesys.integration_id,
     });
     #[expect(clippy::print_stdout, reason = "this line is what the program is for")]
     {

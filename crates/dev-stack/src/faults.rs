@@ -47,21 +47,18 @@ struct State {
 impl Traffic {
     /// Makes the next `n` requests fail, whatever they ask. Calls add up in order.
     pub fn fail_next(&self, n: usize, failure: Failure) {
-        let mut state = self.state();
-        for _ in 0..n {
-            state.failures.push_back((None, failure.clone()));
-        }
+        self.state()
+            .failures
+            .extend(std::iter::repeat_n((None, failure), n));
     }
 
     /// Makes the next `n` requests of one operation fail, such as `GetObject`,
     /// `SimulatePrincipalPolicy` or `POST /oauth/token`.
     pub fn fail_next_of(&self, operation: &str, n: usize, failure: Failure) {
-        let mut state = self.state();
-        for _ in 0..n {
-            state
-                .failures
-                .push_back((Some(operation.to_owned()), failure.clone()));
-        }
+        let failure = (Some(operation.to_owned()), failure);
+        self.state()
+            .failures
+            .extend(std::iter::repeat_n(failure, n));
     }
 
     /// Forgets the failures still to come.

@@ -1,5 +1,7 @@
 //! STS, IAM and Cost Explorer by the real SDKs.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! S3 by the real SDK: reads, conditions, listings, writes, signatures and IAM.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
 mod support;
 
 use aws_sdk_s3::Client;

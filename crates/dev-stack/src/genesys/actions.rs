@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::reply::{self, Reply};
 use super::state::{Genesys, Stored};
 
-const INTEGRATION_TYPE_LIMIT: usize = 256;
+/// The longest name of an action.
+const MAX_NAME_CHARS: usize = 256;
 
 /// `GET …/actions` and `GET …/actions/drafts`, with `name`, `category`, `pageSize`, `pageNumber`.
 pub(crate) fn list(genesys: &Genesys, drafts: bool, query: &str) -> Reply {
@@ -74,7 +75,18 @@ pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
     }
     let id = format!("custom_-_{}", uuid::Uuid::new_v4());
     let mut action = json!({ "id": id, "version": 1, "secure": false });
-    merge(&mut action, body, &["name", "category", "integrationId", "config", "contract", "secure"]);
+    merge(
+        &mut action,
+        body,
+        &[
+            "name",
+            "category",
+            "integrationId",
+            "config",
+            "contract",
+            "secure",
+        ],
+    );
     action["selfUri"] = json!(format!("/api/v2/integrations/actions/{id}"));
     if !draft {
         let errors = problems(&action);
@@ -105,12 +117,18 @@ fn incomplete(genesys: &Genesys, body: &Value) -> Option<Reply> {
             return Some(reply::error(400, "bad.request", &message));
         }
     }
-    if body["name"].as_str().is_some_and(|name| name.chars().count() > INTEGRATION_TYPE_LIMIT) {
-        return Some(reply::error(400, "bad.request", "name is longer than 256 characters."));
+    if body["name"]
+        .as_str()
+        .is_some_and(|name| name.chars().count() > MAX_NAME_CHARS)
+    {
+        return Some(reply::error(
+            400,
+            "bad.request",
+            "name is longer than 256 characters.",
+        ));
     }
-    (body["integrationId"].as_str() != Some(genesys.shared.settings.integration_id.as_str())).then(
-        || reply::error(404, "not.found", "The integration was not found."),
-    )
+    (body["integrationId"].as_str() != Some(genesys.shared.settings.integration_id.as_str()))
+        .then(|| reply::error(404, "not.found", "The integration was not found."))
 }
 
 fn merge(into: &mut Value, from: &Value, names: &[&str]) {
@@ -136,14 +154,14 @@ pub(crate) fn one(
     let (reply, gone) = match (method, rest) {
         ("GET", []) => (show(stored.published.as_ref()), false),
         ("PATCH", []) => (patch(&mut stored.published, body), false),
-        ("DELETE", []) => (Some(reply::json(204, &Value::Null)), true),
+        ("DELETE", []) => (Some(reply::gone()), true),
         ("GET", ["draft"]) => (show(stored.draft.as_ref()), false),
         ("POST", ["draft"]) => (open_draft(stored), false),
         ("PATCH", ["draft"]) => (patch(&mut stored.draft, body), false),
         ("DELETE", ["draft"]) => {
             stored.draft = None;
             let gone = stored.published.is_none();
-            (Some(reply::json(204, &Value::Null)), gone)
+            (Some(reply::gone()), gone)
         }
         ("GET", ["draft", "validation"]) => (validation(stored.draft.as_ref()), false),
         ("POST", ["draft", "publish"]) => (publish(stored, body), false),
@@ -171,7 +189,11 @@ fn open_draft(stored: &mut Stored) -> Option<Reply> {
         return Some(missing());
     };
     if stored.draft.is_some() {
-        return Some(reply::error(409, "conflict", "A draft of this action is open already."));
+        return Some(reply::error(
+            409,
+            "conflict",
+            "A draft of this action is open already.",
+        ));
     }
     stored.draft = Some(published.clone());
     show(stored.draft.as_ref())
@@ -185,13 +207,21 @@ fn patch(action: &mut Option<Value>, body: &Value) -> Option<Reply> {
     if body["version"].as_u64() != action["version"].as_u64() {
         return Some(stale());
     }
-    merge(action, body, &["name", "category", "config", "contract", "secure"]);
+    merge(
+        action,
+        body,
+        &["name", "category", "config", "contract", "secure"],
+    );
     action["version"] = json!(action["version"].as_u64().unwrap_or(0) + 1);
     show(Some(action))
 }
 
 fn stale() -> Reply {
-    reply::error(409, "version.conflict", "The version is not the current one.")
+    reply::error(
+        409,
+        "version.conflict",
+        "The version is not the current one.",
+    )
 }
 
 fn validation(draft: Option<&Value>) -> Option<Reply> {
@@ -243,14 +273,20 @@ fn problems(action: &Value) -> Vec<String> {
     if !output.is_object() {
         all.push("the success schema is missing".to_owned());
     }
-    if [input, output].iter().any(|schema| schema.to_string().contains("\"$ref\"")) {
+    if [input, output]
+        .iter()
+        .any(|schema| schema.to_string().contains("\"$ref\""))
+    {
         all.push("$ref is not supported in a contract".to_owned());
     }
     if nested_array(output, false) {
         all.push("nested arrays are not supported in the success schema".to_owned());
     }
     let request = &action["config"]["request"];
-    if request["requestUrlTemplate"].as_str().is_none_or(str::is_empty) {
+    if request["requestUrlTemplate"]
+        .as_str()
+        .is_none_or(str::is_empty)
+    {
         all.push("requestUrlTemplate is missing".to_owned());
     }
     if !["GET", "PUT", "POST", "PATCH", "DELETE"]
@@ -268,9 +304,9 @@ fn problems(action: &Value) -> Vec<String> {
 
 fn flat(properties: &Map<String, Value>, problems: &mut Vec<String>) {
     for (name, property) in properties {
-        let simple = property["type"].as_str().is_some_and(|kind| {
-            ["string", "integer", "number", "boolean", "null"].contains(&kind)
-        });
+        let simple = property["type"]
+            .as_str()
+            .is_some_and(|kind| ["string", "integer", "number", "boolean", "null"].contains(&kind));
         if !simple {
             problems.push(format!("the input {name:?} must be of a simple type"));
         }

@@ -78,7 +78,7 @@ fn template(path: &str) -> String {
 }
 
 async fn answer(genesys: &Genesys, parts: &Parts, body: &[u8]) -> Reply {
-    if let Err(refusal) = admit(genesys, parts) {
+    if let Some(refusal) = refused(genesys, parts) {
         return refusal;
     }
     let body: Value = match serde_json::from_slice(body) {
@@ -89,8 +89,8 @@ async fn answer(genesys: &Genesys, parts: &Parts, body: &[u8]) -> Reply {
     route(genesys, parts, &body).await
 }
 
-/// The bearer token and its rate limit.
-fn admit(genesys: &Genesys, parts: &Parts) -> Result<(), Reply> {
+/// The refusal of a request without a good token, or of one too many.
+fn refused(genesys: &Genesys, parts: &Parts) -> Option<Reply> {
     let token = parts
         .headers
         .get(http::header::AUTHORIZATION)
@@ -99,16 +99,21 @@ fn admit(genesys: &Genesys, parts: &Parts) -> Result<(), Reply> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
     let Some(token) = token else {
-        return Err(reply::error(
+        return Some(reply::error(
             401,
             "authentication.required",
             "No authentication bearer token specified in authorization header.",
         ));
     };
-    genesys.spend(token).map_err(|wait| match wait {
-        Some(seconds) => reply::rate_limited(seconds),
-        None => reply::error(401, "bad.credentials", "Invalid login credentials."),
-    })
+    match genesys.spend(token) {
+        Ok(()) => None,
+        Err(Some(seconds)) => Some(reply::rate_limited(seconds)),
+        Err(None) => Some(reply::error(
+            401,
+            "bad.credentials",
+            "Invalid login credentials.",
+        )),
+    }
 }
 
 async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
@@ -127,8 +132,9 @@ async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
         ("GET", ["drafts"]) => actions::list(genesys, true, query),
         ("POST", []) => actions::create(genesys, false, body),
         ("POST", ["drafts"]) => actions::create(genesys, true, body),
-        ("POST", [id, "test" | "execute"]) => run(genesys, id, false, body).await,
-        ("POST", [id, "draft", "test"]) => run(genesys, id, true, body).await,
+        ("POST", [id, "test"]) => run(genesys, id, Run::Test, body).await,
+        ("POST", [id, "execute"]) => run(genesys, id, Run::Execute, body).await,
+        ("POST", [id, "draft", "test"]) => run(genesys, id, Run::TestDraft, body).await,
         (method, [id, rest @ ..]) => {
             actions::one(genesys, method, id, rest, body).unwrap_or_else(missing)
         }
@@ -136,10 +142,21 @@ async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
     }
 }
 
+/// Which action is run, and how the outcome is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    /// The published action, step by step.
+    Test,
+    /// The draft, step by step.
+    TestDraft,
+    /// The published action, as a flow would: the result alone.
+    Execute,
+}
+
 /// Runs an action or its draft on an input.
-async fn run(genesys: &Genesys, id: &str, draft: bool, input: &Value) -> Reply {
+async fn run(genesys: &Genesys, id: &str, how: Run, input: &Value) -> Reply {
     let action = genesys.state().actions.get(id).and_then(|stored| {
-        if draft {
+        if how == Run::TestDraft {
             stored.draft.clone()
         } else {
             stored.published.clone()
@@ -149,5 +166,16 @@ async fn run(genesys: &Genesys, id: &str, draft: bool, input: &Value) -> Reply {
         return reply::error(404, "not.found", "The action was not found.");
     };
     let credentials = &genesys.shared.settings.integration_credentials;
-    reply::json(200, &execute::test(&action, input, credentials).await)
+    let outcome = execute::test(&action, input, credentials).await;
+    if how != Run::Execute {
+        return reply::json(200, &outcome);
+    }
+    match outcome.get("finalResult") {
+        Some(result) => reply::json(200, result),
+        None => reply::error(
+            400,
+            "action.failed",
+            outcome["error"]["message"].as_str().unwrap_or_default(),
+        ),
+    }
 }

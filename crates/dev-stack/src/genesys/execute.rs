@@ -81,7 +81,10 @@ async fn run(
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {seconds} s")));
     let answer = note("Execute request", sent)?;
-    note("Translate response", translate(&config["response"], &answer))
+    note(
+        "Translate response",
+        translate(&config["response"], &answer),
+    )
 }
 
 /// The input must be flat and have what the contract requires.
@@ -161,10 +164,9 @@ impl Request {
         let socket = tokio::net::TcpStream::connect((host.as_str(), port))
             .await
             .map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket))
-                .await
-                .map_err(|error| failed(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+            .await
+            .map_err(|error| failed(&error))?;
         let driver = tokio::spawn(connection);
         let path = match self.url.query() {
             Some(query) => format!("{}?{query}", self.url.path()),
@@ -214,7 +216,9 @@ fn translate(response: &Value, answer: &Value) -> Result<Value, String> {
         };
         values.insert(name.clone(), Value::String(text));
     }
-    let template = response["successTemplate"].as_str().unwrap_or("${rawResult}");
+    let template = response["successTemplate"]
+        .as_str()
+        .unwrap_or("${rawResult}");
     let text = velocity::render(template, &Scope::default().with("", values))?;
     serde_json::from_str(&text).map_err(|error| format!("the result is not JSON: {error}"))
 }

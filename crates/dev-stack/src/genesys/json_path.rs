@@ -23,10 +23,16 @@ pub(crate) fn find(document: &Value, path: &str) -> Result<Option<Value>, String
                 .strip_prefix('\'')
                 .and_then(|name| name.strip_suffix('\''))
             {
-                found = found.into_iter().filter_map(|value| value.get(name)).collect();
+                found = found
+                    .into_iter()
+                    .filter_map(|value| value.get(name))
+                    .collect();
             } else {
                 let index: usize = index.parse().map_err(|_| wrong())?;
-                found = found.into_iter().filter_map(|value| value.get(index)).collect();
+                found = found
+                    .into_iter()
+                    .filter_map(|value| value.get(index))
+                    .collect();
             }
             rest = after;
         } else {
@@ -36,7 +42,10 @@ pub(crate) fn find(document: &Value, path: &str) -> Result<Option<Value>, String
             if name.is_empty() {
                 return Err(wrong());
             }
-            found = found.into_iter().filter_map(|value| value.get(name)).collect();
+            found = found
+                .into_iter()
+                .filter_map(|value| value.get(name))
+                .collect();
             rest = after;
         }
     }

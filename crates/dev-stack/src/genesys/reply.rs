@@ -24,6 +24,13 @@ pub(crate) fn json(status: u16, body: &Value) -> Reply {
     response
 }
 
+/// 204, as a deletion answers.
+pub(crate) fn gone() -> Reply {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// An error of the Platform API.
 pub(crate) fn error(status: u16, code: &str, message: &str) -> Reply {
     json(

@@ -155,15 +155,28 @@ mod tests {
         let input = json!({"a": "say \"hi\" & go", "n": 7, "none": null});
         let scope = Scope::default().with("input", input.as_object().unwrap().clone());
         for (template, expected) in [
-            ("{\"a\":\"$esc.jsonString($!{input.a})\"}", "{\"a\":\"say \\\"hi\\\" & go\"}"),
-            ("?q=$esc.url($input.a)&n=${input.n}", "?q=say+%22hi%22+%26+go&n=7"),
+            (
+                "{\"a\":\"$esc.jsonString($!{input.a})\"}",
+                "{\"a\":\"say \\\"hi\\\" & go\"}",
+            ),
+            (
+                "?q=$esc.url($input.a)&n=${input.n}",
+                "?q=say+%22hi%22+%26+go&n=7",
+            ),
             ("${input.none}|$!{input.none}|", "${input.none}||"),
             ("#if(\"$!{input.n}\" != \"\"),n=${input.n}#end!", ",n=7!"),
             ("#if(\"$!{input.x}\" != \"\"),x=${input.x}#end!", "!"),
-            ("#if(\"$!{input.x}\" != \"\")a#if(\"$!{input.n}\" != \"\")b#end#end!", "!"),
+            (
+                "#if(\"$!{input.x}\" != \"\")a#if(\"$!{input.n}\" != \"\")b#end#end!",
+                "!",
+            ),
             ("100 $ and #1", "100 $ and #1"),
         ] {
-            assert_eq!(render(template, &scope).as_deref(), Ok(expected), "{template}");
+            assert_eq!(
+                render(template, &scope).as_deref(),
+                Ok(expected),
+                "{template}"
+            );
         }
         assert!(render("#if(\"a\" != \"\")", &scope).is_err());
         assert!(render("a#end", &scope).is_err());
