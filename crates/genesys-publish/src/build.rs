@@ -1,0 +1,317 @@
+//! From a SQL action's parameters and columns to a data-action document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::contract::{Contract, Field, Violation, object_schema};
+use crate::document::{
+    ActionConfig, ActionContract, DataAction, InputContract, OutputContract, RequestConfig,
+    ResponseConfig,
+};
+use crate::error::Error;
+use crate::template;
+
+/// How rows become the flat output that a flow can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OutputShape {
+    /// Each column is the value of the first row, null without rows: for look-ups.
+    #[default]
+    FirstRow,
+    /// Each column is a list with one value for each row.
+    Columns,
+}
+
+/// How inputs are put into the request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RequestBody {
+    /// Each input by itself, escaped.
+    #[default]
+    Escaped,
+    /// The whole input as the platform has it, `${input.rawRequest}`.
+    Raw,
+}
+
+/// Builds the [`DataAction`] that calls one SQL action.
+#[derive(Debug, Clone)]
+pub struct DocumentBuilder {
+    name: String,
+    url: Url,
+    inputs: Vec<Field>,
+    columns: Vec<Field>,
+    shape: OutputShape,
+    body: RequestBody,
+    headers: BTreeMap<String, String>,
+    timeout_seconds: Option<u64>,
+    secure: bool,
+}
+
+impl DocumentBuilder {
+    /// A data action of this name that posts to this URL.
+    ///
+    /// The bearer key comes from the integration's own credentials, as `${credentials.apiKey}`:
+    /// the document holds no secret.
+    #[must_use]
+    pub fn new(name: impl Into<String>, url: Url) -> Self {
+        let headers = [
+            ("Authorization", "Bearer ${credentials.apiKey}"),
+            ("Content-Type", "application/json"),
+        ];
+        Self {
+            name: name.into(),
+            url,
+            inputs: Vec::new(),
+            columns: Vec::new(),
+            shape: OutputShape::default(),
+            body: RequestBody::default(),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            timeout_seconds: None,
+            secure: false,
+        }
+    }
+
+    /// The parameters of the action.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = Field>) -> Self {
+        self.inputs = inputs.into_iter().collect();
+        self
+    }
+
+    /// The columns of the action's result.
+    #[must_use]
+    pub fn with_columns(mut self, columns: impl IntoIterator<Item = Field>) -> Self {
+        self.columns = columns.into_iter().collect();
+        self
+    }
+
+    /// How rows become outputs.
+    #[must_use]
+    pub fn with_shape(mut self, shape: OutputShape) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// How inputs are put into the body.
+    #[must_use]
+    pub fn with_body(mut self, body: RequestBody) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Sets a header, a Velocity template.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// How long the platform waits, from 1 to 60 s.
+    #[must_use]
+    pub fn with_timeout_seconds(mut self, seconds: u64) -> Self {
+        self.timeout_seconds = Some(seconds);
+        self
+    }
+
+    /// Keeps inputs and outputs out of the platform's logs.
+    #[must_use]
+    pub fn with_secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Builds and checks the document.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) naming every rule of the
+    /// platform that it would break: a column without a proper name needs an alias in the SELECT.
+    pub fn build(self) -> Result<DataAction, Error> {
+        let mut twice = duplicates(&self.inputs, &[]);
+        twice.extend(duplicates(&self.columns, &["row_count", "truncated"]));
+        if !twice.is_empty() {
+            return Err(Error::broken(twice));
+        }
+        let contract = self.contract()?;
+        let action = DataAction {
+            config: ActionConfig {
+                request: RequestConfig {
+                    request_url_template: self.url.to_string(),
+                    request_type: "POST".to_owned(),
+                    headers: self.headers.clone(),
+                    request_template: match self.body {
+                        RequestBody::Escaped => template::request_body(&self.inputs),
+                        RequestBody::Raw => "${input.rawRequest}".to_owned(),
+                    },
+                },
+                response: self.response(),
+                timeout_seconds: self.timeout_seconds,
+            },
+            name: self.name,
+            integration_type: "custom-rest-actions".to_owned(),
+            action_type: "custom".to_owned(),
+            contract: ActionContract {
+                input: InputContract {
+                    input_schema: contract.input().clone(),
+                },
+                output: OutputContract {
+                    success_schema: contract.output().clone(),
+                },
+            },
+            secure: self.secure,
+        };
+        action.validate()?;
+        Ok(action)
+    }
+
+    fn contract(&self) -> Result<Contract, Error> {
+        let inputs: Map<String, Value> = self
+            .inputs
+            .iter()
+            .map(|field| (field.name.clone(), field.schema()))
+            .collect();
+        let required: Vec<&str> = self
+            .inputs
+            .iter()
+            .filter(|field| field.required)
+            .map(|field| field.name.as_str())
+            .collect();
+        let mut outputs: Map<String, Value> = self
+            .columns
+            .iter()
+            .map(|field| {
+                let schema = match self.shape {
+                    OutputShape::FirstRow => field.schema(),
+                    OutputShape::Columns => json!({ "type": "array", "items": field.schema() }),
+                };
+                (field.name.clone(), schema)
+            })
+            .collect();
+        outputs.insert(
+            "row_count".to_owned(),
+            json!({ "type": "integer", "description": "How many rows were found." }),
+        );
+        outputs.insert(
+            "truncated".to_owned(),
+            json!({ "type": "boolean", "description": "Whether the row limit cut rows off." }),
+        );
+        Contract::try_new(
+            object_schema(&format!("{} request", self.name), &inputs, &required),
+            object_schema(&format!("{} result", self.name), &outputs, &[]),
+        )
+    }
+
+    /// The paths into `{"data": […], "row_count": n, "truncated": bool, …}`.
+    fn response(&self) -> ResponseConfig {
+        let mut paths = BTreeMap::new();
+        let mut defaults = BTreeMap::new();
+        for column in &self.columns {
+            let name = &column.name;
+            let (path, default) = match self.shape {
+                OutputShape::FirstRow => (format!("$.data[0].{name}"), "null"),
+                OutputShape::Columns => (format!("$.data[*].{name}"), "[]"),
+            };
+            paths.insert(name.clone(), path);
+            defaults.insert(name.clone(), default.to_owned());
+        }
+        for (name, default) in [("row_count", "0"), ("truncated", "false")] {
+            paths.insert(name.to_owned(), format!("$.{name}"));
+            defaults.insert(name.to_owned(), default.to_owned());
+        }
+        let names: Vec<&str> = self
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain(["row_count", "truncated"])
+            .collect();
+        ResponseConfig {
+            translation_map: paths,
+            translation_map_defaults: defaults,
+            success_template: template::success(&names),
+        }
+    }
+}
+
+fn duplicates(fields: &[Field], taken: &[&str]) -> Vec<Violation> {
+    let mut seen: BTreeSet<&str> = taken.iter().copied().collect();
+    fields
+        .iter()
+        .filter(|field| !seen.insert(&field.name))
+        .map(|field| Violation::DuplicateName {
+            name: field.name.clone(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ValueType;
+    use crate::error::ErrorKind;
+
+    fn builder() -> DocumentBuilder {
+        DocumentBuilder::new(
+            "agent-scorecard",
+            Url::parse("https://flowlake.example/v1/actions/agent-scorecard").unwrap(),
+        )
+        .with_inputs([
+            Field::new("agent_id", ValueType::String),
+            Field::new("date", ValueType::String).optional(),
+        ])
+        .with_columns([
+            Field::new("queue_name", ValueType::String),
+            Field::new("calls", ValueType::Integer),
+        ])
+    }
+
+    #[test]
+    fn a_document_by_rows_or_by_columns() {
+        let action = builder().with_timeout_seconds(8).build().unwrap();
+        assert_eq!(
+            action.config.response.translation_map["calls"],
+            "$.data[0].calls"
+        );
+        assert_eq!(
+            action.contract.input.input_schema["required"],
+            json!(["agent_id"])
+        );
+        assert_eq!(
+            action.config.response.success_template,
+            "{\"queue_name\": ${queue_name}, \"calls\": ${calls}, \"row_count\": ${row_count}, \
+             \"truncated\": ${truncated}}"
+        );
+        let action = builder().with_shape(OutputShape::Columns).build().unwrap();
+        assert_eq!(
+            action.contract.output.success_schema["properties"]["calls"]["items"]["type"],
+            "integer"
+        );
+        assert!(!action.to_json().unwrap().contains("Bearer ey"));
+    }
+
+    #[test]
+    fn columns_without_a_proper_name_are_refused() {
+        let error = builder()
+            .with_columns([
+                Field::new("count(*)", ValueType::Integer),
+                Field::new("rawRequest", ValueType::String),
+            ])
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidDocument);
+        assert_eq!(error.violations().len(), 2);
+        assert!(error.to_string().contains("alias"), "{error}");
+        let error = builder()
+            .with_columns([Field::new("row_count", ValueType::Integer)])
+            .build()
+            .unwrap_err();
+        assert!(matches!(
+            error.violations(),
+            [Violation::DuplicateName { .. }]
+        ));
+    }
+}

@@ -1,0 +1,183 @@
+//! One request to the Platform API: token, one renewed attempt after a 401, waits after a 429.
+
+use std::time::Duration;
+
+use flowlake_genesys_auth::TokenSource;
+use reqwest::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::client::PlatformSettings;
+use crate::error::{Error, ErrorKind};
+
+/// Sends requests for the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    pub(crate) http: reqwest::Client,
+    pub(crate) api_url: Url,
+    pub(crate) tokens: TokenSource,
+    pub(crate) settings: PlatformSettings,
+}
+
+impl Transport {
+    /// Sends a request and reads its JSON answer.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<T, Error> {
+        let bytes = self.bytes(method, segments, query, body).await?;
+        serde_json::from_slice(&bytes).map_err(|source| {
+            Error::new(
+                ErrorKind::InvalidResponse,
+                "the platform's answer is not what its API documents",
+            )
+            .with_source(source)
+        })
+    }
+
+    /// Sends a request and gives the answer's bytes.
+    pub(crate) async fn bytes(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Vec<u8>, Error> {
+        let url = self.url(segments, query)?;
+        let mut renewed = false;
+        let mut waits = 0;
+        loop {
+            let token = self.tokens.token().await.map_err(unauthorized)?;
+            let mut request = self
+                .http
+                .request(method.clone(), url.clone())
+                .timeout(self.settings.timeout())
+                .bearer_auth(token.expose());
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let outcome = match request.send().await {
+                Ok(response) => read(response).await,
+                Err(error) => Err(unreachable(error)),
+            };
+            let error = match outcome {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Unauthorized if !renewed => {
+                    renewed = true;
+                    self.tokens.invalidate(&token);
+                }
+                ErrorKind::RateLimited if waits < self.settings.max_waits => {
+                    waits += 1;
+                    self.wait(error).await?;
+                }
+                // Only what changes nothing may be sent again without knowing what became of it.
+                ErrorKind::Unavailable
+                    if method == Method::GET && waits < self.settings.max_waits =>
+                {
+                    waits += 1;
+                    tokio::time::sleep(Duration::from_millis(200 << waits)).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Waits as long as the platform asks, or gives the error back when that is too long.
+    async fn wait(&self, error: Error) -> Result<(), Error> {
+        let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+        if wait > Duration::from_secs(self.settings.max_wait_seconds) {
+            return Err(error);
+        }
+        tracing::debug!(?wait, "the platform asks to wait");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
+        let mut url = self.api_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| {
+                Error::new(
+                    ErrorKind::InvalidSetting,
+                    "the API's URL must be an http or https address",
+                )
+            })?
+            .pop_if_empty()
+            .extend(["api", "v2", "integrations", "actions"])
+            .extend(segments);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+}
+
+fn unauthorized(source: flowlake_genesys_auth::Error) -> Error {
+    let kind = match source.kind() {
+        flowlake_genesys_auth::ErrorKind::RateLimited => ErrorKind::RateLimited,
+        flowlake_genesys_auth::ErrorKind::Unavailable => ErrorKind::Unavailable,
+        flowlake_genesys_auth::ErrorKind::InvalidResponse => ErrorKind::InvalidResponse,
+        flowlake_genesys_auth::ErrorKind::InvalidSetting => ErrorKind::InvalidSetting,
+        _ => ErrorKind::Unauthorized,
+    };
+    let wait = source.retry_after();
+    Error::new(kind, "no access token could be had for the Platform API")
+        .with_retry_after(wait)
+        .with_source(source)
+}
+
+fn unreachable(error: reqwest::Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the Platform API cannot be reached, look at the region and the network",
+    )
+    .with_source(error.without_url())
+}
+
+async fn read(response: Response) -> Result<Vec<u8>, Error> {
+    let status = response.status();
+    let wait = response
+        .headers()
+        .get(reqwest::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.trim().parse().ok())
+        .map(Duration::from_secs);
+    let bytes = response.bytes().await.map_err(unreachable)?;
+    if status.is_success() {
+        return Ok(bytes.to_vec());
+    }
+    let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let message = told["message"].as_str().unwrap_or("no further message");
+    let (kind, what) = match status {
+        StatusCode::UNAUTHORIZED => (
+            ErrorKind::Unauthorized,
+            "the platform refused the access token",
+        ),
+        StatusCode::FORBIDDEN => (
+            ErrorKind::Forbidden,
+            "the OAuth client's roles lack a permission, such as integrations:action:add",
+        ),
+        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "the platform knows no such thing"),
+        StatusCode::CONFLICT => (
+            ErrorKind::Conflict,
+            "the action was changed meanwhile, read it again",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            ErrorKind::RateLimited,
+            "the platform's rate limit is reached",
+        ),
+        status if status.is_server_error() => (
+            ErrorKind::Unavailable,
+            "the platform failed, try again later",
+        ),
+        _ => (ErrorKind::Rejected, "the platform refused the request"),
+    };
+    Err(Error::new(kind, format!("{what} ({}: {message})", status.as_u16())).with_retry_after(wait))
+}

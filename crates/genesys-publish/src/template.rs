@@ -1,0 +1,73 @@
+//! Velocity templates for the request and the result.
+
+use crate::contract::{Field, ValueType};
+
+/// The body of the request: each input under its own name, escaped; optional ones only when the
+/// flow gives them. Without a required input there is nothing to start the list of members with,
+/// and the input is passed on whole, as the platform has already escaped it.
+pub(crate) fn request_body(inputs: &[Field]) -> String {
+    if inputs.is_empty() {
+        return "{}".to_owned();
+    }
+    if inputs.iter().all(|input| !input.required) {
+        return "${input.rawRequest}".to_owned();
+    }
+    let required: Vec<String> = inputs
+        .iter()
+        .filter(|input| input.required)
+        .map(member)
+        .collect();
+    let mut template = format!("{{{}", required.join(","));
+    for input in inputs.iter().filter(|input| !input.required) {
+        let name = &input.name;
+        template.push_str(&format!(
+            "#if(\"$!{{input.{name}}}\" != \"\"),{}#end",
+            member(input)
+        ));
+    }
+    template.push('}');
+    template
+}
+
+/// `"name":"…"` or `"name":…`.
+fn member(field: &Field) -> String {
+    let name = &field.name;
+    match field.value_type {
+        ValueType::String => format!("\"{name}\":\"$esc.jsonString($!{{input.{name}}})\""),
+        _ => format!("\"{name}\":${{input.{name}}}"),
+    }
+}
+
+/// The result: an object of variables of the translation map, which are JSON text already.
+pub(crate) fn success(names: &[&str]) -> String {
+    let members: Vec<String> = names
+        .iter()
+        .map(|name| format!("\"{name}\": ${{{name}}}"))
+        .collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let name = Field::new("name", ValueType::String);
+        let n = Field::new("n", ValueType::Integer);
+        assert_eq!(request_body(&[]), "{}");
+        assert_eq!(
+            request_body(&[name.clone(), n.clone()]),
+            r#"{"name":"$esc.jsonString($!{input.name})","n":${input.n}}"#
+        );
+        assert_eq!(
+            request_body(&[name.clone(), n.clone().optional()]),
+            r##"{"name":"$esc.jsonString($!{input.name})"#if("$!{input.n}" != ""),"n":${input.n}#end}"##
+        );
+        assert_eq!(
+            request_body(&[name.optional(), n.optional()]),
+            "${input.rawRequest}"
+        );
+        assert_eq!(success(&["a", "b"]), r#"{"a": ${a}, "b": ${b}}"#);
+    }
+}
