@@ -18,7 +18,7 @@ mod writer;
 pub use export::{ExportFormat, export};
 pub use keyed_hash::keyed_hash;
 pub use log::{AuditLog, AuditLogBuilder, AuditReceipt};
-pub use read::{AuditEntry, Entries, Follower, entries, search, tail};
+pub use read::{AuditEntry, Entries, Follower, entries, entries_since, search, tail};
 pub use record::{AuditObject, AuditRecord, AuditStatus, COMPLIANCE_TAG};
 pub use seal::{Seal, SealBody, SealingKey};
 pub use search::AuditQuery;

@@ -1,5 +1,7 @@
 //! The price table: dated, with a source for each figure.
 
+mod offer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
+
+pub use offer::OfferSummary;
 
 /// The figures that come with the crate.
 const BUILTIN: &str = include_str!("../data/prices.json");

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
 use super::record::AuditRecord;
@@ -32,6 +33,29 @@ pub fn entries(directory: &Path) -> Result<Entries, Error> {
         segments: segment::list(directory)?.into(),
         current: None,
     })
+}
+
+/// Reads the records from `day` on, and may skip whole segments that are older.
+///
+/// # Errors
+/// [`ErrorKind::Unreadable`] when the folder cannot be read.
+pub fn entries_since(
+    directory: &Path,
+    day: NaiveDate,
+) -> Result<impl Iterator<Item = Result<AuditEntry, Error>>, Error> {
+    let start = day.and_time(NaiveTime::MIN).and_utc();
+    let mut segments = VecDeque::from(segment::list(directory)?);
+    // A segment that was last written before that day has no record of it.
+    segments.retain(|segment| segment.modified().is_none_or(|modified| modified >= start));
+    let all = Entries {
+        segments,
+        current: None,
+    };
+    Ok(all.filter(move |entry| {
+        entry
+            .as_ref()
+            .map_or(true, |entry| entry.record.time >= start)
+    }))
 }
 
 /// Reads the records that `query` asks for, oldest first.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -53,6 +54,11 @@ impl Segment {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default()
+    }
+
+    /// When it was last written, if the file system says so.
+    pub(crate) fn modified(&self) -> Option<DateTime<Utc>> {
+        Some(fs::metadata(&self.path).ok()?.modified().ok()?.into())
     }
 
     pub(crate) fn lines(&self) -> Result<Lines, Error> {

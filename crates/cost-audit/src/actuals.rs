@@ -1,0 +1,302 @@
+//! What AWS says it cost: Cost Explorer's `GetCostAndUsage`.
+//!
+//! Every page of it costs 0.01 USD, so answers are cached; a failure is an error and never a zero.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_costexplorer::Client;
+use aws_sdk_costexplorer::error::DisplayErrorContext;
+use aws_sdk_costexplorer::types::{
+    DateInterval, Dimension, DimensionValues, Expression, Granularity as AwsGranularity,
+    GroupDefinition, GroupDefinitionType, MetricValue, ResultByTime,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use tokio::sync::Mutex;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, ErrorKind};
+use crate::report::{ActualCosts, ActualGroup, ActualPeriod};
+
+/// Cost Explorer's name for S3.
+pub const S3_SERVICE: &str = "Amazon Simple Storage Service";
+
+const METRIC: &str = "UnblendedCost";
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ActualsQuery {
+    /// The first day.
+    pub start: NaiveDate,
+    /// The day after the last one.
+    pub end: NaiveDate,
+    /// The length of a period.
+    pub granularity: Granularity,
+    /// At most two.
+    pub group_by: Vec<GroupBy>,
+    /// Only these services; empty is every service.
+    pub services: Vec<String>,
+}
+
+/// The length of a period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Granularity {
+    /// Calendar days.
+    #[default]
+    Daily,
+    /// Calendar months.
+    Monthly,
+}
+
+/// How a period is divided.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupBy {
+    /// By service.
+    Service,
+    /// By usage type, such as `EUC1-Requests-Tier2`.
+    UsageType,
+    /// By region.
+    Region,
+    /// By the value of a cost allocation tag.
+    Tag(String),
+}
+
+impl ActualsQuery {
+    /// S3 by day and usage type.
+    #[must_use]
+    pub fn s3(start: NaiveDate, end: NaiveDate) -> Self {
+        Self {
+            start,
+            end,
+            granularity: Granularity::Daily,
+            group_by: vec![GroupBy::UsageType],
+            services: vec![S3_SERVICE.to_owned()],
+        }
+    }
+}
+
+/// Asks Cost Explorer, and remembers the answers.
+#[derive(Debug)]
+pub struct Actuals {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    keep: Duration,
+    /// Held while asking, so that two callers do not pay twice for one answer.
+    cache: Mutex<HashMap<ActualsQuery, Arc<ActualCosts>>>,
+}
+
+impl Actuals {
+    /// Asks through `client`, and keeps an answer for six hours: AWS itself renews the figures about three times a day.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            clock: Arc::new(SystemClock),
+            keep: Duration::from_hours(6),
+            cache: Mutex::default(),
+        }
+    }
+
+    /// Another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Keeps answers for another time.
+    #[must_use]
+    pub fn with_keep(mut self, keep: Duration) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// What the periods of `query` cost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`] for an empty time or more than two groups, [`ErrorKind::CostExplorer`] when AWS refuses, fails or answers in a way that gives no exact sum.
+    pub async fn fetch(&self, query: &ActualsQuery) -> Result<Arc<ActualCosts>, Error> {
+        if query.start >= query.end {
+            return Err(Error::new(
+                ErrorKind::InvalidSetting,
+                "the end of the time must lie after its start, it is not part of it",
+            ));
+        }
+        if query.group_by.len() > 2 {
+            return Err(Error::new(
+                ErrorKind::InvalidSetting,
+                "Cost Explorer groups by at most two things",
+            ));
+        }
+        let mut cache = self.cache.lock().await;
+        let now = self.clock.now();
+        cache.retain(|_, costs| age(costs, now) < self.keep);
+        if let Some(costs) = cache.get(query) {
+            return Ok(Arc::clone(costs));
+        }
+        let costs = Arc::new(self.ask(query, now).await?);
+        cache.insert(query.clone(), Arc::clone(&costs));
+        Ok(costs)
+    }
+
+    async fn ask(&self, query: &ActualsQuery, now: DateTime<Utc>) -> Result<ActualCosts, Error> {
+        let mut pages = 0;
+        let mut tokens = HashSet::new();
+        let mut periods: BTreeMap<(String, String), ActualPeriod> = BTreeMap::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .request(query)?
+                .set_next_page_token(token)
+                .send()
+                .await
+                .map_err(|error| {
+                    failed(format!(
+                        "Cost Explorer did not answer: {}",
+                        DisplayErrorContext(&error)
+                    ))
+                })?;
+            pages += 1;
+            for row in page.results_by_time() {
+                add(&mut periods, row)?;
+            }
+            token = page.next_page_token.filter(|token| !token.is_empty());
+            match &token {
+                None => break,
+                Some(again) if !tokens.insert(again.clone()) => {
+                    return Err(failed("Cost Explorer gave the same page token twice"));
+                }
+                Some(_) => {}
+            }
+        }
+        let periods: Vec<ActualPeriod> = periods.into_values().collect();
+        Ok(ActualCosts {
+            total_usd: periods
+                .iter()
+                .map(|period| period.usd)
+                .sum::<Decimal>()
+                .normalize(),
+            estimated: periods.iter().any(|period| period.estimated),
+            periods,
+            pages,
+            fetched_at: now,
+        })
+    }
+
+    fn request(
+        &self,
+        query: &ActualsQuery,
+    ) -> Result<
+        aws_sdk_costexplorer::operation::get_cost_and_usage::builders::GetCostAndUsageFluentBuilder,
+        Error,
+    > {
+        let interval = DateInterval::builder()
+            .start(query.start.to_string())
+            .end(query.end.to_string())
+            .build()
+            .map_err(|error| failed("cannot state the time").with_source(error))?;
+        let granularity = match query.granularity {
+            Granularity::Daily => AwsGranularity::Daily,
+            Granularity::Monthly => AwsGranularity::Monthly,
+        };
+        let groups: Vec<GroupDefinition> = query.group_by.iter().map(group).collect();
+        let filter = (!query.services.is_empty()).then(|| {
+            let services = DimensionValues::builder()
+                .key(Dimension::Service)
+                .set_values(Some(query.services.clone()));
+            Expression::builder().dimensions(services.build()).build()
+        });
+        Ok(self
+            .client
+            .get_cost_and_usage()
+            .time_period(interval)
+            .granularity(granularity)
+            .metrics(METRIC)
+            .set_group_by((!groups.is_empty()).then_some(groups))
+            .set_filter(filter))
+    }
+}
+
+fn age(costs: &ActualCosts, now: DateTime<Utc>) -> Duration {
+    (now - costs.fetched_at).to_std().unwrap_or_default()
+}
+
+fn group(by: &GroupBy) -> GroupDefinition {
+    let (kind, key) = match by {
+        GroupBy::Service => (GroupDefinitionType::Dimension, "SERVICE"),
+        GroupBy::UsageType => (GroupDefinitionType::Dimension, "USAGE_TYPE"),
+        GroupBy::Region => (GroupDefinitionType::Dimension, "REGION"),
+        GroupBy::Tag(tag) => (GroupDefinitionType::Tag, tag.as_str()),
+    };
+    GroupDefinition::builder().r#type(kind).key(key).build()
+}
+
+/// Adds a row; a period that several pages share is one period.
+fn add(
+    periods: &mut BTreeMap<(String, String), ActualPeriod>,
+    row: &ResultByTime,
+) -> Result<(), Error> {
+    let interval = row
+        .time_period()
+        .ok_or_else(|| failed("Cost Explorer gave a row without its time"))?;
+    let day = |text: &str| {
+        text.get(..10)
+            .and_then(|day| day.parse::<NaiveDate>().ok())
+            .ok_or_else(|| failed(format!("Cost Explorer gave the day `{text}`")))
+    };
+    let key = (interval.start().to_owned(), interval.end().to_owned());
+    if !periods.contains_key(&key) {
+        let period = ActualPeriod {
+            start: day(&key.0)?,
+            end: day(&key.1)?,
+            usd: Decimal::ZERO,
+            estimated: false,
+            groups: Vec::new(),
+        };
+        periods.insert(key.clone(), period);
+    }
+    let period = periods
+        .get_mut(&key)
+        .expect("the period was inserted above");
+    period.estimated |= row.estimated();
+    if row.groups().is_empty() {
+        // Without groups the sum is in the total; a row of no groups and no total is a period that cost nothing.
+        if let Some(total) = row.total().and_then(|total| total.get(METRIC)) {
+            period.usd = (period.usd + amount(total)?).normalize();
+        }
+    }
+    for found in row.groups() {
+        let metric = found
+            .metrics()
+            .and_then(|metrics| metrics.get(METRIC))
+            .ok_or_else(|| failed(format!("Cost Explorer gave a group without {METRIC}")))?;
+        let usd = amount(metric)?;
+        period.usd = (period.usd + usd).normalize();
+        period.groups.push(ActualGroup {
+            keys: found.keys().to_vec(),
+            usd,
+        });
+    }
+    Ok(())
+}
+
+fn amount(metric: &MetricValue) -> Result<Decimal, Error> {
+    let unit = metric.unit().unwrap_or("USD");
+    if unit != "USD" {
+        return Err(failed(format!(
+            "Cost Explorer answers in {unit}, only USD can be compared"
+        )));
+    }
+    let text = metric.amount().unwrap_or_default();
+    text.parse()
+        .or_else(|_| Decimal::from_scientific(text))
+        .map(|usd: Decimal| usd.normalize())
+        .map_err(|_| failed(format!("Cost Explorer gave the amount `{text}`")))
+}
+
+fn failed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::CostExplorer, message)
+}

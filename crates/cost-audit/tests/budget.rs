@@ -1,0 +1,143 @@
+//! Budgets: refused or warned above, kept over restarts, never spent twice.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{ManualClock, reopen, settings};
+use flowlake_cost_audit::{
+    AuditLog, AuditRecord, BudgetLimits, BudgetSettings, Budgets, ErrorKind, OverBudget,
+};
+use rust_decimal::Decimal;
+
+fn usd(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn limits(over: OverBudget) -> BudgetSettings {
+    BudgetSettings {
+        total: BudgetLimits {
+            daily_usd: None,
+            monthly_usd: Some(usd("1.00")),
+        },
+        actions: [(
+            "scorecard".to_owned(),
+            BudgetLimits {
+                daily_usd: Some(usd("0.10")),
+                monthly_usd: None,
+            },
+        )]
+        .into(),
+        over,
+    }
+}
+
+#[test]
+fn a_request_over_a_limit_is_refused_until_the_period_ends() {
+    let clock = Arc::new(ManualClock::at("2026-11-29T12:00:00Z"));
+    let budgets = Budgets::new(limits(OverBudget::Refuse), clock.clone());
+    budgets
+        .reserve("scorecard", usd("0.06"))
+        .unwrap()
+        .settle(usd("0.08"));
+    let error = budgets.reserve("scorecard", usd("0.03")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OverBudget);
+    assert!(
+        error
+            .to_string()
+            .contains("daily budget of action `scorecard` is 0.10 USD"),
+        "{error}"
+    );
+    // Exactly up to the limit is within it, and other actions have their own.
+    drop(budgets.reserve("scorecard", usd("0.02")).unwrap());
+    budgets
+        .reserve("other", usd("0.90"))
+        .unwrap()
+        .settle(usd("0.90"));
+    clock.set("2026-11-30T00:00:00Z");
+    let error = budgets.reserve("scorecard", usd("0.03")).unwrap_err();
+    assert!(
+        error.to_string().contains("monthly budget of all actions"),
+        "{error}"
+    );
+    clock.set("2026-12-01T00:00:00Z");
+    budgets
+        .reserve("scorecard", usd("0.03"))
+        .unwrap()
+        .settle(usd("0.03"));
+}
+
+#[test]
+fn requests_at_the_same_time_cannot_spend_the_same_money() {
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let budgets = Budgets::new(limits(OverBudget::Refuse), clock);
+    let running = budgets.reserve("scorecard", usd("0.07")).unwrap();
+    assert_eq!(
+        budgets
+            .reserve("scorecard", usd("0.07"))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::OverBudget
+    );
+    drop(running);
+    budgets
+        .reserve("scorecard", usd("0.07"))
+        .unwrap()
+        .settle(usd("0.01"));
+    assert_eq!(budgets.status()[0].day_usd, usd("0.01"));
+}
+
+#[test]
+fn a_warning_lets_the_request_run() {
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let budgets = Budgets::new(limits(OverBudget::Warn), clock);
+    let reservation = budgets.reserve("scorecard", usd("2")).unwrap();
+    assert_eq!(reservation.warnings().len(), 2);
+    reservation.settle(usd("2"));
+    assert_eq!(budgets.status()[1].month_usd, usd("2"));
+}
+
+#[tokio::test]
+async fn a_restart_reads_what_was_spent_from_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let log = reopen(|| {
+        AuditLog::builder(settings(folder.path()))
+            .with_clock(clock.clone())
+            .open()
+    });
+    for (time, cost) in [
+        ("2026-10-31T23:59:59Z", Some("5")),
+        ("2026-11-01T00:00:00Z", Some("0.50")),
+        ("2026-11-23T00:00:00Z", Some("0.05")),
+        ("2026-11-23T11:00:00Z", Some("0.04")),
+        ("2026-11-23T11:00:01Z", None),
+    ] {
+        let record = AuditRecord {
+            action: "scorecard".to_owned(),
+            time: time.parse().unwrap(),
+            cost_usd: cost.map(usd),
+            ..AuditRecord::default()
+        };
+        log.append(record).await.unwrap();
+    }
+    let budgets =
+        Budgets::restore(limits(OverBudget::Refuse), clock.clone(), folder.path()).unwrap();
+    let status = budgets.status();
+    assert_eq!(
+        (status[0].day_usd, status[0].month_usd),
+        (usd("0.09"), usd("0.59"))
+    );
+    assert_eq!(status[1].action.as_deref(), Some("scorecard"));
+    assert_eq!(
+        budgets
+            .reserve("scorecard", usd("0.02"))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::OverBudget
+    );
+    let missing = folder.path().join("not-there");
+    let empty = Budgets::restore(limits(OverBudget::Refuse), clock, &missing).unwrap();
+    assert_eq!(empty.status()[0].month_usd, Decimal::ZERO);
+}
