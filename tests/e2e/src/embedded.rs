@@ -1,9 +1,9 @@
 //! The embedded stack: S3, STS and IAM in this process, with three principals.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use flowlake_dev_stack::{DevStack, IamDocument, Identity};
+use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -71,6 +71,22 @@ impl EmbeddedStack {
     #[must_use]
     pub fn aws_url(&self) -> String {
         self.stack.aws_url().to_string()
+    }
+
+    /// A `[genesys]` section for its Genesys Cloud login; the client's secret is put into a file of `folder`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn genesys_section(&self, folder: &Path) -> Result<String> {
+        let settings = GenesysSettings::default();
+        let secret = folder.join("genesys-client-secret");
+        fs::write(&secret, &settings.client_secret)?;
+        Ok(format!(
+            "[genesys]\nregion = \"eu-west-1\"\nlogin_url = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ file = \"{}\" }}\n",
+            self.stack.genesys_login_url(),
+            settings.client_id,
+            secret.display()
+        ))
     }
 
     /// The access key of a principal.

@@ -28,15 +28,35 @@ pub struct ProjectSettings {
     pub aws_url: String,
     /// Where S3 is.
     pub s3_url: String,
+    /// Who runs it.
+    pub keys: Keys,
     /// `[access] mode`.
     pub access_mode: &'static str,
     /// `[transform] memory`.
     pub memory: &'static str,
-    /// Who runs it.
-    pub keys: Keys,
+    /// The folder of the actions, from the workspace's root.
+    pub actions: &'static str,
+    /// More sections of the configuration.
+    pub more: String,
 }
 
-/// A configuration folder with the actions of `tests/e2e/actions`, and the binaries to run it with.
+impl ProjectSettings {
+    /// The actions of the tests, with IAM enforced.
+    #[must_use]
+    pub fn new(aws_url: impl Into<String>, s3_url: impl Into<String>, keys: Keys) -> Self {
+        Self {
+            aws_url: aws_url.into(),
+            s3_url: s3_url.into(),
+            keys,
+            access_mode: "enforce",
+            memory: "64MiB",
+            actions: "tests/e2e/actions",
+            more: String::new(),
+        }
+    }
+}
+
+/// A configuration folder with its actions, and the binaries to run it with.
 #[derive(Debug)]
 pub struct Project {
     environment: Environment,
@@ -86,7 +106,7 @@ impl Project {
     ) -> Result<Self> {
         let actions = folder.join("actions");
         fs::create_dir_all(&actions)?;
-        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("actions"))? {
+        for entry in fs::read_dir(workspace_folder(settings.actions))? {
             let entry = entry?;
             fs::copy(entry.path(), actions.join(entry.file_name()))?;
         }
@@ -175,6 +195,17 @@ impl Project {
         self.folder.join("audit")
     }
 
+    /// The definition of an action.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn action(&self, name: &str) -> Result<toml::Table> {
+        Ok(
+            fs::read_to_string(self.folder.join("actions").join(format!("{name}.toml")))?
+                .parse()?,
+        )
+    }
+
     /// The folder of the configuration.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -238,12 +269,20 @@ impl Server {
     }
 }
 
+/// A folder of the workspace.
+fn workspace_folder(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(folder)
+}
+
 fn configuration(settings: &ProjectSettings) -> String {
     let ProjectSettings {
         aws_url,
         s3_url,
         access_mode,
         memory,
+        more,
         ..
     } = settings;
     let bucket = crate::BUCKET;
@@ -268,6 +307,7 @@ memory = "{memory}"
 
 [audit.log]
 directory = "audit"
-"#
+
+{more}"#
     )
 }

@@ -5,6 +5,7 @@ mod embedded;
 mod environment;
 mod flowlake;
 mod http;
+mod judge;
 mod leaks;
 mod moto;
 mod process;
@@ -18,6 +19,7 @@ pub use self::{
     environment::Environment,
     flowlake::{Finished, Project, ProjectSettings, Server},
     http::{Answer, request},
+    judge::{Judge, Question},
     leaks::Outputs,
     moto::Moto,
     process::{Process, free_ports},

@@ -57,12 +57,28 @@ fn same(ours: &Value, theirs: &Value) -> bool {
                 _ => false,
             }
         }
-        // Some engines put a space between date and time.
-        (Value::String(a), Value::String(b)) => {
-            a == b || a.replacen(' ', "T", 1) == b.replacen(' ', "T", 1)
-        }
+        (Value::String(a), Value::String(b)) => a == b || same_time(a, b),
         _ => ours == theirs,
     }
+}
+
+/// Whether both are the same moment of UTC: some engines put a space between date and time, a zone or a fraction of zero behind it.
+fn same_time(ours: &str, theirs: &str) -> bool {
+    let plain = |text: &str| {
+        let text = text
+            .strip_suffix('Z')
+            .or_else(|| text.strip_suffix("+00:00"))
+            .unwrap_or(text);
+        let text = text.replacen(' ', "T", 1);
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
+    };
+    let is_time =
+        |text: &str| text.len() >= 19 && text.as_bytes()[4] == b'-' && text.as_bytes()[13] == b':';
+    is_time(ours) && is_time(theirs) && plain(ours) == plain(theirs)
 }
 
 #[cfg(test)]

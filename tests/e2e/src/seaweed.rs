@@ -39,7 +39,7 @@ impl Keys {
     }
 }
 
-/// A running server with one identity that may do anything and one that may read the tests' bucket.
+/// A running server with one identity that may do anything and one that may only read the tests' bucket.
 #[derive(Debug)]
 pub struct SeaweedFs {
     process: Process,
@@ -47,15 +47,15 @@ pub struct SeaweedFs {
 }
 
 impl SeaweedFs {
-    /// Starts master, volume, filer and S3 in one process, on free ports.
+    /// Starts master, volume, filer and S3 in one process, on free ports; `reader` may read and list the tests' bucket.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start(environment: &Environment, folder: &Path) -> Result<Self> {
+    pub fn start(environment: &Environment, folder: &Path, reader: &Keys) -> Result<Self> {
         let data = folder.join("seaweedfs");
         fs::create_dir_all(&data)?;
         let identities = folder.join("identities.json");
-        fs::write(&identities, identities_document().to_string())?;
+        fs::write(&identities, identities_document(reader).to_string())?;
         let ports: [u16; 8] = free_ports()?;
         let [
             master,
@@ -121,12 +121,6 @@ impl SeaweedFs {
         Keys::new("AKIAE2EADMIN", "admin-secret-5f1c0b7e")
     }
 
-    /// The key that may only read and list the tests' bucket.
-    #[must_use]
-    pub fn reader() -> Keys {
-        Keys::new("AKIAE2EREADER", "reader-secret-92ad41c8")
-    }
-
     /// What it has printed.
     #[must_use]
     pub fn output(&self) -> String {
@@ -134,12 +128,12 @@ impl SeaweedFs {
     }
 }
 
-fn identities_document() -> Value {
-    let (admin, reader) = (SeaweedFs::admin(), SeaweedFs::reader());
+fn identities_document(reader: &Keys) -> Value {
+    let admin = SeaweedFs::admin();
     let credentials = |keys: &Keys| json!([{ "accessKey": keys.id, "secretKey": keys.secret }]);
     let bucket = crate::BUCKET;
     json!({ "identities": [
         { "name": "admin", "credentials": credentials(&admin), "actions": ["Admin", "Read", "Write", "List"] },
-        { "name": "reader", "credentials": credentials(&reader), "actions": [format!("Read:{bucket}"), format!("List:{bucket}")] },
+        { "name": "reader", "credentials": credentials(reader), "actions": [format!("Read:{bucket}"), format!("List:{bucket}")] },
     ] })
 }

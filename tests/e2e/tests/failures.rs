@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use flowlake_e2e::{
-    BUCKET, EmbeddedStack, Environment, Keys, Outputs, Project, ProjectSettings, Server, free_ports,
+    BUCKET, EmbeddedStack, Environment, Keys, Outputs, Project, ProjectSettings, Question, Server,
+    free_ports,
 };
 use serde_json::{Value, json};
 
@@ -165,13 +166,8 @@ impl Setting {
         } else {
             format!("http://127.0.0.1:{closed}")
         };
-        let settings = ProjectSettings {
-            aws_url: self.stack.aws_url(),
-            s3_url,
-            access_mode: "enforce",
-            memory: "64MiB",
-            keys: self.stack.keys(principal)?,
-        };
+        let settings =
+            ProjectSettings::new(self.stack.aws_url(), s3_url, self.stack.keys(principal)?);
         Project::create(
             &self.environment,
             &self.folder.join(name.replace(' ', "-")),
@@ -187,7 +183,7 @@ fn the_command_line_names_each_failure_and_audits_it_once() -> Result<()> {
     let mut secrets = vec![Server::KEY.to_owned()];
     for failure in failures() {
         let project = setting.project(failure.name, failure.principal, failure.s3_is_up)?;
-        let arguments = run_arguments(failure.action, &failure.parameters);
+        let arguments = Question::new(failure.action, failure.parameters.clone()).arguments();
         let finished = project.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
         check_cli(&failure, &finished).with_context(|| {
             format!(
@@ -278,17 +274,6 @@ fn personal_data_in_a_parameter_leaves_no_trace() -> Result<()> {
     );
     let keys: Keys = setting.stack.keys("reader")?;
     outputs.assert_free_of(&[CALLER, &CALLER[1..], &keys.secret, Server::KEY])
-}
-
-fn run_arguments(action: &str, parameters: &Value) -> Vec<String> {
-    let mut arguments: Vec<String> = ["run", action, "--output", "json"]
-        .map(str::to_owned)
-        .into();
-    for (name, value) in parameters.as_object().into_iter().flatten() {
-        arguments.push("--param".to_owned());
-        arguments.push(format!("{name}={}", value.as_str().unwrap_or_default()));
-    }
-    arguments
 }
 
 fn check_cli(failure: &Failure, finished: &flowlake_e2e::Finished) -> Result<()> {

@@ -14,11 +14,8 @@ fn project(
     keys: Keys,
 ) -> Result<Project> {
     let settings = ProjectSettings {
-        aws_url: moto.url().to_owned(),
-        s3_url: moto.url().to_owned(),
         access_mode: mode,
-        memory: "64MiB",
-        keys,
+        ..ProjectSettings::new(moto.url(), moto.url(), keys)
     };
     Project::create(environment, folder, &settings)
 }

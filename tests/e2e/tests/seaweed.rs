@@ -1,163 +1,157 @@
 //! The same questions to flowlake over SeaweedFS and to DuckDB over the local file: the same rows, in bounded memory.
+//!
+//! Reads are allowed by the embedded IAM and, independently, by SeaweedFS, which checks every signature.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
+use flowlake_dev_stack::sample::{self, SampleSettings};
 use flowlake_e2e::{
-    BUCKET, Environment, Moto, Project, ProjectSettings, Python, SeaweedFs, Server,
+    BUCKET, EmbeddedStack, Environment, Judge, Project, ProjectSettings, Question, SeaweedFs,
     assert_same_rows,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// About 300 MB of CSV.
 const ROWS: u64 = 2_050_000;
 
-/// The limit that the project promises for a file of any size, with the memory setting below.
+/// The memory that a run may take with `MEMORY`, whatever the size of the file: 400 MB.
 const MEMORY_LIMIT_KIB: u64 = 400 * 1000 * 1000 / 1024;
 
-/// One question: an action, its parameters, and the SQL of the action for DuckDB.
-struct Question {
-    action: &'static str,
-    parameters: Value,
-}
+/// `[transform] memory` in these tests.
+const MEMORY: &str = "128MiB";
 
+/// The questions about the large file.
 fn questions() -> [Question; 4] {
     [
-        Question {
-            action: "queue-summary",
-            parameters: json!({}),
-        },
-        Question {
-            action: "agent-scorecard",
-            parameters: json!({ "agent_id": "agent-0042" }),
-        },
-        Question {
-            action: "slowest-calls",
-            parameters: json!({}),
-        },
-        Question {
-            action: "caller-history",
-            parameters: json!({ "ani": "+12025550142" }),
-        },
+        Question::new("queue-summary", json!({})),
+        Question::new("agent-scorecard", json!({ "agent_id": "agent-0042" })),
+        Question::new("slowest-calls", json!({})),
+        Question::new("caller-history", json!({ "ani": "+12025550142" })),
     ]
 }
 
 /// Everything that one of these tests needs.
 struct Setting {
-    python: Python,
-    csv: PathBuf,
     project: Project,
+    judge: Judge,
     // Ended when the setting goes.
     _seaweed: SeaweedFs,
-    _moto: Moto,
+    _stack: EmbeddedStack,
 }
 
 impl Setting {
-    fn start(test: &str) -> Result<Self> {
-        let environment = Environment::load()?;
-        let folder = environment.folder(test)?;
-        let python = environment.python();
-        let csv = environment.shared_file(&format!("conversation_metrics-{ROWS}.csv"), |path| {
-            python
-                .call("generate", &json!({ "path": path, "rows": ROWS }))
-                .map(drop)
-        })?;
-        let seaweed = SeaweedFs::start(&environment, &folder)?;
-        let moto = Moto::start(&environment, &folder)?;
-        python.call(
+    /// Puts all files below `root` into SeaweedFS and configures flowlake for it.
+    fn start(environment: &Environment, folder: &Path, actions: &'static str) -> Result<Self> {
+        let root = buckets(folder);
+        let stack = EmbeddedStack::start(&root)?;
+        let reader = stack.keys("reader")?;
+        let seaweed = SeaweedFs::start(environment, folder, &reader)?;
+        let mut objects = Map::new();
+        add_objects(&root.join(BUCKET), "", &mut objects)?;
+        environment.python().call(
             "put",
             &json!({
                 "endpoint": seaweed.url(),
                 "keys": SeaweedFs::admin().to_json(),
                 "bucket": BUCKET,
-                "objects": { "exports/2026-01-31/conversation_metrics.csv": csv },
+                "objects": objects,
             }),
         )?;
-        let project = Project::create(
-            &environment,
-            &folder.join("project"),
-            &ProjectSettings {
-                aws_url: moto.url().to_owned(),
-                s3_url: seaweed.url().to_owned(),
-                // SeaweedFS decides by itself who may read; moto has no simulation to ask.
-                access_mode: "probe",
-                memory: "128MiB",
-                keys: SeaweedFs::reader(),
-            },
-        )?;
+        let settings = ProjectSettings {
+            memory: MEMORY,
+            actions,
+            more: stack.genesys_section(folder)?,
+            ..ProjectSettings::new(stack.aws_url(), seaweed.url(), reader)
+        };
         Ok(Self {
-            python,
-            csv,
-            project,
+            project: Project::create(environment, &folder.join("project"), &settings)?,
+            judge: Judge::new(environment.python(), &root),
             _seaweed: seaweed,
-            _moto: moto,
+            _stack: stack,
         })
     }
 
-    /// DuckDB's answer to a question, from the local file.
-    fn expected(&self, question: &Question) -> Result<Value> {
-        let definition = fs::read_to_string(
-            self.project
-                .folder()
-                .join("actions")
-                .join(format!("{}.toml", question.action)),
-        )?;
-        let sql = definition
-            .split("\"\"\"")
-            .nth(1)
-            .context("the action's SQL is not in triple quotes")?;
-        let table = json!({ "path": self.csv, "format": "csv", "types": { "ani": "VARCHAR" } });
-        self.python.call(
-            "query",
-            &json!({ "sql": sql, "tables": { "calls": table }, "params": question.parameters }),
-        )
+    /// With the large file and the actions of the tests.
+    fn with_large_file(test: &str) -> Result<Self> {
+        let environment = Environment::load()?;
+        let folder = environment.folder(test)?;
+        let csv = environment.shared_file(&format!("conversation_metrics-{ROWS}.csv"), |path| {
+            let arguments = json!({ "path": path, "rows": ROWS });
+            environment.python().call("generate", &arguments).map(drop)
+        })?;
+        let bytes = fs::metadata(&csv)?.len();
+        ensure!(bytes > 290_000_000, "the file has only {bytes} bytes");
+        let day = buckets(&folder).join(BUCKET).join("exports/2026-01-31");
+        fs::create_dir_all(&day)?;
+        fs::hard_link(csv, day.join("conversation_metrics.csv"))?;
+        Self::start(&environment, &folder, "tests/e2e/actions")
     }
+}
+
+fn buckets(folder: &Path) -> PathBuf {
+    folder.join("buckets")
+}
+
+/// Every file below a folder, by its key.
+fn add_objects(folder: &Path, prefix: &str, objects: &mut Map<String, Value>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("a name is not text")?;
+        if path.is_dir() {
+            add_objects(&path, &format!("{prefix}{name}/"), objects)?;
+        } else {
+            objects.insert(format!("{prefix}{name}"), json!(path));
+        }
+    }
+    Ok(())
+}
+
+/// Asks the command line and compares with the judge; prints time and memory.
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are part of what the tests show"
+)]
+fn ask(setting: &Setting, question: &Question) -> Result<()> {
+    let arguments = question.arguments();
+    let finished = setting
+        .project
+        .run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+    ensure!(
+        finished.status.success(),
+        "{}\n{}",
+        finished.status,
+        finished.stderr
+    );
+    assert_same_rows(
+        &finished.json()?["data"],
+        &setting.judge.expected(&setting.project, question)?,
+    )?;
+    println!(
+        "flowlake {}: {:.2} s, peak memory {} MB",
+        arguments.join(" "),
+        finished.duration.as_secs_f64(),
+        finished.peak_memory_kib * 1024 / 1_000_000,
+    );
+    let peak = finished.peak_memory_kib;
+    ensure!(
+        peak < MEMORY_LIMIT_KIB,
+        "peak memory {peak} KiB is over {MEMORY_LIMIT_KIB} KiB"
+    );
+    Ok(())
 }
 
 #[test]
 fn the_command_line_answers_like_duckdb_in_bounded_memory() -> Result<()> {
-    let setting = Setting::start("seaweed-cli")?;
-    let bytes = fs::metadata(&setting.csv)?.len();
-    ensure!(bytes > 290_000_000, "the file has only {bytes} bytes");
+    let setting = Setting::with_large_file("seaweed-cli")?;
     for question in questions() {
-        let parameters = question
-            .parameters
-            .as_object()
-            .context("parameters are an object")?;
-        let parameters: Vec<String> = parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
-            .collect();
-        let mut arguments = vec!["run", question.action, "--output", "json"];
-        arguments.extend(
-            parameters
-                .iter()
-                .flat_map(|parameter| ["--param", parameter.as_str()]),
-        );
-        let finished = setting.project.run(&arguments)?;
-        ensure!(
-            finished.status.success(),
-            "{}: {}\n{}",
-            question.action,
-            finished.status,
-            finished.stderr
-        );
-        let answer = finished.json()?;
-        assert_same_rows(&answer["data"], &setting.expected(&question)?)
-            .with_context(|| format!("action {}", question.action))?;
-        println!(
-            "{}: {} MB of CSV in {:.2} s, peak memory {} MB",
-            question.action,
-            bytes / 1_000_000,
-            finished.duration.as_secs_f64(),
-            finished.peak_memory_kib * 1024 / 1_000_000,
-        );
-        ensure!(
-            finished.peak_memory_kib < MEMORY_LIMIT_KIB,
-            "{}: peak memory {} KiB is over {MEMORY_LIMIT_KIB} KiB",
-            question.action,
-            finished.peak_memory_kib
-        );
+        ask(&setting, &question).with_context(|| question.action.clone())?;
     }
     let records = setting.project.audit_records()?;
     ensure!(
@@ -171,17 +165,18 @@ fn the_command_line_answers_like_duckdb_in_bounded_memory() -> Result<()> {
 
 #[test]
 fn the_server_answers_like_duckdb_in_bounded_memory() -> Result<()> {
-    let setting = Setting::start("seaweed-server")?;
-    let mut server: Server = setting.project.serve()?;
+    let setting = Setting::with_large_file("seaweed-server")?;
+    let mut server = setting.project.serve()?;
     for question in questions() {
-        let answer = server.call(question.action, &question.parameters)?;
+        let answer = server.call(&question.action, &question.parameters)?;
         ensure!(answer.status == 200, "{}: {}", question.action, answer.body);
-        assert_same_rows(&answer.json()?["data"], &setting.expected(&question)?)
-            .with_context(|| format!("action {}", question.action))?;
+        let expected = setting.judge.expected(&setting.project, &question)?;
+        assert_same_rows(&answer.json()?["data"], &expected)
+            .with_context(|| question.action.clone())?;
     }
     let peak = server.process().peak_memory_kib()?;
     println!(
-        "server after {} actions: peak memory {} MB",
+        "flowlake-server after {} actions: peak memory {} MB",
         questions().len(),
         peak * 1024 / 1_000_000
     );
@@ -189,5 +184,30 @@ fn the_server_answers_like_duckdb_in_bounded_memory() -> Result<()> {
         peak < MEMORY_LIMIT_KIB,
         "peak memory {peak} KiB is over {MEMORY_LIMIT_KIB} KiB"
     );
+    Ok(())
+}
+
+#[test]
+fn the_examples_answer_like_duckdb() -> Result<()> {
+    let environment = Environment::load()?;
+    let folder = environment.folder("seaweed-examples")?;
+    let settings = SampleSettings {
+        rows: 20_000,
+        ..SampleSettings::default()
+    };
+    let files = sample::write(&buckets(&folder), &settings)?;
+    let setting = Setting::start(&environment, &folder, "examples/contact-centre/actions")?;
+    for question in [
+        Question::new("queue-summary", json!({})),
+        Question::new(
+            "agent-scorecard",
+            json!({ "agent_id": files.example_agent_id }),
+        ),
+        Question::new("caller-profile", json!({ "ani": files.example_ani })),
+        Question::new("recent-conversations", json!({ "ani": files.example_ani })),
+        Question::new("wrapup-codes", json!({ "queue": "Billing" })),
+    ] {
+        ask(&setting, &question).with_context(|| question.action.clone())?;
+    }
     Ok(())
 }

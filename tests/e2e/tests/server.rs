@@ -29,13 +29,7 @@ impl Setting {
         std::fs::create_dir_all(&day)?;
         std::fs::copy(csv, day.join("conversation_metrics.csv"))?;
         let stack = EmbeddedStack::start(&root)?;
-        let settings = ProjectSettings {
-            aws_url: stack.aws_url(),
-            s3_url: stack.s3_url(),
-            access_mode: "enforce",
-            memory: "64MiB",
-            keys: stack.keys("reader")?,
-        };
+        let settings = ProjectSettings::new(stack.aws_url(), stack.s3_url(), stack.keys("reader")?);
         Ok(Self {
             project: Project::create(&environment, &folder.join("project"), &settings)?,
             _stack: stack,
