@@ -14,4 +14,4 @@ pub(crate) use arn::Arn;
 pub(crate) use condition::Context;
 pub(crate) use directory::{Directory, Principal, Session};
 pub(crate) use evaluate::{Decision, Evaluation, Outcome, evaluate};
-pub(crate) use policy::Policy;
+pub(crate) use policy::{Policy, Span};

@@ -17,4 +17,5 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Failure, Traffic};
 pub use genesys::{Genesys, GenesysSettings};
 pub use iam::{AccessKey, Bucket, Group, IamDocument, Identity};
+pub use s3::ObjectState;
 pub use stack::{DevStack, DevStackBuilder};

@@ -6,8 +6,11 @@ mod access;
 mod conditions;
 mod content_type;
 mod file;
+mod object_state;
 mod service;
 mod sidecar;
 mod store;
 
+pub use object_state::ObjectState;
+pub(crate) use object_state::ObjectStates;
 pub(crate) use service::build;

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::faults::Traffic;
 use crate::genesys::{Genesys, GenesysSettings};
 use crate::iam::{AccessKey, Directory, IamDocument};
+use crate::s3::{ObjectState, ObjectStates};
 use crate::{genesys, s3, server};
 
 /// The stand-ins, running on free loopback ports until shut down or dropped.
@@ -21,6 +22,7 @@ use crate::{genesys, s3, server};
 pub struct DevStack {
     root: PathBuf,
     directory: Arc<Directory>,
+    states: ObjectStates,
     s3: Endpoint,
     aws: Endpoint,
     login: Endpoint,
@@ -114,12 +116,14 @@ impl DevStackBuilder {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
 
+        let states = ObjectStates::default();
         let (listener, s3) = endpoint().await?;
         let front = s3::build(
             &self.root,
             &directory,
             Arc::clone(&self.clock),
             s3.traffic.clone(),
+            states.clone(),
         )?;
         tasks.push(tokio::spawn(server::serve(
             listener,
@@ -156,6 +160,7 @@ impl DevStackBuilder {
         Ok(DevStack {
             root: self.root,
             directory,
+            states,
             s3,
             aws,
             login,
@@ -232,6 +237,11 @@ impl DevStack {
     /// [`ErrorKind::InvalidSetting`] for a wrong document; the old one stays.
     pub fn set_iam(&self, document: IamDocument) -> Result<(), Error> {
         self.directory.replace(document)
+    }
+
+    /// Gives an object a storage class, a restore state or a KMS key.
+    pub fn set_object_state(&self, bucket: &str, key: &str, state: ObjectState) {
+        self.states.set(bucket, key, state);
     }
 
     /// Failures and counts of S3, by operation name such as `GetObject`.

@@ -8,7 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
-use flowlake_dev_stack::{AccessKey, DevStack, Failure, IamDocument, Identity};
+use flowlake_dev_stack::{AccessKey, DevStack, Failure, IamDocument, Identity, ObjectState};
 use serde_json::json;
 use support::{code, s3_client};
 
@@ -159,8 +159,14 @@ async fn only_one_of_two_conditional_writes_wins() {
 
 #[tokio::test]
 async fn lists_by_prefix_delimiter_and_page() {
-    let (_folder, _stack, client) =
-        stack_with(&[("a/1", "x"), ("a/2", "xx"), ("a/b/3", ""), ("c", "y")]).await;
+    let (_folder, _stack, client) = stack_with(&[
+        ("a/1", "x"),
+        ("a/2", "xx"),
+        ("a/b/3", ""),
+        ("c", "y"),
+        ("p q/1+%", ""),
+    ])
+    .await;
     let page = client
         .list_objects_v2()
         .bucket(BUCKET)
@@ -197,7 +203,17 @@ async fn lists_by_prefix_delimiter_and_page() {
                 .filter_map(|o| o.key().map(str::to_owned)),
         );
     }
-    assert_eq!(all, ["a/1", "a/2", "a/b/3", "c"]);
+    assert_eq!(all, ["a/1", "a/2", "a/b/3", "c", "p q/1+%"]);
+    let encoded = client
+        .list_objects_v2()
+        .bucket(BUCKET)
+        .encoding_type(aws_sdk_s3::types::EncodingType::Url)
+        .prefix("p q/")
+        .send()
+        .await
+        .unwrap();
+    let keys: Vec<&str> = encoded.contents().iter().filter_map(|o| o.key()).collect();
+    assert_eq!(keys, ["p%20q/1%2B%25"]);
 }
 
 #[tokio::test]
@@ -475,4 +491,64 @@ async fn a_bucket_of_another_region_sends_the_caller_there() {
         Some("eu-west-1")
     );
     assert_eq!(code(&error), "PermanentRedirect");
+}
+
+#[tokio::test]
+async fn archived_and_encrypted_objects_behave_so() {
+    let (_folder, stack, admin) = stack_with(&[("cold", "c"), ("sealed", "s")]).await;
+    let glacier = |restore: Option<&str>| ObjectState {
+        storage_class: Some("GLACIER".to_owned()),
+        restore: restore.map(str::to_owned),
+        ..ObjectState::default()
+    };
+    stack.set_object_state(BUCKET, "cold", glacier(None));
+    let head = admin
+        .head_object()
+        .bucket(BUCKET)
+        .key("cold")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.storage_class().unwrap().as_str(), "GLACIER");
+    assert_eq!(
+        text(&admin, "cold", None).await.unwrap_err(),
+        "InvalidObjectState"
+    );
+    stack.set_object_state(BUCKET, "cold", glacier(Some("ongoing-request=\"true\"")));
+    assert_eq!(
+        text(&admin, "cold", None).await.unwrap_err(),
+        "InvalidObjectState"
+    );
+    let done = "ongoing-request=\"false\", expiry-date=\"Fri, 25 Dec 2026 00:00:00 GMT\"";
+    stack.set_object_state(BUCKET, "cold", glacier(Some(done)));
+    assert_eq!(text(&admin, "cold", None).await.unwrap(), "c");
+
+    let key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555";
+    let sealed = ObjectState {
+        kms_key_arn: Some(key_arn.to_owned()),
+        ..ObjectState::default()
+    };
+    stack.set_object_state(BUCKET, "sealed", sealed);
+    let reader = Identity::new("arn:aws:iam::123456789012:user/reader").with_policy(
+        "Read",
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}),
+    );
+    stack
+        .set_iam(IamDocument::single_administrator().with_identity(reader))
+        .unwrap();
+    let reader = s3_client(&stack, &stack.access_key("reader"));
+    let head = reader
+        .head_object()
+        .bucket(BUCKET)
+        .key("sealed")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.ssekms_key_id(), Some(key_arn));
+    assert_eq!(
+        text(&reader, "sealed", None).await.unwrap_err(),
+        "AccessDenied"
+    );
+    assert_eq!(text(&admin, "sealed", None).await.unwrap(), "s");
 }

@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::query::Parameters;
 use super::service::{Call, Refusal};
 use super::xml::Xml;
-use crate::iam::{Arn, Context, Decision, Evaluation, Outcome, Policy, evaluate};
+use crate::iam::{Arn, Context, Decision, Evaluation, Outcome, Policy, Span, evaluate};
 
 /// The namespace of IAM answers.
 pub(crate) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -303,6 +303,13 @@ fn write_result(xml: &mut Xml, action: &str, resource: &str, outcome: &Outcome) 
     xml.members("MatchedStatements", matched, |xml, matched| {
         xml.text("SourcePolicyId", &matched.policy_id)
             .text("SourcePolicyType", matched.source_type);
+        let Span { start, end } = matched.span;
+        for (name, (line, column)) in [("StartPosition", start), ("EndPosition", end)] {
+            xml.node(name, |xml| {
+                xml.text("Line", &line.to_string())
+                    .text("Column", &column.to_string());
+            });
+        }
     });
     xml.members("MissingContextValues", &outcome.missing, |xml, key| {
         xml.raw_text(key);

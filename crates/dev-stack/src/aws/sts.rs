@@ -7,9 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::service::{Call, Refusal};
 use super::xml::Xml;
-use crate::iam::{
-    AccessKey, Arn, Context, Decision, Evaluation, Policy, Principal, Session, evaluate,
-};
+use crate::iam::{AccessKey, Arn, Context, Decision, Evaluation, Policy, Session, evaluate};
 
 /// The namespace of STS answers.
 pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -118,6 +116,7 @@ fn trusted(
     }
     let role_account = Arn::parse(role_arn).map_or("", |arn| arn.account);
     let organization = call.directory.organization();
+    let elsewhere = principal.account != role_account;
     let outcome = evaluate(&Evaluation {
         action: "sts:AssumeRole",
         resource: role_arn,
@@ -132,35 +131,14 @@ fn trusted(
             .and_then(|session| session.policy.as_ref()),
         organization: &organization,
         resource_policy: Some(trust),
-        resource_owner: Some(role_account),
+        resource_owner: elsewhere.then_some(role_account),
     });
-    let by_trust = outcome
-        .sides
-        .is_some_and(|(_, trust)| trust == Decision::Allowed);
-    let same_account = principal.account == role_account;
-    // Within one account a trust policy that names the caller is enough.
-    let named = by_trust && same_account && names_caller(role_arn, call, principal);
-    if outcome.decision == Decision::Allowed
-        || (named && outcome.decision == Decision::ImplicitDeny)
-    {
+    // However much the caller's own policies allow, the role must trust the caller.
+    if outcome.decision == Decision::Allowed && outcome.allowed_by_resource {
         Ok(())
     } else {
         Err(denied())
     }
-}
-
-fn names_caller(role_arn: &str, call: &Call<'_>, principal: &Principal) -> bool {
-    let Some(role) = call.directory.entity(role_arn) else {
-        return false;
-    };
-    let Some(trust) = &role.identity.trust else {
-        return false;
-    };
-    let text = trust.to_string();
-    let own = principal.role.as_ref().unwrap_or(&principal.arn);
-    text.contains(&format!("\"{own}\""))
-        || text.contains(&format!("\"{}\"", principal.arn))
-        || text.contains("\"*\"")
 }
 
 fn new_session(

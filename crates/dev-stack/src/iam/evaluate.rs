@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::arn::Arn;
 use super::condition::Context;
 use super::pattern::Pattern;
-use super::policy::{Clause, Effect, Policy, Principals, Statement};
+use super::policy::{Clause, Effect, Policy, Principals, Span, Statement};
 
 /// One question: may this caller do this to that?
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub(crate) struct Matched {
     pub(crate) sid: Option<String>,
     /// Its place in the policy, from 0.
     pub(crate) index: usize,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) allowed_by_organization: Option<bool>,
     /// What the identity side and the resource side say by themselves, across accounts only.
     pub(crate) sides: Option<(Decision, Decision)>,
+    /// Whether the resource policy by itself allows, however it names the caller.
+    pub(crate) allowed_by_resource: bool,
 }
 
 /// What one group of policies says.
@@ -135,6 +138,7 @@ pub(crate) fn evaluate(question: &Evaluation<'_>) -> Outcome {
     let sides = question
         .resource_owner
         .map(|_| (identity.decision(), resource.decision()));
+    let allowed_by_resource = resource.allowed();
     let denies: Vec<Matched> = [&identity, &resource]
         .into_iter()
         .chain(boundary.as_ref())
@@ -164,6 +168,7 @@ pub(crate) fn evaluate(question: &Evaluation<'_>) -> Outcome {
         allowed_by_boundary,
         allowed_by_organization,
         sides,
+        allowed_by_resource,
     }
 }
 
@@ -213,6 +218,7 @@ fn verdict(
                 source_type: policy.source_type,
                 sid: statement.sid.clone(),
                 index,
+                span: statement.span,
             };
             if statement.effect == Effect::Deny {
                 verdict.denies.push(matched);
@@ -299,3 +305,6 @@ fn named_by(list: &[String], question: &Evaluation<'_>) -> Option<Named> {
         })
         .max()
 }
+
+#[cfg(test)]
+mod tests;

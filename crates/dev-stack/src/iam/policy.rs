@@ -1,5 +1,7 @@
 //! Policy documents, parsed strictly: what AWS would refuse is refused here too.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::condition::Condition;
@@ -21,8 +23,16 @@ pub(crate) enum Effect {
     Deny,
 }
 
+/// Where a statement lies in its policy's text: lines from 1, columns from 0, as IAM tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub(crate) start: (usize, usize),
+    pub(crate) end: (usize, usize),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
+    pub(crate) span: Span,
     pub(crate) sid: Option<String>,
     pub(crate) effect: Effect,
     pub(crate) principals: Option<Principals>,
@@ -46,12 +56,24 @@ pub(crate) enum Principals {
 }
 
 impl Policy {
-    /// Reads a policy; the error is a sentence for `MalformedPolicyDocument`.
+    /// Reads a policy of the document; its text is taken to be indented by two.
     pub(crate) fn parse(
         id: impl Into<String>,
         source_type: &'static str,
         document: &Value,
     ) -> Result<Self, String> {
+        let text = format!("{document:#}");
+        Self::parse_text(id, source_type, &text)
+    }
+
+    /// Reads a policy from its text; the error is a sentence for `MalformedPolicyDocument`.
+    pub(crate) fn parse_text(
+        id: impl Into<String>,
+        source_type: &'static str,
+        text: &str,
+    ) -> Result<Self, String> {
+        let document: Value = serde_json::from_str(text)
+            .map_err(|error| format!("Syntax errors in policy: {error}"))?;
         let object = document
             .as_object()
             .ok_or("Syntax errors in policy: not a JSON object")?;
@@ -61,28 +83,20 @@ impl Policy {
             Some(Some("2012-10-17")) => true,
             _ => return Err("Version must be 2012-10-17 or 2008-10-17".to_owned()),
         };
-        let statements = match object.get("Statement") {
+        let mut statements: Vec<Statement> = match object.get("Statement") {
             Some(Value::Array(list)) => list.iter().map(Statement::parse).collect::<Result<_, _>>(),
             Some(one @ Value::Object(_)) => Ok(vec![Statement::parse(one)?]),
             _ => Err("Syntax errors in policy: Statement is missing".to_owned()),
         }?;
+        for (statement, span) in statements.iter_mut().zip(spans(text)) {
+            statement.span = span;
+        }
         Ok(Self {
             id: id.into(),
             source_type,
             has_variables,
             statements,
         })
-    }
-
-    /// Reads a policy from its text, as it comes in a request.
-    pub(crate) fn parse_text(
-        id: impl Into<String>,
-        source_type: &'static str,
-        text: &str,
-    ) -> Result<Self, String> {
-        let document: Value = serde_json::from_str(text)
-            .map_err(|error| format!("Syntax errors in policy: {error}"))?;
-        Self::parse(id, source_type, &document)
     }
 }
 
@@ -111,6 +125,7 @@ impl Statement {
             _ => return Err("Effect must be Allow or Deny".to_owned()),
         };
         Ok(Self {
+            span: Span::default(),
             sid: object.get("Sid").and_then(Value::as_str).map(str::to_owned),
             effect,
             principals: principals(object)?,
@@ -120,6 +135,39 @@ impl Statement {
             conditions: conditions(object)?,
         })
     }
+}
+
+/// The policy with its statements left as text.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow, rename = "Statement")]
+    statement: &'a RawValue,
+}
+
+/// Where each statement lies in the text.
+fn spans(text: &str) -> Vec<Span> {
+    let Ok(outline) = serde_json::from_str::<Outline<'_>>(text) else {
+        return Vec::new();
+    };
+    let statements: Vec<&RawValue> =
+        serde_json::from_str(outline.statement.get()).unwrap_or_else(|_| vec![outline.statement]);
+    let place = |offset: usize| {
+        let before = text.get(..offset).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1);
+        (line, column)
+    };
+    statements
+        .into_iter()
+        .map(|statement| {
+            // The raw value borrows the text, so its place is the difference of the addresses.
+            let start = statement.get().as_ptr() as usize - text.as_ptr() as usize;
+            Span {
+                start: place(start),
+                end: place(start + statement.get().len()),
+            }
+        })
+        .collect()
 }
 
 fn known_keys(object: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
@@ -206,5 +254,55 @@ fn scalar(value: &Value) -> Result<String, String> {
         Value::Bool(bool) => Ok(bool.to_string()),
         Value::Number(number) => Ok(number.to_string()),
         _ => Err("Syntax errors in policy: a condition value must be a scalar".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn statements_know_their_places() {
+        let text = "{\n    \"Version\": \"2012-10-17\",\n    \"Statement\": {\n        \"Effect\": \"Allow\", \"Action\": \"*\"\n    }\n}";
+        let policy = Policy::parse_text("p", "user", text).unwrap();
+        assert_eq!(
+            policy.statements[0].span,
+            Span {
+                start: (3, 17),
+                end: (5, 5)
+            }
+        );
+        let two = r#"{"Statement": [{"Effect": "Deny", "Action": "*"}, {"Effect": "Deny", "Action": "a:b"}]}"#;
+        let policy = Policy::parse_text("p", "user", two).unwrap();
+        assert_eq!(policy.statements[1].span.start, (1, 50));
+    }
+
+    #[test]
+    fn what_aws_would_refuse_is_refused() {
+        let statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let with = |key: &str, value: Value| {
+            let mut statement = statement.clone();
+            statement[key] = value;
+            json!({ "Version": "2012-10-17", "Statement": statement })
+        };
+        assert!(Policy::parse("p", "user", &with("Sid", json!("fine"))).is_ok());
+        for wrong in [
+            json!([]),
+            json!({ "Version": "2012-10-17" }),
+            json!({ "Version": "2020-01-01", "Statement": statement }),
+            json!({ "Statement": statement, "Extra": 1 }),
+            with("Effect", json!("allow")),
+            with("Effects", json!("Allow")),
+            with("NotAction", json!("*")),
+            with("NotResource", json!("*")),
+            with("Action", json!([])),
+            with("Action", json!({})),
+            with("Principal", json!({ "Everyone": "*" })),
+            with("Condition", json!({ "StringIs": { "a": "b" } })),
+            with("Condition", json!({ "StringEquals": "b" })),
+        ] {
+            assert!(Policy::parse("p", "user", &wrong).is_err(), "{wrong}");
+        }
     }
 }

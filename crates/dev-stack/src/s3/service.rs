@@ -13,6 +13,7 @@ use s3s::{Body, HttpError, S3Error, S3ErrorCode};
 use s3s_fs::FileSystem;
 
 use super::access::{Gate, Keys};
+use super::object_state::ObjectStates;
 use super::store::Store;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -33,6 +34,7 @@ pub(crate) fn build(
     directory: &Arc<Directory>,
     clock: Arc<dyn Clock>,
     traffic: Traffic,
+    states: ObjectStates,
 ) -> Result<S3Front, Error> {
     let refused = |message: &str| {
         Error::new(
@@ -45,7 +47,7 @@ pub(crate) fn build(
         .map_err(|source| refused("cannot be opened, create it first").with_source(source))?;
     let inner = FileSystem::new(&root)
         .map_err(|source| refused(&format!("cannot serve as S3: {source:?}")))?;
-    let mut builder = S3ServiceBuilder::new(Store::new(inner, root, Arc::clone(directory)));
+    let mut builder = S3ServiceBuilder::new(Store::new(inner, root, Arc::clone(directory), states));
     builder.set_auth(Keys(Arc::clone(directory)));
     builder.set_access(Gate {
         directory: Arc::clone(directory),
@@ -68,17 +70,25 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
         let this = self.clone();
         Box::pin(async move {
             let id = this.sequence.fetch_add(1, Ordering::Relaxed);
-            let mut response = match this.traffic.failure(operation(&request)) {
+            let operation = operation(&request);
+            let mut response = match this.traffic.failure(operation) {
                 None => this.service.call(request.map(Body::from)).await?,
                 Some(Failure::Slow(time)) => {
                     tokio::time::sleep(time).await;
                     this.service.call(request.map(Body::from)).await?
                 }
-                Some(Failure::Hang) => std::future::pending().await,
+                Some(Failure::Hang) => {
+                    this.traffic.note(operation);
+                    std::future::pending().await
+                }
                 Some(Failure::Disconnect) => {
+                    this.traffic.note(operation);
                     return Err(HttpError::new("disconnected on demand".into()));
                 }
-                Some(failure) => failed(&failure)?,
+                Some(failure) => {
+                    this.traffic.note(operation);
+                    failed(&failure)?
+                }
             };
             let headers = response.headers_mut();
             if let Ok(value) = HeaderValue::from_str(&format!("{id:016X}")) {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
@@ -11,6 +12,7 @@ use s3s_fs::FileSystem;
 use super::conditions::{self, Conditions};
 use super::content_type;
 use super::file::{self, Version};
+use super::object_state::{ObjectState, ObjectStates};
 use super::sidecar::{self, Attributes};
 use crate::iam::{Context, Decision, Directory};
 
@@ -20,6 +22,7 @@ pub(crate) struct Store {
     inner: FileSystem,
     root: PathBuf,
     directory: Arc<Directory>,
+    states: ObjectStates,
     /// Held while a conditional write looks and writes, so that only one of two can win.
     conditional_writes: tokio::sync::Mutex<()>,
 }
@@ -29,14 +32,21 @@ struct Found {
     file: File,
     version: Version,
     attributes: Attributes,
+    state: ObjectState,
 }
 
 impl Store {
-    pub(crate) fn new(inner: FileSystem, root: PathBuf, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(
+        inner: FileSystem,
+        root: PathBuf,
+        directory: Arc<Directory>,
+        states: ObjectStates,
+    ) -> Self {
         Self {
             inner,
             root,
             directory,
+            states,
             conditional_writes: tokio::sync::Mutex::default(),
         }
     }
@@ -90,21 +100,40 @@ impl Store {
             file,
             version,
             attributes,
+            state: self.states.get(bucket, key),
         })
     }
 
-    fn missing<T>(&self, request: &S3Request<T>, bucket: &str) -> S3Error {
+    fn may<T>(&self, request: &S3Request<T>, action: &str, resource: &str) -> bool {
         let principal = request
             .credentials
             .as_ref()
             .and_then(|credentials| self.directory.principal(&credentials.access_key));
-        let outcome = self.directory.decide(
-            principal.as_ref(),
-            "s3:ListBucket",
-            &format!("arn:aws:s3:::{bucket}"),
-            &Context::default(),
-        );
-        if outcome.decision == Decision::Allowed {
+        let outcome =
+            self.directory
+                .decide(principal.as_ref(), action, resource, &Context::default());
+        outcome.decision == Decision::Allowed
+    }
+
+    /// Refuses to read what is archived, or encrypted with a key that the caller may not use.
+    fn check_readable<T>(&self, request: &S3Request<T>, state: &ObjectState) -> S3Result<()> {
+        if state.is_archived() {
+            return Err(s3_error!(
+                InvalidObjectState,
+                "The operation is not valid for the object's storage class"
+            ));
+        }
+        match &state.kms_key_arn {
+            Some(key) if !self.may(request, "kms:Decrypt", key) => Err(s3_error!(
+                AccessDenied,
+                "The caller is not authorized to perform: kms:Decrypt on resource: {key}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn missing<T>(&self, request: &S3Request<T>, bucket: &str) -> S3Error {
+        if self.may(request, "s3:ListBucket", &format!("arn:aws:s3:::{bucket}")) {
             s3_error!(NoSuchKey, "The specified key does not exist.")
         } else {
             s3_error!(AccessDenied, "Access Denied")
@@ -202,6 +231,18 @@ impl S3 for Store {
             metadata: found.attributes.user_metadata,
             last_modified: Some(found.version.last_modified()),
             e_tag: Some(found.version.etag()),
+            server_side_encryption: found
+                .state
+                .kms_key_arn
+                .is_some()
+                .then(|| ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS)),
+            ssekms_key_id: found.state.kms_key_arn,
+            restore: found.state.restore,
+            storage_class: found
+                .state
+                .storage_class
+                .filter(|class| class != "STANDARD")
+                .map(StorageClass::from),
             ..Default::default()
         }))
     }
@@ -226,6 +267,7 @@ impl S3 for Store {
             if_unmodified_since: input.if_unmodified_since.clone(),
         }
         .check(&found.version)?;
+        self.check_readable(&request, &found.state)?;
         let size = found.version.size;
         let range = match &input.range {
             Some(range) => range.check(size)?,
@@ -254,6 +296,18 @@ impl S3 for Store {
             metadata: found.attributes.user_metadata,
             last_modified: Some(found.version.last_modified()),
             e_tag: Some(found.version.etag()),
+            server_side_encryption: found
+                .state
+                .kms_key_arn
+                .is_some()
+                .then(|| ServerSideEncryption::from_static(ServerSideEncryption::AWS_KMS)),
+            ssekms_key_id: found.state.kms_key_arn,
+            restore: found.state.restore,
+            storage_class: found
+                .state
+                .storage_class
+                .filter(|class| class != "STANDARD")
+                .map(StorageClass::from),
             body: Some(StreamingBlob::wrap(file::stream(
                 found.file,
                 found.version,
@@ -271,6 +325,7 @@ impl S3 for Store {
         // S3 gives no more than this at once, whatever is asked.
         request.input.max_keys = Some(request.input.max_keys.unwrap_or(1000).min(1000));
         let bucket = request.input.bucket.clone();
+        let encoded = request.input.encoding_type.is_some();
         let mut response = self.inner.list_objects_v2(request).await?;
         for object in response.output.contents.iter_mut().flatten() {
             let path = object.key.as_ref().and_then(|key| self.path(&bucket, key));
@@ -279,8 +334,14 @@ impl S3 for Store {
                 let version = Version::of(&metadata);
                 object.e_tag = Some(version.etag());
                 object.last_modified = Some(version.last_modified());
-                object.storage_class = Some("STANDARD".to_owned().into());
+                let state = object.key.as_ref().map(|key| self.states.get(&bucket, key));
+                let class = state.and_then(|state| state.storage_class);
+                let class = class.unwrap_or_else(|| "STANDARD".to_owned());
+                object.storage_class = Some(class.into());
             }
+        }
+        if encoded {
+            encode_keys(&mut response.output);
         }
         Ok(response)
     }
@@ -547,4 +608,30 @@ impl S3 for Store {
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         self.inner.abort_multipart_upload(request).await
     }
+}
+
+/// Everything but what never needs it in a URL; `/` stays, as S3 leaves it.
+const IN_LISTINGS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*');
+
+/// Encodes what `encoding-type=url` asks to be encoded; boto3 always asks.
+fn encode_keys(output: &mut ListObjectsV2Output) {
+    let encode = |text: &mut Option<String>| {
+        if let Some(text) = text {
+            *text = utf8_percent_encode(text, IN_LISTINGS).to_string();
+        }
+    };
+    for object in output.contents.iter_mut().flatten() {
+        encode(&mut object.key);
+    }
+    for common in output.common_prefixes.iter_mut().flatten() {
+        encode(&mut common.prefix);
+    }
+    encode(&mut output.prefix);
+    encode(&mut output.delimiter);
+    encode(&mut output.start_after);
 }

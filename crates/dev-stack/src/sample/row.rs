@@ -115,7 +115,7 @@ pub(crate) struct Ani(pub(crate) u64);
 
 impl fmt::Display for Ani {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 201, 204, 207 and so on to 798: codes that no number plan forbids.
+        // Whatever the area code, 555-0100 to 555-0199 is nobody's.
         let area = 201 + (self.0 / 100) * 3;
         write!(formatter, "+1{area}55501{:02}", self.0 % 100)
     }

@@ -1,0 +1,53 @@
+//! What a folder cannot say of an object: its storage class, whether it is being restored, and
+//! the key that encrypts it. Tests set it; reads and HEADs tell it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The state of one object, beyond its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectState {
+    /// `GLACIER`, `DEEP_ARCHIVE`, `STANDARD_IA`…; left out, `STANDARD`.
+    pub storage_class: Option<String>,
+    /// The value of `x-amz-restore`, such as `ongoing-request="true"`.
+    pub restore: Option<String>,
+    /// The ARN of the KMS key that encrypts it. Reading then needs `kms:Decrypt` on that key.
+    pub kms_key_arn: Option<String>,
+}
+
+impl ObjectState {
+    /// Whether the bytes are out of reach: archived and not restored.
+    pub(crate) fn is_archived(&self) -> bool {
+        let archived = matches!(
+            self.storage_class.as_deref(),
+            Some("GLACIER" | "DEEP_ARCHIVE")
+        );
+        let restored = self
+            .restore
+            .as_deref()
+            .is_some_and(|restore| restore.contains("ongoing-request=\"false\""));
+        archived && !restored
+    }
+}
+
+/// The states that were set, by bucket and key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ObjectStates(Arc<RwLock<HashMap<(String, String), ObjectState>>>);
+
+impl ObjectStates {
+    pub(crate) fn set(&self, bucket: &str, key: &str, state: ObjectState) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((bucket.to_owned(), key.to_owned()), state);
+    }
+
+    pub(crate) fn get(&self, bucket: &str, key: &str) -> ObjectState {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(bucket.to_owned(), key.to_owned()))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
