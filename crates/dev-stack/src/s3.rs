@@ -6,10 +6,13 @@ mod access;
 mod conditions;
 mod content_type;
 mod file;
+mod list;
 mod object_state;
+mod read;
 mod service;
 mod sidecar;
 mod store;
+mod write;
 
 pub use object_state::ObjectState;
 pub(crate) use object_state::ObjectStates;

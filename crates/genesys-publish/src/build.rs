@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::contract::{Contract, Field, Violation, object_schema};
+use crate::contract::{Contract, Field, object_schema};
 use crate::document::{
     ActionConfig, ActionContract, DataAction, InputContract, OutputContract, RequestConfig,
     ResponseConfig,
 };
 use crate::error::Error;
+use crate::rules::Violation;
 use crate::template;
 
 /// How rows become the flat output that a flow can use.

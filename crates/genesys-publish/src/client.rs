@@ -1,50 +1,16 @@
 //! The Platform API's data actions: find, draft, validate, publish, test.
 
-use std::time::Duration;
-
 use flowlake_genesys_auth::TokenSource;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::document::{ActionContract, DataAction};
 use crate::error::{Error, ErrorKind};
+use crate::model::{Action, Published, TestResult, TestStep, Validation};
 use crate::request::Transport;
-
-/// How actions are published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlatformSettings {
-    /// The Web Services Data Actions integration that actions belong to.
-    pub integration_id: String,
-    /// The category that they are shown under.
-    pub category: String,
-    /// How long one request may take. A test waits for the action's own timeout.
-    pub timeout_seconds: u64,
-    /// How often a 429, or a failure of a request that changes nothing, is waited out.
-    pub max_waits: u32,
-    /// The longest wait that is sat out; a longer one is an error with that wait.
-    pub max_wait_seconds: u64,
-}
-
-impl Default for PlatformSettings {
-    fn default() -> Self {
-        Self {
-            integration_id: String::new(),
-            category: "flowlake".to_owned(),
-            timeout_seconds: 65,
-            max_waits: 3,
-            max_wait_seconds: 60,
-        }
-    }
-}
-
-impl PlatformSettings {
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds)
-    }
-}
+use crate::settings::PlatformSettings;
 
 /// Builds a [`PlatformClient`].
 #[derive(Debug)]
@@ -97,69 +63,6 @@ impl PlatformClientBuilder {
 #[derive(Debug, Clone)]
 pub struct PlatformClient {
     transport: Transport,
-}
-
-/// An action or a draft as the platform has it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Action {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The integration that it belongs to.
-    #[serde(default)]
-    pub integration_id: String,
-    /// Its version, which each change must name.
-    #[serde(default)]
-    pub version: u64,
-    /// Its contract as the platform has it, when it sends it along.
-    #[serde(default)]
-    pub contract: Option<Value>,
-}
-
-/// What the platform says about a draft.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Validation {
-    /// Whether it could be published.
-    pub valid: bool,
-    /// What is wrong, in the platform's words.
-    pub errors: Vec<String>,
-}
-
-/// What came of publishing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
-    /// The action's id, which flows refer to.
-    pub id: String,
-    /// The published version.
-    pub version: u64,
-    /// Whether the action is new.
-    pub created: bool,
-}
-
-/// What came of a test.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TestResult {
-    /// Whether the action gave a result that fits.
-    pub success: bool,
-    /// The result as a flow would see it.
-    pub result: Option<Value>,
-    /// The platform's error, when there is one.
-    pub error: Option<String>,
-    /// The steps in order.
-    pub steps: Vec<TestStep>,
-}
-
-/// One step of a test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestStep {
-    /// Its name.
-    pub name: String,
-    /// Whether it succeeded.
-    pub success: bool,
-    /// Its error, when there is one.
-    pub error: Option<String>,
 }
 
 #[derive(Deserialize)]

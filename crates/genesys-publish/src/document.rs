@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::contract::{MAX_NAME_CHARS, Violation, violations};
 use crate::error::{Error, ErrorKind};
+use crate::rules::{MAX_NAME_CHARS, Violation, violations};
 
 const REQUEST_TYPES: [&str; 5] = ["GET", "PUT", "POST", "PATCH", "DELETE"];
 

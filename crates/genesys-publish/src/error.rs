@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::contract::Violation;
+use crate::rules::Violation;
 
 /// What went wrong with a document or with the Platform API.
 #[derive(Debug)]

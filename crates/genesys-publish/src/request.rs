@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use crate::client::PlatformSettings;
 use crate::error::{Error, ErrorKind};
+use crate::settings::PlatformSettings;
 
 /// Sends requests for the client.
 #[derive(Debug, Clone)]
