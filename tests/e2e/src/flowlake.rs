@@ -62,6 +62,7 @@ pub struct Project {
     environment: Environment,
     folder: PathBuf,
     keys: Keys,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// A run of the command line that has ended.
@@ -111,11 +112,25 @@ impl Project {
             fs::copy(entry.path(), actions.join(entry.file_name()))?;
         }
         fs::write(folder.join("flowlake.toml"), configuration(settings))?;
-        Ok(Self {
+        Ok(Self::open(environment, folder, settings.keys.clone()))
+    }
+
+    /// Takes a folder as it is.
+    #[must_use]
+    pub fn open(environment: &Environment, folder: &Path, keys: Keys) -> Self {
+        Self {
             environment: environment.clone(),
             folder: folder.to_owned(),
-            keys: settings.keys.clone(),
-        })
+            keys,
+            variables: Vec::new(),
+        }
+    }
+
+    /// Sets an environment variable of the binaries.
+    #[must_use]
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
     }
 
     /// Runs the command line in this configuration.
@@ -221,6 +236,7 @@ impl Project {
             .env("AWS_SECRET_ACCESS_KEY", &self.keys.secret)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env(SERVER_KEY_VARIABLE, SERVER_KEY)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.folder);
         command
     }

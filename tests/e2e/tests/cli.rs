@@ -1,0 +1,169 @@
+//! The command line as an analyst uses it: starting a project, checking it, asking in every format.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use flowlake_dev_stack::sample::{self, SampleFiles, SampleSettings};
+use flowlake_e2e::{EmbeddedStack, Environment, Project, ProjectSettings};
+use serde_json::Value;
+
+const ROWS: u64 = 5_000;
+
+struct Setting {
+    environment: Environment,
+    files: SampleFiles,
+    stack: EmbeddedStack,
+    folder: std::path::PathBuf,
+}
+
+impl Setting {
+    fn start(test: &str) -> Result<Self> {
+        let environment = Environment::load()?;
+        let folder = environment.folder(test)?;
+        let root = folder.join("buckets");
+        let settings = SampleSettings {
+            rows: ROWS,
+            ..SampleSettings::default()
+        };
+        let files = sample::write(&root, &settings)?;
+        let stack = EmbeddedStack::start(&root)?;
+        Ok(Self {
+            environment,
+            files,
+            stack,
+            folder,
+        })
+    }
+
+    /// The examples, pointed at the stack.
+    fn examples(&self) -> Result<Project> {
+        let settings = ProjectSettings {
+            actions: "examples/contact-centre/actions",
+            more: self.stack.genesys_section(&self.folder)?,
+            ..ProjectSettings::new(
+                self.stack.aws_url(),
+                self.stack.s3_url(),
+                self.stack.keys("reader")?,
+            )
+        };
+        Project::create(&self.environment, &self.folder.join("project"), &settings)
+    }
+}
+
+#[test]
+fn a_project_that_init_wrote_passes_its_check() -> Result<()> {
+    let setting = Setting::start("cli-init")?;
+    let folder = setting.folder.join("started");
+    fs::create_dir_all(&folder)?;
+    let keys = setting.stack.keys("reader")?;
+    let project = Project::open(&setting.environment, &folder, keys)
+        .with_variable("FLOWLAKE_SERVER_KEY", "key-of-the-started-project")
+        .with_variable("GENESYS_CLIENT_SECRET", "secret-of-the-started-project");
+    let written = project.run(&["init", "."])?;
+    ensure!(written.status.success(), "{}", written.stderr);
+    let again = project.run(&["init", "."])?;
+    ensure!(
+        !again.status.success(),
+        "init wrote over a configuration: {}",
+        again.stdout
+    );
+    point_at(&folder, &setting.stack)?;
+    let agent = format!("agent_id={}", setting.files.example_agent_id);
+    let checked = project.run(&["check", "--param", &agent])?;
+    ensure!(
+        checked.status.success(),
+        "{}\n{}",
+        checked.stdout,
+        checked.stderr
+    );
+    ensure!(
+        checked.stdout.contains("agent-scorecard"),
+        "{}",
+        checked.stdout
+    );
+    let asked = project.run(&[
+        "run",
+        "agent-scorecard",
+        "--param",
+        &agent,
+        "--output",
+        "json",
+    ])?;
+    ensure!(
+        asked.json()?["row_count"]
+            .as_u64()
+            .is_some_and(|rows| rows > 0),
+        "{}",
+        asked.stdout
+    );
+    Ok(())
+}
+
+/// What a reader of the documentation does for an S3 that is not Amazon's.
+fn point_at(folder: &Path, stack: &EmbeddedStack) -> Result<()> {
+    let path = folder.join("flowlake.toml");
+    let written = fs::read_to_string(&path)?;
+    let endpoints = format!(
+        "[aws]\nendpoint_url = \"{}\"\ns3_endpoint_url = \"{}\"\npath_style = true\n",
+        stack.aws_url(),
+        stack.s3_url()
+    );
+    ensure!(written.contains("[aws]\n"), "init writes no [aws] section");
+    Ok(fs::write(path, written.replacen("[aws]\n", &endpoints, 1))?)
+}
+
+#[test]
+fn every_format_holds_the_same_rows() -> Result<()> {
+    let setting = Setting::start("cli-formats")?;
+    let project = setting.examples()?;
+    let ask = |format: &str| -> Result<String> {
+        let finished = project.run(&["run", "queue-summary", "--output", format])?;
+        ensure!(finished.status.success(), "{format}: {}", finished.stderr);
+        Ok(finished.stdout)
+    };
+    let json: Value = serde_json::from_str(&ask("json")?)?;
+    let rows = json["data"].as_array().context("data is no array")?;
+    ensure!(
+        !rows.is_empty() && json["row_count"] == rows.len(),
+        "{json}"
+    );
+    let ndjson: Vec<Value> = ask("ndjson")?
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    ensure!(ndjson == *rows, "{ndjson:?}");
+    let (csv, table) = (ask("csv")?, ask("table")?);
+    ensure!(csv.lines().count() == rows.len() + 1, "{csv}");
+    for row in rows {
+        let name = row["queue_name"].as_str().context("no queue_name")?;
+        ensure!(
+            csv.contains(name) && table.contains(name),
+            "{name} is missing:\n{csv}\n{table}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_mistyped_key_is_named_with_its_place_and_the_right_one() -> Result<()> {
+    let setting = Setting::start("cli-mistyped")?;
+    let project = setting.examples()?;
+    let path = project.folder().join("flowlake.toml");
+    let text = fs::read_to_string(&path)?;
+    fs::write(&path, text.replacen("path_style", "path_stile", 1))?;
+    let finished = project.run(&["check"])?;
+    ensure!(
+        finished.status.code() == Some(2),
+        "{}\n{}",
+        finished.status,
+        finished.stderr
+    );
+    for part in ["config.invalid", "flowlake.toml:", "`path_style`"] {
+        ensure!(
+            finished.stderr.contains(part),
+            "no {part} in {}",
+            finished.stderr
+        );
+    }
+    Ok(())
+}
