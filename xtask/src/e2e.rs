@@ -48,11 +48,12 @@ impl E2e {
         let filter = &self.filter;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
+            let set = format!("package({E2E_PACKAGE})");
             workspace::command(
                 "e2e tests",
                 cmd!(
                     shell,
-                    "cargo nextest run --locked -p {E2E_PACKAGE} --profile {profile} {filter...}"
+                    "cargo nextest run --locked --workspace --profile {profile} -E {set} {filter...}"
                 ),
             )
         } else {

@@ -30,11 +30,13 @@ impl Test {
         let filter = &self.filter;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
+            // Not --exclude: so `test` and `e2e` build every dependency with the same features, and only once.
+            let set = format!("not package({E2E_PACKAGE})");
             workspace::command(
                 "tests",
                 cmd!(
                     shell,
-                    "cargo nextest run --locked --workspace --exclude {E2E_PACKAGE} --profile {profile} {filter...}"
+                    "cargo nextest run --locked --workspace --profile {profile} -E {set} {filter...}"
                 ),
             )?;
         } else {
@@ -51,10 +53,7 @@ impl Test {
         }
         workspace::command(
             "doc tests",
-            cmd!(
-                shell,
-                "cargo test --locked --workspace --exclude {E2E_PACKAGE} --doc {filter...}"
-            ),
+            cmd!(shell, "cargo test --locked --workspace --doc {filter...}"),
         )
     }
 }
