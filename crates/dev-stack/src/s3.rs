@@ -16,4 +16,4 @@ mod write;
 
 pub use object_state::ObjectState;
 pub(crate) use object_state::ObjectStates;
-pub(crate) use service::build;
+pub(crate) use service::{Parts, build};

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -35,12 +36,19 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut connections = JoinSet::new();
+    let mut stopped = std::pin::pin!(async move {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    });
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => break,
+            () = &mut stopped => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
-                let Ok((socket, _)) = accepted else { continue };
+                let Ok((socket, _)) = accepted else {
+                    // Most likely no file handle was left: give the others time to end.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
                 // Small answers must not wait for the next packet.
                 let _ = socket.set_nodelay(true);
                 let service = service.clone();

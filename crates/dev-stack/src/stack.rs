@@ -53,6 +53,7 @@ pub struct DevStackBuilder {
     genesys: GenesysSettings,
     clock: Arc<dyn Clock>,
     simulation_page: usize,
+    secure_transport: bool,
 }
 
 impl DevStackBuilder {
@@ -92,6 +93,14 @@ impl DevStackBuilder {
         self
     }
 
+    /// What policies on S3 see as `aws:SecureTransport`: true unless said otherwise, because the
+    /// stand-in takes the place of an address with TLS.
+    #[must_use]
+    pub fn with_secure_transport(mut self, secure: bool) -> Self {
+        self.secure_transport = secure;
+        self
+    }
+
     /// Starts everything.
     ///
     /// # Errors
@@ -118,13 +127,14 @@ impl DevStackBuilder {
 
         let states = ObjectStates::default();
         let (listener, s3) = endpoint().await?;
-        let front = s3::build(
-            &self.root,
-            &directory,
-            Arc::clone(&self.clock),
-            s3.traffic.clone(),
-            states.clone(),
-        )?;
+        let front = s3::build(s3::Parts {
+            root: &self.root,
+            directory: &directory,
+            clock: Arc::clone(&self.clock),
+            traffic: s3.traffic.clone(),
+            states: states.clone(),
+            secure_transport: self.secure_transport,
+        })?;
         tasks.push(tokio::spawn(server::serve(
             listener,
             front,
@@ -190,6 +200,7 @@ impl DevStack {
             genesys: GenesysSettings::default(),
             clock: Arc::new(SystemClock),
             simulation_page: 100,
+            secure_transport: true,
         }
     }
 

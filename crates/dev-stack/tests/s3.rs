@@ -552,3 +552,29 @@ async fn archived_and_encrypted_objects_behave_so() {
     );
     assert_eq!(text(&admin, "sealed", None).await.unwrap(), "s");
 }
+
+#[tokio::test]
+async fn a_policy_that_wants_tls_sees_what_the_stack_is_told() {
+    for (secure, expected) in [
+        (true, Ok("x".to_owned())),
+        (false, Err("AccessDenied".to_owned())),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        std::fs::write(folder.path().join(BUCKET).join("x"), "x").unwrap();
+        let document = IamDocument::single_administrator().with_bucket_policy(
+            BUCKET,
+            json!({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}),
+        );
+        let stack = DevStack::builder(folder.path())
+            .with_iam(document)
+            .with_secure_transport(secure)
+            .start()
+            .await
+            .unwrap();
+        let client = s3_client(&stack, &stack.access_key(ADMIN));
+        assert_eq!(text(&client, "x", None).await, expected);
+    }
+}

@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) operations: Traffic,
+    /// What policies see as `aws:SecureTransport`.
+    pub(crate) secure_transport: bool,
 }
 
 #[async_trait::async_trait]
@@ -50,7 +52,7 @@ impl S3Access for Gate {
         let (action, resource) = question(cx);
         // The keys of a batch are looked at one by one, when they are known.
         if cx.s3_op().name() != "DeleteObjects" {
-            self.allow(principal.as_ref(), &action, &resource, &context_of(cx))?;
+            self.allow(principal.as_ref(), &action, &resource, &self.context(cx))?;
         }
         if let Some(bucket) = cx.s3_path().get_bucket_name() {
             self.check_region(bucket, cx)?;
@@ -147,8 +149,39 @@ impl Gate {
             .credentials
             .as_ref()
             .and_then(|credentials| self.directory.principal(&credentials.access_key));
-        let context = Context::default().with("aws:SecureTransport", ["false"]);
-        self.allow(principal.as_ref(), action, &resource, &context)
+        self.allow(principal.as_ref(), action, &resource, &self.base_context())
+    }
+
+    /// What every request has in its context.
+    fn base_context(&self) -> Context {
+        Context::default()
+            .with("aws:SecureTransport", [self.secure_transport.to_string()])
+            .with("aws:SourceIp", ["127.0.0.1"])
+    }
+
+    fn context(&self, cx: &S3AccessContext<'_>) -> Context {
+        let mut context = self.base_context();
+        if let Some(agent) = header(cx, "user-agent") {
+            context.insert("aws:UserAgent", vec![agent]);
+        }
+        if cx.s3_op().name().starts_with("ListObjects") {
+            for (name, key) in [
+                ("prefix", "s3:prefix"),
+                ("delimiter", "s3:delimiter"),
+                ("max-keys", "s3:max-keys"),
+            ] {
+                // An absent prefix is the empty one.
+                match (query(cx, name), name) {
+                    (Some(value), _) => context.insert(key, vec![value]),
+                    (None, "prefix") => context.insert(key, vec![String::new()]),
+                    (None, _) => {}
+                }
+            }
+        }
+        if let Some(id) = query(cx, "versionId") {
+            context.insert("s3:VersionId", vec![id]);
+        }
+        context
     }
 
     /// A bucket of another region sends the caller there.
@@ -224,31 +257,4 @@ fn query(cx: &S3AccessContext<'_>, name: &str) -> Option<String> {
     url::form_urlencoded::parse(cx.uri().query()?.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
-}
-
-fn context_of(cx: &S3AccessContext<'_>) -> Context {
-    let mut context = Context::default()
-        .with("aws:SecureTransport", ["false"])
-        .with("aws:SourceIp", ["127.0.0.1"]);
-    if let Some(agent) = header(cx, "user-agent") {
-        context.insert("aws:UserAgent", vec![agent]);
-    }
-    if cx.s3_op().name().starts_with("ListObjects") {
-        for (name, key) in [
-            ("prefix", "s3:prefix"),
-            ("delimiter", "s3:delimiter"),
-            ("max-keys", "s3:max-keys"),
-        ] {
-            // An absent prefix is the empty one.
-            match (query(cx, name), name) {
-                (Some(value), _) => context.insert(key, vec![value]),
-                (None, "prefix") => context.insert(key, vec![String::new()]),
-                (None, _) => {}
-            }
-        }
-    }
-    if let Some(id) = query(cx, "versionId") {
-        context.insert("s3:VersionId", vec![id]);
-    }
-    context
 }

@@ -28,14 +28,26 @@ pub(crate) struct S3Front {
     sequence: Arc<AtomicU64>,
 }
 
+/// What the front is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) directory: &'a Arc<Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) traffic: Traffic,
+    pub(crate) states: ObjectStates,
+    pub(crate) secure_transport: bool,
+}
+
 /// Puts the store, the keys and the gate together.
-pub(crate) fn build(
-    root: &Path,
-    directory: &Arc<Directory>,
-    clock: Arc<dyn Clock>,
-    traffic: Traffic,
-    states: ObjectStates,
-) -> Result<S3Front, Error> {
+pub(crate) fn build(parts: Parts<'_>) -> Result<S3Front, Error> {
+    let Parts {
+        root,
+        directory,
+        clock,
+        traffic,
+        states,
+        secure_transport,
+    } = parts;
     let refused = |message: &str| {
         Error::new(
             ErrorKind::Folder,
@@ -53,6 +65,7 @@ pub(crate) fn build(
         directory: Arc::clone(directory),
         clock,
         operations: traffic.clone(),
+        secure_transport,
     });
     Ok(S3Front {
         service: builder.build(),
@@ -104,22 +117,37 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
     }
 }
 
-/// The commonest operations by their requests: enough to aim a failure at one.
+/// The operation of a request, as far as it must be known before `s3s` reads it: enough to aim a
+/// failure at one.
 fn operation(request: &Request<Incoming>) -> &'static str {
     let query = request.uri().query().unwrap_or_default();
+    let asks = |name: &str| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
     let has_key = request
         .uri()
         .path()
         .trim_start_matches('/')
         .split_once('/')
         .is_some_and(|(_, key)| !key.is_empty());
+    let copies = request.headers().contains_key("x-amz-copy-source");
     match (request.method().as_str(), has_key) {
+        ("GET", true) if asks("uploadId") => "ListParts",
         ("GET", true) => "GetObject",
         ("HEAD", true) => "HeadObject",
-        ("PUT", true) if query.contains("uploadId") => "UploadPart",
+        ("PUT", true) if asks("uploadId") && copies => "UploadPartCopy",
+        ("PUT", true) if asks("uploadId") => "UploadPart",
+        ("PUT", true) if copies => "CopyObject",
         ("PUT", true) => "PutObject",
+        ("POST", true) if asks("uploads") => "CreateMultipartUpload",
+        ("POST", true) if asks("uploadId") => "CompleteMultipartUpload",
+        ("DELETE", true) if asks("uploadId") => "AbortMultipartUpload",
         ("DELETE", true) => "DeleteObject",
-        ("GET", false) if query.starts_with("policy") => "GetBucketPolicy",
+        ("POST", false) if asks("delete") => "DeleteObjects",
+        ("GET", false) if asks("policy") => "GetBucketPolicy",
+        ("GET", false) if asks("location") => "GetBucketLocation",
         ("GET", false) if query.contains("list-type=2") => "ListObjectsV2",
         ("HEAD", false) => "HeadBucket",
         _ => "Other",
