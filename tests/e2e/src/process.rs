@@ -157,3 +157,58 @@ pub fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, panic};
+
+    use super::*;
+
+    fn sleeper(name: &str) -> Process {
+        let mut command = Command::new("sleep");
+        Process::start(name, &env::temp_dir(), command.arg("100")).unwrap()
+    }
+
+    fn runs(id: u32) -> bool {
+        Path::new(&format!("/proc/{id}")).exists()
+    }
+
+    #[test]
+    fn a_process_ends_with_its_owner_also_on_panic() {
+        let process = sleeper("flowlake-e2e-dropped");
+        let id = process.child.id();
+        assert!(runs(id) && process.peak_memory_kib().unwrap() > 0);
+        let owner = panic::AssertUnwindSafe(move || {
+            let _process = process;
+            panic!("a test that fails while its server runs");
+        });
+        assert!(panic::catch_unwind(owner).is_err());
+        assert!(!runs(id));
+    }
+
+    #[test]
+    fn a_process_that_ends_early_is_reported_with_its_output() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such setting; exit 3"]);
+        let mut process =
+            Process::start("flowlake-e2e-early", &env::temp_dir(), &mut command).unwrap();
+        let error = process
+            .wait_until(Duration::from_secs(10), || false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no such setting") && error.contains('3'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn sigterm_is_sent_and_waited_for() {
+        let mut process = sleeper("flowlake-e2e-terminated");
+        let status = process.terminate(Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(15)
+        );
+    }
+}
