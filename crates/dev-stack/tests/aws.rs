@@ -431,3 +431,97 @@ async fn costs_come_by_period_group_and_page() {
     .unwrap_err();
     assert_eq!(code(&denied), "AccessDeniedException");
 }
+
+#[tokio::test]
+async fn trust_and_permission_are_both_needed() {
+    let trusts = |principal: Value| {
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}]})
+    };
+    let theirs = "arn:aws:iam::210987654321:role/Theirs";
+    let everything = || allow("*", "*");
+    let document = IamDocument::default()
+        .with_identity(Identity::new(arn("user/able")).with_policy("All", everything()))
+        .with_identity(Identity::new(arn("user/bare")))
+        .with_identity(
+            Identity::new(arn("role/ByName")).with_trust(trusts(json!(arn("user/bare")))),
+        )
+        .with_identity(Identity::new(arn("role/ByAccount")).with_trust(trusts(json!(ACCOUNT))))
+        .with_identity(
+            Identity::new(arn("role/Untrusting")).with_trust(trusts(json!("999999999999"))),
+        )
+        .with_identity(
+            Identity::new(theirs).with_trust(trusts(json!([ACCOUNT, arn("user/bare")]))),
+        );
+    let folder = tempfile::tempdir().unwrap();
+    let stack = DevStack::builder(folder.path())
+        .with_iam(document)
+        .start()
+        .await
+        .unwrap();
+    for (caller, role, expected) in [
+        ("bare", arn("role/ByName"), true),
+        ("bare", arn("role/ByAccount"), false),
+        ("bare", theirs.to_owned(), false),
+        ("able", arn("role/ByName"), false),
+        ("able", arn("role/ByAccount"), true),
+        ("able", arn("role/Untrusting"), false),
+        ("able", theirs.to_owned(), true),
+        ("able", arn("role/Missing"), false),
+    ] {
+        let outcome = sts(&stack, caller)
+            .assume_role()
+            .role_arn(&role)
+            .role_session_name("test")
+            .send()
+            .await;
+        assert_eq!(outcome.is_ok(), expected, "{caller} {role}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_policy_only_narrows() {
+    let (_folder, stack) = stack().await;
+    let role = arn("role/team/data/Reader");
+    let narrow = allow("s3:GetObject", "arn:aws:s3:::lake/other/*").to_string();
+    let answer = sts(&stack, "flowlake")
+        .assume_role()
+        .role_arn(&role)
+        .role_session_name("narrow")
+        .external_id("secret-handshake")
+        .policy(narrow)
+        .send()
+        .await
+        .unwrap();
+    let given = answer.credentials().unwrap();
+    let key = AccessKey {
+        id: given.access_key_id().to_owned(),
+        secret: given.secret_access_key().to_owned(),
+    };
+    let error = s3_client_with(&stack, &key, Some(given.session_token()))
+        .get_object()
+        .bucket("lake")
+        .key("exports/x.csv")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(code(&error), "AccessDenied");
+}
+
+#[tokio::test]
+async fn the_matched_statement_is_placed_in_its_text() {
+    let (_folder, stack) = stack().await;
+    let policy = "{\"Version\": \"2012-10-17\",\n \"Statement\": [\n  {\"Effect\": \"Allow\", \"Principal\": \"*\", \"Action\": \"s3:ListBucket\", \"Resource\": \"*\"},\n  {\"Effect\": \"Deny\", \"Principal\": \"*\", \"Action\": \"s3:*\", \"Resource\": \"*\"}]}";
+    let answer = iam(&stack, "flowlake")
+        .simulate_principal_policy()
+        .policy_source_arn(arn("user/ada"))
+        .action_names("s3:GetObject")
+        .resource_arns(OBJECT)
+        .resource_policy(policy)
+        .send()
+        .await
+        .unwrap();
+    let statement = &answer.evaluation_results()[0].matched_statements()[0];
+    let start = statement.start_position().unwrap();
+    assert_eq!((start.line(), start.column()), (4, 2));
+}
