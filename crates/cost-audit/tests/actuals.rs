@@ -68,20 +68,26 @@ fn sent(replay: &StaticReplayClient) -> Vec<Value> {
 #[tokio::test]
 async fn every_page_and_every_period_is_summed_exactly() {
     let replay = StaticReplayClient::new(vec![
-        exchange(200, &json!({
-            "NextPageToken": "two",
-            "ResultsByTime": [
-                row("2026-10-30", "2026-10-31", false, &[("Requests-Tier2", "0.1"), ("DataTransfer-Out-Bytes", "0.2")]),
-                row("2026-10-31", "2026-11-01", false, &[("Requests-Tier2", "4.3E-7")]),
-            ],
-        })),
-        exchange(200, &json!({
-            "ResultsByTime": [
-                // The same day goes on over the page.
-                row("2026-10-31", "2026-11-01", false, &[("Requests-Tier1", "1.0000000001")]),
-                row("2026-11-01", "2026-11-02", true, &[]),
-            ],
-        })),
+        exchange(
+            200,
+            &json!({
+                "NextPageToken": "two",
+                "ResultsByTime": [
+                    row("2026-10-30", "2026-10-31", false, &[("Requests-Tier2", "0.1"), ("DataTransfer-Out-Bytes", "0.2")]),
+                    row("2026-10-31", "2026-11-01", false, &[("Requests-Tier2", "4.3E-7")]),
+                ],
+            }),
+        ),
+        exchange(
+            200,
+            &json!({
+                "ResultsByTime": [
+                    // The same day goes on over the page.
+                    row("2026-10-31", "2026-11-01", false, &[("Requests-Tier1", "1.0000000001")]),
+                    row("2026-11-01", "2026-11-02", true, &[]),
+                ],
+            }),
+        ),
     ]);
     let actuals = Actuals::new(client(replay.clone()));
     let costs = actuals.fetch(&november()).await.unwrap();
@@ -92,11 +98,20 @@ async fn every_page_and_every_period_is_summed_exactly() {
     assert!(costs.estimated && costs.periods[2].estimated && !costs.periods[0].estimated);
 
     let sent = sent(&replay);
-    assert_eq!(sent[0]["TimePeriod"], json!({"Start": "2026-10-30", "End": "2026-11-03"}));
+    assert_eq!(
+        sent[0]["TimePeriod"],
+        json!({"Start": "2026-10-30", "End": "2026-11-03"})
+    );
     assert_eq!(sent[0]["Granularity"], "DAILY");
     assert_eq!(sent[0]["Metrics"], json!(["UnblendedCost"]));
-    assert_eq!(sent[0]["GroupBy"], json!([{"Type": "DIMENSION", "Key": "USAGE_TYPE"}]));
-    assert_eq!(sent[0]["Filter"]["Dimensions"], json!({"Key": "SERVICE", "Values": [S3_SERVICE]}));
+    assert_eq!(
+        sent[0]["GroupBy"],
+        json!([{"Type": "DIMENSION", "Key": "USAGE_TYPE"}])
+    );
+    assert_eq!(
+        sent[0]["Filter"]["Dimensions"],
+        json!({"Key": "SERVICE", "Values": [S3_SERVICE]})
+    );
     assert_eq!(sent[0].get("NextPageToken"), None);
     assert_eq!(sent[1]["NextPageToken"], "two");
 }
@@ -104,34 +119,55 @@ async fn every_page_and_every_period_is_summed_exactly() {
 #[tokio::test]
 async fn totals_are_read_when_nothing_is_grouped() {
     let total = |usd: &str| json!({"UnblendedCost": {"Amount": usd, "Unit": "USD"}});
-    let replay = StaticReplayClient::new(vec![exchange(200, &json!({"ResultsByTime": [
-        {"TimePeriod": {"Start": "2026-10-24", "End": "2026-11-01"}, "Total": total("1.5"), "Groups": [], "Estimated": false},
-        {"TimePeriod": {"Start": "2026-11-01", "End": "2026-11-23"}, "Total": total("2.25"), "Groups": [], "Estimated": true},
-    ]}))]);
+    let replay = StaticReplayClient::new(vec![exchange(
+        200,
+        &json!({"ResultsByTime": [
+            {"TimePeriod": {"Start": "2026-10-24", "End": "2026-11-01"}, "Total": total("1.5"), "Groups": [], "Estimated": false},
+            {"TimePeriod": {"Start": "2026-11-01", "End": "2026-11-23"}, "Total": total("2.25"), "Groups": [], "Estimated": true},
+        ]}),
+    )]);
     let query = ActualsQuery {
         granularity: Granularity::Monthly,
         group_by: Vec::new(),
         services: Vec::new(),
         ..ActualsQuery::s3(day("2026-10-24"), day("2026-11-23"))
     };
-    let costs = Actuals::new(client(replay.clone())).fetch(&query).await.unwrap();
-    assert_eq!(costs.total_usd.to_string(), "3.75", "thirty days are two months");
+    let costs = Actuals::new(client(replay.clone()))
+        .fetch(&query)
+        .await
+        .unwrap();
+    assert_eq!(
+        costs.total_usd.to_string(),
+        "3.75",
+        "thirty days are two months"
+    );
     let sent = sent(&replay);
     assert_eq!(sent[0]["Granularity"], "MONTHLY");
-    assert_eq!((sent[0].get("GroupBy"), sent[0].get("Filter")), (None, None));
+    assert_eq!(
+        (sent[0].get("GroupBy"), sent[0].get("Filter")),
+        (None, None)
+    );
 }
 
 #[tokio::test]
 async fn an_answer_is_kept_and_a_failure_is_not() {
-    let good = || exchange(200, &json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", false, &[("x", "1")])]}));
+    let good = || {
+        exchange(
+            200,
+            &json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", false, &[("x", "1")])]}),
+        )
+    };
     let replay = StaticReplayClient::new(vec![
-        exchange(400, &json!({"__type": "LimitExceededException", "message": "too many"})),
+        exchange(
+            400,
+            &json!({"__type": "LimitExceededException", "message": "too many"}),
+        ),
         good(),
         good(),
     ]);
     let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
     let actuals = Actuals::new(client(replay.clone()))
-        .with_clock(clock.clone())
+        .with_clock(Arc::<ManualClock>::clone(&clock))
         .with_keep(Duration::from_secs(3600));
     let error = actuals.fetch(&november()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CostExplorer);
@@ -139,7 +175,10 @@ async fn an_answer_is_kept_and_a_failure_is_not() {
     let first = actuals.fetch(&november()).await.unwrap();
     clock.set("2026-11-23T12:59:59Z");
     let again = actuals.fetch(&november()).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &again), "the second answer cost another 0.01 USD");
+    assert!(
+        Arc::ptr_eq(&first, &again),
+        "the second answer cost another 0.01 USD"
+    );
     clock.set("2026-11-23T13:00:00Z");
     actuals.fetch(&november()).await.unwrap();
     assert_eq!(replay.actual_requests().count(), 3);
@@ -160,14 +199,21 @@ async fn answers_without_an_exact_sum_are_errors() {
         (vec![looping.clone(), looping], "twice"),
     ];
     for (pages, expected) in cases {
-        let replay = StaticReplayClient::new(pages.iter().map(|page| exchange(200, page)).collect());
-        let error = Actuals::new(client(replay)).fetch(&november()).await.unwrap_err();
+        let replay =
+            StaticReplayClient::new(pages.iter().map(|page| exchange(200, page)).collect());
+        let error = Actuals::new(client(replay))
+            .fetch(&november())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CostExplorer);
         assert!(error.to_string().contains(expected), "{error}");
     }
     let actuals = Actuals::new(client(StaticReplayClient::new(Vec::new())));
     let empty = ActualsQuery::s3(day("2026-11-01"), day("2026-11-01"));
-    assert_eq!(actuals.fetch(&empty).await.unwrap_err().kind(), ErrorKind::InvalidSetting);
+    assert_eq!(
+        actuals.fetch(&empty).await.unwrap_err().kind(),
+        ErrorKind::InvalidSetting
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,11 +230,24 @@ async fn the_stand_in_pages_filters_and_leaves_out_the_end() {
     let mut rows = Vec::new();
     for number in 1..=10 {
         rows.push(bill(number, S3_SERVICE, "Requests-Tier2", 100_001));
-        rows.push(bill(number, S3_SERVICE, "DataTransfer-Out-Bytes", 1_000_000));
-        rows.push(bill(number, "Amazon Elastic Compute Cloud - Compute", "BoxUsage", 99_000_000));
+        rows.push(bill(
+            number,
+            S3_SERVICE,
+            "DataTransfer-Out-Bytes",
+            1_000_000,
+        ));
+        rows.push(bill(
+            number,
+            "Amazon Elastic Compute Cloud - Compute",
+            "BoxUsage",
+            99_000_000,
+        ));
     }
     let stack = DevStack::builder(folder.path())
-        .with_costs(CostTable { rows, periods_per_page: Some(3) })
+        .with_costs(CostTable {
+            rows,
+            periods_per_page: Some(3),
+        })
         .start()
         .await
         .unwrap();

@@ -36,7 +36,10 @@ fn limits(over: OverBudget) -> BudgetSettings {
 #[test]
 fn a_request_over_a_limit_is_refused_until_the_period_ends() {
     let clock = Arc::new(ManualClock::at("2026-11-29T12:00:00Z"));
-    let budgets = Budgets::new(limits(OverBudget::Refuse), clock.clone());
+    let budgets = Budgets::new(
+        limits(OverBudget::Refuse),
+        Arc::<ManualClock>::clone(&clock),
+    );
     budgets
         .reserve("scorecard", usd("0.06"))
         .unwrap()
@@ -104,7 +107,7 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
     let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
     let log = reopen(|| {
         AuditLog::builder(settings(folder.path()))
-            .with_clock(clock.clone())
+            .with_clock(Arc::<ManualClock>::clone(&clock))
             .open()
     });
     for (time, cost) in [
@@ -122,8 +125,12 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
         };
         log.append(record).await.unwrap();
     }
-    let budgets =
-        Budgets::restore(limits(OverBudget::Refuse), clock.clone(), folder.path()).unwrap();
+    let budgets = Budgets::restore(
+        limits(OverBudget::Refuse),
+        Arc::<ManualClock>::clone(&clock),
+        folder.path(),
+    )
+    .unwrap();
     let status = budgets.status();
     assert_eq!(
         (status[0].day_usd, status[0].month_usd),

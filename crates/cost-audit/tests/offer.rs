@@ -1,5 +1,4 @@
 //! AWS price list files, in small extracts of their form.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flowlake_cost_audit::{Destination, ErrorKind, PriceTable, Usage};
 

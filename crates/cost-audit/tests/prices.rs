@@ -2,7 +2,6 @@
 //!
 //! The FAQ cases are AWS's own worked examples (`https://aws.amazon.com/s3/faqs/`, "How will I be charged and billed").
 //! The list cases multiply a figure of the AWS price list named in `data/prices.json` by a round quantity.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flowlake_cost_audit::{Destination, ErrorKind, PriceTable, RegionPrices, Usage};
 
@@ -46,6 +45,16 @@ fn frankfurt() -> Usage {
     }
 }
 
+fn look_up(region: &str) -> Usage {
+    Usage {
+        region: region.to_owned(),
+        get_requests: 10_000,
+        list_requests: 1_000,
+        ..Usage::default()
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Usage, &'static str)> {
     vec![
         // AWS FAQ, "Data Transfer Out Example": 31 TB from S3 and 31 TB from EC2, the first GB free: 921.51 + 3,481.60 + 860.16.
@@ -275,6 +284,12 @@ fn cases() -> Vec<(&'static str, Usage, &'static str)> {
             },
             "0.9",
         ),
+        // Pricing page of February 2026, S3 Standard, other regions: ten thousand GET and a thousand LIST.
+        ("Ireland", look_up("eu-west-1"), "0.009"),
+        ("London", look_up("eu-west-2"), "0.0095"),
+        ("Sydney", look_up("ap-southeast-2"), "0.0099"),
+        ("Tokyo", look_up("ap-northeast-1"), "0.0084"),
+        ("Sao Paulo", look_up("sa-east-1"), "0.0126"),
         ("nothing", us(), "0"),
     ]
 }
@@ -313,6 +328,12 @@ fn the_table_names_a_source_for_each_figure_and_reads_itself_back() {
 fn an_unknown_price_is_an_error_and_never_a_guess() {
     let table = PriceTable::builtin();
     let unknown = [
+        Usage {
+            region: "eu-west-1".to_owned(),
+            destination: Destination::Internet,
+            bytes: 11 * TB,
+            ..Usage::default()
+        },
         Usage {
             region: "xx-nowhere-1".to_owned(),
             get_requests: 1,

@@ -72,7 +72,7 @@ async fn a_new_day_starts_a_new_segment_also_after_a_restart() {
     let clock = Arc::new(ManualClock::at("2026-11-22T23:59:59Z"));
     let open = || {
         AuditLog::builder(settings(folder.path()))
-            .with_clock(clock.clone())
+            .with_clock(Arc::<ManualClock>::clone(&clock))
             .open()
     };
     let log = open().unwrap();
