@@ -6,7 +6,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use xshell::cmd;
 
-use crate::workspace::{self, E2E_PACKAGE, Workspace};
+use crate::{
+    outside,
+    workspace::{self, E2E_PACKAGE, Workspace},
+};
 
 /// The Python packages that the end-to-end tests need, by pinned version.
 const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
@@ -17,6 +20,9 @@ pub(crate) struct E2e {
     /// The nextest profile.
     #[arg(long, default_value = "default")]
     profile: String,
+    /// Fails when a tool is missing that only some tests need, instead of leaving those out.
+    #[arg(long)]
+    strict: bool,
     /// Only tests whose name contains this.
     filter: Option<String>,
 }
@@ -26,6 +32,7 @@ impl E2e {
     pub(crate) fn ci() -> Self {
         Self {
             profile: "ci".to_owned(),
+            strict: true,
             filter: None,
         }
     }
@@ -33,6 +40,7 @@ impl E2e {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         let target = workspace.target();
+        let outside_files = outside::met_test_files(workspace, self.strict)?;
         workspace::command(
             "release binaries",
             cmd!(
@@ -48,7 +56,7 @@ impl E2e {
         let filter = &self.filter;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
-            let set = format!("package({E2E_PACKAGE})");
+            let set = outside::nextest_set(outside_files);
             workspace::command(
                 "e2e tests",
                 cmd!(
@@ -62,7 +70,21 @@ impl E2e {
                 "e2e tests",
                 cmd!(
                     shell,
-                    "cargo test --locked -p {E2E_PACKAGE} -- {serial} {filter...}"
+                    "cargo test --locked -p {E2E_PACKAGE} {filter...} -- {serial}"
+                ),
+            )?;
+            let files: Vec<_> = outside_files
+                .into_iter()
+                .flat_map(|file| ["--test", file])
+                .collect();
+            if files.is_empty() {
+                return Ok(());
+            }
+            workspace::command(
+                "tests that need tools",
+                cmd!(
+                    shell,
+                    "cargo test --locked --workspace {files...} {filter...}"
                 ),
             )
         }

@@ -10,6 +10,7 @@ mod check;
 mod ci;
 mod deny;
 mod e2e;
+mod outside;
 mod release;
 mod test;
 mod tidy;

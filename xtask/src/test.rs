@@ -4,7 +4,10 @@ use anyhow::Result;
 use clap::Args;
 use xshell::cmd;
 
-use crate::workspace::{self, E2E_PACKAGE, Workspace};
+use crate::{
+    outside,
+    workspace::{self, E2E_PACKAGE, Workspace},
+};
 
 /// Runs the unit, crate and doc tests; `cargo xtask e2e` runs the rest.
 #[derive(Debug, Default, Args)]
@@ -31,7 +34,10 @@ impl Test {
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
             // Not --exclude: so `test` and `e2e` build every dependency with the same features, and only once.
-            let set = format!("not package({E2E_PACKAGE})");
+            let set = format!(
+                "not ({})",
+                outside::nextest_set(outside::outside_test_files())
+            );
             workspace::command(
                 "tests",
                 cmd!(
@@ -43,11 +49,15 @@ impl Test {
             println!(
                 "cargo-nextest is not installed: `cargo test` runs the same tests, without their time limits"
             );
+            let files: Vec<_> = outside::inside_test_files(workspace)
+                .into_iter()
+                .flat_map(|file| ["--test", file])
+                .collect();
             workspace::command(
                 "tests",
                 cmd!(
                     shell,
-                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --tests --examples {filter...}"
+                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --examples {files...} {filter...}"
                 ),
             )?;
         }
