@@ -1,3 +1,46 @@
-//! Entry point.
+//! `flowlake`: parse the command line, run one command, map its end to an exit code.
 
-fn main() {}
+mod arguments;
+mod check;
+mod demo;
+mod failure;
+mod init;
+mod output;
+mod run;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("error")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let result = tokio::runtime::Runtime::new()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(execute(&arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn execute(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Run(run) => run::run(&arguments.config, run).await,
+        Command::Check(check) => check::check(&arguments.config, check).await,
+        Command::Init(init) => init::init(init),
+        Command::Demo(demo) => demo::demo(demo).await,
+    }
+}

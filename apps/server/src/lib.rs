@@ -1,1 +1,11 @@
 #![doc = include_str!("../README.md")]
+
+mod actions;
+mod auth;
+mod environment;
+mod operations;
+mod server;
+
+pub use auth::Keys;
+pub use environment::ProcessEnvironment;
+pub use server::{RunningServer, Server, ServerError};

@@ -1,3 +1,118 @@
-//! Entry point.
+//! `flowlake-server`: parse, load, listen, stop on SIGTERM or Ctrl-C.
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use flowlake_data_action::{ActionError, Pipeline, Project};
+use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Answers Genesys Cloud data actions with SQL over S3.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// flowlake.toml, or the folder that holds it
+    #[arg(long, env = "FLOWLAKE_CONFIG", default_value = ".")]
+    config: PathBuf,
+    /// Address and port to listen on; overrides `listen` in [server]
+    #[arg(long)]
+    listen: Option<String>,
+    /// Log filter, such as `info` or `flowlake_server=debug`
+    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Debug)]
+enum Failure {
+    Action(Box<ActionError>),
+    Server(ServerError),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(
+            EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::from(70);
+        }
+    };
+    match runtime.block_on(serve(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Action(error)) => {
+            tracing::error!(
+                code = error.code().as_str(),
+                advice = error.advice(),
+                detail = error.log_detail(),
+                "{error}"
+            );
+            ExitCode::from(error.code().exit_code())
+        }
+        Err(Failure::Server(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(cause, "{error}");
+            ExitCode::from(6)
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<(), Failure> {
+    let mut project = Project::load(&arguments.config)?;
+    if let Some(listen) = arguments.listen {
+        project.config.server.listen = listen;
+    }
+    let settings = project.config.server.clone();
+    let keys = Keys::load(&settings, &ProcessEnvironment)?;
+    let pipeline = Pipeline::builder(project)
+        .build(&ProcessEnvironment)
+        .await?;
+    let server = Server::new(pipeline, keys, settings).start().await?;
+    announce(&server.address().to_string());
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::Action(Box::new(internal(error))))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping: running requests may finish");
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the one line on standard output: where the server listens, for scripts that chose port 0"
+)]
+fn announce(address: &str) {
+    println!("listening on http://{address}");
+}
+
+fn internal(error: std::io::Error) -> ActionError {
+    ActionError::new(
+        flowlake_data_action::ErrorCode::Internal,
+        "cannot wait for signals",
+        "Report this.",
+    )
+    .with_source(error)
+}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        Self::Action(Box::new(error))
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self::Server(error)
+    }
+}

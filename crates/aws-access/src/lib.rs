@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod access;
+mod bucket_policy;
+mod clock;
+mod decision;
+mod error;
+mod identity;
+mod principal;
+mod request;
+mod sdk;
+mod settings;
+mod simulate;
+
+pub use access::{Access, AccessBuilder};
+pub use clock::{Clock, SystemClock};
+pub use decision::{Decision, Effect, MatchedStatement};
+pub use error::{Error, ErrorKind};
+pub use identity::Identity;
+pub use principal::PrincipalKind;
+pub use request::AccessRequest;
+pub use sdk::{iam_client, load_sdk_config, s3_client, sts_client};
+pub use settings::{
+    AccessMode, AccessSettings, AssumeRoleSettings, AwsSettings, StaticCredentials,
+};

@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod answer;
+mod caller;
+mod check;
+mod clock;
+mod config;
+mod definition;
+mod error;
+mod pipeline;
+mod policy;
+mod stores;
+
+pub use answer::{Answer, CostTracking};
+pub use caller::{ActionRequest, Caller};
+pub use check::{ActionCheck, TableCheck};
+pub use clock::{Clock, SystemClock};
+pub use config::{
+    AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, Project,
+    SecretSource, ServerKey, ServerSettings,
+};
+pub use definition::{Action, ActionDefinition, QueryDefinition};
+pub use error::{ActionError, BoxError, ErrorCode};
+pub use pipeline::{Failure, Pipeline, PipelineBuilder};
+pub use policy::{PolicySettings, ReadPolicy};

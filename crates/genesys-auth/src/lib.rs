@@ -1,1 +1,16 @@
 #![doc = include_str!("../README.md")]
+
+mod clock;
+mod error;
+mod login;
+mod region;
+mod secret;
+mod settings;
+mod source;
+
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, ErrorKind};
+pub use region::Region;
+pub use secret::{AccessToken, Secret};
+pub use settings::TokenSettings;
+pub use source::{TokenSource, TokenSourceBuilder};

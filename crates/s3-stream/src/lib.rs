@@ -1,1 +1,27 @@
 #![doc = include_str!("../README.md")]
+
+mod budget;
+mod clock;
+mod error;
+mod get;
+mod key;
+mod list;
+mod metadata;
+mod metadata_cache;
+mod meter;
+mod multipart;
+mod part_stream;
+mod put;
+mod retry;
+mod settings;
+mod store;
+mod stream;
+
+pub use budget::ReadBudget;
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, ErrorKind};
+pub use metadata::ObjectMetadata;
+pub use metadata_cache::MetadataCache;
+pub use meter::{Meter, MeterSnapshot};
+pub use settings::S3StreamSettings;
+pub use stream::{S3Stream, S3StreamBuilder};

@@ -1,1 +1,24 @@
 #![doc = include_str!("../README.md")]
+
+mod engine;
+mod error;
+mod guard;
+pub mod json;
+mod limits;
+mod params;
+mod prepared;
+mod row_stream;
+mod scan_store;
+mod settings;
+mod source;
+mod table;
+mod uri;
+
+pub use engine::{StoreResolver, Transform, TransformBuilder};
+pub use error::{BoxError, Error, ErrorKind};
+pub use limits::Limits;
+pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
+pub use prepared::{Prepared, TableLocation, TransformSpec};
+pub use row_stream::{RowStream, RunStats};
+pub use settings::TransformSettings;
+pub use table::{Format, TableSpec};

@@ -1,0 +1,94 @@
+//! `flowlake check`.
+
+use std::path::Path;
+
+use flowlake_data_action::{ActionCheck, ActionError, Pipeline, Project};
+use flowlake_server::ProcessEnvironment;
+
+use crate::{arguments::Check, failure::Failure, output, run::parameters, text};
+
+pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
+    let project = Project::load(config)?;
+    let pipeline = Pipeline::builder(project)
+        .build(&ProcessEnvironment)
+        .await?;
+    output::print(&format!(
+        "✓ configuration: {} actions\n",
+        pipeline.actions().count()
+    ))?;
+    let names: Vec<_> = if arguments.actions.is_empty() {
+        pipeline
+            .actions()
+            .map(|action| action.name().to_owned())
+            .collect()
+    } else {
+        arguments.actions.clone()
+    };
+    let params = parameters(&arguments.params);
+    let mut worst = None;
+    for name in names {
+        let declared = pipeline.action(&name)?.definition().params.clone();
+        let params = params
+            .iter()
+            .filter(|(param, _)| declared.contains_key(*param))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        let found = pipeline.check(&name, &params).await?;
+        let mut report = Report::default();
+        report.action(&found);
+        output::print(&report.lines)?;
+        worst = worst.or(report.first_exit_code);
+    }
+    worst.map_or(Ok(()), |code| Err(Failure::Findings(code)))
+}
+
+/// Lines with a tick or a cross, and the exit code of the first cross.
+#[derive(Debug, Default)]
+struct Report {
+    lines: String,
+    first_exit_code: Option<u8>,
+}
+
+impl Report {
+    fn action(&mut self, check: &ActionCheck) {
+        self.lines += &format!("\n{}\n", check.action);
+        match &check.tables {
+            Err(error) => self.cross("parameters", error),
+            Ok(tables) => {
+                for table in tables {
+                    let what = format!("{} = {}", table.table, table.location);
+                    match (&table.error, table.size) {
+                        (Some(error), _) => self.cross(&what, error),
+                        (None, Some(size)) => self.tick(&format!("{what} ({})", text::bytes(size))),
+                        (None, None) => self.tick(&what),
+                    }
+                }
+            }
+        }
+        match &check.columns {
+            Some(Ok(columns)) => {
+                let columns: Vec<_> = columns
+                    .iter()
+                    .map(|(name, kind)| format!("{name} {kind}"))
+                    .collect();
+                self.tick(&format!("answers {}", columns.join(", ")));
+            }
+            Some(Err(error)) => self.cross("SQL", error),
+            None => {}
+        }
+    }
+
+    fn tick(&mut self, what: &str) {
+        self.lines += &format!("  ✓ {what}\n");
+    }
+
+    fn cross(&mut self, what: &str, error: &ActionError) {
+        self.lines += &format!(
+            "  ✗ {what}\n    [{}] {}\n    {}\n",
+            error.code(),
+            error.message(),
+            error.advice()
+        );
+        self.first_exit_code.get_or_insert(error.code().exit_code());
+    }
+}

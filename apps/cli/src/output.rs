@@ -1,0 +1,129 @@
+//! Rows and reports on standard output.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
+use flowlake_data_action::Answer;
+use serde_json::{Map, Value};
+
+use crate::{arguments::Format, failure::Failure};
+
+/// Writes to standard output; a broken pipe comes back as an error that ends the command quietly.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// A remark that is not part of the answer, on standard error.
+#[expect(
+    clippy::print_stderr,
+    reason = "remarks must not mix with rows on standard output"
+)]
+pub(crate) fn note(text: &str) {
+    eprintln!("note: {text}");
+}
+
+/// The answer in the format asked for.
+pub(crate) fn rows(answer: &Answer, format: Format, full: bool) -> Result<String, Failure> {
+    Ok(match format {
+        Format::Table if full => format!("{}\n{}\n", table(answer)?, crate::text::report(answer)),
+        Format::Table => format!("{}\n{}\n", table(answer)?, crate::text::summary(answer)),
+        Format::Json if full => json(answer)?,
+        Format::Json => json(&answer.to_flow())?,
+        Format::Ndjson => objects(answer)?
+            .iter()
+            .map(|row| format!("{}\n", Value::Object(row.clone())))
+            .collect(),
+        Format::Csv => csv(answer)?,
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map(|text| text + "\n")
+        .map_err(|error| Failure::Io(error.into()))
+}
+
+/// The rows as objects, numbers kept digit by digit.
+fn objects(answer: &Answer) -> Result<Vec<Map<String, Value>>, Failure> {
+    serde_json::from_str(answer.data.get()).map_err(|error| Failure::Io(error.into()))
+}
+
+/// The rows as a table: numbers to the right, nulls empty.
+pub(crate) fn table(answer: &Answer) -> Result<String, Failure> {
+    let rows = objects(answer)?;
+    let mut table = Table::new();
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_header(&answer.columns);
+    for row in &rows {
+        table.add_row(
+            answer
+                .columns
+                .iter()
+                .map(|column| row.get(column).map_or_else(String::new, text)),
+        );
+    }
+    for (index, column) in answer.columns.iter().enumerate() {
+        let numeric = rows
+            .iter()
+            .any(|row| row.get(column).is_some_and(Value::is_number));
+        if let Some(column) = table.column_mut(index).filter(|_| numeric) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    Ok(table.to_string())
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// RFC 4180: fields with a comma, a quote or a line end are quoted, quotes doubled.
+fn csv(answer: &Answer) -> Result<String, Failure> {
+    let line = |fields: Vec<String>| {
+        fields
+            .iter()
+            .map(|field| csv_field(field))
+            .collect::<Vec<_>>()
+            .join(",")
+            + "\r\n"
+    };
+    let mut out = line(answer.columns.clone());
+    for row in objects(answer)? {
+        out += &line(
+            answer
+                .columns
+                .iter()
+                .map(|column| row.get(column).map_or_else(String::new, text))
+                .collect(),
+        );
+    }
+    Ok(out)
+}
+
+fn csv_field(field: &str) -> String {
+    if field.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::csv_field;
+
+    #[test]
+    fn csv_fields_are_quoted_where_needed() {
+        assert_eq!(csv_field("plain"), "plain");
+        assert_eq!(csv_field("a, b"), "\"a, b\"");
+        assert_eq!(csv_field("said \"hi\""), "\"said \"\"hi\"\"\"");
+        assert_eq!(csv_field("two\nlines"), "\"two\nlines\"");
+    }
+}

@@ -1,0 +1,100 @@
+//! The parts of an answer that are not rows, as lines for people.
+
+use flowlake_data_action::Answer;
+
+/// One line: rows, bytes, time, cost, audit id.
+pub(crate) fn summary(answer: &Answer) -> String {
+    format!(
+        "{} rows, {} from S3, {:.1} ms, {} USD, audit {}",
+        answer.row_count,
+        bytes(answer.cost_tracking.bytes),
+        answer.duration_ms,
+        answer.cost_tracking.actual.total_usd.normalize(),
+        answer.audit_log.id
+    )
+}
+
+/// Metadata, cost, audit record and profile, a paragraph each.
+pub(crate) fn report(answer: &Answer) -> String {
+    let mut lines = Vec::new();
+    for object in &answer.metadata {
+        lines.push(format!(
+            "metadata  {} · {} · etag {} · modified {}",
+            object.location,
+            bytes(object.size),
+            object.etag.as_deref().unwrap_or("none"),
+            object.last_modified.format("%Y-%m-%d %H:%M:%SZ"),
+        ));
+    }
+    let cost = &answer.cost_tracking;
+    lines.push(format!(
+        "cost      {} USD for {} moved (estimated before: {} USD; prices of {})",
+        cost.actual.total_usd.normalize(),
+        bytes(cost.bytes),
+        cost.estimate.total_usd.normalize(),
+        cost.actual.prices_as_of
+    ));
+    for line in &cost.actual.lines {
+        lines.push(format!(
+            "          {} {} of {} at {} USD",
+            line.quantity.normalize(),
+            line.unit,
+            line.item,
+            line.unit_price_usd.normalize()
+        ));
+    }
+    let record = &answer.audit_log;
+    lines.push(format!(
+        "audit     #{} {} · {} · {} by {} · {} · sha256 {}…",
+        answer.audit.sequence,
+        record.id,
+        record.compliance_tag,
+        record.decision.as_deref().unwrap_or("no decision"),
+        record.principal.as_deref().unwrap_or("nobody"),
+        record.code,
+        answer.audit.hash.get(..16).unwrap_or_default()
+    ));
+    for (name, value) in &record.params {
+        lines.push(format!("          {name} = {value}"));
+    }
+    let profile = &answer.profiler_snapshot;
+    lines.push(format!(
+        "profile   {:.1} ms this request · {} requests, {:.1} ms on average, {:.0} % errors, {} in total",
+        answer.duration_ms,
+        profile.total_requests,
+        profile.avg_duration_ms,
+        profile.error_rate * 100.0,
+        bytes(profile.total_bytes)
+    ));
+    lines.join("\n")
+}
+
+/// A number of bytes in the unit that fits, powers of 1,000.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut tenths = u128::from(count) * 10 / 1000;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_take_the_unit_that_fits() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_000), "1.0 kB");
+        assert_eq!(bytes(123_456_789), "123.4 MB");
+        assert_eq!(bytes(1_190_000_000), "1.1 GB");
+        assert_eq!(bytes(u64::MAX), "18446.7 PB");
+    }
+}

@@ -1,0 +1,177 @@
+//! `/v1/actions`: list and run.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
+use flowlake_data_action::{ActionError, ActionRequest, Caller, ErrorCode, Failure};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::AppState;
+
+/// The header that carries the caller's own identifier of a request.
+const CORRELATION_ID: &str = "x-correlation-id";
+/// The header in which a flow sends its conversation.
+const CONVERSATION_ID: &str = "x-genesys-conversation-id";
+/// The header in which a flow sends its organisation.
+const ORGANIZATION_ID: &str = "x-genesys-organization-id";
+/// Longest text that is taken from such a header.
+const LONGEST_ID: usize = 128;
+
+/// `?envelope=`: which shape the answer has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Envelope {
+    /// Flat and small, for flows.
+    #[default]
+    Flow,
+    /// Everything: metadata, cost, audit record, profile.
+    Full,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunQuery {
+    #[serde(default)]
+    envelope: Envelope,
+}
+
+/// `GET /v1/actions`: names, descriptions and parameters.
+pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    if let Err(error) = state.keys.authenticate(&headers) {
+        return refuse(error);
+    }
+    let actions: Vec<_> = state
+        .pipeline
+        .actions()
+        .map(|action| {
+            let definition = action.definition();
+            json!({
+                "name": definition.name,
+                "description": definition.description,
+                "params": definition.params.keys().collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Json(json!({ "actions": actions })).into_response()
+}
+
+/// `POST /v1/actions/{name}` with a JSON object of parameters.
+pub(crate) async fn run(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    query: Result<Query<RunQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let caller_name = match state.keys.authenticate(&headers) {
+        Ok(name) => name,
+        Err(error) => return refuse(error),
+    };
+    let Ok(_slot) = state.slots.try_acquire() else {
+        return refuse(overloaded());
+    };
+    let parsed = query
+        .map_err(|error| invalid(&error.to_string()))
+        .and_then(|query| Ok((query, parameters(body)?)));
+    let (Query(RunQuery { envelope }), params) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(error),
+    };
+    let request = ActionRequest {
+        action: name,
+        params,
+        caller: caller(caller_name, &headers),
+        cancellation: CancellationToken::new(),
+    };
+    match (state.pipeline.run(request).await, envelope) {
+        (Ok(answer), Envelope::Flow) => Json(answer.to_flow()).into_response(),
+        (Ok(answer), Envelope::Full) => Json(answer).into_response(),
+        (Err(failure), _) => fail(&failure),
+    }
+}
+
+/// The parameters of a body; an empty body has none.
+fn parameters(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>, ActionError> {
+    let body = body.map_err(|error| invalid(&error.body_text()))?;
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    // The position is told, the content is not: it may hold personal data.
+    serde_json::from_slice(&body).map_err(|error| {
+        invalid(&format!(
+            "not a JSON object, at line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn caller(name: String, headers: &HeaderMap) -> Caller {
+    let text = |header: &str| {
+        let value = headers.get(header)?.to_str().ok()?;
+        Some(
+            value
+                .chars()
+                .filter(|c| c.is_ascii_graphic())
+                .take(LONGEST_ID)
+                .collect(),
+        )
+    };
+    Caller {
+        name,
+        organization: text(ORGANIZATION_ID),
+        conversation_id: text(CONVERSATION_ID),
+        correlation_id: text(CORRELATION_ID),
+    }
+}
+
+fn invalid(what: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::RequestInvalid,
+        format!("the request cannot be read: {what}"),
+        "Send a JSON object of parameters, such as {\"queue\": \"Support\"}.",
+    )
+}
+
+fn overloaded() -> ActionError {
+    ActionError::new(
+        ErrorCode::Overloaded,
+        "the server runs as many requests as it is configured to",
+        "Try again in a second; raise `max_concurrent_requests` in [server] if this lasts.",
+    )
+    .with_retry_after(Some(std::time::Duration::from_secs(1)))
+}
+
+/// A request that was turned away before an attempt began: nothing was read, and nothing is recorded.
+pub(crate) fn refuse(error: ActionError) -> Response {
+    fail(&Failure {
+        error,
+        audit_id: None,
+    })
+}
+
+fn fail(failure: &Failure) -> Response {
+    let detail = failure.error.log_detail();
+    if !detail.is_empty() {
+        tracing::debug!(
+            code = failure.error.code().as_str(),
+            detail,
+            "the cause of a failed request"
+        );
+    }
+    let status = StatusCode::from_u16(failure.error.code().http_status())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(failure.to_json())).into_response();
+    if let Some(wait) = failure.error.retry_after() {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    response
+}

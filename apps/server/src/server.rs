@@ -1,0 +1,156 @@
+//! Listening, routing, and stopping cleanly.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use flowlake_data_action::{Pipeline, ServerSettings};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{Keys, actions, operations};
+
+/// What every request handler sees.
+#[derive(Debug, Clone)]
+pub(crate) struct AppState {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+/// A server that is configured but not yet listening.
+#[derive(Debug)]
+pub struct Server {
+    state: AppState,
+    settings: ServerSettings,
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct RunningServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    stopping: Arc<AtomicBool>,
+    grace: Duration,
+    task: JoinHandle<io::Result<()>>,
+}
+
+/// The server could not listen, or stopped unasked.
+#[derive(Debug)]
+pub struct ServerError {
+    what: String,
+    source: io::Error,
+}
+
+impl Server {
+    /// A server for `pipeline` that lets in whom `keys` names.
+    #[must_use]
+    pub fn new(pipeline: Pipeline, keys: Keys, settings: ServerSettings) -> Self {
+        let state = AppState {
+            pipeline,
+            keys: Arc::new(keys),
+            slots: Arc::new(Semaphore::new(settings.max_concurrent_requests)),
+            stopping: Arc::default(),
+        };
+        Self { state, settings }
+    }
+
+    /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].
+    ///
+    /// # Errors
+    /// [`ServerError`] when the address cannot be bound.
+    pub async fn start(self) -> Result<RunningServer, ServerError> {
+        let listen = &self.settings.listen;
+        let error = |source| ServerError {
+            what: format!("cannot listen on {listen}"),
+            source,
+        };
+        let listener = TcpListener::bind(listen).await.map_err(error)?;
+        let address = listener.local_addr().map_err(error)?;
+        let stop = CancellationToken::new();
+        let stopping = Arc::clone(&self.state.stopping);
+        let router = router(self.state, self.settings.max_body_bytes);
+        let signal = stop.clone();
+        let serve = axum::serve(listener, router)
+            .with_graceful_shutdown(async move { signal.cancelled().await });
+        let task = tokio::spawn(async move { serve.await });
+        tracing::info!(%address, "listening");
+        Ok(RunningServer {
+            address,
+            stop,
+            stopping,
+            grace: Duration::from_secs(self.settings.shutdown_grace_seconds),
+            task,
+        })
+    }
+}
+
+impl RunningServer {
+    /// The address that the server listens on, with the port that was really taken.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Says `503` on `/readyz`, takes no new connections, and waits for running requests as long as the grace time.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the server had failed before, or when requests were still running after the grace time.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+        let abort = self.task.abort_handle();
+        let error = |source| ServerError {
+            what: "the server stopped with requests unfinished".to_owned(),
+            source,
+        };
+        match tokio::time::timeout(self.grace, self.task).await {
+            Ok(Ok(result)) => result.map_err(error),
+            Ok(Err(failed)) => Err(error(io::Error::other(failed))),
+            Err(_elapsed) => {
+                abort.abort();
+                Err(error(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+/// The routes: actions behind a key; health open; metrics and profiler behind a key as they tell action names.
+fn router(state: AppState, max_body_bytes: usize) -> Router {
+    Router::new()
+        .route("/v1/actions", get(actions::list))
+        .route("/v1/actions/{name}", post(actions::run))
+        .route("/v1/profiler", get(operations::profiler))
+        .route("/metrics", get(operations::metrics))
+        .route("/healthz", get(operations::health))
+        .route("/readyz", get(operations::ready))
+        .fallback(operations::not_found)
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(CatchPanicLayer::new())
+        .with_state(state)
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for ServerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,23 @@
+//! The monotonic time, so that tests can move it.
+
+use std::{fmt::Debug, time::Instant};
+
+/// Where the freshness of cached decisions is judged by.
+pub trait Clock: Debug + Send + Sync {
+    /// The monotonic time.
+    fn now(&self) -> Instant;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everything else asks"
+    )]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

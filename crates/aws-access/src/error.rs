@@ -1,0 +1,158 @@
+//! Why it could not be found out who may read what.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// Why there is no decision.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a caller can do about an [`Error`].
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A setting is wrong: correct it.
+    InvalidSetting,
+    /// There are no credentials, or AWS does not accept them: renew them.
+    Credentials,
+    /// The principal may not simulate its own policies: allow `iam:SimulatePrincipalPolicy`, or use the probe mode.
+    SimulationDenied,
+    /// The kind of principal cannot be simulated: use a user or a role, or the probe mode.
+    UnsupportedPrincipal,
+    /// AWS asked to slow down: try again later.
+    Throttled,
+    /// AWS could not be reached or failed: try again later.
+    Unavailable,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The error of one AWS call; `what` is the call, such as `sts:GetCallerIdentity`.
+    pub(crate) fn from_sdk<E>(what: &str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let code = error.code().unwrap_or_default().to_owned();
+        let (kind, message) = match (&error, code.as_str()) {
+            (SdkError::ServiceError(_), "AccessDenied" | "AccessDeniedException")
+                if what == "iam:SimulatePrincipalPolicy" =>
+            {
+                (
+                    ErrorKind::SimulationDenied,
+                    format!("this principal may not call {what}"),
+                )
+            }
+            (
+                SdkError::ServiceError(_),
+                "ExpiredToken" | "ExpiredTokenException" | "RequestExpired",
+            ) => (
+                ErrorKind::Credentials,
+                "the AWS credentials have expired".to_owned(),
+            ),
+            (
+                SdkError::ServiceError(_),
+                "InvalidClientTokenId"
+                | "UnrecognizedClientException"
+                | "SignatureDoesNotMatch"
+                | "InvalidAccessKeyId"
+                | "AuthFailure",
+            ) => (
+                ErrorKind::Credentials,
+                format!("AWS does not accept the credentials ({code})"),
+            ),
+            (
+                SdkError::ServiceError(_),
+                "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "SlowDown",
+            ) => (
+                ErrorKind::Throttled,
+                format!("AWS asked to slow down at {what}"),
+            ),
+            (SdkError::ServiceError(_), _) => {
+                (ErrorKind::Unavailable, format!("{what} failed ({code})"))
+            }
+            (SdkError::DispatchFailure(failure), _)
+                if !failure.is_io() && !failure.is_timeout() =>
+            {
+                (
+                    ErrorKind::Credentials,
+                    format!("{what} could not be signed: no usable AWS credentials were found"),
+                )
+            }
+            (SdkError::ConstructionFailure(_), _) => (
+                ErrorKind::InvalidSetting,
+                format!("{what} could not be built from the settings"),
+            ),
+            _ => (
+                ErrorKind::Unavailable,
+                format!("{what} could not be reached"),
+            ),
+        };
+        Self {
+            kind,
+            message,
+            source: Some(error.into()),
+        }
+    }
+
+    /// A second error of the same kind and message, for callers that shared one request.
+    pub(crate) fn shared(error: &std::sync::Arc<Self>) -> Self {
+        Self {
+            kind: error.kind,
+            message: error.message.clone(),
+            source: Some(Box::new(SharedError(std::sync::Arc::clone(error)))),
+        }
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same question may be answered later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Throttled | ErrorKind::Unavailable)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Stands in a source chain for an error that several callers got.
+#[derive(Debug)]
+struct SharedError(std::sync::Arc<Error>);
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("in a request shared with other callers")
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}

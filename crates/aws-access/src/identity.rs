@@ -1,0 +1,78 @@
+//! Who we are: `sts:GetCallerIdentity`, and for a session the ARN of its role.
+
+use aws_sdk_iam::Client as IamClient;
+use aws_sdk_sts::Client as StsClient;
+use serde::Serialize;
+
+use crate::{Error, ErrorKind, PrincipalKind, principal::CallerArn};
+
+/// The principal that requests are signed as.
+#[derive(Debug, Clone, Serialize)]
+pub struct Identity {
+    /// The ARN as STS tells it.
+    pub arn: String,
+    /// The account, twelve digits.
+    pub account: String,
+    /// The unique id, such as `AIDA…` or `AROA…:session`.
+    pub user_id: String,
+    /// What kind of principal it is.
+    pub kind: PrincipalKind,
+    /// The ARN that IAM simulates: a user's own, or for a session its role's, path included.
+    ///
+    /// `None` for root and federated users, whom IAM cannot simulate.
+    pub policy_source_arn: Option<String>,
+}
+
+pub(crate) async fn identify(sts: &StsClient, iam: &IamClient) -> Result<Identity, Error> {
+    let caller = sts
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk("sts:GetCallerIdentity", error))?;
+    let arn = caller.arn.unwrap_or_default();
+    let parsed = CallerArn::parse(&arn).ok_or_else(|| {
+        Error::new(
+            ErrorKind::UnsupportedPrincipal,
+            format!("the principal `{arn}` is of no kind known here"),
+        )
+    })?;
+    let policy_source_arn = match parsed.kind {
+        PrincipalKind::User => Some(arn.clone()),
+        PrincipalKind::AssumedRole | PrincipalKind::SsoRole => Some(role_arn(iam, &parsed).await?),
+        PrincipalKind::Root | PrincipalKind::FederatedUser => None,
+    };
+    Ok(Identity {
+        account: caller.account.unwrap_or_else(|| parsed.account.to_owned()),
+        user_id: caller.user_id.unwrap_or_default(),
+        kind: parsed.kind,
+        policy_source_arn,
+        arn,
+    })
+}
+
+/// The role's ARN with its path, which a session's ARN leaves out.
+///
+/// Where `iam:GetRole` is not allowed, a role without a path is assumed, except for Identity Center roles, whose path
+/// `/aws-reserved/sso.amazonaws.com/` may have the region behind it: then only IAM knows.
+async fn role_arn(iam: &IamClient, caller: &CallerArn<'_>) -> Result<String, Error> {
+    match iam.get_role().role_name(caller.name).send().await {
+        Ok(output) => Ok(output.role.map(|role| role.arn).unwrap_or_default()),
+        Err(error) => {
+            let error = Error::from_sdk("iam:GetRole", error);
+            if error.is_retryable() && !error.to_string().contains("AccessDenied") {
+                return Err(error);
+            }
+            if caller.kind == PrincipalKind::SsoRole {
+                return Err(Error::new(
+                    ErrorKind::UnsupportedPrincipal,
+                    "the path of this Identity Center role cannot be found: allow iam:GetRole to it",
+                ));
+            }
+            tracing::debug!("iam:GetRole is not allowed: assuming a role without a path");
+            Ok(format!(
+                "arn:{}:iam::{}:role/{}",
+                caller.partition, caller.account, caller.name
+            ))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The answer to one request, and its two shapes.
+
+use std::sync::Arc;
+
+use flowlake_cost_audit::{AuditReceipt, AuditRecord, Cost};
+use flowlake_profiler::Snapshot;
+use flowlake_s3_stream::ObjectMetadata;
+use flowlake_transform::RunStats;
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+
+/// Everything that one request brought to light.
+///
+/// As JSON this is the full answer, with the fields `data`, `metadata`, `cost_tracking`, `profiler_snapshot` and `audit_log`;
+/// [`Answer::to_flow`] is the small one that a Genesys Cloud flow wants.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// The action that was run.
+    pub action: String,
+    /// The rows: a JSON array of objects whose keys are in the order of the SELECT.
+    pub data: Box<RawValue>,
+    /// The names of the columns, in order.
+    pub columns: Vec<String>,
+    /// Number of rows in `data`.
+    pub row_count: u64,
+    /// Whether the action's row limit cut rows off.
+    pub truncated: bool,
+    /// The object versions that were read.
+    pub metadata: Vec<Arc<ObjectMetadata>>,
+    /// What the read was estimated to cost before it, and what it cost.
+    pub cost_tracking: CostTracking,
+    /// What the engine did.
+    pub run: RunStats,
+    /// Where the audit record is.
+    pub audit: AuditReceipt,
+    /// The audit record itself.
+    pub audit_log: AuditRecord,
+    /// The profile of this process, this request included.
+    pub profiler_snapshot: Snapshot,
+    /// From the request's start to the written audit record, in milliseconds.
+    pub duration_ms: f64,
+}
+
+/// `cost_tracking` of the full answer. Amounts are US dollars, written as decimal strings.
+#[derive(Debug, Clone, Serialize)]
+pub struct CostTracking {
+    /// Price of reading every object whole, told before the read from the metadata alone.
+    pub estimate: Cost,
+    /// Price of the requests and bytes that were really spent.
+    pub actual: Cost,
+    /// The total of `estimate`, under the name it has always had.
+    pub estimated_transfer_cost_usd: String,
+    /// Bytes that S3 sent.
+    pub bytes: u64,
+}
+
+impl Answer {
+    /// The small answer for a flow: `data`, `row_count`, `truncated`, `audit_id`, `cost_usd`, `duration_ms`.
+    #[must_use]
+    pub fn to_flow(&self) -> FlowAnswer<'_> {
+        FlowAnswer {
+            data: &self.data,
+            row_count: self.row_count,
+            truncated: self.truncated,
+            audit_id: &self.audit_log.id,
+            cost_usd: self.cost_tracking.actual.total_usd.to_string(),
+            duration_ms: self.duration_ms,
+        }
+    }
+}
+
+/// See [`Answer::to_flow`].
+#[derive(Debug, Serialize)]
+pub struct FlowAnswer<'answer> {
+    data: &'answer RawValue,
+    row_count: u64,
+    truncated: bool,
+    audit_id: &'answer str,
+    cost_usd: String,
+    duration_ms: f64,
+}
+
+/// The body of a failed request: `{"error": {…}, "audit_id": …}`.
+#[must_use]
+pub(crate) fn error_body(error: &crate::ActionError, audit_id: Option<&str>) -> Value {
+    json!({ "error": error.to_json(), "audit_id": audit_id })
+}

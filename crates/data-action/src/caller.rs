@@ -1,0 +1,30 @@
+//! Who asks, and for what.
+
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+/// One request to run an action.
+#[derive(Debug, Clone, Default)]
+pub struct ActionRequest {
+    /// The action's name.
+    pub action: String,
+    /// Parameter values by name: JSON of the declared type, or a string that reads as it.
+    pub params: Map<String, Value>,
+    /// Who asks.
+    pub caller: Caller,
+    /// Cancels the attempt; it is then audited as `request.cancelled`.
+    pub cancellation: CancellationToken,
+}
+
+/// Who asks, as far as it is known; all of it goes into the audit record.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The name of the key, or of the operating system's user on the command line.
+    pub name: String,
+    /// The Genesys Cloud organisation.
+    pub organization: Option<String>,
+    /// The Genesys Cloud conversation.
+    pub conversation_id: Option<String>,
+    /// The caller's own identifier of the request.
+    pub correlation_id: Option<String>,
+}

@@ -1,0 +1,226 @@
+//! `flowlake.toml` and the action files beside it.
+
+mod secret;
+mod toml_error;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use flowlake_aws_access::{AccessSettings, AwsSettings};
+use flowlake_cost_audit::AuditSettings;
+use flowlake_genesys_auth::TokenSettings;
+use flowlake_profiler::ProfilerSettings;
+use flowlake_s3_stream::S3StreamSettings;
+use flowlake_transform::TransformSettings;
+use serde::Deserialize;
+
+pub use self::secret::{Environment, SecretSource};
+pub(crate) use self::toml_error::read_toml;
+use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};
+
+/// The name of the configuration file in its folder.
+pub const CONFIG_FILE: &str = "flowlake.toml";
+
+/// The content of `flowlake.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// AWS credentials, region and endpoints.
+    pub aws: AwsSettings,
+    /// How IAM is asked before a read.
+    pub access: AccessSettings,
+    /// What may be read at all.
+    pub policy: PolicySettings,
+    /// The Genesys Cloud organisation, for actions with `genesys_token = true`.
+    pub genesys: Option<GenesysSettings>,
+    /// How S3 is read.
+    pub s3: S3StreamSettings,
+    /// Memory, spill space and threads of the SQL engine.
+    pub transform: TransformSettings,
+    /// What reads are priced with.
+    pub cost: CostSettings,
+    /// Where audit records go.
+    pub audit: AuditConfig,
+    /// How much the profiler remembers.
+    pub profiler: ProfilerSettings,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address and port; port 0 takes a free one.
+    pub listen: String,
+    /// Whether requests need a key. Switch it off only behind a gateway that checks callers itself.
+    pub require_key: bool,
+    /// The keys that callers send as `Authorization: Bearer KEY`.
+    pub keys: Vec<ServerKey>,
+    /// Requests that run at the same time; more are refused with `server.overloaded`.
+    pub max_concurrent_requests: usize,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// Seconds that running requests get to finish after SIGTERM.
+    pub shutdown_grace_seconds: u64,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            require_key: true,
+            keys: Vec::new(),
+            max_concurrent_requests: 64,
+            max_body_bytes: 64 << 10,
+            shutdown_grace_seconds: 20,
+        }
+    }
+}
+
+/// One caller's key: a name for the audit, and where the key is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerKey {
+    /// Who holds the key, such as `genesys-production`; written into audit records.
+    pub name: String,
+    /// Where the key is.
+    pub secret: SecretSource,
+}
+
+/// `[genesys]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesysSettings {
+    /// The organisation's region: an AWS region (`eu-west-1`) or a domain (`mypurecloud.ie`).
+    pub region: String,
+    /// Another login address than the region's, for tests.
+    #[serde(default)]
+    pub login_url: Option<String>,
+    /// Another Platform API address than the region's, for tests.
+    #[serde(default)]
+    pub api_url: Option<String>,
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// Where the OAuth client's secret is.
+    pub client_secret: SecretSource,
+    /// Token cache and retry.
+    #[serde(default)]
+    pub token: TokenSettings,
+}
+
+/// `[cost]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CostSettings {
+    /// Where the bytes go: `same-region` (flowlake runs beside the bucket), `internet`, or the name of another AWS region.
+    pub destination: String,
+}
+
+impl Default for CostSettings {
+    fn default() -> Self {
+        Self {
+            destination: "same-region".to_owned(),
+        }
+    }
+}
+
+/// `[audit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// The log itself.
+    pub log: AuditSettings,
+    /// The key that sensitive parameters are hashed with, so that equal values can be recognised and none can be read.
+    ///
+    /// Without one, a random key is made at each start: hashes then compare only within one run.
+    pub hash_key: Option<SecretSource>,
+}
+
+/// A configuration with its actions, as loaded from a folder.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder that relative paths are relative to.
+    pub folder: PathBuf,
+    /// `flowlake.toml`.
+    pub config: Config,
+    /// `actions/*.toml`, by name.
+    pub actions: BTreeMap<String, ActionDefinition>,
+}
+
+impl Project {
+    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
+    pub fn load(path: &Path) -> Result<Self, ActionError> {
+        let file = if path.is_dir() {
+            path.join(CONFIG_FILE)
+        } else {
+            path.to_owned()
+        };
+        let folder = file
+            .parent()
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let mut config: Config = read_toml(&file, &read_file(&file)?)?;
+        config.audit.log.directory = folder.join(&config.audit.log.directory);
+        let mut actions = BTreeMap::new();
+        for path in action_files(&folder.join("actions"))? {
+            let definition = ActionDefinition::parse(&path, &read_file(&path)?)?;
+            if let Some(first) = actions.insert(definition.name.clone(), definition) {
+                return Err(ActionError::new(
+                    ErrorCode::ConfigInvalid,
+                    format!(
+                        "{}: a second action is named `{}`",
+                        path.display(),
+                        first.name
+                    ),
+                    "Give each action file its own `name`.",
+                ));
+            }
+        }
+        Ok(Self {
+            folder,
+            config,
+            actions,
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ActionError> {
+    fs::read_to_string(path).map_err(|error| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("cannot read {}: {error}", path.display()),
+            "Name the folder of flowlake.toml with --config, or make one with `flowlake init`.",
+        )
+        .with_source(error)
+    })
+}
+
+/// The action files of a folder in order of name; a folder that does not exist has none.
+fn action_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("cannot list {}: {error}", folder.display()),
+                "Make the folder readable.",
+            ));
+        }
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    files.sort();
+    Ok(files)
+}

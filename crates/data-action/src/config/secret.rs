@@ -1,0 +1,48 @@
+//! Where a secret is kept: an environment variable or a file, never the configuration itself.
+
+use std::{fmt::Debug, fs, path::PathBuf};
+
+use flowlake_genesys_auth::Secret;
+use serde::Deserialize;
+
+use crate::{ActionError, ErrorCode};
+
+/// The process environment, so that only applications read it.
+pub trait Environment: Debug {
+    /// The value of a variable, when it is set and is text.
+    fn get(&self, name: &str) -> Option<String>;
+}
+
+/// `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum SecretSource {
+    /// The name of an environment variable.
+    Env(String),
+    /// The path of a file; white space at its end is not part of the secret.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when the variable or file is missing or empty; the message names the place, never the content.
+    pub fn read(&self, environment: &dyn Environment) -> Result<Secret, ActionError> {
+        let (place, text) = match self {
+            Self::Env(name) => (
+                format!("the environment variable {name}"),
+                environment.get(name),
+            ),
+            Self::File(path) => (path.display().to_string(), fs::read_to_string(path).ok()),
+        };
+        match text.as_deref().map(str::trim_end) {
+            Some(text) if !text.is_empty() => Ok(Secret::new(text.to_owned())),
+            _ => Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("the secret in {place} is missing or empty"),
+                format!("Set {place}, and see that this process may read it."),
+            )),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One action as an analyst writes it: `actions/NAME.toml`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
+use serde::Deserialize;
+
+use crate::{ActionError, ErrorCode, config::read_toml};
+
+/// The content of one action file.
+///
+/// ```toml
+/// name = "queue-summary"
+/// description = "Calls and handling time per queue"
+///
+/// [tables.calls]
+/// uri = "s3://genesys-data-lake/exports/conversation_metrics.csv"
+///
+/// [query]
+/// sql = "SELECT queue_name, count(*) AS calls FROM calls GROUP BY queue_name ORDER BY queue_name"
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionDefinition {
+    /// The name in the URL and on the command line: lowercase letters, digits and `-`.
+    pub name: String,
+    /// What the action answers, for people who choose among actions.
+    #[serde(default)]
+    pub description: String,
+    /// Whether a valid Genesys Cloud token must be held before anything is read.
+    ///
+    /// The token stays in the process; an action that sets this fails with `genesys.*` when the organisation's
+    /// OAuth client is disabled, which turns the client into a switch for the action.
+    #[serde(default)]
+    pub genesys_token: bool,
+    /// The files the SQL may name, by table name.
+    pub tables: BTreeMap<String, TableSpec>,
+    /// The parameters, by name.
+    #[serde(default)]
+    pub params: BTreeMap<String, ParamSpec>,
+    /// What one request may take.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The SQL.
+    pub query: QueryDefinition,
+}
+
+/// `[query]` of an action file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryDefinition {
+    /// One SELECT over the action's tables; `$name` stands for a parameter.
+    pub sql: String,
+}
+
+/// An action that has been checked and can be run.
+#[derive(Debug)]
+pub struct Action {
+    pub(crate) definition: ActionDefinition,
+    pub(crate) prepared: Prepared,
+}
+
+impl ActionDefinition {
+    /// Parses the text of an action file; `path` only names the file in errors.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] with file, line and column.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ActionError> {
+        let definition: Self = read_toml(path, text)?;
+        let name = &definition.name;
+        let valid = !name.is_empty()
+            && name.len() <= 64
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if valid {
+            Ok(definition)
+        } else {
+            Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("{}: `{name}` is not an action name", path.display()),
+                "Use 1 to 64 lowercase letters, digits and `-`.",
+            ))
+        }
+    }
+}
+
+impl Action {
+    /// Checks everything about the action that can be checked without reading S3.
+    ///
+    /// # Errors
+    /// The codes `config.invalid` and `sql.*`, with the action's name in the message.
+    pub fn try_new(definition: ActionDefinition) -> Result<Self, ActionError> {
+        let spec = TransformSpec {
+            sql: definition.query.sql.clone(),
+            tables: definition.tables.clone(),
+            params: definition.params.clone(),
+            limits: definition.limits.clone(),
+        };
+        let prepared = Prepared::try_new(spec)
+            .map_err(|error| ActionError::from(error).in_action(&definition.name))?;
+        Ok(Self {
+            definition,
+            prepared,
+        })
+    }
+
+    /// The name in the URL and on the command line.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// The file's content.
+    #[must_use]
+    pub const fn definition(&self) -> &ActionDefinition {
+        &self.definition
+    }
+
+    /// The checked SQL.
+    #[must_use]
+    pub const fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+}

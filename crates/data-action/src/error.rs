@@ -1,0 +1,290 @@
+//! What can go wrong in one attempt: a stable code, a message, advice, and how it reads as an HTTP status and an exit code.
+
+mod convert;
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+/// Boxed source of an [`ActionError`].
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an attempt gave no answer.
+///
+/// The message and the advice are safe to show to the caller: they hold no secret and no value of a sensitive parameter.
+/// The source is for the log.
+#[derive(Debug)]
+pub struct ActionError {
+    code: ErrorCode,
+    message: String,
+    advice: String,
+    retry_after: Option<Duration>,
+    source: Option<BoxError>,
+}
+
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $status:literal, $exit:literal, $retryable:literal;)+) => {
+        /// The stable code of a failure.
+        ///
+        /// Codes are part of the public interface: they appear in answers, audit records, metrics and the documentation,
+        /// and are never reused with another meaning.
+        #[non_exhaustive]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as text, such as `s3.no_such_key`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// The HTTP status the server answers with.
+            #[must_use]
+            pub const fn http_status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// The exit code of the command line.
+            ///
+            /// 2 is the caller's input, 3 is access, 4 is the data, 5 is a limit, 6 is a service that did not answer, 70 is a fault of ours.
+            #[must_use]
+            pub const fn exit_code(self) -> u8 {
+                match self { $(Self::$name => $exit,)+ }
+            }
+
+            /// Whether the same request may succeed later without anybody changing anything.
+            #[must_use]
+            pub const fn is_retryable(self) -> bool {
+                match self { $(Self::$name => $retryable,)+ }
+            }
+
+            /// One sentence on what the code means.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The configuration cannot be used as it is written.
+    ConfigInvalid = "config.invalid", 500, 2, false;
+    /// No action of that name is configured.
+    ActionUnknown = "action.unknown", 404, 2, false;
+    /// A parameter is missing, unknown, or not of its declared type, pattern or range.
+    ParamInvalid = "param.invalid", 400, 2, false;
+    /// The policy section of the configuration does not allow the object to be read.
+    PolicyDenied = "policy.denied", 403, 3, false;
+    /// IAM does not allow the principal to read the object.
+    AccessDenied = "access.denied", 403, 3, false;
+    /// Whether the principal may read the object could not be found out.
+    AccessUnavailable = "access.unavailable", 503, 6, true;
+    /// There are no usable AWS credentials.
+    AwsCredentials = "aws.credentials", 503, 3, false;
+    /// The object does not exist.
+    S3NoSuchKey = "s3.no_such_key", 404, 4, false;
+    /// The bucket does not exist.
+    S3NoSuchBucket = "s3.no_such_bucket", 404, 4, false;
+    /// S3 itself refused the read.
+    S3AccessDenied = "s3.access_denied", 403, 3, false;
+    /// The principal may not use the KMS key that encrypts the object.
+    S3KmsDenied = "s3.kms_denied", 403, 3, false;
+    /// The object changed while it was read, twice in a row.
+    S3ObjectChanged = "s3.object_changed", 409, 4, true;
+    /// The object is archived and must be restored before it can be read.
+    S3Archived = "s3.archived", 409, 4, false;
+    /// The bucket is in another region than the one configured.
+    S3WrongRegion = "s3.wrong_region", 502, 2, false;
+    /// S3 asked to slow down for longer than the request may wait.
+    S3Throttled = "s3.throttled", 503, 6, true;
+    /// S3 could not be reached or did not answer.
+    S3Unavailable = "s3.unavailable", 503, 6, true;
+    /// What S3 sent does not match what it announced.
+    S3Corrupt = "s3.corrupt", 502, 4, true;
+    /// The SQL of the action cannot be planned.
+    SqlInvalid = "sql.invalid", 422, 2, false;
+    /// The SQL of the action does something that actions may not do.
+    SqlNotAllowed = "sql.not_allowed", 422, 3, false;
+    /// The SQL names a column that the file does not have.
+    SqlUnknownColumn = "sql.unknown_column", 422, 4, false;
+    /// The SQL names a table that the action does not declare.
+    SqlUnknownTable = "sql.unknown_table", 422, 2, false;
+    /// A file does not hold what its format or schema says.
+    DataMalformed = "data.malformed", 422, 4, false;
+    /// No object lies under the configured location.
+    DataNoFiles = "data.no_files", 404, 4, false;
+    /// The answer was not ready within the action's time limit.
+    LimitTimeout = "limit.timeout", 504, 5, true;
+    /// The query needs more memory and spill space than is configured.
+    LimitMemory = "limit.memory", 507, 5, false;
+    /// The answer is larger than the action's limit.
+    LimitOutput = "limit.output", 413, 5, false;
+    /// The query would read more than the action's limit.
+    LimitScan = "limit.scan", 413, 5, false;
+    /// Genesys Cloud refused the client credentials.
+    GenesysCredentials = "genesys.credentials", 502, 3, false;
+    /// Genesys Cloud asked to slow down for longer than the request may wait.
+    GenesysRateLimited = "genesys.rate_limited", 503, 6, true;
+    /// Genesys Cloud could not be reached or did not answer as documented.
+    GenesysUnavailable = "genesys.unavailable", 503, 6, true;
+    /// The audit record could not be written, so no data is returned.
+    AuditUnavailable = "audit.unavailable", 503, 6, true;
+    /// The caller went away before the answer was ready.
+    Cancelled = "request.cancelled", 499, 130, true;
+    /// The request carries no key that the server knows.
+    Unauthorized = "request.unauthorized", 401, 3, false;
+    /// The request is not a JSON object of parameters, or is too large.
+    RequestInvalid = "request.invalid", 400, 2, false;
+    /// The server is at its configured number of concurrent requests, or shutting down.
+    Overloaded = "server.overloaded", 503, 6, true;
+    /// A fault in flowlake itself.
+    Internal = "internal", 500, 70, false;
+}
+
+impl ActionError {
+    /// An error of `code` with a message (lowercase fragment) and advice (a sentence on what to do).
+    pub fn new(code: ErrorCode, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            advice: advice.into(),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// The same error with the error that caused it, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same error with the wait that the refusing service asked for.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What happened, as a lowercase fragment that is safe to show.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the reader should do, as a sentence.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.code.is_retryable()
+    }
+
+    /// How long the refusing service asked to wait.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The source chain on one line, for the log.
+    #[must_use]
+    pub fn log_detail(&self) -> String {
+        let mut detail = String::new();
+        let mut source = StdError::source(self);
+        while let Some(error) = source {
+            if !detail.is_empty() {
+                detail.push_str(": ");
+            }
+            detail.push_str(&error.to_string());
+            source = error.source();
+        }
+        detail
+    }
+
+    /// The body that callers see: `{"code", "message", "advice", "retryable"}`.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "code": self.code.as_str(),
+            "message": self.message,
+            "advice": self.advice,
+            "retryable": self.is_retryable(),
+        })
+    }
+}
+
+impl fmt::Display for ActionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for ActionError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::ErrorCode;
+
+    #[test]
+    fn codes_are_unique_and_well_formed() {
+        let texts: HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert!(
+                code.as_str()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c)),
+                "{code}"
+            );
+            assert!((400..600).contains(&code.http_status()), "{code}");
+            assert_ne!(code.exit_code(), 0, "{code}");
+            assert!(code.description().trim().ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn retryable_codes_are_not_the_callers_fault() {
+        for code in ErrorCode::ALL.iter().filter(|code| code.is_retryable()) {
+            assert!(
+                code.http_status() >= 499 || code.http_status() == 409,
+                "{code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! From the errors of the crates below to codes: the one place where the mapping is decided.
+
+use std::error::Error as StdError;
+
+use flowlake_aws_access as access;
+use flowlake_cost_audit as audit;
+use flowlake_genesys_auth as genesys;
+use flowlake_s3_stream as s3;
+use flowlake_transform as transform;
+
+use super::{ActionError, ErrorCode};
+
+impl ActionError {
+    /// The same error with the action's name before its message.
+    #[must_use]
+    pub(crate) fn in_action(mut self, name: &str) -> Self {
+        self.message = format!("action `{name}`: {}", self.message);
+        self
+    }
+
+    /// The S3 error in a source chain, as ours; `None` when S3 is not the cause.
+    pub(crate) fn from_chain(error: &(dyn StdError + 'static)) -> Option<Self> {
+        s3::Error::find(error)
+            .map(|found| Self::new(s3_code(found.kind()), found.to_string(), found.advice()))
+    }
+}
+
+impl From<s3::Error> for ActionError {
+    fn from(error: s3::Error) -> Self {
+        Self::new(s3_code(error.kind()), error.to_string(), error.advice()).with_source(error)
+    }
+}
+
+fn s3_code(kind: s3::ErrorKind) -> ErrorCode {
+    use s3::ErrorKind;
+    match kind {
+        ErrorKind::NoSuchKey => ErrorCode::S3NoSuchKey,
+        ErrorKind::NoSuchBucket => ErrorCode::S3NoSuchBucket,
+        ErrorKind::AccessDenied => ErrorCode::S3AccessDenied,
+        ErrorKind::KmsDenied => ErrorCode::S3KmsDenied,
+        ErrorKind::ObjectChanged => ErrorCode::S3ObjectChanged,
+        ErrorKind::Archived => ErrorCode::S3Archived,
+        ErrorKind::WrongRegion => ErrorCode::S3WrongRegion,
+        ErrorKind::Throttled => ErrorCode::S3Throttled,
+        ErrorKind::ExpiredCredentials | ErrorKind::ClockSkew => ErrorCode::AwsCredentials,
+        ErrorKind::Corrupt | ErrorKind::InvalidRange => ErrorCode::S3Corrupt,
+        ErrorKind::InvalidSetting => ErrorCode::ConfigInvalid,
+        _ => ErrorCode::S3Unavailable,
+    }
+}
+
+impl From<transform::Error> for ActionError {
+    fn from(error: transform::Error) -> Self {
+        if let Some(mut cause) = Self::from_chain(&error) {
+            cause.source = Some(error.into());
+            return cause;
+        }
+        let (code, advice) = transform_code(&error);
+        Self::new(code, error.to_string(), advice).with_source(error)
+    }
+}
+
+fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
+    use transform::ErrorKind;
+    match error.kind() {
+        ErrorKind::InvalidSpec => (
+            ErrorCode::ConfigInvalid,
+            "Correct the action file; `flowlake check` reads it again.",
+        ),
+        ErrorKind::InvalidSql => (
+            ErrorCode::SqlInvalid,
+            "Correct the SQL of the action; `flowlake check` plans it without reading data.",
+        ),
+        ErrorKind::NotAllowed => (
+            ErrorCode::SqlNotAllowed,
+            "Write one SELECT over the tables that the action declares.",
+        ),
+        ErrorKind::UnknownColumn => (
+            ErrorCode::SqlUnknownColumn,
+            "Use a column that the file has, or declare the file's schema under [tables].",
+        ),
+        ErrorKind::UnknownTable => (
+            ErrorCode::SqlUnknownTable,
+            "Declare the table under [tables], or correct its name in the SQL.",
+        ),
+        ErrorKind::InvalidParam => (
+            ErrorCode::ParamInvalid,
+            "Send the parameter as the action declares it; `flowlake check ACTION` lists them.",
+        ),
+        ErrorKind::MalformedData => (
+            ErrorCode::DataMalformed,
+            "Correct the file at that place, or choose what to do with such rows in [tables].",
+        ),
+        ErrorKind::NoMatchingFiles => (
+            ErrorCode::DataNoFiles,
+            "Check the uri under [tables] and the parameters in it.",
+        ),
+        ErrorKind::MemoryLimit => (
+            ErrorCode::LimitMemory,
+            "Group or sort by fewer distinct values, or raise `memory` in [transform].",
+        ),
+        ErrorKind::Timeout => (
+            ErrorCode::LimitTimeout,
+            "Read less (a smaller file, Parquet, a narrower uri), or raise `timeout` in [limits].",
+        ),
+        ErrorKind::OutputLimit => (
+            ErrorCode::LimitOutput,
+            "Select fewer rows or columns, or raise the action's [limits].",
+        ),
+        ErrorKind::ScanLimit => (
+            ErrorCode::LimitScan,
+            "Narrow the uri, or raise `max_scan_bytes` in [limits].",
+        ),
+        ErrorKind::Store => (
+            ErrorCode::S3Unavailable,
+            "Check that S3 can be reached; `flowlake check` tries it.",
+        ),
+        _ => (ErrorCode::Internal, "Report this with the audit id."),
+    }
+}
+
+impl From<access::Error> for ActionError {
+    fn from(error: access::Error) -> Self {
+        use access::ErrorKind;
+        let (code, advice) = match error.kind() {
+            ErrorKind::InvalidSetting => (
+                ErrorCode::ConfigInvalid,
+                "Correct [aws] or [access] in flowlake.toml.",
+            ),
+            ErrorKind::Credentials => (
+                ErrorCode::AwsCredentials,
+                "Give the process AWS credentials (environment, profile or role) that are valid now.",
+            ),
+            ErrorKind::SimulationDenied => (
+                ErrorCode::AccessDenied,
+                "Allow iam:SimulatePrincipalPolicy to this principal, or set `mode = \"probe\"` in [access].",
+            ),
+            ErrorKind::UnsupportedPrincipal => (
+                ErrorCode::AccessDenied,
+                "Run flowlake as an IAM user or role, or set `mode = \"probe\"` in [access].",
+            ),
+            _ => (
+                ErrorCode::AccessUnavailable,
+                "Try again; if it lasts, check that STS and IAM can be reached.",
+            ),
+        };
+        Self::new(code, error.to_string(), advice).with_source(error)
+    }
+}
+
+impl From<genesys::Error> for ActionError {
+    fn from(error: genesys::Error) -> Self {
+        use genesys::ErrorKind;
+        let (code, advice) = match error.kind() {
+            ErrorKind::InvalidSetting => (
+                ErrorCode::ConfigInvalid,
+                "Correct [genesys] in flowlake.toml.",
+            ),
+            ErrorKind::RejectedCredentials => (
+                ErrorCode::GenesysCredentials,
+                "Check client_id, the secret and the region in [genesys]; the OAuth client must use the Client Credentials grant.",
+            ),
+            ErrorKind::RateLimited => (
+                ErrorCode::GenesysRateLimited,
+                "Wait as long as Genesys Cloud asked, then try again.",
+            ),
+            _ => (
+                ErrorCode::GenesysUnavailable,
+                "Try again; if it lasts, check the region and status.mypurecloud.com.",
+            ),
+        };
+        let wait = error.retry_after();
+        Self::new(code, error.to_string(), advice)
+            .with_retry_after(wait)
+            .with_source(error)
+    }
+}
+
+impl From<audit::Error> for ActionError {
+    fn from(error: audit::Error) -> Self {
+        Self::new(
+            ErrorCode::AuditUnavailable,
+            "the audit record could not be written",
+            "Make the folder of [audit] writable with free space; until then no data is returned.",
+        )
+        .with_source(error)
+    }
+}

@@ -1,0 +1,188 @@
+//! The pipeline: token, access, metadata, SQL, cost, audit, profile, answer.
+
+mod attempt;
+mod builder;
+mod execute;
+mod record;
+mod trace;
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+
+use flowlake_aws_access::Access;
+use flowlake_cost_audit::{AuditLog, Destination, PriceTable};
+use flowlake_genesys_auth::{Secret, TokenSource};
+use flowlake_profiler::Profiler;
+use flowlake_transform::Transform;
+use futures::FutureExt;
+use serde_json::Value;
+
+pub use self::builder::PipelineBuilder;
+use self::{attempt::Attempt, execute::Outcome, trace::Trace};
+use crate::{
+    Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, ReadPolicy, answer, stores::S3,
+};
+
+/// Runs configured actions. Cheap to clone; clones share every cache.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    shared: Arc<Shared>,
+}
+
+/// What all attempts share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) actions: BTreeMap<String, Arc<Action>>,
+    pub(crate) policy: ReadPolicy,
+    pub(crate) access: Access,
+    pub(crate) s3: Arc<S3>,
+    pub(crate) engine: Transform,
+    pub(crate) prices: PriceTable,
+    pub(crate) region: String,
+    pub(crate) destination: Destination,
+    pub(crate) audit: AuditLog,
+    pub(crate) hash_key: Secret,
+    pub(crate) profiler: Arc<Profiler>,
+    pub(crate) genesys: Option<TokenSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A request that got no answer: why, and the id of its audit record when one could be written.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: ActionError,
+    /// The id of the audit record; `None` when the record itself could not be written.
+    pub audit_id: Option<String>,
+}
+
+impl Failure {
+    /// The body that callers see: `{"error": {"code", "message", "advice", "retryable"}, "audit_id"}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        answer::error_body(&self.error, self.audit_id.as_deref())
+    }
+}
+
+impl Pipeline {
+    /// Runs one action and writes exactly one audit record, whatever happens.
+    ///
+    /// The attempt runs in a task of its own. Dropping the returned future (the caller hung up) cancels the attempt,
+    /// which then still writes its record.
+    ///
+    /// # Errors
+    /// A [`Failure`] with one of the codes of [`ErrorCode`].
+    pub async fn run(&self, request: ActionRequest) -> Result<Answer, Failure> {
+        let cancel_on_drop = request.cancellation.clone().drop_guard();
+        let shared = Arc::clone(&self.shared);
+        let result = tokio::spawn(run_and_record(shared, request)).await;
+        cancel_on_drop.disarm();
+        result.unwrap_or_else(|error| {
+            let error =
+                ActionError::new(ErrorCode::Internal, "the attempt was lost", "Report this.")
+                    .with_source(error);
+            Err(Failure {
+                error,
+                audit_id: None,
+            })
+        })
+    }
+
+    /// The configured actions, in order of name.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.shared.actions.values().map(AsRef::as_ref)
+    }
+
+    /// The action of that name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ActionUnknown`], with the nearest name that exists.
+    pub fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
+        self.shared.action(name)
+    }
+
+    /// The profiler that every attempt is recorded in.
+    #[must_use]
+    pub fn profiler(&self) -> &Profiler {
+        &self.shared.profiler
+    }
+
+    /// The calendar time of the pipeline's clock, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_unix_ms(&self) -> u64 {
+        u64::try_from(self.shared.clock.now().timestamp_millis()).unwrap_or_default()
+    }
+
+    /// Why requests would be refused at present whatever they ask; `None` when the pipeline is ready.
+    #[must_use]
+    pub fn unready_reason(&self) -> Option<String> {
+        (!self.shared.audit.is_healthy()).then(|| "the audit log cannot be written".to_owned())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
+        self.actions.get(name).ok_or_else(|| {
+            let nearest = self.actions.keys().max_by(|a, b| {
+                strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
+            });
+            let advice = match nearest {
+                Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => {
+                    format!("Did you mean `{nearest}`?")
+                }
+                _ => format!(
+                    "Configured actions: {}.",
+                    self.actions.keys().cloned().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            ActionError::new(
+                ErrorCode::ActionUnknown,
+                format!("there is no action `{}`", printable(name)),
+                advice,
+            )
+        })
+    }
+}
+
+/// A name from outside, short and without anything that could be a value: what is not a name's character becomes `?`.
+fn printable(name: &str) -> String {
+    name.chars()
+        .take(64)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
+
+/// One attempt from start to record. Panics inside are caught, so that they are recorded too.
+async fn run_and_record(shared: Arc<Shared>, request: ActionRequest) -> Result<Answer, Failure> {
+    let trace = Trace::new(&shared, &request);
+    let attempt = Attempt::new(Arc::clone(&shared), &trace);
+    let limit = attempt.time_limit(&request);
+    let work = AssertUnwindSafe(attempt.run(&request)).catch_unwind();
+    let outcome: Result<Outcome, ActionError> = tokio::select! {
+        biased;
+        () = request.cancellation.cancelled() => Err(cancelled()),
+        result = tokio::time::timeout(limit, work) => match result {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
+            Err(_elapsed) => Err(attempt::timed_out(limit)),
+        },
+    };
+    record::finish(&shared, &trace, outcome).await
+}
+
+fn cancelled() -> ActionError {
+    ActionError::new(
+        ErrorCode::Cancelled,
+        "the caller went away before the answer was ready",
+        "Raise the caller's own timeout above the action's.",
+    )
+}

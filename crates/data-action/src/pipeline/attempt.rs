@@ -1,0 +1,196 @@
+//! The steps of one attempt, in order.
+
+use std::{sync::Arc, time::Duration};
+
+use flowlake_aws_access::{AccessRequest, Decision};
+use flowlake_cost_audit::keyed_hash;
+use flowlake_profiler::Phase;
+use flowlake_transform::{BoundParams, TableLocation};
+
+use super::{Shared, execute::Outcome, trace::Trace};
+use crate::{Action, ActionError, ActionRequest, ErrorCode, stores::RequestStores};
+
+/// How long an attempt may take whose action is not even known.
+const UNKNOWN_ACTION_LIMIT: Duration = Duration::from_secs(10);
+
+/// One attempt: what all attempts share, and the trace of this one.
+#[derive(Debug)]
+pub(crate) struct Attempt<'trace> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) trace: &'trace Trace,
+}
+
+impl<'trace> Attempt<'trace> {
+    pub(super) fn new(shared: Arc<Shared>, trace: &'trace Trace) -> Self {
+        Self { shared, trace }
+    }
+
+    /// The wall-clock limit of the whole attempt.
+    pub(super) fn time_limit(&self, request: &ActionRequest) -> Duration {
+        let action = self.shared.actions.get(&request.action);
+        action.map_or(UNKNOWN_ACTION_LIMIT, |action| {
+            action.definition.limits.timeout
+        })
+    }
+
+    /// All steps up to the rows.
+    pub(super) async fn run(&self, request: &ActionRequest) -> Result<Outcome, ActionError> {
+        let action = Arc::clone(self.shared.action(&request.action)?);
+        let bound = self.bind(&action, request)?;
+        let locations = action.prepared.locations(&bound)?;
+        for location in &locations {
+            self.shared.policy.check(
+                &location.store_url,
+                location.path.as_ref(),
+                !location.exact,
+            )?;
+        }
+        if action.definition.genesys_token {
+            self.trace
+                .phase(Phase::Auth, self.hold_genesys_token())
+                .await?;
+        }
+        self.trace
+            .phase(Phase::Access, self.check_access(&locations))
+            .await?;
+        match self.read(&action, &bound, &locations).await {
+            Err(error) if error.code() == ErrorCode::S3ObjectChanged => {
+                tracing::info!(
+                    action = action.name(),
+                    "an object changed while it was read: reading it again, whole"
+                );
+                self.read(&action, &bound, &locations).await
+            }
+            result => result,
+        }
+    }
+
+    /// Binds the parameters and notes them for the audit: sensitive ones as keyed hashes.
+    fn bind(&self, action: &Action, request: &ActionRequest) -> Result<BoundParams, ActionError> {
+        let bound = action
+            .prepared
+            .bind(&request.params, self.trace.started_at)?;
+        let params = bound
+            .entries()
+            .map(|(name, value, sensitive)| {
+                let text = value.to_string();
+                let text = if sensitive {
+                    keyed_hash(self.shared.hash_key.expose().as_bytes(), &text)
+                } else {
+                    text
+                };
+                (name.to_owned(), text)
+            })
+            .collect();
+        self.trace.state().record.params = params;
+        Ok(bound)
+    }
+
+    async fn hold_genesys_token(&self) -> Result<(), ActionError> {
+        let source = self.shared.genesys.as_ref().ok_or_else(|| {
+            ActionError::new(
+                ErrorCode::ConfigInvalid,
+                "the action needs a Genesys Cloud token, and [genesys] is not configured",
+                "Add [genesys] with region, client_id and client_secret to flowlake.toml.",
+            )
+        })?;
+        source.token().await?;
+        Ok(())
+    }
+
+    /// Asks who we are and whether that principal may read each location.
+    async fn check_access(&self, locations: &[TableLocation]) -> Result<(), ActionError> {
+        let identity = self.shared.access.identity().await?;
+        self.trace.state().record.principal = Some(identity.arn.clone());
+        for location in locations {
+            for request in access_requests(location) {
+                let decision = self.shared.access.check(&request).await?;
+                self.trace.state().record.decision = Some(describe(&decision));
+                if !decision.allowed {
+                    return Err(denied(&decision));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        action: &Action,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+    ) -> Result<Outcome, ActionError> {
+        let stores = Arc::new(RequestStores::new(Arc::clone(&self.shared.s3)));
+        self.trace.state().stores.push(Arc::clone(&stores));
+        let result = self.execute(action, bound, locations, &stores).await;
+        if result.is_err() {
+            stores.forget().await;
+        }
+        result
+    }
+}
+
+/// What must be allowed for a location: reading the object, or listing and reading below a prefix.
+fn access_requests(location: &TableLocation) -> Vec<AccessRequest> {
+    let bucket = location.store_url.host_str().unwrap_or_default();
+    let path = location.path.as_ref();
+    if location.exact {
+        vec![AccessRequest::read(bucket, path)]
+    } else {
+        let prefix = path.split(['*', '?', '[', '{']).next().unwrap_or_default();
+        vec![
+            AccessRequest::list(bucket, prefix),
+            AccessRequest::read(bucket, format!("{prefix}*")),
+        ]
+    }
+}
+
+fn describe(decision: &Decision) -> String {
+    let advisory = if decision.advisory { " (advisory)" } else { "" };
+    format!("{}{advisory}", decision.effect)
+}
+
+fn denied(decision: &Decision) -> ActionError {
+    let advice = decision
+        .advice
+        .clone()
+        .unwrap_or_else(|| "Ask whoever owns the bucket to allow the read.".to_owned());
+    ActionError::new(ErrorCode::AccessDenied, decision.reason.clone(), advice)
+}
+
+/// The error of an attempt that reached its time limit.
+pub(super) fn timed_out(limit: Duration) -> ActionError {
+    ActionError::new(
+        ErrorCode::LimitTimeout,
+        format!("the answer was not ready within {} ms", limit.as_millis()),
+        "Read less (a smaller file, Parquet, a narrower uri), or raise `timeout` in [limits].",
+    )
+}
+
+impl Shared {
+    /// Whether one table's location may be read and is there; the size when it is one object.
+    pub(crate) async fn check_table(
+        &self,
+        location: &TableLocation,
+        stores: &RequestStores,
+    ) -> Result<Option<u64>, ActionError> {
+        self.policy
+            .check(&location.store_url, location.path.as_ref(), !location.exact)?;
+        for request in access_requests(location) {
+            let decision = self.access.check(&request).await?;
+            if !decision.allowed {
+                return Err(denied(&decision));
+            }
+        }
+        if location.exact {
+            return Ok(Some(
+                stores
+                    .view(&location.store_url)?
+                    .metadata(&location.path)
+                    .await?
+                    .size,
+            ));
+        }
+        Ok(None)
+    }
+}

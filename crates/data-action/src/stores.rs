@@ -1,0 +1,126 @@
+//! The S3 stores of one request: one view per bucket, each with its own meter and its own pinned versions.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use flowlake_s3_stream::{
+    MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
+};
+use flowlake_transform::{BoxError, StoreResolver};
+use object_store::ObjectStore;
+use url::Url;
+
+use crate::ActionError;
+
+/// What all requests of a process share: the client, the metadata cache and the budget of bytes in flight.
+#[derive(Debug)]
+pub(crate) struct S3 {
+    client: aws_sdk_s3::Client,
+    settings: S3StreamSettings,
+    cache: MetadataCache,
+    budget: ReadBudget,
+    buckets: Mutex<BTreeMap<String, S3Stream>>,
+}
+
+impl S3 {
+    pub(crate) fn new(client: aws_sdk_s3::Client, settings: S3StreamSettings) -> Self {
+        let cache = MetadataCache::new(&settings);
+        let budget = ReadBudget::new(&settings);
+        Self {
+            client,
+            settings,
+            cache,
+            budget,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// The store of a bucket, made at its first use.
+    fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = buckets.get(name) {
+            return Ok(stream.clone());
+        }
+        let stream = S3Stream::builder(self.client.clone(), name)
+            .with_settings(self.settings.clone())
+            .with_metadata_cache(self.cache.clone())
+            .with_budget(self.budget.clone())
+            .build()?;
+        buckets.insert(name.to_owned(), stream.clone());
+        Ok(stream)
+    }
+}
+
+/// The stores that one attempt reads from.
+#[derive(Debug)]
+pub(crate) struct RequestStores {
+    shared: Arc<S3>,
+    views: Mutex<BTreeMap<String, S3Stream>>,
+}
+
+impl RequestStores {
+    pub(crate) fn new(shared: Arc<S3>) -> Self {
+        Self {
+            shared,
+            views: Mutex::default(),
+        }
+    }
+
+    /// This request's view of the bucket that `store_url` (`s3://bucket`) names.
+    pub(crate) fn view(&self, store_url: &Url) -> Result<S3Stream, ActionError> {
+        let bucket = store_url.host_str().unwrap_or_default();
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = views.get(bucket) {
+            return Ok(view.clone());
+        }
+        let view = self.shared.bucket(bucket)?.request();
+        views.insert(bucket.to_owned(), view.clone());
+        Ok(view)
+    }
+
+    /// What was moved, over all buckets, per bucket.
+    pub(crate) fn usage(&self) -> Vec<(String, MeterSnapshot)> {
+        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views
+            .iter()
+            .map(|(bucket, view)| (bucket.clone(), view.meter().snapshot()))
+            .collect()
+    }
+
+    /// The object versions that this request read, with their buckets.
+    pub(crate) fn objects(&self) -> Vec<(String, Arc<ObjectMetadata>)> {
+        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views
+            .iter()
+            .flat_map(|(bucket, view)| {
+                view.pinned()
+                    .into_iter()
+                    .map(|(_, metadata)| (bucket.clone(), metadata))
+            })
+            .collect()
+    }
+
+    /// Forgets the cached metadata of everything this request has seen, so that a retry sees the present versions.
+    pub(crate) async fn forget(&self) {
+        let views: Vec<_> = self
+            .views
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect();
+        for view in views {
+            for (path, _) in view.pinned() {
+                view.invalidate(&path).await;
+            }
+        }
+    }
+}
+
+impl StoreResolver for RequestStores {
+    fn store(&self, store_url: &Url) -> Result<Arc<dyn ObjectStore>, BoxError> {
+        Ok(Arc::new(self.view(store_url)?))
+    }
+}

@@ -1,0 +1,315 @@
+//! What S3 does to a reader, and what the reader can do about it.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+
+/// Why a request to S3 gave no answer.
+///
+/// Cheap to clone, since callers that share one request share its failure.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What a caller can do about an [`Error`].
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The object does not exist: check the key.
+    NoSuchKey,
+    /// The bucket does not exist: check its name.
+    NoSuchBucket,
+    /// S3 refused: allow the principal, or look for an explicit deny.
+    AccessDenied,
+    /// The object is not the one whose metadata is known any more: read it anew, whole.
+    ObjectChanged,
+    /// A condition that the caller set does not hold.
+    Precondition,
+    /// The object is as the caller has it.
+    NotModified,
+    /// The object is archived: restore it first.
+    Archived,
+    /// The principal may not use the object's KMS key: allow `kms:Decrypt`.
+    KmsDenied,
+    /// The bucket is in another region: configure that one.
+    WrongRegion,
+    /// S3 asked to slow down for longer than the retries lasted: send less, or try again later.
+    Throttled,
+    /// S3 could not be reached or failed: try again later.
+    Unavailable,
+    /// S3 stopped sending: try again later.
+    Stalled,
+    /// The credentials have expired or are not known: renew them.
+    ExpiredCredentials,
+    /// This machine's clock is off: correct it.
+    ClockSkew,
+    /// The range lies outside the object.
+    InvalidRange,
+    /// The body is not what its head announced.
+    Corrupt,
+    /// A setting is wrong: correct it.
+    InvalidSetting,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The failure of one SDK call on `what`, such as `s3://bucket/key`.
+    pub(crate) fn from_sdk<E>(what: &str, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let text = error.message().unwrap_or_default();
+        let kind = match &error {
+            SdkError::ConstructionFailure(_) => ErrorKind::InvalidSetting,
+            SdkError::TimeoutError(_) => ErrorKind::Stalled,
+            SdkError::DispatchFailure(failure) if failure.is_other() || failure.is_user() => {
+                ErrorKind::ExpiredCredentials
+            }
+            SdkError::DispatchFailure(_) => ErrorKind::Unavailable,
+            _ => classify(status, code, text),
+        };
+        let detail = if code.is_empty() {
+            status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+        } else {
+            format!(" ({code})")
+        };
+        Self::new(kind, format!("{what}: {}{detail}", kind.description())).with_source(error)
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Stalled | ErrorKind::Corrupt
+        )
+    }
+
+    /// A sentence on what to do.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::NoSuchKey => "Check the uri under [tables] and the parameters in it.",
+            ErrorKind::NoSuchBucket => "Check the bucket's name in the uri.",
+            ErrorKind::AccessDenied => {
+                "Allow s3:GetObject to this principal, and look for a Deny in the bucket policy."
+            }
+            ErrorKind::ObjectChanged => {
+                "Try again; if it lasts, write new versions under new keys."
+            }
+            ErrorKind::Precondition | ErrorKind::NotModified => {
+                "Compare the object's ETag with the one expected."
+            }
+            ErrorKind::Archived => {
+                "Restore the object (s3 restore-object) or copy it to another storage class."
+            }
+            ErrorKind::KmsDenied => {
+                "Allow kms:Decrypt on the object's key to this principal, in the key policy too."
+            }
+            ErrorKind::WrongRegion => "Set `region` in [aws] to the bucket's region.",
+            ErrorKind::Throttled => {
+                "Try again later; spread hot objects over prefixes or lower the concurrency."
+            }
+            ErrorKind::Unavailable | ErrorKind::Stalled => {
+                "Check that S3 can be reached from here, then try again."
+            }
+            ErrorKind::ExpiredCredentials => "Renew the AWS credentials of this process.",
+            ErrorKind::ClockSkew => "Set this machine's clock (NTP).",
+            ErrorKind::InvalidRange => "Read the object anew: it is shorter than it was.",
+            ErrorKind::Corrupt => {
+                "Try again; if it lasts, look at what stands between this machine and S3."
+            }
+            ErrorKind::InvalidSetting => "Correct the settings under [s3] and [aws].",
+            ErrorKind::Other => "Look at the log for what S3 answered.",
+        }
+    }
+
+    /// The first error of this crate in a source chain, through `object_store`, Arrow and `DataFusion` alike.
+    #[must_use]
+    pub fn find<'error>(error: &'error (dyn StdError + 'static)) -> Option<&'error Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    /// The same failure as `object_store` names it, with this error as its source.
+    pub(crate) fn into_object_store(self, path: &str) -> object_store::Error {
+        let path = path.to_owned();
+        let kind = self.kind;
+        let source: Box<dyn StdError + Send + Sync> = Box::new(self);
+        match kind {
+            ErrorKind::NoSuchKey | ErrorKind::NoSuchBucket => {
+                object_store::Error::NotFound { path, source }
+            }
+            ErrorKind::AccessDenied | ErrorKind::KmsDenied => {
+                object_store::Error::PermissionDenied { path, source }
+            }
+            ErrorKind::ExpiredCredentials => object_store::Error::Unauthenticated { path, source },
+            ErrorKind::ObjectChanged | ErrorKind::Precondition => {
+                object_store::Error::Precondition { path, source }
+            }
+            ErrorKind::NotModified => object_store::Error::NotModified { path, source },
+            _ => object_store::Error::Generic {
+                store: "S3",
+                source,
+            },
+        }
+    }
+}
+
+/// The kind of an answer, by S3's error codes (Amazon S3 API Reference, "Error responses") and, for HEAD, which has no
+/// body, by status alone.
+fn classify(status: Option<u16>, code: &str, text: &str) -> ErrorKind {
+    match (code, status) {
+        ("NoSuchKey" | "NoSuchVersion", _) => ErrorKind::NoSuchKey,
+        ("NoSuchBucket", _) => ErrorKind::NoSuchBucket,
+        ("InvalidObjectState", _) => ErrorKind::Archived,
+        (
+            "ExpiredToken"
+            | "InvalidToken"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "TokenRefreshRequired",
+            _,
+        ) => ErrorKind::ExpiredCredentials,
+        ("RequestTimeTooSkewed", _) => ErrorKind::ClockSkew,
+        ("InvalidRange", _) | (_, Some(416)) => ErrorKind::InvalidRange,
+        (
+            "PermanentRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+            _,
+        )
+        | (_, Some(301 | 307)) => ErrorKind::WrongRegion,
+        (
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TooManyRequests",
+            _,
+        )
+        | (_, Some(429 | 503)) => ErrorKind::Throttled,
+        ("AccessDenied", _) if text.contains("kms") => ErrorKind::KmsDenied,
+        (code, _) if code.starts_with("KMS.") => ErrorKind::KmsDenied,
+        ("AccessDenied" | "AllAccessDisabled", _) | (_, Some(401 | 403)) => ErrorKind::AccessDenied,
+        ("PreconditionFailed" | "ConditionalRequestConflict", _) | (_, Some(412)) => {
+            ErrorKind::Precondition
+        }
+        (_, Some(304)) => ErrorKind::NotModified,
+        (_, Some(404)) => ErrorKind::NoSuchKey,
+        ("RequestTimeout" | "InternalError", _) => ErrorKind::Unavailable,
+        (_, Some(status)) if status >= 500 => ErrorKind::Unavailable,
+        (_, Some(status)) if status < 300 => ErrorKind::Corrupt,
+        (_, None) => ErrorKind::Unavailable,
+        _ => ErrorKind::Other,
+    }
+}
+
+impl ErrorKind {
+    const fn description(self) -> &'static str {
+        match self {
+            Self::NoSuchKey => "the object does not exist",
+            Self::NoSuchBucket => "the bucket does not exist",
+            Self::AccessDenied => "S3 refuses the request",
+            Self::ObjectChanged => "the object changed while it was read",
+            Self::Precondition => "the condition does not hold",
+            Self::NotModified => "the object is not modified",
+            Self::Archived => "the object is archived",
+            Self::KmsDenied => "the object's KMS key may not be used",
+            Self::WrongRegion => "the bucket is in another region",
+            Self::Throttled => "S3 asks to slow down",
+            Self::Unavailable => "S3 cannot be reached or failed",
+            Self::Stalled => "S3 stopped answering",
+            Self::ExpiredCredentials => "the credentials are missing, expired or not known",
+            Self::ClockSkew => "this machine's clock is too far off",
+            Self::InvalidRange => "the range lies outside the object",
+            Self::Corrupt => "the answer is not what was announced",
+            Self::InvalidSetting => "the request cannot be built from the settings",
+            Self::Other => "S3 refused the request",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, ErrorKind, classify};
+
+    #[test]
+    fn codes_win_over_statuses() {
+        let cases = [
+            (Some(404), "NoSuchBucket", "", ErrorKind::NoSuchBucket),
+            (Some(404), "", "", ErrorKind::NoSuchKey),
+            (Some(403), "InvalidObjectState", "", ErrorKind::Archived),
+            (Some(403), "RequestTimeTooSkewed", "", ErrorKind::ClockSkew),
+            (
+                Some(403),
+                "AccessDenied",
+                "not authorized to perform: kms:Decrypt",
+                ErrorKind::KmsDenied,
+            ),
+            (Some(403), "", "", ErrorKind::AccessDenied),
+            (Some(412), "PreconditionFailed", "", ErrorKind::Precondition),
+            (Some(416), "", "", ErrorKind::InvalidRange),
+            (Some(301), "", "", ErrorKind::WrongRegion),
+            (Some(503), "SlowDown", "", ErrorKind::Throttled),
+            (Some(500), "InternalError", "", ErrorKind::Unavailable),
+            (Some(200), "", "", ErrorKind::Corrupt),
+            (None, "", "", ErrorKind::Unavailable),
+        ];
+        for (status, code, text, kind) in cases {
+            assert_eq!(classify(status, code, text), kind, "{status:?} {code}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_found_through_object_store() {
+        let error = Error::new(ErrorKind::Archived, "s3://b/k: archived").into_object_store("k");
+        assert_eq!(Error::find(&error).unwrap().kind(), ErrorKind::Archived);
+    }
+}

@@ -1,0 +1,155 @@
+//! Multipart uploads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart},
+};
+use bytes::Bytes;
+use futures::FutureExt;
+use object_store::{
+    Attribute, MultipartUpload, PutMultipartOptions, PutPayload, PutResult, Result, UploadPart,
+    path::Path,
+};
+
+use crate::{S3Stream, key, meter::Operation, put::Headers};
+
+/// An upload under way. S3 keeps its parts, and charges for them, until it is completed or aborted.
+#[derive(Debug)]
+struct Upload {
+    store: S3Stream,
+    location: Path,
+    upload_id: String,
+    next_part: i32,
+    done: Arc<Mutex<Vec<CompletedPart>>>,
+}
+
+impl S3Stream {
+    pub(crate) async fn start_multipart(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let what = key::display(self.bucket(), location);
+        let headers = Headers::new(&options.attributes);
+        let request = self
+            .client()
+            .create_multipart_upload()
+            .bucket(self.bucket())
+            .key(location.as_ref())
+            .set_content_type(headers.get(&Attribute::ContentType))
+            .set_content_encoding(headers.get(&Attribute::ContentEncoding))
+            .set_cache_control(headers.get(&Attribute::CacheControl))
+            .set_metadata(headers.metadata())
+            .set_tagging(Some(options.tags.encoded().to_owned()).filter(|tags| !tags.is_empty()));
+        let created = self
+            .send(&what, Operation::Put, || request.clone().send())
+            .await
+            .map_err(|error| error.into_object_store(location.as_ref()))?;
+        Ok(Box::new(Upload {
+            store: self.clone(),
+            location: location.clone(),
+            upload_id: created.upload_id.unwrap_or_default(),
+            next_part: 1,
+            done: Arc::default(),
+        }))
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let number = self.next_part;
+        self.next_part += 1;
+        let (store, location, upload_id, done) = (
+            self.store.clone(),
+            self.location.clone(),
+            self.upload_id.clone(),
+            Arc::clone(&self.done),
+        );
+        async move {
+            let what = key::display(store.bucket(), &location);
+            let bytes = Bytes::from(data);
+            let request = || {
+                let request = store
+                    .client()
+                    .upload_part()
+                    .bucket(store.bucket())
+                    .key(location.as_ref());
+                request
+                    .upload_id(&upload_id)
+                    .part_number(number)
+                    .body(ByteStream::from(bytes.clone()))
+                    .send()
+            };
+            let part = store
+                .send(&what, Operation::Put, request)
+                .await
+                .map_err(|error| error.into_object_store(location.as_ref()))?;
+            let completed = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(part.e_tag)
+                .set_checksum_crc32(part.checksum_crc32)
+                .set_checksum_crc64_nvme(part.checksum_crc64_nvme)
+                .build();
+            done.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(completed);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let mut parts = self
+            .done
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if parts.is_empty() {
+            // S3 wants at least one part: an empty object is an empty part.
+            self.put_part(PutPayload::default()).await?;
+            parts.clone_from(&self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        parts.sort_by_key(CompletedPart::part_number);
+        let (store, location) = (&self.store, &self.location);
+        let what = key::display(store.bucket(), location);
+        let upload = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        let request = store
+            .client()
+            .complete_multipart_upload()
+            .bucket(store.bucket())
+            .key(location.as_ref());
+        let request = request.upload_id(&self.upload_id).multipart_upload(upload);
+        let result = store
+            .send(&what, Operation::Put, || request.clone().send())
+            .await;
+        store.invalidate(location).await;
+        let output = result.map_err(|error| error.into_object_store(location.as_ref()))?;
+        Ok(PutResult {
+            e_tag: output.e_tag,
+            version: output.version_id,
+        })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let (store, location) = (&self.store, &self.location);
+        let what = key::display(store.bucket(), location);
+        let request = store
+            .client()
+            .abort_multipart_upload()
+            .bucket(store.bucket())
+            .key(location.as_ref())
+            .upload_id(&self.upload_id);
+        let result = store
+            .send(&what, Operation::Delete, || request.clone().send())
+            .await;
+        result
+            .map(drop)
+            .map_err(|error| error.into_object_store(location.as_ref()))
+    }
+}

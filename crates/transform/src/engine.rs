@@ -1,0 +1,217 @@
+//! The engine: one memory pool and one spill directory for all runs, a session of its own for each.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use datafusion::{
+    arrow::datatypes::SchemaRef,
+    catalog::MemoryCatalogProviderList,
+    common::ParamValues,
+    dataframe::DataFrame,
+    execution::{
+        SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, MemoryPool},
+        object_store::DefaultObjectStoreRegistry,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::execute_stream,
+    prelude::{SessionConfig, SessionContext},
+};
+use object_store::ObjectStore;
+use url::Url;
+
+use crate::{
+    BoundParams, Error, ErrorKind, Prepared, RowStream, TransformSettings,
+    error::{BoxError, planning, running},
+    guard,
+    scan_store::{ScanMeter, ScanStore},
+    source,
+};
+
+/// Gives the stores that a run reads from.
+pub trait StoreResolver: Send + Sync {
+    /// The store of `store_url`, such as `s3://bucket`.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from being used.
+    fn store(&self, store_url: &Url) -> Result<Arc<dyn ObjectStore>, BoxError>;
+}
+
+/// Runs [`Prepared`] queries. Cheap to clone; clones share memory pool and spill space.
+#[derive(Clone)]
+pub struct Transform {
+    runtime: Arc<RuntimeEnv>,
+    config: SessionConfig,
+}
+
+/// Builds a [`Transform`].
+#[derive(Debug, Default)]
+pub struct TransformBuilder {
+    settings: TransformSettings,
+}
+
+impl Transform {
+    /// Starts from default settings.
+    #[must_use]
+    pub fn builder() -> TransformBuilder {
+        TransformBuilder::default()
+    }
+
+    /// Plans the query and starts it; rows come as the stream is polled, and dropping it stops everything.
+    ///
+    /// # Errors
+    /// Any kind but those of rows not yet read, which come through the stream.
+    pub async fn run(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+    ) -> Result<RowStream, Error> {
+        let meter = Arc::new(ScanMeter::new(
+            prepared.limits.max_scan_bytes.map(|limit| limit.as_u64()),
+        ));
+        let (session, plan) = self.plan(prepared, bound, stores, &meter).await?;
+        let values: BTreeMap<_, _> = bound
+            .entries()
+            .map(|(name, value, _)| (name.to_owned(), value.to_scalar()))
+            .collect();
+        let values = ParamValues::Map(
+            values
+                .into_iter()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+        );
+        // From here on the plan holds values, so the engine's messages are no longer passed on.
+        let plan = plan.with_param_values(values).map_err(running)?;
+        let physical = DataFrame::new(session.state(), plan)
+            .create_physical_plan()
+            .await
+            .map_err(running)?;
+        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
+        Ok(RowStream::new(rows, physical, meter, &prepared.limits))
+    }
+
+    /// The columns of the answer, without running the query. Schemas of files without one are found from their heads.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn output_schema(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+    ) -> Result<SchemaRef, Error> {
+        let (_, plan) = self.plan(prepared, bound, stores, &Arc::default()).await?;
+        Ok(Arc::clone(plan.schema().inner()))
+    }
+
+    /// The guarded plan, with its parameters still open, and the session that it belongs to.
+    async fn plan(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+        meter: &Arc<ScanMeter>,
+    ) -> Result<(SessionContext, LogicalPlan), Error> {
+        let session = self.session()?;
+        for location in prepared.locations(bound)? {
+            let inner = stores.store(&location.store_url).map_err(|error| {
+                Error::new(
+                    ErrorKind::Store,
+                    format!("the store of table `{}` cannot be used", location.table),
+                )
+                .with_source(error)
+            })?;
+            let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
+            session.register_object_store(&location.store_url, Arc::clone(&store));
+            let spec = &prepared.tables[&location.table].spec;
+            let table = source::table(&session.state(), store.as_ref(), spec, &location).await?;
+            session
+                .register_table(location.table.as_str(), table)
+                .map_err(planning)?;
+        }
+        let plan = session
+            .state()
+            .create_logical_plan(&prepared.sql)
+            .await
+            .map_err(planning)?;
+        guard::verify(&plan, &prepared.tables)?;
+        Ok((session, plan))
+    }
+
+    /// A session with its own tables, stores and caches, on the shared memory and spill space.
+    fn session(&self) -> Result<SessionContext, Error> {
+        let mut runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.runtime.memory_pool))
+            .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
+            .build()
+            .map_err(planning)?;
+        runtime.disk_manager = Arc::clone(&self.runtime.disk_manager);
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(self.config.clone())
+            .with_runtime_env(Arc::new(runtime))
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .build();
+        Ok(SessionContext::new_with_state(state))
+    }
+}
+
+impl TransformBuilder {
+    /// Memory, spill space and threads.
+    #[must_use]
+    pub fn with_settings(mut self, settings: TransformSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Checks the settings and prepares the spill space.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`].
+    pub fn build(self) -> Result<Transform, Error> {
+        let settings = self.settings;
+        let bytes = usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX);
+        if bytes < 1 << 20 || settings.batch_rows == 0 || settings.threads == Some(0) {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                "[transform] needs at least 1 MiB of memory, one row a batch and one thread",
+            ));
+        }
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(bytes));
+        let mode = settings
+            .spill_directory
+            .map_or(DiskManagerMode::OsTmpDirectory, |folder| {
+                DiskManagerMode::Directories(vec![folder])
+            });
+        let disk = DiskManagerBuilder::default()
+            .with_mode(mode)
+            .with_max_temp_directory_size(settings.max_spill.as_u64());
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(pool)
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::InvalidSpec,
+                    "the spill directory of [transform] cannot be used",
+                )
+                .with_source(error)
+            })?;
+        let mut config = SessionConfig::new()
+            .with_batch_size(settings.batch_rows)
+            .with_information_schema(false);
+        if let Some(threads) = settings.threads {
+            config = config.with_target_partitions(threads);
+        }
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        Ok(Transform { runtime, config })
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Transform").finish_non_exhaustive()
+    }
+}

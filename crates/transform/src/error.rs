@@ -1,0 +1,93 @@
+//! What can go wrong between SQL and rows.
+
+mod classify;
+
+use std::{error::Error as StdError, fmt};
+
+pub(crate) use self::classify::{planning, running};
+
+/// Boxed source of an [`Error`].
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why there are no rows.
+///
+/// Messages hold names of columns, tables, files and parameters, never values of rows or parameters.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+/// What a caller can do about an [`Error`].
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The specification of tables, parameters or limits is wrong: correct it.
+    InvalidSpec,
+    /// The SQL cannot be planned: correct it.
+    InvalidSql,
+    /// The SQL does something other than read the declared tables: leave that out.
+    NotAllowed,
+    /// The SQL names a column that the file does not have: correct it, or the file.
+    UnknownColumn,
+    /// The SQL names a table that is not declared: declare it.
+    UnknownTable,
+    /// A parameter is missing, unknown or not as declared: send another value.
+    InvalidParam,
+    /// A file does not hold what its format says: correct the file.
+    MalformedData,
+    /// No file lies at the location: check the location.
+    NoMatchingFiles,
+    /// The store failed; its error is in the source chain.
+    Store,
+    /// Memory and spill space do not suffice: ask for less, or raise the settings.
+    MemoryLimit,
+    /// The time is up: read less, or raise the limit.
+    Timeout,
+    /// The answer is too large: select less, or raise the limit.
+    OutputLimit,
+    /// More would be read than is allowed: read less, or raise the limit.
+    ScanLimit,
+    /// A fault here or in the engine: report it.
+    Internal,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same run may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Store | ErrorKind::Timeout)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

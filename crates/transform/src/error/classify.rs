@@ -1,0 +1,258 @@
+//! `DataFusion`'s errors as ours.
+//!
+//! While planning, parameters are still placeholders, so messages of the engine hold nothing secret and are passed on.
+//! While running, they may quote fields of rows and values of parameters: only what is known to be safe is taken out of
+//! them, and the engine's error itself is not kept.
+
+use std::{error::Error as StdError, sync::LazyLock};
+
+use datafusion::{
+    arrow::error::ArrowError,
+    common::{Column, DataFusionError, SchemaError},
+};
+use regex::Regex;
+
+use crate::{Error, ErrorKind, scan_store::ScanLimitReached};
+
+/// Column names that are listed when one is not found.
+const LISTED_COLUMNS: usize = 30;
+
+/// An error of planning the SQL over the files' schemas.
+pub(crate) fn planning(error: DataFusionError) -> Error {
+    if let Some(found) = known_cause(&error) {
+        return found.with_source(error);
+    }
+    let message = match error.find_root() {
+        DataFusionError::SchemaError(schema, _) => {
+            if let SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } = schema.as_ref()
+            {
+                return Error::new(
+                    ErrorKind::UnknownColumn,
+                    unknown_column(field, valid_fields),
+                );
+            }
+            schema.to_string()
+        }
+        DataFusionError::SQL(parser, _) => format!("the SQL cannot be read: {parser}"),
+        DataFusionError::Plan(text)
+            if text.starts_with("table '") && text.ends_with("not found") =>
+        {
+            let name = text
+                .split('\'')
+                .nth(1)
+                .and_then(|name| name.rsplit('.').next())
+                .unwrap_or_default();
+            return Error::new(
+                ErrorKind::UnknownTable,
+                format!("there is no table `{name}` under [tables]"),
+            );
+        }
+        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => first_line(text),
+        root => return running_root(root, &error),
+    };
+    Error::new(ErrorKind::InvalidSql, message)
+}
+
+/// An error of running the plan.
+pub(crate) fn running(error: DataFusionError) -> Error {
+    match known_cause(&error) {
+        Some(found) => found.with_source(error),
+        None => running_root(error.find_root(), &error),
+    }
+}
+
+/// Causes that are found by type in the source chain: the store's errors, and our own scan limit.
+fn known_cause(error: &DataFusionError) -> Option<Error> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(limit) = error.downcast_ref::<ScanLimitReached>() {
+            return Some(Error::new(ErrorKind::ScanLimit, limit.to_string()));
+        }
+        if let Some(store) = error.downcast_ref::<object_store::Error>().filter(|error| {
+            StdError::source(*error).is_none_or(|source| !source.is::<ScanLimitReached>())
+        }) {
+            return Some(store_error(store));
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn store_error(error: &object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotFound { path, .. } => {
+            Error::new(ErrorKind::Store, format!("{path} does not exist"))
+        }
+        object_store::Error::PermissionDenied { path, .. } => {
+            Error::new(ErrorKind::Store, format!("{path} may not be read"))
+        }
+        object_store::Error::Precondition { path, .. } => Error::new(
+            ErrorKind::Store,
+            format!("{path} changed while it was read"),
+        ),
+        _ => Error::new(ErrorKind::Store, "the store failed while a file was read"),
+    }
+}
+
+fn running_root(root: &DataFusionError, whole: &DataFusionError) -> Error {
+    match root {
+        DataFusionError::ResourcesExhausted(_) => Error::new(
+            ErrorKind::MemoryLimit,
+            "the query needs more memory and spill space than is configured",
+        ),
+        DataFusionError::ArrowError(arrow, _) => arrow_error(arrow),
+        DataFusionError::ParquetError(_) => Error::new(
+            ErrorKind::MalformedData,
+            "the file is not valid Parquet, or is cut off",
+        ),
+        DataFusionError::Execution(text) => data_error(text).unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::MalformedData,
+                "a value cannot be computed: a cast or an operation failed on the data",
+            )
+        }),
+        DataFusionError::External(external) => match external.downcast_ref::<ArrowError>() {
+            Some(arrow) => arrow_error(arrow),
+            None => Error::new(ErrorKind::Internal, "the engine failed"),
+        },
+        DataFusionError::IoError(error) => Error::new(
+            ErrorKind::MalformedData,
+            format!("a file cannot be decoded ({})", error.kind()),
+        ),
+        _ => data_error(&whole.to_string())
+            .unwrap_or_else(|| Error::new(ErrorKind::Internal, "the engine failed")),
+    }
+}
+
+fn arrow_error(error: &ArrowError) -> Error {
+    let text = error.to_string();
+    data_error(&text).unwrap_or_else(|| match error {
+        ArrowError::CsvError(_) => {
+            Error::new(ErrorKind::MalformedData, "the file is not valid CSV")
+        }
+        ArrowError::JsonError(_) => {
+            Error::new(ErrorKind::MalformedData, "the file is not valid JSON")
+        }
+        ArrowError::ParquetError(_) => Error::new(
+            ErrorKind::MalformedData,
+            "the file is not valid Parquet, or is cut off",
+        ),
+        ArrowError::DivideByZero => Error::new(
+            ErrorKind::MalformedData,
+            "the SQL divides by zero on this data",
+        ),
+        ArrowError::ArithmeticOverflow(_) => Error::new(
+            ErrorKind::MalformedData,
+            "a number is too large for its type",
+        ),
+        ArrowError::CastError(_) => Error::new(
+            ErrorKind::MalformedData,
+            "a value cannot be cast to the type that the SQL asks for",
+        ),
+        ArrowError::ParseError(_) => Error::new(
+            ErrorKind::MalformedData,
+            "a value is not of its column's type",
+        ),
+        _ => Error::new(ErrorKind::Internal, "the engine failed"),
+    })
+}
+
+/// The place and kind of a malformed record, out of the messages of `arrow-csv` 59 and `arrow-json` 59, without the values
+/// that they quote.
+fn data_error(text: &str) -> Option<Error> {
+    static FIELDS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"incorrect number of fields for line (\d+), expected (\d+) got (more than )?(\d+)",
+        )
+        .expect("the pattern is valid")
+    });
+    static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"as type '(\w+)' for column (\d+) at line (\d+)").expect("the pattern is valid")
+    });
+    if let Some(found) = FIELDS.captures(text) {
+        let more = found.get(3).map_or("", |_| "more than ");
+        return Some(Error::new(
+            ErrorKind::MalformedData,
+            format!(
+                "line {} has {more}{} fields and {} were expected",
+                &found[1], &found[4], &found[2]
+            ),
+        ));
+    }
+    if let Some(found) = VALUE.captures(text) {
+        let column = found[2].parse::<u64>().map_or(0, |column| column + 1);
+        return Some(Error::new(
+            ErrorKind::MalformedData,
+            format!(
+                "line {}, column {column} holds a value that is no {}, which the first rows were",
+                &found[3], &found[1]
+            ),
+        ));
+    }
+    let json = ["expected", "whilst parsing", "Json error", "JSON error"]
+        .iter()
+        .any(|part| text.contains(part))
+        && text.to_lowercase().contains("json");
+    json.then(|| {
+        Error::new(
+            ErrorKind::MalformedData,
+            "the file is not valid JSON, or a value has another type than in the first rows",
+        )
+    })
+}
+
+fn unknown_column(field: &Column, valid: &[Column]) -> String {
+    let name = field.name();
+    let mut names: Vec<_> = valid.iter().map(Column::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let nearest = names
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let nearest = nearest
+        .filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8)
+        .map_or_else(String::new, |nearest| {
+            format!("; did you mean `{nearest}`?")
+        });
+    let more = names.len().saturating_sub(LISTED_COLUMNS);
+    let rest = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    names.truncate(LISTED_COLUMNS);
+    format!(
+        "there is no column `{name}`{nearest} (columns: {}{rest})",
+        names.join(", ")
+    )
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::data_error;
+
+    #[test]
+    fn places_are_kept_and_values_are_not() {
+        let text = "Error while parsing value '+12025550142' as type 'Int64' for column 6 at line 1002. Row data: '[ann,+12025550142]'";
+        let error = data_error(text).unwrap();
+        assert_eq!(
+            error.to_string(),
+            "line 1002, column 7 holds a value that is no Int64, which the first rows were"
+        );
+        let error = data_error(
+            "Csv error: incorrect number of fields for line 3, expected 13 got more than 13",
+        )
+        .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "line 3 has more than 13 fields and 13 were expected"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Rows as JSON: columns in order, numbers digit by digit, nulls written, non-finite numbers as null.
+
+use datafusion::arrow::{
+    array::RecordBatch,
+    error::ArrowError,
+    json::{WriterBuilder, writer::JsonArray},
+};
+use serde_json::value::RawValue;
+
+use crate::{Error, ErrorKind};
+
+/// Collects batches as one JSON array of objects.
+///
+/// Integers of 64 bits and decimals are written with all their digits, as JSON numbers; timestamps as ISO 8601, with their
+/// offset where they have one; binary as hexadecimal.
+#[derive(Debug, Default)]
+pub struct JsonRows {
+    text: Vec<u8>,
+}
+
+impl JsonRows {
+    /// An empty array.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the rows of a batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSql`] for a column of a type that JSON cannot hold.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut writer = WriterBuilder::new()
+            .with_explicit_nulls(true)
+            .build::<_, JsonArray>(Vec::new());
+        writer
+            .write(batch)
+            .and_then(|()| writer.finish())
+            .map_err(not_json)?;
+        let array = writer.into_inner();
+        // The batch is an array of its own: without its brackets it is the next piece of the whole.
+        let rows = array
+            .strip_prefix(b"[")
+            .and_then(|rows| rows.strip_suffix(b"]"))
+            .unwrap_or(&array);
+        if !self.text.is_empty() {
+            self.text.push(b',');
+        }
+        self.text.extend_from_slice(rows);
+        Ok(())
+    }
+
+    /// The array.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the rows are not valid JSON, which would be a fault of the encoder.
+    pub fn finish(self) -> Result<Box<RawValue>, Error> {
+        let internal = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::Internal, "the rows could not be encoded").with_source(error)
+        };
+        let rows = String::from_utf8(self.text).map_err(|error| internal(error.into()))?;
+        RawValue::from_string(format!("[{rows}]")).map_err(|error| internal(error.into()))
+    }
+}
+
+fn not_json(error: ArrowError) -> Error {
+    match error {
+        ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => Error::new(
+            ErrorKind::InvalidSql,
+            "a column has a type that JSON cannot hold: cast it in the SQL",
+        ),
+        _ => Error::new(ErrorKind::Internal, "the rows could not be encoded"),
+    }
+}

@@ -1,0 +1,32 @@
+//! `[limits]` of an action: what one run may take.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+/// What one run may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Wall-clock time, such as `8s`. A Genesys Cloud data action waits 60 s at most.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Rows of the answer; more are cut off, and the answer says so.
+    pub max_rows: u64,
+    /// Size of the answer's columns in memory, such as `4MiB`; more is an error.
+    pub max_output_bytes: ByteSize,
+    /// Bytes read from the store, such as `2GiB`; more is an error. Left out: as many as it takes.
+    pub max_scan_bytes: Option<ByteSize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            max_rows: 1000,
+            max_output_bytes: ByteSize::mib(4),
+            max_scan_bytes: None,
+        }
+    }
+}

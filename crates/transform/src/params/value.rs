@@ -1,0 +1,135 @@
+//! Values that have been checked against their declarations.
+
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use datafusion::scalar::ScalarValue;
+
+/// The value of one parameter. `Display` is its text, as in a location or a record.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BoundValue {
+    /// Text, an enum's value, or a telephone number.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A decimal number: `units` divided by ten to the `scale`.
+    Decimal {
+        /// All digits, as one number.
+        units: i128,
+        /// How many of them are behind the point.
+        scale: u8,
+    },
+    /// A flag.
+    Boolean(bool),
+    /// A day.
+    Date(NaiveDate),
+    /// A moment.
+    Timestamp(DateTime<Utc>),
+}
+
+impl BoundValue {
+    /// The value as SQL sees it.
+    pub(crate) fn to_scalar(&self) -> ScalarValue {
+        match self {
+            Self::String(text) => ScalarValue::Utf8(Some(text.clone())),
+            Self::Integer(number) => ScalarValue::Int64(Some(*number)),
+            Self::Decimal { units, scale } => {
+                ScalarValue::Decimal128(Some(*units), 38, i8::try_from(*scale).unwrap_or(i8::MAX))
+            }
+            Self::Boolean(flag) => ScalarValue::Boolean(Some(*flag)),
+            Self::Date(day) => ScalarValue::Date32(Some(days_since_1970(*day))),
+            Self::Timestamp(moment) => ScalarValue::TimestampMicrosecond(
+                Some(moment.timestamp_micros()),
+                Some("UTC".into()),
+            ),
+        }
+    }
+
+    /// The order of two values of one type; none for types that have no order here.
+    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),
+            (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
+            (Self::Timestamp(a), Self::Timestamp(b)) => Some(a.cmp(b)),
+            (Self::String(a), Self::String(b)) => Some(a.cmp(b)),
+            (Self::Decimal { units: a, scale: s }, Self::Decimal { units: b, scale: t }) => {
+                let common = (*s).max(*t);
+                let a = a.checked_mul(10_i128.checked_pow(u32::from(common - s))?)?;
+                let b = b.checked_mul(10_i128.checked_pow(u32::from(common - t))?)?;
+                Some(a.cmp(&b))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn days_since_1970(day: NaiveDate) -> i32 {
+    i32::try_from(day.signed_duration_since(NaiveDate::default()).num_days()).unwrap_or(i32::MAX)
+}
+
+impl fmt::Display for BoundValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String(text) => formatter.write_str(text),
+            Self::Integer(number) => number.fmt(formatter),
+            Self::Decimal { units, scale } => {
+                let scale = usize::from(*scale);
+                let digits = format!("{:0>width$}", units.unsigned_abs(), width = scale + 1);
+                let (whole, fraction) = digits.split_at(digits.len() - scale);
+                let (sign, point) = (
+                    if *units < 0 { "-" } else { "" },
+                    if scale > 0 { "." } else { "" },
+                );
+                write!(formatter, "{sign}{whole}{point}{fraction}")
+            }
+            Self::Boolean(flag) => flag.fmt(formatter),
+            Self::Date(day) => day.fmt(formatter),
+            Self::Timestamp(moment) => {
+                formatter.write_str(&moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+            }
+        }
+    }
+}
+
+/// Values in `Debug` would end up in logs: only the type is shown.
+impl fmt::Debug for BoundValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::String(_) => "String(..)",
+            Self::Integer(_) => "Integer(..)",
+            Self::Decimal { .. } => "Decimal(..)",
+            Self::Boolean(_) => "Boolean(..)",
+            Self::Date(_) => "Date(..)",
+            Self::Timestamp(_) => "Timestamp(..)",
+        })
+    }
+}
+
+/// A value for every parameter of an action.
+#[derive(Debug, Clone, Default)]
+pub struct BoundParams(BTreeMap<String, Bound>);
+
+#[derive(Debug, Clone)]
+struct Bound {
+    value: BoundValue,
+    sensitive: bool,
+}
+
+impl BoundParams {
+    pub(super) fn insert(&mut self, name: String, value: BoundValue, sensitive: bool) {
+        self.0.insert(name, Bound { value, sensitive });
+    }
+
+    /// The value of one parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&BoundValue> {
+        self.0.get(name).map(|bound| &bound.value)
+    }
+
+    /// Name, value, and whether the value is sensitive, in order of name.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &BoundValue, bool)> {
+        self.0
+            .iter()
+            .map(|(name, bound)| (name.as_str(), &bound.value, bound.sensitive))
+    }
+}

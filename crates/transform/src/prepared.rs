@@ -1,0 +1,200 @@
+//! An action's SQL, tables and parameters, checked as far as that goes without reading a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use datafusion::sql::sqlparser::{
+    dialect::GenericDialect,
+    tokenizer::{Token, Tokenizer},
+};
+use object_store::path::Path;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::{
+    BoundParams, Error, ErrorKind, Limits, ParamSpec, TableSpec, guard, params::ParamSet,
+    uri::UriTemplate,
+};
+
+/// What an action declares.
+#[derive(Debug, Clone)]
+pub struct TransformSpec {
+    /// One SELECT; `$name` stands for a parameter.
+    pub sql: String,
+    /// The tables that it may name.
+    pub tables: BTreeMap<String, TableSpec>,
+    /// The parameters.
+    pub params: BTreeMap<String, ParamSpec>,
+    /// What one run may take.
+    pub limits: Limits,
+}
+
+/// A checked [`TransformSpec`].
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub(crate) sql: String,
+    pub(crate) tables: BTreeMap<String, Table>,
+    pub(crate) params: ParamSet,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) spec: TableSpec,
+    uri: UriTemplate,
+}
+
+/// Where a table's files are, once the parameters are known.
+#[derive(Debug, Clone)]
+pub struct TableLocation {
+    /// The table's name.
+    pub table: String,
+    /// The store, such as `s3://bucket`.
+    pub store_url: Url,
+    /// The object's key; for a prefix or a glob, its text.
+    pub path: Path,
+    /// Whether it names one object.
+    pub exact: bool,
+    /// The key as written, a prefix with the slash at its end.
+    pub(crate) key: String,
+}
+
+impl Prepared {
+    /// Checks everything that can be checked without a file: the SQL parses and is one SELECT, each `$name` is declared,
+    /// each declared parameter is used, and the locations are well formed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAllowed`].
+    pub fn try_new(spec: TransformSpec) -> Result<Self, Error> {
+        guard::one_query(&spec.sql)?;
+        if spec.tables.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                "no table is declared under [tables]",
+            ));
+        }
+        let params = ParamSet::try_new(spec.params)?;
+        let tables = spec
+            .tables
+            .into_iter()
+            .map(|(name, spec)| {
+                Ok((
+                    name.clone(),
+                    Table {
+                        uri: spec.validate(&name)?,
+                        spec,
+                    },
+                ))
+            })
+            .collect::<Result<BTreeMap<_, _>, Error>>()?;
+        let mut used = placeholders(&spec.sql)?;
+        used.extend(
+            tables
+                .values()
+                .flat_map(|table| table.uri.params().map(str::to_owned)),
+        );
+        if let Some(name) = used.iter().find(|name| !params.contains(name)) {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!("the parameter `{name}` is used and not declared under [params]"),
+            ));
+        }
+        if let Some(name) = params.names().find(|name| !used.contains(*name)) {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!(
+                    "the parameter `{name}` is declared and used neither in the SQL nor in a uri"
+                ),
+            ));
+        }
+        for name in tables.values().flat_map(|table| table.uri.params()) {
+            if params.get(name).is_some_and(|param| param.spec.sensitive) {
+                return Err(Error::new(
+                    ErrorKind::InvalidSpec,
+                    format!(
+                        "the parameter `{name}` is sensitive and would become part of a key: keys are recorded in the clear"
+                    ),
+                ));
+            }
+        }
+        Ok(Self {
+            sql: spec.sql,
+            tables,
+            params,
+            limits: spec.limits,
+        })
+    }
+
+    /// Checks parameter values and fills in defaults; `now` is what `yesterday` is relative to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParam`], naming the parameter and what is expected, never the value.
+    pub fn bind(
+        &self,
+        values: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<BoundParams, Error> {
+        self.params.bind(values, now)
+    }
+
+    /// Where each table's files are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidParam`] for a value that cannot be part of a key.
+    pub fn locations(&self, bound: &BoundParams) -> Result<Vec<TableLocation>, Error> {
+        self.tables
+            .iter()
+            .map(|(name, table)| {
+                let key = table.uri.fill(bound)?;
+                let path = Path::parse(&key).map_err(|error| {
+                    Error::new(
+                        ErrorKind::InvalidParam,
+                        "the parameters do not make a valid key",
+                    )
+                    .with_source(error)
+                })?;
+                Ok(TableLocation {
+                    table: name.clone(),
+                    store_url: table.uri.store_url().clone(),
+                    path,
+                    exact: table.uri.is_exact(),
+                    key,
+                })
+            })
+            .collect()
+    }
+
+    /// What one run may take.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// The names behind `$` in the SQL.
+fn placeholders(sql: &str) -> Result<BTreeSet<String>, Error> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+        .tokenize()
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidSql,
+                format!("the SQL cannot be read: {error}"),
+            )
+        })?;
+    tokens
+        .into_iter()
+        .filter_map(|token| match token {
+            Token::Placeholder(text) => Some(text),
+            _ => None,
+        })
+        .map(|text| match text.strip_prefix('$') {
+            Some(name) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                Ok(name.to_owned())
+            }
+            _ => Err(Error::new(
+                ErrorKind::InvalidSql,
+                format!("`{text}` is no parameter: write `$name`"),
+            )),
+        })
+        .collect()
+}

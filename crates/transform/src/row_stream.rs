@@ -1,0 +1,175 @@
+//! Rows as they come, within the run's limits.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use datafusion::{
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    execution::SendableRecordBatchStream,
+    physical_plan::{ExecutionPlan, metrics::MetricValue},
+};
+use futures::{FutureExt, Stream, StreamExt};
+use serde::Serialize;
+use tokio::time::Sleep;
+
+use crate::{Error, ErrorKind, Limits, error::running, scan_store::ScanMeter};
+
+/// The rows of one run. Dropping it stops the run and frees what it holds.
+pub struct RowStream {
+    rows: SendableRecordBatchStream,
+    plan: Arc<dyn ExecutionPlan>,
+    meter: Arc<ScanMeter>,
+    deadline: Pin<Box<Sleep>>,
+    timeout: Duration,
+    rows_left: u64,
+    bytes_left: u64,
+    rows_out: u64,
+    truncated: bool,
+    ended: bool,
+}
+
+/// What a run did. Complete when its stream has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunStats {
+    /// Rows of the answer.
+    pub rows_out: u64,
+    /// Rows that were decoded from files.
+    pub rows_scanned: u64,
+    /// Bytes that the engine took from the stores.
+    pub bytes_scanned: u64,
+    /// Bytes that were written to disk for lack of memory.
+    pub spilled_bytes: u64,
+    /// Whether `max_rows` cut rows off.
+    pub truncated: bool,
+}
+
+impl RowStream {
+    pub(crate) fn new(
+        rows: SendableRecordBatchStream,
+        plan: Arc<dyn ExecutionPlan>,
+        meter: Arc<ScanMeter>,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            rows,
+            plan,
+            meter,
+            deadline: Box::pin(tokio::time::sleep(limits.timeout)),
+            timeout: limits.timeout,
+            rows_left: limits.max_rows,
+            bytes_left: limits.max_output_bytes.as_u64(),
+            rows_out: 0,
+            truncated: false,
+            ended: false,
+        }
+    }
+
+    /// The columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+
+    /// What the run did so far.
+    #[must_use]
+    pub fn stats(&self) -> RunStats {
+        let mut stats = RunStats {
+            rows_out: self.rows_out,
+            bytes_scanned: self.meter.taken(),
+            truncated: self.truncated,
+            ..RunStats::default()
+        };
+        collect(self.plan.as_ref(), &mut stats);
+        stats
+    }
+
+    /// Cuts a batch to what the limits leave.
+    fn admit(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>, Error> {
+        let rows = batch.num_rows() as u64;
+        let batch = if rows > self.rows_left {
+            self.truncated = true;
+            batch.slice(0, usize::try_from(self.rows_left).unwrap_or(usize::MAX))
+        } else {
+            batch
+        };
+        let bytes: usize = batch
+            .columns()
+            .iter()
+            .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+            .sum();
+        self.bytes_left = self.bytes_left.checked_sub(bytes as u64).ok_or_else(|| {
+            Error::new(
+                ErrorKind::OutputLimit,
+                "the answer is larger than max_output_bytes",
+            )
+        })?;
+        self.rows_left -= batch.num_rows() as u64;
+        self.rows_out += batch.num_rows() as u64;
+        Ok((batch.num_rows() > 0).then_some(batch))
+    }
+}
+
+impl Stream for RowStream {
+    type Item = Result<RecordBatch, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if this.ended || this.truncated {
+                return Poll::Ready(None);
+            }
+            if this.deadline.poll_unpin(context).is_ready() {
+                this.ended = true;
+                let limit = this.timeout.as_millis();
+                return Poll::Ready(Some(Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("the query was not done within {limit} ms"),
+                ))));
+            }
+            match ready!(this.rows.poll_next_unpin(context)) {
+                None => this.ended = true,
+                Some(Err(error)) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(running(error))));
+                }
+                Some(Ok(batch)) => match this.admit(batch) {
+                    Ok(None) => {}
+                    Ok(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
+                    Err(error) => {
+                        this.ended = true;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Adds up the metrics of a plan: rows that leave its sources, and bytes that any operator spilled.
+fn collect(plan: &dyn ExecutionPlan, stats: &mut RunStats) {
+    if let Some(metrics) = plan.metrics() {
+        if plan.children().is_empty() {
+            stats.rows_scanned += metrics.output_rows().unwrap_or_default() as u64;
+        }
+        let spilled = metrics.sum(|metric| matches!(metric.value(), MetricValue::SpilledBytes(_)));
+        stats.spilled_bytes += spilled.map_or(0, |value| value.as_usize() as u64);
+    }
+    for child in plan.children() {
+        collect(child.as_ref(), stats);
+    }
+}
+
+impl fmt::Debug for RowStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RowStream")
+            .field("rows_out", &self.rows_out)
+            .field("truncated", &self.truncated)
+            .finish_non_exhaustive()
+    }
+}

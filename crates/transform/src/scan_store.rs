@@ -1,0 +1,167 @@
+//! A read-only wrapper around each store of a run: it counts the bytes that the engine takes, and stops at the limit.
+//!
+//! It sits between the engine and the caller's store. What the caller's store reads ahead is not counted here.
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result, path::Path,
+};
+
+/// Bytes that one run has taken, over all its stores, and how many it may take.
+#[derive(Debug, Default)]
+pub(crate) struct ScanMeter {
+    taken: AtomicU64,
+    limit: Option<u64>,
+}
+
+/// The limit was reached.
+#[derive(Debug)]
+pub(crate) struct ScanLimitReached {
+    limit: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct ScanStore {
+    inner: Arc<dyn ObjectStore>,
+    meter: Arc<ScanMeter>,
+}
+
+impl ScanMeter {
+    pub(crate) fn new(limit: Option<u64>) -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            limit,
+        }
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: &Bytes) -> Result<()> {
+        let taken =
+            self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        match self.limit {
+            Some(limit) if taken > limit => Err(Error::Generic {
+                store: "scan limit",
+                source: Box::new(ScanLimitReached { limit }),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ScanStore {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, meter: Arc<ScanMeter>) -> Self {
+        Self { inner, meter }
+    }
+}
+
+/// The guard lets no write through; this is the second lock on the same door.
+fn read_only(operation: &str) -> Error {
+    Error::NotSupported {
+        source: format!("{operation} in a store that is read").into(),
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for ScanStore {
+    async fn put_opts(
+        &self,
+        _location: &Path,
+        _payload: PutPayload,
+        _opts: PutOptions,
+    ) -> Result<PutResult> {
+        Err(read_only("put"))
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        _location: &Path,
+        _opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        Err(read_only("put"))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let mut result = self.inner.get_opts(location, options).await?;
+        let meter = Arc::clone(&self.meter);
+        result.payload = match result.payload {
+            GetResultPayload::Stream(stream) => GetResultPayload::Stream(
+                stream
+                    .and_then(move |bytes| {
+                        futures::future::ready(meter.take(&bytes).map(|()| bytes))
+                    })
+                    .boxed(),
+            ),
+            // With object_store's feature `fs`, which DataFusion switches on, a payload can also be a file: a local store's.
+            other => other,
+        };
+        Ok(result)
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let all = self.inner.get_ranges(location, ranges).await?;
+        all.iter().try_for_each(|bytes| self.meter.take(bytes))?;
+        Ok(all)
+    }
+
+    fn delete_stream(
+        &self,
+        _locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        futures::stream::once(async { Err(read_only("delete")) }).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {
+        Err(read_only("copy"))
+    }
+
+    async fn rename_opts(&self, _from: &Path, _to: &Path, _options: RenameOptions) -> Result<()> {
+        Err(read_only("rename"))
+    }
+}
+
+impl fmt::Display for ScanStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ScanStore({})", self.inner)
+    }
+}
+
+impl fmt::Display for ScanLimitReached {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "more than {} bytes would be read", self.limit)
+    }
+}
+
+impl std::error::Error for ScanLimitReached {}
