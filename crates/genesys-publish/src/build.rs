@@ -18,10 +18,12 @@ use crate::template;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OutputShape {
-    /// Each column is the value of the first row, null without rows: for look-ups.
+    /// Each column is the value of the first row, for look-ups. Without rows, or when the value is
+    /// null, the output is left out and the flow sees it not set.
     #[default]
     FirstRow,
-    /// Each column is a list with one value for each row.
+    /// Each column is a list with one value for each row. The platform allows no null in a list:
+    /// a column that can be null needs `coalesce` in the SELECT.
     Columns,
 }
 
@@ -224,16 +226,20 @@ impl DocumentBuilder {
             paths.insert(name.to_owned(), format!("$.{name}"));
             defaults.insert(name.to_owned(), default.to_owned());
         }
-        let names: Vec<&str> = self
+        let columns: Vec<&str> = self
             .columns
             .iter()
             .map(|column| column.name.as_str())
-            .chain(["row_count", "truncated"])
             .collect();
+        let (mut always, mut optional) = (vec!["row_count", "truncated"], Vec::new());
+        match self.shape {
+            OutputShape::FirstRow => optional.extend(columns),
+            OutputShape::Columns => always.extend(columns),
+        }
         ResponseConfig {
             translation_map: paths,
             translation_map_defaults: defaults,
-            success_template: template::success(&names),
+            success_template: template::success(&always, &optional),
         }
     }
 }
@@ -281,17 +287,31 @@ mod tests {
             action.contract.input.input_schema["required"],
             json!(["agent_id"])
         );
-        assert_eq!(
-            action.config.response.success_template,
-            "{\"queue_name\": ${queue_name}, \"calls\": ${calls}, \"row_count\": ${row_count}, \
-             \"truncated\": ${truncated}}"
+        assert!(
+            action
+                .config
+                .response
+                .success_template
+                .starts_with("{\"row_count\": ${row_count}, \"truncated\": ${truncated}#if(")
+        );
+        assert!(
+            action
+                .contract
+                .output
+                .success_schema
+                .get("required")
+                .is_none()
         );
         let action = builder().with_shape(OutputShape::Columns).build().unwrap();
         assert_eq!(
             action.contract.output.success_schema["properties"]["calls"]["items"]["type"],
             "integer"
         );
-        assert!(!action.to_json().unwrap().contains("Bearer ey"));
+        assert_eq!(
+            action.config.response.success_template,
+            "{\"row_count\": ${row_count}, \"truncated\": ${truncated}, \
+             \"queue_name\": ${queue_name}, \"calls\": ${calls}}"
+        );
     }
 
     #[test]

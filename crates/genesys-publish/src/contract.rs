@@ -156,14 +156,18 @@ pub(crate) fn object_schema(
     properties: &Map<String, Value>,
     required: &[&str],
 ) -> Value {
-    json!({
+    let mut schema = json!({
         "$schema": "http://json-schema.org/draft-04/schema#",
         "title": title,
         "type": "object",
-        "required": required,
         "properties": properties,
         "additionalProperties": true,
-    })
+    });
+    // This version of JSON schema forbids an empty list here.
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
 }
 
 #[cfg(test)]

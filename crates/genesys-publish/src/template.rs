@@ -38,13 +38,22 @@ fn member(field: &Field) -> String {
     }
 }
 
-/// The result: an object of variables of the translation map, which are JSON text already.
-pub(crate) fn success(names: &[&str]) -> String {
-    let members: Vec<String> = names
+/// The result: an object of variables of the translation map, which are JSON text already. What
+/// is in `always` has a value whatever happens; the rest is left out when it is null, because the
+/// platform holds the result to the contract and a null is of no type: the flow sees it not set.
+pub(crate) fn success(always: &[&str], optional: &[&str]) -> String {
+    let members: Vec<String> = always
         .iter()
         .map(|name| format!("\"{name}\": ${{{name}}}"))
         .collect();
-    format!("{{{}}}", members.join(", "))
+    let mut template = format!("{{{}", members.join(", "));
+    for name in optional {
+        template.push_str(&format!(
+            "#if(\"$!{{{name}}}\" != \"\" && \"$!{{{name}}}\" != \"null\"), \"{name}\": ${{{name}}}#end"
+        ));
+    }
+    template.push('}');
+    template
 }
 
 #[cfg(test)]
@@ -68,6 +77,10 @@ mod tests {
             request_body(&[name.optional(), n.optional()]),
             "${input.rawRequest}"
         );
-        assert_eq!(success(&["a", "b"]), r#"{"a": ${a}, "b": ${b}}"#);
+        assert_eq!(success(&["a", "b"], &[]), r#"{"a": ${a}, "b": ${b}}"#);
+        assert_eq!(
+            success(&["a"], &["b"]),
+            r##"{"a": ${a}#if("$!{b}" != "" && "$!{b}" != "null"), "b": ${b}#end}"##
+        );
     }
 }

@@ -81,10 +81,13 @@ async fn run(
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {seconds} s")));
     let answer = note("Execute request", sent)?;
-    note(
+    let result = note(
         "Translate response",
         translate(&config["response"], &answer),
-    )
+    )?;
+    let schema = &action["contract"]["output"]["successSchema"];
+    let checked = check_output(schema, &result, "").map(|()| result);
+    note("Validate output", checked)
 }
 
 /// The input must be flat and have what the contract requires.
@@ -111,6 +114,36 @@ fn check_input(action: &Value, input: &Value) -> Result<Value, String> {
         }
     }
     Ok(input.clone())
+}
+
+/// The output must be of the contract's types; a null is of none.
+fn check_output(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+    let fits = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        _ => true,
+    };
+    if !fits {
+        return Err(format!(
+            "the output at {place:?} does not match the type {} of the contract",
+            schema["type"]
+        ));
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            check_output(property, value, &format!("{place}/{name}"))?;
+        }
+    }
+    if let (Value::Object(_), Some(list)) = (&schema["items"], value.as_array()) {
+        for (index, item) in list.iter().enumerate() {
+            check_output(&schema["items"], item, &format!("{place}/{index}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A rendered request.

@@ -73,20 +73,34 @@ fn block<'a>(
     Ok("")
 }
 
-/// `"$!{x}" != ""` or `==`.
+/// Comparisons such as `"$!{x}" != ""`, joined by `&&` or by `||`, whose `&&` bind closer.
 fn condition_holds(condition: &str, scope: &Scope) -> Result<bool, String> {
-    let (left, right, equal) = if let Some((left, right)) = condition.split_once("!=") {
+    for alternative in condition.split("||") {
+        let mut all = true;
+        for comparison in alternative.split("&&") {
+            all &= comparison_holds(comparison, scope)?;
+        }
+        if all {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `"…" != "…"` or `==`.
+fn comparison_holds(comparison: &str, scope: &Scope) -> Result<bool, String> {
+    let (left, right, equal) = if let Some((left, right)) = comparison.split_once("!=") {
         (left, right, false)
-    } else if let Some((left, right)) = condition.split_once("==") {
+    } else if let Some((left, right)) = comparison.split_once("==") {
         (left, right, true)
     } else {
-        return Err(format!("condition {condition:?} is not understood"));
+        return Err(format!("condition {comparison:?} is not understood"));
     };
     let side = |text: &str| {
         text.trim()
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'))
-            .ok_or_else(|| format!("condition {condition:?} is not understood"))
+            .ok_or_else(|| format!("condition {comparison:?} is not understood"))
             .and_then(|text| render(text, scope))
     };
     Ok((side(left)? == side(right)?) == equal)
@@ -169,6 +183,14 @@ mod tests {
             (
                 "#if(\"$!{input.x}\" != \"\")a#if(\"$!{input.n}\" != \"\")b#end#end!",
                 "!",
+            ),
+            (
+                "#if(\"$!{input.n}\" != \"\" && \"$!{input.n}\" != \"7\")a#end!",
+                "!",
+            ),
+            (
+                "#if(\"$!{input.n}\" == \"\" || \"$!{input.n}\" == \"7\")a#end!",
+                "a!",
             ),
             ("100 $ and #1", "100 $ and #1"),
         ] {
