@@ -33,7 +33,7 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
             .filter(|(param, _)| declared.contains_key(*param))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let found = pipeline.check(&name, &params).await?;
+        let found = Box::pin(pipeline.check(&name, &params)).await?;
         let mut report = Report::default();
         report.action(&found);
         output::print(&report.lines)?;

@@ -38,9 +38,9 @@ fn main() -> ExitCode {
 
 async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
-        Command::Run(run) => run::run(&arguments.config, run).await,
-        Command::Check(check) => check::check(&arguments.config, check).await,
+        Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
+        Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Init(init) => init::init(init),
-        Command::Demo(demo) => demo::demo(demo).await,
+        Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
     }
 }

@@ -1,15 +1,16 @@
 //! The parts of an answer that are not rows, as lines for people.
 
+use flowlake_cost_audit::Cost;
 use flowlake_data_action::Answer;
 
 /// One line: rows, bytes, time, cost, audit id.
 pub(crate) fn summary(answer: &Answer) -> String {
     format!(
-        "{} rows, {} from S3, {:.1} ms, {} USD, audit {}",
+        "{} rows, {} from S3, {:.1} ms, {}, audit {}",
         answer.row_count,
         bytes(answer.cost_tracking.bytes),
         answer.duration_ms,
-        answer.cost_tracking.actual.total_usd.normalize(),
+        usd(answer.cost_tracking.actual.as_ref()),
         answer.audit_log.id
     )
 }
@@ -28,20 +29,22 @@ pub(crate) fn report(answer: &Answer) -> String {
     }
     let cost = &answer.cost_tracking;
     lines.push(format!(
-        "cost      {} USD for {} moved (estimated before: {} USD; prices of {})",
-        cost.actual.total_usd.normalize(),
+        "cost      {} for {} moved (estimated before: {})",
+        usd(cost.actual.as_ref()),
         bytes(cost.bytes),
-        cost.estimate.total_usd.normalize(),
-        cost.actual.prices_as_of
+        usd(cost.estimate.as_ref()),
     ));
-    for line in &cost.actual.lines {
-        lines.push(format!(
-            "          {} {} of {} at {} USD",
-            line.quantity.normalize(),
-            line.unit,
-            line.item,
-            line.unit_price_usd.normalize()
-        ));
+    if let Some(actual) = &cost.actual {
+        for line in &actual.lines {
+            lines.push(format!(
+                "          {}: {} {} at {} USD (prices of {})",
+                line.item,
+                line.quantity.normalize(),
+                line.unit,
+                line.unit_price_usd.normalize(),
+                actual.prices_as_of
+            ));
+        }
     }
     let record = &answer.audit_log;
     lines.push(format!(
@@ -67,6 +70,14 @@ pub(crate) fn report(answer: &Answer) -> String {
         bytes(profile.total_bytes)
     ));
     lines.join("\n")
+}
+
+/// An amount in US dollars; the price table does not know every region.
+fn usd(cost: Option<&Cost>) -> String {
+    cost.map_or_else(
+        || "no price known".to_owned(),
+        |cost| format!("{} USD", cost.total_usd.normalize()),
+    )
 }
 
 /// A number of bytes in the unit that fits, powers of 1,000.

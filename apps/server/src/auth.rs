@@ -69,11 +69,13 @@ impl Keys {
             .and_then(bearer);
         let digest = sent.map(digest);
         // Every key is compared, so that the time does not tell which one matched.
-        let matched = self
-            .known
-            .iter()
-            .filter(|key| Some(key.digest) == digest)
-            .last();
+        let matched = self.known.iter().fold(None, |matched, key| {
+            if Some(key.digest) == digest {
+                Some(key)
+            } else {
+                matched
+            }
+        });
         match matched {
             Some(key) => Ok(key.name.clone()),
             None if !self.required => Ok("anonymous".to_owned()),

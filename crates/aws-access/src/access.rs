@@ -70,7 +70,11 @@ impl Access {
         let shared = &self.shared;
         shared
             .identity
-            .get_or_try_init(|| async { identify(&shared.sts, &shared.iam).await.map(Arc::new) })
+            .get_or_try_init(|| async {
+                Box::pin(identify(&shared.sts, &shared.iam))
+                    .await
+                    .map(Arc::new)
+            })
             .await
             .cloned()
     }
@@ -86,8 +90,12 @@ impl Access {
         {
             shared.decisions.invalidate(request).await;
         }
-        let decide =
-            async { Ok::<_, Error>((shared.clock.now(), Arc::new(self.decide(request).await?))) };
+        let decide = async {
+            Ok::<_, Error>((
+                shared.clock.now(),
+                Arc::new(Box::pin(self.decide(request)).await?),
+            ))
+        };
         let entry = shared.decisions.try_get_with_by_ref(request, decide).await;
         entry
             .map(|(_, decision)| decision)

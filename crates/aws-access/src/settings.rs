@@ -38,7 +38,7 @@ pub struct AssumeRoleSettings {
     pub role_arn: String,
     /// The external id that the role's trust policy asks for.
     pub external_id: Option<String>,
-    /// The session's name, as CloudTrail shows it; `flowlake` when left out.
+    /// The session's name, as `CloudTrail` shows it; `flowlake` when left out.
     pub session_name: Option<String>,
 }
 

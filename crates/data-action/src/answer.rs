@@ -41,15 +41,16 @@ pub struct Answer {
     pub duration_ms: f64,
 }
 
-/// `cost_tracking` of the full answer. Amounts are US dollars, written as decimal strings.
+/// `cost_tracking` of the full answer. Amounts are US dollars, written as decimal strings;
+/// they are null where the price table has no figure for the bucket's region or storage class.
 #[derive(Debug, Clone, Serialize)]
 pub struct CostTracking {
     /// Price of reading every object whole, told before the read from the metadata alone.
-    pub estimate: Cost,
+    pub estimate: Option<Cost>,
     /// Price of the requests and bytes that were really spent.
-    pub actual: Cost,
+    pub actual: Option<Cost>,
     /// The total of `estimate`, under the name it has always had.
-    pub estimated_transfer_cost_usd: String,
+    pub estimated_transfer_cost_usd: Option<String>,
     /// Bytes that S3 sent.
     pub bytes: u64,
 }
@@ -63,7 +64,11 @@ impl Answer {
             row_count: self.row_count,
             truncated: self.truncated,
             audit_id: &self.audit_log.id,
-            cost_usd: self.cost_tracking.actual.total_usd.to_string(),
+            cost_usd: self
+                .cost_tracking
+                .actual
+                .as_ref()
+                .map(|cost| cost.total_usd.to_string()),
             duration_ms: self.duration_ms,
         }
     }
@@ -76,7 +81,7 @@ pub struct FlowAnswer<'answer> {
     row_count: u64,
     truncated: bool,
     audit_id: &'answer str,
-    cost_usd: String,
+    cost_usd: Option<String>,
     duration_ms: f64,
 }
 

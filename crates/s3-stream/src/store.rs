@@ -1,6 +1,6 @@
 //! The `object_store` contract, method by method.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl ObjectStore for S3Stream {
             self.fresh_metadata(location, options.version.as_deref())
                 .await
         } else {
-            self.metadata(location).await
+            Box::pin(self.metadata(location)).await
         };
         let metadata = found.map_err(|error| error.into_object_store(location.as_ref()))?;
         let meta = metadata.to_object_meta();
@@ -59,7 +59,7 @@ impl ObjectStore for S3Stream {
         let bytes = if options.head {
             futures::stream::empty().boxed()
         } else {
-            self.read(metadata.clone(), range.clone())
+            self.read(Arc::clone(&metadata), range.clone())
         };
         let payload = GetResultPayload::Stream(
             bytes

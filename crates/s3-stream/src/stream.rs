@@ -108,7 +108,7 @@ impl S3Stream {
                 &shared.bucket,
                 location,
                 shared.clock.now(),
-                self.head(location, None),
+                Box::pin(self.head(location, None)),
             )
             .await;
         if hit {
@@ -123,7 +123,7 @@ impl S3Stream {
         location: &Path,
         version: Option<&str>,
     ) -> Result<Arc<ObjectMetadata>, Error> {
-        let metadata = Arc::new(self.head(location, version).await?);
+        let metadata = Arc::new(Box::pin(self.head(location, version)).await?);
         if version.is_none() {
             self.shared
                 .cache

@@ -39,7 +39,7 @@ impl JsonRows {
         writer
             .write(batch)
             .and_then(|()| writer.finish())
-            .map_err(not_json)?;
+            .map_err(|error| not_json(&error))?;
         let array = writer.into_inner();
         // The batch is an array of its own: without its brackets it is the next piece of the whole.
         let rows = array
@@ -66,7 +66,7 @@ impl JsonRows {
     }
 }
 
-fn not_json(error: ArrowError) -> Error {
+fn not_json(error: &ArrowError) -> Error {
     match error {
         ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => Error::new(
             ErrorKind::InvalidSql,

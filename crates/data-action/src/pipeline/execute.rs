@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::{Shared, attempt::Attempt};
-use crate::{Action, ActionError, ErrorCode, stores::RequestStores};
+use crate::{Action, ActionError, stores::RequestStores};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Outcome {
     pub(crate) data: Box<RawValue>,
     pub(crate) columns: Vec<String>,
     pub(crate) stats: RunStats,
-    pub(crate) estimate: Cost,
+    pub(crate) estimate: Option<Cost>,
     pub(crate) metadata: Vec<Arc<ObjectMetadata>>,
 }
 
@@ -35,7 +35,7 @@ impl Attempt<'_> {
             .trace
             .phase(Phase::Metadata, self.metadata(locations, stores))
             .await?;
-        let estimate = self.shared.estimate_before(&metadata)?;
+        let estimate = self.shared.estimate_before(&metadata);
         let (data, columns, stats) = self.rows(action, bound, stores).await?;
         let objects = stores
             .objects()
@@ -105,7 +105,7 @@ impl Attempt<'_> {
 
 impl Shared {
     /// What reading the objects whole would cost: one GET each, and all their bytes.
-    fn estimate_before(&self, objects: &[Arc<ObjectMetadata>]) -> Result<Cost, ActionError> {
+    fn estimate_before(&self, objects: &[Arc<ObjectMetadata>]) -> Option<Cost> {
         let usages = objects.iter().map(|object| Usage {
             storage_class: object.storage_class.clone(),
             get_requests: 1,
@@ -124,7 +124,7 @@ impl Shared {
         &self,
         usage: &[(String, MeterSnapshot)],
         objects: &[(String, Arc<ObjectMetadata>)],
-    ) -> Result<Cost, ActionError> {
+    ) -> Option<Cost> {
         let class_of = |bucket: &str| {
             let mut classes = objects
                 .iter()
@@ -151,24 +151,20 @@ impl Shared {
         }
     }
 
-    fn price(&self, usages: impl Iterator<Item = Usage>) -> Result<Cost, ActionError> {
-        let costs = usages
-            .map(|usage| self.prices.estimate(&usage))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                ActionError::new(
-                    ErrorCode::ConfigInvalid,
-                    error.to_string(),
-                    "Name the bucket's region in [aws], and the destination in [cost].",
-                )
-                .with_source(error)
-            })?;
+    /// The price of all usages; `None` when the table has no figure for one of them, since a part would read as the whole.
+    fn price(&self, usages: impl Iterator<Item = Usage>) -> Option<Cost> {
         let nothing = Cost {
             total_usd: Decimal::ZERO,
             lines: Vec::new(),
             prices_as_of: self.prices.as_of(),
         };
-        Ok(costs.into_iter().fold(nothing, |mut total, cost| {
+        let costs = usages
+            .map(|usage| self.prices.estimate(&usage))
+            .collect::<Result<Vec<_>, _>>();
+        let costs = costs
+            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
+            .ok()?;
+        Some(costs.into_iter().fold(nothing, |mut total, cost| {
             total.total_usd += cost.total_usd;
             total.lines.extend(cost.lines);
             total

@@ -21,11 +21,7 @@ pub(super) async fn finish(
         .fold(MeterSnapshot::default(), |total, (_, meter)| {
             sum(total, meter)
         });
-    let (outcome, cost) = match (outcome, shared.cost_after(&usage, &objects)) {
-        (outcome, Ok(cost)) => (outcome, Some(cost)),
-        (Ok(_), Err(error)) => (Err(error), None),
-        (Err(error), Err(_)) => (Err(error), None),
-    };
+    let cost = shared.cost_after(&usage, &objects);
 
     let mut record = trace.state().record.clone();
     record.objects = objects
@@ -43,34 +39,21 @@ pub(super) async fn finish(
     let written = trace
         .phase(Phase::Audit, shared.audit.append(record.clone()))
         .await;
-    let (outcome, receipt) = match written {
-        Ok(receipt) => (outcome, Some(receipt)),
-        Err(error) => (Err(ActionError::from(error)), None),
+    let result = match (written, outcome) {
+        (Ok(receipt), Ok(outcome)) => Ok((receipt, outcome)),
+        (Ok(receipt), Err(error)) => Err((error, Some(receipt.id))),
+        // Without a record there is no answer, whatever was found.
+        (Err(error), _) => Err((ActionError::from(error), None)),
     };
-    let code = outcome
-        .as_ref()
-        .map_or_else(|error| error.code().as_str(), |_| "ok");
+    let error = result.as_ref().err().map(|(error, _)| error);
+    let code = error.map_or("ok", |error| error.code().as_str());
     profile(shared, trace, &record, code, &total);
-    log(&record, code, outcome.as_ref().err());
-    match (outcome, receipt, cost) {
-        (Ok(outcome), Some(receipt), Some(cost)) => Ok(answer(
+    log(&record, code, error);
+    match result {
+        Ok((receipt, outcome)) => Ok(answer(
             shared, trace, outcome, record, receipt, cost, &total,
         )),
-        (Err(error), receipt, _) => Err(Failure {
-            error,
-            audit_id: receipt.map(|receipt| receipt.id),
-        }),
-        (Ok(_), receipt, _) => {
-            let error = ActionError::new(
-                crate::ErrorCode::Internal,
-                "an answer without cost or record",
-                "Report this with the audit id.",
-            );
-            Err(Failure {
-                error,
-                audit_id: receipt.map(|receipt| receipt.id),
-            })
-        }
+        Err((error, audit_id)) => Err(Failure { error, audit_id }),
     }
 }
 
@@ -212,7 +195,7 @@ fn answer(
     outcome: Outcome,
     record: AuditRecord,
     receipt: AuditReceipt,
-    cost: Cost,
+    cost: Option<Cost>,
     total: &MeterSnapshot,
 ) -> Answer {
     Answer {
@@ -223,7 +206,10 @@ fn answer(
         truncated: outcome.stats.truncated,
         metadata: outcome.metadata,
         cost_tracking: CostTracking {
-            estimated_transfer_cost_usd: outcome.estimate.total_usd.to_string(),
+            estimated_transfer_cost_usd: outcome
+                .estimate
+                .as_ref()
+                .map(|cost| cost.total_usd.to_string()),
             estimate: outcome.estimate,
             actual: cost,
             bytes: total.bytes_received,

@@ -28,9 +28,9 @@ impl ParamType {
         let is_text = value.is_string();
         let parsed = match self {
             _ if value.is_array() || value.is_object() || text.len() > LONGEST_TEXT => None,
-            Self::String | Self::Enum => is_text
-                .then(|| BoundValue::String(text))
-                .filter(|value| !value.to_string().contains('\0')),
+            Self::String | Self::Enum => {
+                (is_text && !text.contains('\0')).then_some(BoundValue::String(text))
+            }
             Self::Integer => text.parse().ok().map(BoundValue::Integer),
             Self::Decimal => decimal(&text),
             Self::Boolean => text.parse().ok().map(BoundValue::Boolean),

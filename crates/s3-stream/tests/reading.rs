@@ -1,0 +1,206 @@
+//! Reading from the embedded S3: parts, pins, retries, the meter, and what failures are called.
+
+mod support;
+
+use flowlake_dev_stack::Failure;
+use flowlake_s3_stream::{Error, ErrorKind, S3StreamSettings};
+use futures::StreamExt;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
+use support::{Embedded, content, small_parts};
+
+#[tokio::test]
+async fn an_object_is_read_in_parts_and_in_order() {
+    let embedded = Embedded::start().await;
+    let bytes = content(10_123);
+    embedded.write("a/b.bin", &bytes);
+    let request = embedded.store(small_parts()).request();
+    let read = request
+        .get(&Path::from("a/b.bin"))
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    assert!(read == bytes);
+    let moved = request.meter().snapshot();
+    assert_eq!(
+        (
+            moved.get_requests,
+            moved.head_requests,
+            moved.bytes_received,
+            moved.retries
+        ),
+        (11, 1, 10_123, 0)
+    );
+    assert!(moved.time_to_first_byte.is_some());
+}
+
+#[tokio::test]
+async fn every_kind_of_range_gives_its_bytes() {
+    let embedded = Embedded::start().await;
+    let bytes = content(5000);
+    embedded.write("x", &bytes);
+    let store = embedded.store(small_parts());
+    let cases = [
+        (GetRange::Bounded(0..1), 0..1),
+        (GetRange::Bounded(999..3001), 999..3001),
+        (GetRange::Bounded(4000..9000), 4000..5000),
+        (GetRange::Offset(4999), 4999..5000),
+        (GetRange::Suffix(7), 4993..5000),
+    ];
+    for (range, expected) in cases {
+        let options = GetOptions {
+            range: Some(range.clone()),
+            ..GetOptions::default()
+        };
+        let result = store.get_opts(&Path::from("x"), options).await.unwrap();
+        assert_eq!(result.range, expected.start as u64..expected.end as u64);
+        assert!(
+            result.bytes().await.unwrap() == bytes[expected],
+            "{range:?}"
+        );
+    }
+    let beyond = GetOptions {
+        range: Some(GetRange::Bounded(5000..5001)),
+        ..GetOptions::default()
+    };
+    assert!(store.get_opts(&Path::from("x"), beyond).await.is_err());
+}
+
+#[tokio::test]
+async fn an_empty_object_is_read_without_a_get() {
+    let embedded = Embedded::start().await;
+    embedded.write("empty", b"");
+    let request = embedded.store(small_parts()).request();
+    assert!(
+        request
+            .get(&Path::from("empty"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(request.meter().snapshot().get_requests, 0);
+}
+
+#[tokio::test]
+async fn metadata_is_asked_once_and_shared_by_requests() {
+    let embedded = Embedded::start().await;
+    embedded.write("x", b"hello");
+    let store = embedded.store(S3StreamSettings::default());
+    let (first, second) = (store.request(), store.request());
+    for request in [&first, &second] {
+        request
+            .get(&Path::from("x"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+    }
+    assert_eq!(first.meter().snapshot().head_requests, 1);
+    assert_eq!(second.meter().snapshot().head_requests, 0);
+    assert_eq!(second.meter().snapshot().metadata_cache_hits, 1);
+    assert_eq!(second.pinned()[0].1.size, 5);
+}
+
+#[tokio::test]
+async fn an_object_that_changes_under_a_reader_is_never_mixed() {
+    let embedded = Embedded::start().await;
+    embedded.write("x", &content(100_000));
+    let request = embedded.store(small_parts()).request();
+    let mut stream = request.get(&Path::from("x")).await.unwrap().into_stream();
+    stream.next().await.unwrap().unwrap();
+    embedded.write("x", &vec![7; 100_000]);
+    let failed = loop {
+        match stream.next().await {
+            Some(Ok(bytes)) => assert!(
+                !bytes.iter().all(|byte| *byte == 7),
+                "bytes of the new version"
+            ),
+            Some(Err(error)) => break error,
+            None => panic!("the read ended as if nothing had happened"),
+        }
+    };
+    assert_eq!(
+        Error::find(&failed).unwrap().kind(),
+        ErrorKind::ObjectChanged
+    );
+
+    // The pin holds until it is given up; then the new version is read, whole.
+    assert!(
+        request
+            .get(&Path::from("x"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .is_err()
+    );
+    request.invalidate(&Path::from("x")).await;
+    assert!(
+        request
+            .get(&Path::from("x"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+            == vec![7; 100_000]
+    );
+}
+
+#[tokio::test]
+async fn failures_that_pass_are_tried_again_and_counted() {
+    let embedded = Embedded::start().await;
+    let bytes = content(5000);
+    embedded.write("x", &bytes);
+    embedded
+        .stack
+        .s3()
+        .fail_next_of("GetObject", 3, Failure::Status(503));
+    let request = embedded.store(small_parts()).request();
+    assert!(
+        request
+            .get(&Path::from("x"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+            == bytes
+    );
+    let moved = request.meter().snapshot();
+    assert_eq!(
+        (moved.retries, moved.throttles, moved.get_requests),
+        (3, 3, 8)
+    );
+}
+
+#[tokio::test]
+async fn failures_have_their_names() {
+    let embedded = Embedded::start().await;
+    let store = embedded.store(S3StreamSettings {
+        attempts: 1,
+        ..S3StreamSettings::default()
+    });
+    let missing = store.metadata(&Path::from("none")).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NoSuchKey);
+    assert!(!missing.advice().is_empty());
+
+    let client = embedded.client();
+    embedded.stack.shutdown().await;
+    let store = flowlake_s3_stream::S3Stream::builder(client, "lake")
+        .with_settings(S3StreamSettings {
+            attempts: 1,
+            ..S3StreamSettings::default()
+        })
+        .build()
+        .unwrap();
+    assert_eq!(
+        store.metadata(&Path::from("x")).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+}
