@@ -15,7 +15,12 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, env = "FLOWLAKE_CONFIG", default_value = ".")]
     pub(crate) config: PathBuf,
     /// Log filter for standard error, such as `info` or `flowlake_transform=debug`
-    #[arg(long, global = true, env = "FLOWLAKE_LOG", default_value = "error")]
+    #[arg(
+        long,
+        global = true,
+        env = "FLOWLAKE_LOG",
+        default_value = "error,s3s=off,s3s_fs=off"
+    )]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -141,10 +141,10 @@ impl Access {
             Some((_, policy)) => policy,
             None => {
                 let policy = bucket_policy(&shared.s3, bucket).await?;
-                shared
-                    .policies
-                    .insert(bucket.clone(), (shared.clock.now(), policy.clone()))
-                    .await;
+                if !matches!(policy, BucketPolicy::Unreachable) {
+                    let entry = (shared.clock.now(), policy.clone());
+                    shared.policies.insert(bucket.clone(), entry).await;
+                }
                 policy
             }
         };

@@ -13,6 +13,8 @@ pub(crate) enum BucketPolicy {
     None,
     /// We may not read it.
     Unreadable,
+    /// S3 did not answer; not kept, and the read itself will say so.
+    Unreachable,
 }
 
 pub(crate) async fn bucket_policy(s3: &Client, bucket: &str) -> Result<BucketPolicy, Error> {
@@ -28,6 +30,7 @@ pub(crate) async fn bucket_policy(s3: &Client, bucket: &str) -> Result<BucketPol
             (Some("NoSuchBucketPolicy" | "NoSuchBucket"), _) => Ok(BucketPolicy::None),
             (Some("AccessDenied" | "MethodNotAllowed" | "NotImplemented"), _)
             | (_, Some(403 | 405 | 501)) => Ok(BucketPolicy::Unreadable),
+            (_, None) => Ok(BucketPolicy::Unreachable),
             _ => Err(Error::from_sdk("s3:GetBucketPolicy", error)),
         },
     }

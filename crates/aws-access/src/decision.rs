@@ -93,7 +93,7 @@ impl Decision {
             Effect::ExplicitDeny => (Some(format!("Remove or narrow the Deny{by}; no Allow can outweigh it.")), None),
             Effect::ImplicitDeny => {
                 let policy = policy_for(request);
-                (Some(format!("Attach this policy to {who}: {policy}")), Some(policy))
+                (Some(format!("Attach this policy to {who}: {policy}.")), Some(policy))
             }
         };
         if !self.missing_context_keys.is_empty() {

@@ -49,6 +49,7 @@ pub(crate) async fn simulate(
         }
         BucketPolicy::Text(_) => notes.push("IAM does not simulate bucket policies for roles: the bucket's policy was not taken into account".to_owned()),
         BucketPolicy::Unreadable => notes.push("the bucket policy may not be read (s3:GetBucketPolicy): it was not taken into account".to_owned()),
+        BucketPolicy::Unreachable => notes.push("S3 did not answer when asked for the bucket policy: it was not taken into account".to_owned()),
         BucketPolicy::None => {}
     }
     let mut pages = call.into_paginator().send();

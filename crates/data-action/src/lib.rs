@@ -11,7 +11,7 @@ mod pipeline;
 mod policy;
 mod stores;
 
-pub use answer::{Answer, CostTracking};
+pub use answer::{Answer, CostTracking, FlowAnswer};
 pub use caller::{ActionRequest, Caller};
 pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};

@@ -15,8 +15,18 @@ fn profiler() -> Profiler {
     for number in 0..200_u64 {
         profiler.record(&Sample {
             at_unix_ms: 1_790_000_000_000 + number,
-            action: if number % 3 == 0 { "odd \"name\"\\\n" } else { "agent-scorecard" }.to_owned(),
-            code: if number % 7 == 0 { "s3.no_such_key" } else { "ok" }.to_owned(),
+            action: if number % 3 == 0 {
+                "odd \"name\"\\\n"
+            } else {
+                "agent-scorecard"
+            }
+            .to_owned(),
+            code: if number % 7 == 0 {
+                "s3.no_such_key"
+            } else {
+                "ok"
+            }
+            .to_owned(),
             duration: Duration::from_micros(number * number * 100),
             phases: Phase::ALL
                 .map(|phase| (phase, Duration::from_micros(number * 10)))
@@ -45,7 +55,8 @@ fn promtool(text: &str) -> (bool, String) {
         .write_all(text.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
     (output.status.success(), said)
 }
 
@@ -69,8 +80,13 @@ fn buckets_are_cumulative_and_end_in_the_count() {
         .collect();
     assert!(counts.is_sorted());
     assert_eq!(*counts.last().unwrap(), 133);
-    assert!(text.contains("flowlake_request_duration_seconds_count{action=\"agent-scorecard\"} 133\n"));
-    assert!(!text.contains("trace_id"), "the Prometheus text has no exemplars");
+    assert!(
+        text.contains("flowlake_request_duration_seconds_count{action=\"agent-scorecard\"} 133\n")
+    );
+    assert!(
+        !text.contains("trace_id"),
+        "the Prometheus text has no exemplars"
+    );
 }
 
 #[test]

@@ -9,7 +9,10 @@ use flowlake_profiler::{Phase, Profiler, ProfilerSettings, Sample};
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -44,6 +47,12 @@ fn ten_million_samples_take_no_more_memory() {
     let took = started.elapsed();
     let after = resident_kib();
     println!("10,000,000 samples in {took:.1?}, resident {before} KiB -> {after} KiB");
-    assert_eq!(profiler.snapshot(1_790_018_000_000).total_requests, 10_400_000);
-    assert!(after <= before + 512, "resident memory grew from {before} KiB to {after} KiB");
+    assert_eq!(
+        profiler.snapshot(1_790_018_000_000).total_requests,
+        10_400_000
+    );
+    assert!(
+        after <= before + 512,
+        "resident memory grew from {before} KiB to {after} KiB"
+    );
 }

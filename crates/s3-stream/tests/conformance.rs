@@ -2,8 +2,17 @@
 
 mod support;
 
+use flowlake_s3_stream::S3StreamSettings;
 use object_store::integration;
 use support::{Embedded, small_parts};
+
+/// Parts for objects of some megabytes: several, and not thousands.
+fn middling_parts() -> S3StreamSettings {
+    S3StreamSettings {
+        part_bytes: 1 << 20,
+        ..S3StreamSettings::default()
+    }
+}
 
 #[tokio::test]
 async fn put_get_delete_list() {
@@ -32,11 +41,11 @@ async fn rename_and_copy() {
 #[tokio::test]
 async fn stream_get() {
     let embedded = Embedded::start().await;
-    integration::stream_get(&embedded.store(small_parts())).await;
+    integration::stream_get(&embedded.store(middling_parts())).await;
 }
 
 #[tokio::test]
 async fn multipart_with_parts_out_of_order() {
     let embedded = Embedded::start().await;
-    integration::multipart_race_condition(&embedded.store(small_parts()), true).await;
+    integration::multipart_race_condition(&embedded.store(middling_parts()), true).await;
 }
