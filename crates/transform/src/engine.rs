@@ -126,9 +126,19 @@ impl Transform {
             let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
             session.register_object_store(&location.store_url, Arc::clone(&store));
             let spec = &prepared.tables[&location.table].spec;
-            let table = source::table(&session.state(), store.as_ref(), spec, &location).await?;
+            let source = source::table(&session.state(), store.as_ref(), spec, &location).await?;
+            if !source.divisible {
+                // A JSON array can only be read from its start: its reader refuses ranges.
+                let state = session.state_ref();
+                let mut state = state.write();
+                state
+                    .config_mut()
+                    .options_mut()
+                    .optimizer
+                    .repartition_file_scans = false;
+            }
             session
-                .register_table(location.table.as_str(), table)
+                .register_table(location.table.as_str(), source.table)
                 .map_err(planning)?;
         }
         let plan = session

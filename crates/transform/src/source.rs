@@ -19,13 +19,19 @@ use crate::{Error, ErrorKind, Format, TableLocation, TableSpec, error::planning}
 /// Bytes of a file that its format is told from.
 const PEEK_BYTES: u64 = 1024;
 
+/// A table, and whether its files may be cut into ranges that are read side by side.
+pub(crate) struct Source {
+    pub(crate) table: Arc<ListingTable>,
+    pub(crate) divisible: bool,
+}
+
 /// Makes the table: finds the files' format, and their schema unless a format carries it itself.
 pub(crate) async fn table(
     session: &dyn Session,
     store: &dyn ObjectStore,
     spec: &TableSpec,
     location: &TableLocation,
-) -> Result<Arc<ListingTable>, Error> {
+) -> Result<Source, Error> {
     let url = format!(
         "{}/{}",
         location.store_url.as_str().trim_end_matches('/'),
@@ -67,7 +73,11 @@ pub(crate) async fn table(
     let config = ListingTableConfig::new(url)
         .with_listing_options(options)
         .with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config).map_err(planning)?))
+    let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
+    Ok(Source {
+        table,
+        divisible: format != Format::Json,
+    })
 }
 
 /// Format and compression by the ending of the name: `calls.csv.gz`.

@@ -131,6 +131,22 @@ async fn json_lines_json_arrays_and_compressed_files_give_the_same_rows() {
 }
 
 #[tokio::test]
+async fn a_json_array_that_is_large_enough_to_be_cut_is_read_whole() {
+    let row = format!("{{\"a\":1,\"b\":\"{}\"}}", "x".repeat(200));
+    let rows = 60_000;
+    let array = format!("[{}]", vec![row; rows].join(","));
+    assert!(
+        array.len() > 10 << 20,
+        "the engine cuts files from 10 MiB on"
+    );
+    let counted = Case::of("t.json", array)
+        .await
+        .rows("SELECT sum(a) AS n FROM t")
+        .await;
+    assert_eq!(counted, json!([{ "n": rows }]));
+}
+
+#[tokio::test]
 async fn numbers_are_exact() {
     let case = Case::of("t.csv", "n\n1\n").await;
     let rows = case.run("SELECT 9223372036854775807 AS big, CAST('12345678901234567890.12' AS DECIMAL(38, 2)) AS d, 'NaN'::double AS nan FROM t").await;
@@ -329,7 +345,7 @@ async fn errors_name_what_is_wrong_and_hold_no_values() {
         (error.kind(), error.to_string().as_str()),
         (
             ErrorKind::MalformedData,
-            "line 2002 has more than 2 fields and 2 were expected"
+            "line 2002 has 3 fields and 2 were expected"
         )
     );
 
