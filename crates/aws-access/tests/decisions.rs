@@ -1,5 +1,10 @@
 //! Identity and decisions against the embedded STS and IAM, through the real SDK clients.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -78,7 +83,9 @@ impl Bench {
 }
 
 fn statements(statements: Value) -> Value {
-    json!({ "Version": "2012-10-17", "Statement": statements })
+    let mut policy = json!({ "Version": "2012-10-17" });
+    policy["Statement"] = statements;
+    policy
 }
 
 fn ask_iam() -> Value {

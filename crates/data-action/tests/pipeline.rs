@@ -1,5 +1,10 @@
 //! The pipeline against the embedded stack: every attempt is answered or refused, and recorded exactly once.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;
@@ -77,8 +82,7 @@ impl House {
             "SECRET".to_owned(),
             genesys.client_secret,
         )]));
-        let pipeline = Pipeline::builder(project)
-            .build(&environment)
+        let pipeline = Box::pin(Pipeline::builder(project).build(&environment))
             .await
             .unwrap();
         Self {

@@ -1,5 +1,10 @@
 //! Logins at the stand-in for Genesys Cloud, over HTTP, under a clock that the test moves.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{
     future::Future,
     pin::Pin,

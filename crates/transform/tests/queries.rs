@@ -1,5 +1,10 @@
 //! Queries over files in memory: formats, parameters, the guard, limits, and what errors say.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use chrono::{TimeZone, Utc};

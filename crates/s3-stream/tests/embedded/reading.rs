@@ -1,12 +1,10 @@
 //! Reading from the embedded S3: parts, pins, retries, the meter, and what failures are called.
 
-mod support;
-
+use crate::support::{Embedded, content, small_parts};
 use flowlake_dev_stack::Failure;
 use flowlake_s3_stream::{Error, ErrorKind, S3StreamSettings};
 use futures::StreamExt;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
-use support::{Embedded, content, small_parts};
 
 #[tokio::test]
 async fn an_object_is_read_in_parts_and_in_order() {

@@ -1,10 +1,8 @@
 //! `object_store`'s own suite for stores, on the embedded S3. It deletes everything in the bucket.
 
-mod support;
-
+use crate::support::{Embedded, small_parts};
 use flowlake_s3_stream::S3StreamSettings;
 use object_store::integration;
-use support::{Embedded, small_parts};
 
 /// Parts for objects of some megabytes: several, and not thousands.
 fn middling_parts() -> S3StreamSettings {

@@ -1,0 +1,10 @@
+//! The store against the embedded S3.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod conformance;
+mod reading;
+mod support;
