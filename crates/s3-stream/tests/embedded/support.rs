@@ -27,10 +27,13 @@ impl Embedded {
         Self { stack, folder }
     }
 
+    /// Puts an object in place at once, as S3 does: whoever has the old one open keeps it.
     pub(crate) fn write(&self, key: &str, bytes: &[u8]) {
         let path = self.folder.path().join(BUCKET).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
+        let new = self.folder.path().join("new-object");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     pub(crate) fn client(&self) -> Client {
