@@ -354,7 +354,7 @@ async fn errors_name_what_is_wrong_and_hold_no_values() {
         )
     );
 
-    let typed = Case::of("t.csv", format!("{long}+12025550142,2\n")).await;
+    let typed = Case::of("t.csv", format!("{long}tel:+12025550142,2\n")).await;
     let error = typed.run("SELECT sum(a) FROM t").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MalformedData);
     let mut shown = format!("{error} {error:?}");
