@@ -10,7 +10,7 @@ use datafusion::{
     execution::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::{FairSpillPool, MemoryPool},
+        memory_pool::MemoryPool,
         object_store::DefaultObjectStoreRegistry,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
@@ -25,8 +25,10 @@ use crate::{
     BoundParams, Error, ErrorKind, Prepared, RowStream, TransformSettings,
     error::{BoxError, planning, running},
     guard,
+    memory::RunPool,
     scan_store::{ScanMeter, ScanStore},
     source,
+    stop::StopSwitch,
 };
 
 /// Gives the stores that a run reads from.
@@ -88,8 +90,16 @@ impl Transform {
             .create_physical_plan()
             .await
             .map_err(running)?;
+        let stop = StopSwitch::after(prepared.limits.timeout);
+        let physical = stop.clone().into_joins(physical).map_err(running)?;
         let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
-        Ok(RowStream::new(rows, physical, meter, &prepared.limits))
+        Ok(RowStream::new(
+            rows,
+            physical,
+            meter,
+            stop,
+            &prepared.limits,
+        ))
     }
 
     /// The columns of the answer, without running the query. Schemas of files without one are found from their heads.
@@ -189,7 +199,7 @@ impl TransformBuilder {
                 "[transform] needs at least 1 MiB of memory, one row a batch and one thread",
             ));
         }
-        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(bytes));
+        let pool: Arc<dyn MemoryPool> = Arc::new(RunPool::new(bytes));
         let mode = settings
             .spill_directory
             .map_or(DiskManagerMode::OsTmpDirectory, |folder| {

@@ -5,12 +5,14 @@ mod error;
 mod guard;
 pub mod json;
 mod limits;
+mod memory;
 mod params;
 mod prepared;
 mod row_stream;
 mod scan_store;
 mod settings;
 mod source;
+mod stop;
 mod table;
 mod uri;
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,13 +18,14 @@ use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio::time::Sleep;
 
-use crate::{Error, ErrorKind, Limits, error::running, scan_store::ScanMeter};
+use crate::{Error, ErrorKind, Limits, error::running, scan_store::ScanMeter, stop::StopSwitch};
 
 /// The rows of one run. Dropping it stops the run and frees what it holds.
 pub struct RowStream {
     rows: SendableRecordBatchStream,
     plan: Arc<dyn ExecutionPlan>,
     meter: Arc<ScanMeter>,
+    stop: StopSwitch,
     deadline: Pin<Box<Sleep>>,
     timeout: Duration,
     rows_left: u64,
@@ -53,12 +55,14 @@ impl RowStream {
         rows: SendableRecordBatchStream,
         plan: Arc<dyn ExecutionPlan>,
         meter: Arc<ScanMeter>,
+        stop: StopSwitch,
         limits: &Limits,
     ) -> Self {
         Self {
             rows,
             plan,
             meter,
+            stop,
             deadline: Box::pin(tokio::time::sleep(limits.timeout)),
             timeout: limits.timeout,
             rows_left: limits.max_rows,
@@ -131,7 +135,17 @@ impl Stream for RowStream {
                     format!("the query was not done within {limit} ms"),
                 ))));
             }
-            match ready!(this.rows.poll_next_unpin(context)) {
+            // The engine is not ours: a panic in it ends this run, not the process, and the run is not polled again.
+            let polled = catch_unwind(AssertUnwindSafe(|| this.rows.poll_next_unpin(context)));
+            let Ok(polled) = polled else {
+                this.ended = true;
+                let error = Error::new(
+                    ErrorKind::Internal,
+                    "the engine failed while it ran the query",
+                );
+                return Poll::Ready(Some(Err(error)));
+            };
+            match ready!(polled) {
                 None => this.ended = true,
                 Some(Err(error)) => {
                     this.ended = true;
@@ -161,6 +175,12 @@ fn collect(plan: &dyn ExecutionPlan, stats: &mut RunStats) {
     }
     for child in plan.children() {
         collect(child.as_ref(), stats);
+    }
+}
+
+impl Drop for RowStream {
+    fn drop(&mut self) {
+        self.stop.throw();
     }
 }
 

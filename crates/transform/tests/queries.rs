@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 use chrono::{TimeZone, Utc};
 use flowlake_transform::{
     BoxError, Error, ErrorKind, Limits, Prepared, RunStats, StoreResolver, Transform,
-    TransformSpec, json::JsonRows,
+    TransformSettings, TransformSpec, json::JsonRows,
 };
 use futures::StreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, memory::InMemory};
@@ -63,6 +63,10 @@ impl Case {
     }
 
     async fn run(&self, sql: &str) -> Result<(Value, RunStats), Error> {
+        self.run_in(&Transform::builder().build()?, sql).await
+    }
+
+    async fn run_in(&self, transform: &Transform, sql: &str) -> Result<(Value, RunStats), Error> {
         let prepared = Prepared::try_new(TransformSpec {
             sql: sql.to_owned(),
             tables: serde_json::from_value(self.tables.clone()).unwrap(),
@@ -71,10 +75,7 @@ impl Case {
         })?;
         let now = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
         let bound = prepared.bind(self.values.as_object().unwrap(), now)?;
-        let mut stream = Transform::builder()
-            .build()?
-            .run(&prepared, &bound, &self.lake)
-            .await?;
+        let mut stream = transform.run(&prepared, &bound, &self.lake).await?;
         let mut rows = JsonRows::new();
         while let Some(batch) = stream.next().await {
             rows.push(&batch?)?;
@@ -455,13 +456,18 @@ async fn limits_hold() {
     );
 }
 
-#[tokio::test]
-async fn a_time_bomb_ends_within_its_limit() {
+/// Numbers to multiply into bombs.
+fn bomb_table(rows: u32) -> String {
     let mut csv = "a\n".to_owned();
-    for number in 0..3000 {
+    for number in 0..rows {
         csv += &format!("{number}\n");
     }
-    let case = Case::of("t.csv", csv).await.limits(Limits {
+    csv
+}
+
+#[tokio::test]
+async fn a_time_bomb_ends_within_its_limit() {
+    let case = Case::of("t.csv", bomb_table(2000)).await.limits(Limits {
         timeout: Duration::from_millis(300),
         ..Limits::default()
     });
@@ -471,4 +477,23 @@ async fn a_time_bomb_ends_within_its_limit() {
         .await
         .expect("the limit must end the query");
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_join_without_memory_ends_with_the_limits_error_and_is_not_begun_anew() {
+    let case = Case::of("t.csv", bomb_table(3000)).await.limits(Limits {
+        timeout: Duration::from_secs(60),
+        ..Limits::default()
+    });
+    // Nine million rows of the first join are the second one's left side, in a pool of 1 MiB.
+    let transform = Transform::builder()
+        .with_settings(TransformSettings {
+            memory: bytesize::ByteSize::mib(1),
+            ..TransformSettings::default()
+        })
+        .build()
+        .unwrap();
+    let sql = "SELECT count(*) FROM t a JOIN t b ON a.a + b.a > 0 JOIN t c ON a.a + b.a + c.a > 0";
+    let failed = case.run_in(&transform, sql).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::MemoryLimit, "{failed}");
 }

@@ -12,7 +12,9 @@ use datafusion::{
 };
 use regex::Regex;
 
-use crate::{Error, ErrorKind, scan_store::ScanLimitReached};
+use crate::{
+    Error, ErrorKind, memory::JoinMemoryExhausted, scan_store::ScanLimitReached, stop::Stopped,
+};
 
 /// Column names that are listed when one is not found.
 const LISTED_COLUMNS: usize = 30;
@@ -64,12 +66,18 @@ pub(crate) fn running(error: DataFusionError) -> Error {
     }
 }
 
-/// Causes that are found by type in the source chain: the store's errors, and our own scan limit.
+/// Causes that are found by type in the source chain: the store's errors, and our own limits.
 fn known_cause(error: &DataFusionError) -> Option<Error> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(limit) = error.downcast_ref::<ScanLimitReached>() {
             return Some(Error::new(ErrorKind::ScanLimit, limit.to_string()));
+        }
+        if let Some(stopped) = error.downcast_ref::<Stopped>() {
+            return Some(Error::new(ErrorKind::Timeout, stopped.to_string()));
+        }
+        if let Some(join) = error.downcast_ref::<JoinMemoryExhausted>() {
+            return Some(Error::new(ErrorKind::MemoryLimit, join.to_string()));
         }
         if let Some(store) = error.downcast_ref::<object_store::Error>().filter(|error| {
             StdError::source(*error).is_none_or(|source| !source.is::<ScanLimitReached>())
