@@ -31,9 +31,34 @@ impl ReadBudget {
     ///
     /// Nobody waits for the budget: a read that holds fetched parts may itself wait for another read that needs budget,
     /// so waiting could last for ever. A read that gets none goes on without fetching ahead.
-    pub(crate) fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn try_take(&self, bytes: u64) -> Option<Held> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
-        Arc::clone(&self.permits).try_acquire_many_owned(units).ok()
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_many_owned(units)
+            .ok()?;
+        Some(Held {
+            permit,
+            released: 0,
+        })
+    }
+}
+
+/// What a part holds of the budget. Dropping it gives the rest back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    permit: OwnedSemaphorePermit,
+    /// Bytes given up that are less than a unit.
+    released: u64,
+}
+
+impl Held {
+    /// Gives `bytes` back, in whole units.
+    pub(crate) fn release(&mut self, bytes: u64) {
+        self.released += bytes;
+        let units = self.released / UNIT;
+        self.released %= UNIT;
+        let units = usize::try_from(units).unwrap_or(usize::MAX);
+        drop(self.permit.split(units.min(self.permit.num_permits())));
     }
 }
 
@@ -52,6 +77,21 @@ mod tests {
         assert!(first.is_some());
         assert!(budget.try_take(4 << 10).is_none());
         drop(first);
+        assert!(budget.try_take(4 << 10).is_some());
+    }
+
+    #[test]
+    fn what_is_delivered_comes_back_before_the_rest() {
+        let budget = ReadBudget::new(&S3StreamSettings {
+            budget_bytes: 10 << 10,
+            ..S3StreamSettings::default()
+        });
+        let mut held = budget.try_take(10 << 10).unwrap();
+        for _ in 0..8 {
+            held.release(500);
+        }
+        assert!(budget.try_take(4 << 10).is_none());
+        held.release(96);
         assert!(budget.try_take(4 << 10).is_some());
     }
 }

@@ -12,6 +12,10 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// The region in which S3 says that the bucket is.
+    region: Option<String>,
+    /// An answer without a body, as HEAD gives: its status alone says what is wrong.
+    status_alone: Option<u16>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -62,6 +66,8 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            region: None,
+            status_alone: None,
             source: None,
         }
     }
@@ -81,6 +87,7 @@ impl Error {
             .map(|response| response.status().as_u16());
         let code = error.code().unwrap_or_default();
         let text = error.message().unwrap_or_default();
+        let region = error.raw_response().and_then(bucket_region);
         let kind = match &error {
             SdkError::ConstructionFailure(_) => ErrorKind::InvalidSetting,
             SdkError::TimeoutError(_) => ErrorKind::Stalled,
@@ -88,14 +95,37 @@ impl Error {
                 ErrorKind::ExpiredCredentials
             }
             SdkError::DispatchFailure(_) => ErrorKind::Unavailable,
+            // A HEAD in the wrong region is a bad request with the right region in its head.
+            SdkError::ServiceError(_)
+                if status == Some(400) && code.is_empty() && region.is_some() =>
+            {
+                ErrorKind::WrongRegion
+            }
             _ => classify(status, code, text),
         };
-        let detail = if code.is_empty() {
+        let mut detail = if code.is_empty() {
             status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
         } else {
             format!(" ({code})")
         };
-        Self::new(kind, format!("{what}: {}{detail}", kind.description())).with_source(error)
+        if let (ErrorKind::WrongRegion, Some(region)) = (kind, &region) {
+            detail = format!(": {region}{detail}");
+        }
+        let status_alone = status.filter(|_| code.is_empty());
+        let mut made = Self::new(kind, format!("{what}: {}{detail}", kind.description()));
+        (made.region, made.status_alone) = (region, status_alone);
+        made.with_source(error)
+    }
+
+    /// The region in which S3 says that the bucket is.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// The status of an answer that had nothing else to say.
+    pub(crate) const fn status_alone(&self) -> Option<u16> {
+        self.status_alone
     }
 
     /// What a caller can do about it.
@@ -120,7 +150,7 @@ impl Error {
             ErrorKind::NoSuchKey => "Check the uri under [tables] and the parameters in it.",
             ErrorKind::NoSuchBucket => "Check the bucket's name in the uri.",
             ErrorKind::AccessDenied => {
-                "Allow s3:GetObject to this principal, and look for a Deny in the bucket policy."
+                "Allow s3:GetObject to this principal, and look for a Deny in the bucket policy. Without s3:ListBucket, S3 refuses what does not exist in the same way."
             }
             ErrorKind::ObjectChanged => {
                 "Try again; if it lasts, write new versions under new keys."
@@ -190,6 +220,25 @@ impl Error {
     }
 }
 
+/// The bucket's region, out of the head or the body of a refusal.
+///
+/// It becomes a part of a host name: what could not be a region's name is left out.
+fn bucket_region(response: &HttpResponse) -> Option<String> {
+    let named = response.headers().get("x-amz-bucket-region");
+    let body = || {
+        let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+        let (_, rest) = body.split_once("<Region>")?;
+        rest.split_once("</Region>").map(|(region, _)| region)
+    };
+    let letters = |region: &&str| {
+        (1..=32).contains(&region.len())
+            && region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    named.or_else(body).filter(letters).map(str::to_owned)
+}
+
 /// The kind of an answer, by S3's error codes (Amazon S3 API Reference, "Error responses") and, for HEAD, which has no
 /// body, by status alone.
 fn classify(status: Option<u16>, code: &str, text: &str) -> ErrorKind {
@@ -224,6 +273,9 @@ fn classify(status: Option<u16>, code: &str, text: &str) -> ErrorKind {
         )
         | (_, Some(429 | 503)) => ErrorKind::Throttled,
         ("AccessDenied", _) if text.contains("kms") => ErrorKind::KmsDenied,
+        (code, _) if code.starts_with("KMS.") && code.contains("Throttling") => {
+            ErrorKind::Throttled
+        }
         (code, _) if code.starts_with("KMS.") => ErrorKind::KmsDenied,
         ("AccessDenied" | "AllAccessDisabled", _) | (_, Some(401 | 403)) => ErrorKind::AccessDenied,
         ("PreconditionFailed" | "ConditionalRequestConflict", _) | (_, Some(412)) => {

@@ -2,9 +2,12 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use aws_sdk_s3::{operation::RequestId, primitives::ByteStream};
+use aws_sdk_s3::{
+    operation::{RequestId, get_object::GetObjectOutput},
+    primitives::ByteStream,
+};
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt, stream};
+use futures::{Stream, stream};
 
 use crate::{Error, ErrorKind, ObjectMetadata, S3Stream, key, meter::Operation};
 
@@ -44,50 +47,49 @@ impl S3Stream {
             Ok(reading.next().await?.map(|bytes| (bytes, reading)))
         })
     }
-
-    /// All pieces of `range`, uncopied.
-    pub(crate) async fn fetch_range(
-        &self,
-        metadata: Arc<ObjectMetadata>,
-        range: Range<u64>,
-    ) -> Result<Vec<Bytes>, Error> {
-        self.read_range(metadata, range).try_collect().await
-    }
 }
 
 impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while self.rest.start < self.rest.end {
-            match self.try_next().await {
+            let error = match self.try_next().await {
                 Ok(Some(bytes)) => {
                     self.attempt = 1;
                     return Ok(Some(bytes));
                 }
-                Ok(None) => {
-                    self.again(Error::new(
-                        ErrorKind::Corrupt,
-                        format!(
-                            "{}: the body ended {} bytes early",
-                            self.what,
-                            self.rest.end - self.rest.start
-                        ),
-                    ))
-                    .await?
-                }
-                Err(error) if error.is_retryable() => self.again(error).await?,
-                Err(error) => return Err(error),
+                Ok(None) => Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "{}: the body ended {} bytes early",
+                        self.what,
+                        self.rest.end - self.rest.start
+                    ),
+                ),
+                Err(error) => error,
+            };
+            self.body = None;
+            if !error.is_retryable() {
+                return Err(error);
             }
+            self.attempt = self.store.next_attempt(error, self.attempt).await?;
         }
         Ok(None)
     }
 
     /// The next piece of the present body; `None` when the body has ended.
     async fn try_next(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.body.is_none() {
-            self.body = Some(self.open().await?);
-        }
-        let Some(body) = &mut self.body else {
-            return Ok(None);
+        let body = match &mut self.body {
+            Some(body) => body,
+            none => none.insert(
+                open(
+                    &self.store,
+                    &self.metadata,
+                    &self.what,
+                    &self.rest,
+                    self.started,
+                )
+                .await?,
+            ),
         };
         let limit = self.store.settings().stall_timeout();
         let piece = tokio::time::timeout(limit, body.next())
@@ -110,83 +112,111 @@ impl Reading {
         let wanted = self.rest.end - self.rest.start;
         if bytes.len() as u64 > wanted {
             return Err(Error::new(
-                ErrorKind::Other,
+                ErrorKind::Corrupt,
                 format!("{}: S3 sent more bytes than were asked for", self.what),
             ));
         }
         self.rest.start += bytes.len() as u64;
         Ok(Some(bytes.split_to(bytes.len())))
     }
+}
 
-    /// Sends the GET for what is still to come, and checks that the answer is that.
-    async fn open(&self) -> Result<ByteStream, Error> {
-        let (store, metadata, what) = (&self.store, &self.metadata, &self.what);
-        let range = format!("bytes={}-{}", self.rest.start, self.rest.end - 1);
-        store.meter().sent(Operation::Get);
-        let request = store
-            .client()
+/// Sends the GET for `range`, and checks that the answer is that range of the pinned version.
+async fn open(
+    store: &S3Stream,
+    metadata: &ObjectMetadata,
+    what: &str,
+    range: &Range<u64>,
+    started: Instant,
+) -> Result<ByteStream, Error> {
+    let header = format!("bytes={}-{}", range.start, range.end - 1);
+    let request = |client: aws_sdk_s3::Client| {
+        client
             .get_object()
             .bucket(store.bucket())
             .key(metadata.location.as_ref())
-            .range(&range)
+            .range(&header)
             .set_if_match(metadata.etag.clone())
-            .set_version_id(metadata.version_id.clone());
-        let limit = store.settings().response_timeout();
-        let sent = tokio::time::timeout(limit, request.send())
-            .await
-            .map_err(|_elapsed| {
-                Error::new(
-                    ErrorKind::Stalled,
-                    format!("{what}: no answer within {} ms", limit.as_millis()),
-                )
-            })?;
-        let output = sent.map_err(|error| self.changed_or(Error::from_sdk(what, error)))?;
-        store.meter().answered(
-            output.request_id(),
-            Some(store.clock().now().saturating_duration_since(self.started)),
-        );
-        let announced = output.content_range().and_then(parse_content_range);
-        if announced != Some((self.rest.start, self.rest.end - 1, metadata.size)) {
-            return Err(Error::new(
-                ErrorKind::ObjectChanged,
-                format!(
-                    "{what}: {range} of {} bytes was asked for and {:?} came",
-                    metadata.size,
-                    output.content_range()
-                ),
-            ));
-        }
-        if metadata.etag.is_some() && output.e_tag != metadata.etag {
-            return Err(Error::new(
-                ErrorKind::ObjectChanged,
-                format!("{what}: the answer has another ETag than was asked for"),
-            ));
-        }
-        Ok(output.body)
-    }
-
-    /// A pin that does not hold means that the object changed, whichever way S3 says so.
-    fn changed_or(&self, error: Error) -> Error {
-        match error.kind() {
-            ErrorKind::Precondition | ErrorKind::InvalidRange => Error::new(
-                ErrorKind::ObjectChanged,
-                format!("{}: the object changed while it was read", self.what),
-            )
-            .with_source(error),
-            _ => error,
-        }
-    }
-
-    /// Waits before another try, or gives the error back when there is none left.
-    async fn again(&mut self, error: Error) -> Result<(), Error> {
-        self.body = None;
-        if self.attempt >= self.store.settings().attempts {
+            .set_version_id(metadata.version_id.clone())
+            .set_request_payer(store.request_payer())
+            .send()
+    };
+    let output = match store.send_once(what, Operation::Get, request).await {
+        Ok(output) => output,
+        Err(error) => {
+            let error = changed_or(what, error);
+            if error.kind() == ErrorKind::ObjectChanged {
+                store.forget(metadata).await;
+            }
             return Err(error);
         }
-        tracing::debug!(%error, attempt = self.attempt, from = self.rest.start, "a read from S3 is resumed");
-        self.store.back_off(&error, self.attempt).await;
-        self.attempt += 1;
-        Ok(())
+    };
+    store.meter().answered(
+        output.request_id(),
+        Some(store.clock().now().saturating_duration_since(started)),
+    );
+    let answered = verify_head(what, metadata, range, &header, &output);
+    if answered
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::ObjectChanged)
+    {
+        store.forget(metadata).await;
+    }
+    answered.map(|()| output.body)
+}
+
+/// Whether the head of an answer announces what was asked for.
+fn verify_head(
+    what: &str,
+    metadata: &ObjectMetadata,
+    range: &Range<u64>,
+    asked: &str,
+    output: &GetObjectOutput,
+) -> Result<(), Error> {
+    let changed = |why: String| {
+        Err(Error::new(
+            ErrorKind::ObjectChanged,
+            format!("{what}: {why}"),
+        ))
+    };
+    if metadata.etag.is_some() && output.e_tag != metadata.etag {
+        return changed("the answer has another ETag than was asked for".to_owned());
+    }
+    let Some((first, last, size)) = output.content_range().and_then(parse_content_range) else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("{what}: {asked} was asked for, and the answer does not say what it is"),
+        ));
+    };
+    if size != metadata.size {
+        return changed(format!("it had {} bytes and has {size}", metadata.size));
+    }
+    let length = output
+        .content_length
+        .and_then(|length| u64::try_from(length).ok());
+    let expected = range.end - range.start;
+    if (first, last) != (range.start, range.end - 1)
+        || length.is_some_and(|length| length != expected)
+    {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "{what}: {asked} was asked for, and bytes {first}-{last} came, {length:?} of them"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A pin that does not hold means that the object changed, whichever way S3 says so.
+fn changed_or(what: &str, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Precondition | ErrorKind::InvalidRange | ErrorKind::NoSuchKey => Error::new(
+            ErrorKind::ObjectChanged,
+            format!("{what}: the object changed while it was read"),
+        )
+        .with_source(error),
+        _ => error,
     }
 }
 

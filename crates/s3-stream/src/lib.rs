@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod budget;
+mod checksum;
+mod client;
 mod clock;
+mod copy;
 mod error;
 mod get;
 mod key;
@@ -10,6 +13,7 @@ mod metadata;
 mod metadata_cache;
 mod meter;
 mod multipart;
+mod pace;
 mod part_stream;
 mod put;
 mod retry;
@@ -18,6 +22,7 @@ mod store;
 mod stream;
 
 pub use budget::ReadBudget;
+pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorKind};
 pub use metadata::ObjectMetadata;

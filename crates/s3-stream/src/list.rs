@@ -1,7 +1,7 @@
 //! Listing, page by page.
 
 use aws_sdk_s3::{
-    operation::RequestId, operation::list_objects_v2::ListObjectsV2Output, types::Object,
+    Client, operation::RequestId, operation::list_objects_v2::ListObjectsV2Output, types::Object,
 };
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{ListResult, ObjectMeta, Result, path::Path};
@@ -86,17 +86,19 @@ impl S3Stream {
             self.bucket(),
             prefix.as_deref().unwrap_or_default()
         );
-        let request = self
-            .client()
-            .list_objects_v2()
-            .bucket(self.bucket())
-            .set_prefix(prefix)
-            .set_delimiter(delimiter.map(str::to_owned));
-        let request = request
-            .set_start_after(offset)
-            .set_continuation_token(token);
+        let request = |client: Client| {
+            client
+                .list_objects_v2()
+                .bucket(self.bucket())
+                .set_prefix(prefix.clone())
+                .set_delimiter(delimiter.map(str::to_owned))
+                .set_start_after(offset.clone())
+                .set_continuation_token(token.clone())
+                .set_request_payer(self.request_payer())
+                .send()
+        };
         let page = self
-            .send(&what, Operation::List, || request.clone().send())
+            .send(&what, Operation::List, request)
             .await
             .map_err(|error| error.into_object_store(&what))?;
         self.meter().answered(page.request_id(), None);

@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, ObjectMetadata, S3StreamSettings};
 /// A cache that any number of [`crate::S3Stream`]s share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MetadataCache {
-    // moka's own clock cannot be set, so each entry holds its time and freshness is judged here; moka only bounds the number.
+    // moka's own clock cannot be set, so each entry holds its time and freshness is judged here; moka only bounds the size.
     entries: Cache<Key, Entry>,
     ttl: Duration,
     missing_ttl: Duration,
@@ -31,12 +31,29 @@ struct Entry {
     found: Result<Arc<ObjectMetadata>, Error>,
 }
 
+impl Key {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.bucket.len() + self.location.as_ref().len()
+    }
+}
+
+impl Entry {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.found.as_ref().map_or(0, |metadata| metadata.weight())
+    }
+}
+
 impl MetadataCache {
     /// A cache of the settings' size and times.
     #[must_use]
     pub fn new(settings: &S3StreamSettings) -> Self {
         Self {
-            entries: Cache::new(settings.metadata_entries),
+            entries: Cache::builder()
+                .weigher(|key: &Key, entry: &Entry| {
+                    u32::try_from(key.weight() + entry.weight()).unwrap_or(u32::MAX)
+                })
+                .max_capacity(settings.metadata_cache_bytes)
+                .build(),
             ttl: Duration::from_millis(settings.metadata_ttl_ms),
             missing_ttl: Duration::from_millis(settings.missing_ttl_ms),
         }
@@ -98,6 +115,18 @@ impl MetadataCache {
                 },
             )
             .await;
+    }
+
+    /// Forgets an object, unless something newer than `known` is known of it.
+    pub(crate) async fn forget(&self, bucket: &str, known: &ObjectMetadata) {
+        let key = Key {
+            bucket: bucket.to_owned(),
+            location: known.location.clone(),
+        };
+        let cached = self.entries.get(&key).await;
+        if cached.is_some_and(|entry| entry.found.is_ok_and(|found| found.etag == known.etag)) {
+            self.entries.invalidate(&key).await;
+        }
     }
 
     /// Forgets an object.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
+    Client,
     primitives::ByteStream,
     types::{CompletedMultipartUpload, CompletedPart},
 };
@@ -34,18 +35,25 @@ impl S3Stream {
     ) -> Result<Box<dyn MultipartUpload>> {
         let what = key::display(self.bucket(), location);
         let headers = Headers::new(&options.attributes);
-        let request = self
-            .client()
-            .create_multipart_upload()
-            .bucket(self.bucket())
-            .key(location.as_ref())
-            .set_content_type(headers.get(&Attribute::ContentType))
-            .set_content_encoding(headers.get(&Attribute::ContentEncoding))
-            .set_cache_control(headers.get(&Attribute::CacheControl))
-            .set_metadata(headers.metadata())
-            .set_tagging(Some(options.tags.encoded().to_owned()).filter(|tags| !tags.is_empty()));
+        let tags = Some(options.tags.encoded().to_owned()).filter(|tags| !tags.is_empty());
+        let request = |client: Client| {
+            client
+                .create_multipart_upload()
+                .bucket(self.bucket())
+                .key(location.as_ref())
+                .set_content_type(headers.get(&Attribute::ContentType))
+                .set_content_encoding(headers.get(&Attribute::ContentEncoding))
+                .set_content_language(headers.get(&Attribute::ContentLanguage))
+                .set_content_disposition(headers.get(&Attribute::ContentDisposition))
+                .set_cache_control(headers.get(&Attribute::CacheControl))
+                .set_storage_class(headers.storage_class())
+                .set_metadata(headers.metadata())
+                .set_tagging(tags.clone())
+                .set_request_payer(self.request_payer())
+                .send()
+        };
         let created = self
-            .send(&what, Operation::Put, || request.clone().send())
+            .send(&what, Operation::Put, request)
             .await
             .map_err(|error| error.into_object_store(location.as_ref()))?;
         Ok(Box::new(Upload {
@@ -72,13 +80,12 @@ impl MultipartUpload for Upload {
         async move {
             let what = key::display(store.bucket(), &location);
             let bytes = Bytes::from(data);
-            let request = || {
-                let request = store
-                    .client()
+            let request = |client: Client| {
+                client
                     .upload_part()
                     .bucket(store.bucket())
-                    .key(location.as_ref());
-                request
+                    .key(location.as_ref())
+                    .set_request_payer(store.request_payer())
                     .upload_id(&upload_id)
                     .part_number(number)
                     .body(ByteStream::from(bytes.clone()))
@@ -119,15 +126,17 @@ impl MultipartUpload for Upload {
         let upload = CompletedMultipartUpload::builder()
             .set_parts(Some(parts))
             .build();
-        let request = store
-            .client()
-            .complete_multipart_upload()
-            .bucket(store.bucket())
-            .key(location.as_ref());
-        let request = request.upload_id(&self.upload_id).multipart_upload(upload);
-        let result = store
-            .send(&what, Operation::Put, || request.clone().send())
-            .await;
+        let request = |client: Client| {
+            client
+                .complete_multipart_upload()
+                .bucket(store.bucket())
+                .key(location.as_ref())
+                .upload_id(&self.upload_id)
+                .multipart_upload(upload.clone())
+                .set_request_payer(store.request_payer())
+                .send()
+        };
+        let result = store.send(&what, Operation::Put, request).await;
         store.invalidate(location).await;
         let output = result.map_err(|error| error.into_object_store(location.as_ref()))?;
         Ok(PutResult {
@@ -139,15 +148,16 @@ impl MultipartUpload for Upload {
     async fn abort(&mut self) -> Result<()> {
         let (store, location) = (&self.store, &self.location);
         let what = key::display(store.bucket(), location);
-        let request = store
-            .client()
-            .abort_multipart_upload()
-            .bucket(store.bucket())
-            .key(location.as_ref())
-            .upload_id(&self.upload_id);
-        let result = store
-            .send(&what, Operation::Delete, || request.clone().send())
-            .await;
+        let request = |client: Client| {
+            client
+                .abort_multipart_upload()
+                .bucket(store.bucket())
+                .key(location.as_ref())
+                .upload_id(&self.upload_id)
+                .set_request_payer(store.request_payer())
+                .send()
+        };
+        let result = store.send(&what, Operation::Delete, request).await;
         result
             .map(drop)
             .map_err(|error| error.into_object_store(location.as_ref()))

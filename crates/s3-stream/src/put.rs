@@ -1,6 +1,6 @@
-//! Writing, copying and deleting: complete, so that results can be written back. Reading is what this crate makes fast.
+//! Writing and deleting: complete, so that results can be written back. Reading is what this crate makes fast.
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{Client, primitives::ByteStream, types::StorageClass};
 use bytes::Bytes;
 use object_store::{
     Attribute, Attributes, PutMode, PutOptions, PutPayload, PutResult, Result, path::Path,
@@ -23,9 +23,8 @@ impl S3Stream {
         };
         let bytes = Bytes::from(payload);
         let headers = Headers::new(&options.attributes);
-        // The builder of a PUT cannot be cloned, since its body might not be: each try builds its own.
-        let request = || {
-            self.client()
+        let request = |client: Client| {
+            client
                 .put_object()
                 .bucket(self.bucket())
                 .key(location.as_ref())
@@ -36,15 +35,12 @@ impl S3Stream {
                 .set_content_language(headers.get(&Attribute::ContentLanguage))
                 .set_content_disposition(headers.get(&Attribute::ContentDisposition))
                 .set_cache_control(headers.get(&Attribute::CacheControl))
-                .set_storage_class(
-                    headers
-                        .get(&Attribute::StorageClass)
-                        .map(|class| class.as_str().into()),
-                )
+                .set_storage_class(headers.storage_class())
                 .set_metadata(headers.metadata())
                 .set_tagging(
                     Some(options.tags.encoded().to_owned()).filter(|tags| !tags.is_empty()),
                 )
+                .set_request_payer(self.request_payer())
                 .body(ByteStream::from(bytes.clone()))
                 .send()
         };
@@ -63,37 +59,31 @@ impl S3Stream {
                     source: Box::new(error),
                 })
             }
+            // What was to be updated is gone.
+            Err(error)
+                if error.kind() == ErrorKind::NoSuchKey
+                    && matches!(options.mode, PutMode::Update(_)) =>
+            {
+                Err(object_store::Error::Precondition {
+                    path: location.to_string(),
+                    source: Box::new(error),
+                })
+            }
             Err(error) => Err(error.into_object_store(location.as_ref())),
         }
     }
 
-    pub(crate) async fn copy_object(&self, from: &Path, to: &Path) -> Result<()> {
-        let what = key::display(self.bucket(), from);
-        let request = self
-            .client()
-            .copy_object()
-            .bucket(self.bucket())
-            .key(to.as_ref())
-            .copy_source(key::copy_source(self.bucket(), from));
-        let result = self
-            .send(&what, Operation::Put, || request.clone().send())
-            .await;
-        self.invalidate(to).await;
-        result
-            .map(drop)
-            .map_err(|error| error.into_object_store(from.as_ref()))
-    }
-
     pub(crate) async fn delete_object(&self, location: &Path) -> Result<()> {
         let what = key::display(self.bucket(), location);
-        let request = self
-            .client()
-            .delete_object()
-            .bucket(self.bucket())
-            .key(location.as_ref());
-        let result = self
-            .send(&what, Operation::Delete, || request.clone().send())
-            .await;
+        let request = |client: Client| {
+            client
+                .delete_object()
+                .bucket(self.bucket())
+                .key(location.as_ref())
+                .set_request_payer(self.request_payer())
+                .send()
+        };
+        let result = self.send(&what, Operation::Delete, request).await;
         self.invalidate(location).await;
         match result {
             Ok(_) => Ok(()),
@@ -114,6 +104,11 @@ impl<'attributes> Headers<'attributes> {
 
     pub(crate) fn get(&self, name: &Attribute) -> Option<String> {
         self.0.get(name).map(|value| value.to_string())
+    }
+
+    pub(crate) fn storage_class(&self) -> Option<StorageClass> {
+        let class = self.get(&Attribute::StorageClass)?;
+        Some(class.as_str().into())
     }
 
     pub(crate) fn metadata(&self) -> Option<std::collections::HashMap<String, String>> {

@@ -1,8 +1,11 @@
 //! Sending one request, again when that may help: the SDK's own retries are off, so that every request is counted.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
-use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::{Client, error::ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
 use crate::{Error, ErrorKind, S3Stream, meter::Operation};
@@ -12,15 +15,51 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest wait between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// What a store may spend on retries, so that a failing S3 is not asked a multiple of what a healthy one is.
+///
+/// Sizes are those of the AWS SDKs' standard mode: 500 tokens, 5 for a retry, 10 after a timeout, one back for each request
+/// that succeeds (AWS SDKs and Tools Reference Guide, "Retry behavior").
+#[derive(Debug)]
+pub(crate) struct RetryBudget(AtomicU32);
+
+const CAPACITY: u32 = 500;
+const RETRY_COST: u32 = 5;
+const TIMEOUT_COST: u32 = 10;
+
+impl RetryBudget {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(CAPACITY))
+    }
+
+    /// Takes the price of one retry, unless too little is left.
+    fn take(&self, error: &Error) -> bool {
+        let cost = if error.kind() == ErrorKind::Stalled {
+            TIMEOUT_COST
+        } else {
+            RETRY_COST
+        };
+        self.0
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(cost))
+            .is_ok()
+    }
+
+    fn succeeded(&self) {
+        // Full already is as good as given back.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |left| {
+            (left < CAPACITY).then_some(left + 1)
+        });
+    }
+}
+
 impl S3Stream {
-    /// Sends a request until it succeeds, fails for good, or the settings' attempts are used up.
+    /// Sends a request until it succeeds, fails for good, or its tries are used up.
     ///
-    /// `request` starts one try; the SDK's request builders are clones of their input, so it is `|| builder.clone().send()`.
+    /// `request` builds and starts one try with the client that it is given.
     pub(crate) async fn send<T, E, F>(
         &self,
         what: &str,
         operation: Operation,
-        request: impl Fn() -> F,
+        request: impl Fn(Client) -> F,
     ) -> Result<T, Error>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -28,37 +67,69 @@ impl S3Stream {
     {
         let mut attempt = 1;
         loop {
-            self.meter().sent(operation);
-            let limit = self.settings().response_timeout();
-            let result = match tokio::time::timeout(limit, Box::pin(request())).await {
-                Ok(result) => result.map_err(|error| Error::from_sdk(what, error)),
-                Err(_elapsed) => Err(Error::new(
-                    ErrorKind::Stalled,
-                    format!("{what}: no answer within {} ms", limit.as_millis()),
-                )),
-            };
-            match result {
-                Err(error) if error.is_retryable() && attempt < self.settings().attempts => {
-                    tracing::debug!(%error, attempt, "a request to S3 is sent again");
-                    self.back_off(&error, attempt).await;
-                    attempt += 1;
+            match self.send_once(what, operation, &request).await {
+                Err(error) if error.is_retryable() => {
+                    attempt = self.next_attempt(error, attempt).await?;
                 }
                 result => return result,
             }
         }
     }
 
-    /// Counts a retry and waits before it: half the step and up to as much again by chance, so that readers that failed
-    /// together do not come back together.
-    pub(crate) async fn back_off(&self, error: &Error, attempt: u32) {
-        self.meter().retried();
-        if error.kind() == ErrorKind::Throttled {
-            self.meter().throttled();
+    /// Sends a request once; once more, at once, when the region or the credentials had to be changed.
+    pub(crate) async fn send_once<T, E, F>(
+        &self,
+        what: &str,
+        operation: Operation,
+        request: impl Fn(Client) -> F,
+    ) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let mut adapted = false;
+        loop {
+            self.meter().sent(operation);
+            let generation = self.current_client().get();
+            let limit = self.settings().response_timeout();
+            let try_one = Box::pin(request(generation.client.clone()));
+            let error = match tokio::time::timeout(limit, try_one).await {
+                Ok(Ok(output)) => {
+                    self.retry_budget().succeeded();
+                    return Ok(output);
+                }
+                Ok(Err(error)) => Error::from_sdk(what, error),
+                Err(_elapsed) => Error::new(
+                    ErrorKind::Stalled,
+                    format!("{what}: no answer within {} ms", limit.as_millis()),
+                ),
+            };
+            if error.kind() == ErrorKind::Throttled {
+                self.meter().throttled();
+            }
+            if adapted || !self.current_client().adapt(&generation, &error) {
+                return Err(error);
+            }
+            adapted = true;
+            self.meter().retried();
         }
+    }
+
+    /// Waits before the next try and gives its number, or gives the error back when there is none left.
+    ///
+    /// The wait is half the step and up to as much again by chance, so that readers that failed together do not come back
+    /// together.
+    pub(crate) async fn next_attempt(&self, error: Error, attempt: u32) -> Result<u32, Error> {
+        if attempt >= self.settings().attempts || !self.retry_budget().take(&error) {
+            return Err(error);
+        }
+        tracing::debug!(%error, attempt, "a request to S3 is sent again");
+        self.meter().retried();
         let step = FIRST_BACKOFF
             .saturating_mul(1 << attempt.saturating_sub(1).min(10))
             .min(LONGEST_BACKOFF);
         tokio::time::sleep(step.div_f64(2.0) + step.div_f64(2.0).mul_f64(chance())).await;
+        Ok(attempt + 1)
     }
 }
 
@@ -67,4 +138,23 @@ fn chance() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RetryBudget;
+    use crate::{Error, ErrorKind};
+
+    #[test]
+    fn retries_end_when_too_many_fail_and_begin_again_with_success() {
+        let budget = RetryBudget::new();
+        let error = Error::new(ErrorKind::Throttled, "");
+        assert_eq!((0..1000).filter(|_| budget.take(&error)).count(), 100);
+        for _ in 0..5 {
+            assert!(!budget.take(&error));
+            budget.succeeded();
+        }
+        assert!(budget.take(&error));
+        assert!(!budget.take(&Error::new(ErrorKind::Stalled, "")));
+    }
 }

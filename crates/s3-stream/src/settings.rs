@@ -8,14 +8,17 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3StreamSettings {
-    /// Size in bytes of one ranged GET. Smaller parts start sooner and cost more requests: a GB in 8 MiB parts is
+    /// Largest size in bytes of one ranged GET. Smaller parts start sooner and cost more requests: a GB in 8 MiB parts is
     /// 120 GETs, about 0.00005 USD.
     pub part_bytes: u64,
-    /// GETs of one read that run at the same time.
+    /// Smallest size in bytes of one ranged GET: what is no larger is read with one, what is larger with several at once.
+    pub min_part_bytes: u64,
+    /// Most GETs of one read that run at the same time. A read begins with 4 and takes more when that makes it faster.
     pub concurrency: usize,
-    /// Bytes that all reads of a process together may have fetched ahead of their readers. Each read may hold one part more.
+    /// Bytes that all reads of a process together may have fetched ahead of their readers. A read that finds none left goes
+    /// on with one GET at a time, as fast as its bytes are taken.
     pub budget_bytes: u64,
-    /// Tries of one request, or of one part without progress, before it fails.
+    /// Tries of one request, or of one part without progress, before it fails. All retries of a store also share a budget.
     pub attempts: u32,
     /// Longest wait in milliseconds for the head of an answer.
     pub response_timeout_ms: u64,
@@ -25,22 +28,26 @@ pub struct S3StreamSettings {
     pub metadata_ttl_ms: u64,
     /// How long it is believed that an object does not exist, in milliseconds.
     pub missing_ttl_ms: u64,
-    /// How many objects' metadata is kept.
-    pub metadata_entries: u64,
+    /// Bytes of metadata that are kept, estimated: about 500 for an object.
+    pub metadata_cache_bytes: u64,
+    /// Accept that the reader pays for requests and transfer, as requester-pays buckets want.
+    pub requester_pays: bool,
 }
 
 impl Default for S3StreamSettings {
     fn default() -> Self {
         Self {
             part_bytes: 8 << 20,
-            concurrency: 8,
+            min_part_bytes: 1 << 20,
+            concurrency: 16,
             budget_bytes: 64 << 20,
             attempts: 4,
             response_timeout_ms: 10_000,
             stall_timeout_ms: 10_000,
             metadata_ttl_ms: 30_000,
             missing_ttl_ms: 2_000,
-            metadata_entries: 10_000,
+            metadata_cache_bytes: 16 << 20,
+            requester_pays: false,
         }
     }
 }

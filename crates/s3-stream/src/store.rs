@@ -4,14 +4,17 @@ use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
     PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, path::Path,
 };
 
-use crate::S3Stream;
+use crate::{ErrorKind, S3Stream};
 
 /// Ranges nearer to each other than this are read as one: a request costs more time than these bytes.
 const COALESCE_BYTES: u64 = 1 << 20;
@@ -40,38 +43,7 @@ impl ObjectStore for S3Stream {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let asks_for_now = options.version.is_some()
-            || options.if_match.is_some()
-            || options.if_none_match.is_some()
-            || options.if_modified_since.is_some()
-            || options.if_unmodified_since.is_some();
-        let found = if asks_for_now {
-            self.fresh_metadata(location, options.version.as_deref())
-                .await
-        } else {
-            Box::pin(self.metadata(location)).await
-        };
-        let metadata = found.map_err(|error| error.into_object_store(location.as_ref()))?;
-        let meta = metadata.to_object_meta();
-        options.check_preconditions(&meta)?;
-        let range = resolve(options.range.as_ref(), meta.size)?;
-        let path = location.clone();
-        let bytes = if options.head {
-            futures::stream::empty().boxed()
-        } else {
-            self.read(Arc::clone(&metadata), range.clone())
-        };
-        let payload = GetResultPayload::Stream(
-            bytes
-                .map_err(move |error| error.into_object_store(path.as_ref()))
-                .boxed(),
-        );
-        Ok(GetResult {
-            payload,
-            meta,
-            range,
-            attributes: metadata.attributes(),
-        })
+        Box::pin(self.get_object(location, options)).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -119,27 +91,78 @@ impl ObjectStore for S3Stream {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         match options.mode {
-            CopyMode::Overwrite => self.copy_object(from, to).await,
-            CopyMode::Create => Err(not_supported("copy_if_not_exists")),
+            CopyMode::Overwrite => self.copy_over(from, to).await,
+            CopyMode::Create => self.copy_new(from, to).await,
         }
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         match options.target_mode {
-            RenameTargetMode::Overwrite => {
-                self.copy_object(from, to).await?;
-                self.delete_object(from).await
-            }
-            RenameTargetMode::Create => Err(not_supported("rename_if_not_exists")),
+            RenameTargetMode::Overwrite => self.copy_over(from, to).await?,
+            RenameTargetMode::Create => self.copy_new(from, to).await?,
         }
+        self.delete_object(from).await
     }
 }
 
-/// S3 has no atomic copy that spares what exists.
-fn not_supported(operation: &str) -> Error {
-    Error::NotImplemented {
-        operation: operation.to_owned(),
-        implementer: "S3Stream".to_owned(),
+/// How often a read begins anew because the object was replaced between its metadata and its first byte.
+const FRESH_STARTS: u32 = 5;
+
+impl S3Stream {
+    /// The object at its first byte, so that the metadata and the bytes given are of one version.
+    ///
+    /// When the metadata turns out to be outdated before the first byte, it is asked for anew; unless this view has given it
+    /// to its reader before, who then could mix two versions.
+    async fn get_object(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let conditional = options.if_match.is_some()
+            || options.if_none_match.is_some()
+            || options.if_modified_since.is_some()
+            || options.if_unmodified_since.is_some();
+        let named = |error: crate::Error| error.into_object_store(location.as_ref());
+        let held = options.version.is_some() || self.is_pinned(location);
+        let mut starts = 0;
+        loop {
+            let metadata = if conditional || options.version.is_some() {
+                self.fresh_metadata(location, options.version.as_deref())
+                    .await
+            } else {
+                self.metadata(location).await
+            };
+            let metadata = metadata.map_err(named)?;
+            let meta = metadata.to_object_meta();
+            options.check_preconditions(&meta)?;
+            let range = resolve(options.range.as_ref(), meta.size)?;
+            let result = |payload| GetResult {
+                payload,
+                meta,
+                range: range.clone(),
+                attributes: metadata.attributes.clone(),
+            };
+            if options.head {
+                return Ok(result(GetResultPayload::Stream(stream::empty().boxed())));
+            }
+            self.check_readable(&metadata).map_err(named)?;
+            let mut bytes = self.read(Arc::clone(&metadata), range.clone());
+            match bytes.next().await {
+                Some(Err(error))
+                    if error.kind() == ErrorKind::ObjectChanged
+                        && !held
+                        && starts < FRESH_STARTS =>
+                {
+                    tracing::debug!(%error, "a read begins anew");
+                    self.unpin(location);
+                    starts += 1;
+                }
+                Some(Err(error)) => return Err(named(error)),
+                first => {
+                    let path = location.clone();
+                    let bytes = stream::iter(first)
+                        .chain(bytes)
+                        .map_err(move |error| error.into_object_store(path.as_ref()));
+                    return Ok(result(GetResultPayload::Stream(bytes.boxed())));
+                }
+            }
+        }
     }
 }
 

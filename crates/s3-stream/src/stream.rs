@@ -6,12 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_sdk_s3::{Client, config::retry::RetryConfig, types::ChecksumMode};
+use aws_sdk_s3::{
+    Client,
+    types::{ChecksumMode, RequestPayer},
+};
 use object_store::path::Path;
 
 use crate::{
     Clock, Error, ErrorKind, MetadataCache, Meter, ObjectMetadata, ReadBudget, S3StreamSettings,
-    SystemClock, key, meter::Operation,
+    SystemClock, client::CurrentClient, key, metadata::Archived, meter::Operation,
+    retry::RetryBudget,
 };
 
 /// One bucket as an [`object_store::ObjectStore`]. Cheap to clone; clones share meter and pins.
@@ -26,11 +30,12 @@ pub struct S3Stream {
 type Pins = Arc<Mutex<BTreeMap<Path, Arc<ObjectMetadata>>>>;
 
 struct Shared {
-    client: Client,
+    client: CurrentClient,
     bucket: String,
     settings: S3StreamSettings,
     cache: MetadataCache,
     budget: ReadBudget,
+    retry_budget: RetryBudget,
     clock: Arc<dyn Clock>,
 }
 
@@ -139,11 +144,7 @@ impl S3Stream {
 
     /// Forgets what is known of an object, here and in the cache.
     pub async fn invalidate(&self, location: &Path) {
-        if let Some(pins) = &self.pins {
-            pins.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(location);
-        }
+        self.unpin(location);
         self.shared
             .cache
             .invalidate(&self.shared.bucket, location)
@@ -152,20 +153,102 @@ impl S3Stream {
 
     async fn head(&self, location: &Path, version: Option<&str>) -> Result<ObjectMetadata, Error> {
         let what = key::display(self.bucket(), location);
-        let request = self
-            .client()
-            .head_object()
-            .bucket(self.bucket())
-            .key(location.as_ref());
-        let request = request
-            .set_version_id(version.map(str::to_owned))
-            .checksum_mode(ChecksumMode::Enabled);
-        let head = self
-            .send(&what, Operation::Head, || request.clone().send())
-            .await?;
-        self.meter
-            .answered(aws_sdk_s3::operation::RequestId::request_id(&head), None);
-        Ok(ObjectMetadata::from_head(location, head))
+        let request = |client: Client| {
+            client
+                .head_object()
+                .bucket(self.bucket())
+                .key(location.as_ref())
+                .set_version_id(version.map(str::to_owned))
+                .set_request_payer(self.request_payer())
+                .checksum_mode(ChecksumMode::Enabled)
+                .send()
+        };
+        match self.send(&what, Operation::Head, request).await {
+            Ok(head) => {
+                self.meter()
+                    .answered(aws_sdk_s3::operation::RequestId::request_id(&head), None);
+                Ok(ObjectMetadata::from_head(location, head))
+            }
+            Err(error) => Err(Box::pin(self.explain(location, version, error)).await),
+        }
+    }
+
+    /// What a refused HEAD is about. Its answer has no body, so S3 is asked once more in a way that has one.
+    async fn explain(&self, location: &Path, version: Option<&str>, error: Error) -> Error {
+        let what = key::display(self.bucket(), location);
+        let asked = match error.status_alone() {
+            Some(404) => {
+                let request = |client: Client| client.head_bucket().bucket(self.bucket()).send();
+                let bucket = self.send_once(&what, Operation::Head, request).await;
+                return match bucket {
+                    Err(bucket)
+                        if bucket.status_alone() == Some(404)
+                            || bucket.kind() == ErrorKind::NoSuchBucket =>
+                    {
+                        Error::new(
+                            ErrorKind::NoSuchBucket,
+                            format!("{what}: the bucket does not exist"),
+                        )
+                        .with_source(error)
+                    }
+                    _ => error,
+                };
+            }
+            Some(400 | 403) => {
+                let request = |client: Client| {
+                    client
+                        .get_object()
+                        .bucket(self.bucket())
+                        .key(location.as_ref())
+                        .set_version_id(version.map(str::to_owned))
+                        .set_request_payer(self.request_payer())
+                        .range("bytes=0-0")
+                        .send()
+                };
+                self.send_once(&what, Operation::Get, request).await
+            }
+            _ => return error,
+        };
+        match asked {
+            Err(explained) if explained.status_alone().is_none() && !explained.is_retryable() => {
+                explained
+            }
+            _ => error,
+        }
+    }
+
+    /// Forgets a version that turned out not to be the present one.
+    pub(crate) async fn forget(&self, outdated: &ObjectMetadata) {
+        self.shared.cache.forget(self.bucket(), outdated).await;
+    }
+
+    /// Refuses what must be restored from its archive first, as S3 itself would.
+    pub(crate) fn check_readable(&self, metadata: &ObjectMetadata) -> Result<(), Error> {
+        let Some(archived) = metadata.archived() else {
+            return Ok(());
+        };
+        let class = metadata.storage_class.as_deref().unwrap_or_default();
+        let state = match archived {
+            Archived::NotRestored => "is not restored",
+            Archived::RestoreUnderWay => "is being restored",
+        };
+        let what = key::display(self.bucket(), &metadata.location);
+        Err(Error::new(
+            ErrorKind::Archived,
+            format!("{what}: the object is archived in {class} and {state}"),
+        ))
+    }
+
+    pub(crate) fn is_pinned(&self, location: &Path) -> bool {
+        self.pin_of(location).is_some()
+    }
+
+    pub(crate) fn unpin(&self, location: &Path) {
+        if let Some(pins) = &self.pins {
+            pins.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(location);
+        }
     }
 
     fn pin_of(&self, location: &Path) -> Option<Arc<ObjectMetadata>> {
@@ -186,8 +269,18 @@ impl S3Stream {
         Arc::clone(pins.entry(metadata.location.clone()).or_insert(metadata))
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn current_client(&self) -> &CurrentClient {
         &self.shared.client
+    }
+
+    pub(crate) fn retry_budget(&self) -> &RetryBudget {
+        &self.shared.retry_budget
+    }
+
+    pub(crate) fn request_payer(&self) -> Option<RequestPayer> {
+        self.settings()
+            .requester_pays
+            .then_some(RequestPayer::Requester)
     }
 
     pub(crate) fn settings(&self) -> &S3StreamSettings {
@@ -247,19 +340,13 @@ impl S3StreamBuilder {
         if let Some((_, what)) = wrong.iter().find(|(is_wrong, _)| *is_wrong) {
             return Err(Error::new(ErrorKind::InvalidSetting, *what));
         }
-        // Retries are ours: the SDK's would be neither counted nor able to resume a body.
-        let config = self
-            .client
-            .config()
-            .to_builder()
-            .retry_config(RetryConfig::disabled())
-            .build();
         Ok(S3Stream {
             shared: Arc::new(Shared {
-                client: Client::from_conf(config),
+                client: CurrentClient::new(&self.client),
                 bucket: self.bucket,
                 cache: self.cache.unwrap_or_else(|| MetadataCache::new(&settings)),
                 budget: self.budget.unwrap_or_else(|| ReadBudget::new(&settings)),
+                retry_budget: RetryBudget::new(),
                 clock: self.clock,
                 settings,
             }),

@@ -1,0 +1,170 @@
+//! How many parts to fetch ahead, and how large: learned from the read itself.
+
+use std::time::{Duration, Instant};
+
+use crate::S3StreamSettings;
+
+/// Parts that a read starts with.
+const FIRST_WINDOW: usize = 4;
+/// A larger window must bring at least this much more throughput to be kept.
+const WORTHWHILE: f64 = 1.1;
+/// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
+const TRY_AGAIN_AFTER: u32 = 16;
+
+/// The pace of one read. An epoch is as many parts as the window holds.
+///
+/// When the reader had to wait for S3 in an epoch, the window is doubled, and kept so if that made the read faster. When
+/// it never had to wait, S3 is fast enough as it is. Parts grow with the object, up to the settings' size: a small object is cut
+/// so that several parts run at once, a large one costs no more requests than it must.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    window: usize,
+    largest_window: usize,
+    part_bytes: u64,
+    /// The parts and bytes of this epoch, when it began, and whether the reader waited in it.
+    parts: usize,
+    bytes: u64,
+    began: Instant,
+    waited: bool,
+    /// The throughput before the window was last doubled, while it is not known whether that was worthwhile.
+    on_trial: Option<f64>,
+    /// Epochs until a doubling is tried again.
+    rest: u32,
+}
+
+impl Pace {
+    pub(crate) fn new(settings: &S3StreamSettings, bytes: u64, now: Instant) -> Self {
+        let window = FIRST_WINDOW.min(settings.concurrency);
+        let smallest = settings.min_part_bytes.min(settings.part_bytes);
+        let share = bytes.div_ceil(window.max(1) as u64);
+        Self {
+            window,
+            largest_window: settings.concurrency,
+            part_bytes: share.clamp(smallest.max(1), settings.part_bytes),
+            parts: 0,
+            bytes: 0,
+            began: now,
+            waited: false,
+            on_trial: None,
+            rest: 0,
+        }
+    }
+
+    /// How many parts may be under way.
+    pub(crate) const fn window(&self) -> usize {
+        self.window
+    }
+
+    /// The size of the next part in bytes.
+    pub(crate) const fn part_bytes(&self) -> u64 {
+        self.part_bytes
+    }
+
+    /// The reader had to wait.
+    pub(crate) const fn waited(&mut self) {
+        self.waited = true;
+    }
+
+    /// A part of `bytes` was delivered whole.
+    pub(crate) fn delivered(&mut self, bytes: u64, now: Instant) {
+        self.parts += 1;
+        self.bytes += bytes;
+        if self.parts < self.window {
+            return;
+        }
+        let seconds = now
+            .saturating_duration_since(self.began)
+            .max(Duration::from_micros(1))
+            .as_secs_f64();
+        self.epoch(self.bytes as f64 / seconds);
+        (self.parts, self.bytes, self.began, self.waited) = (0, 0, now, false);
+    }
+
+    fn epoch(&mut self, throughput: f64) {
+        if let Some(before) = self.on_trial.take()
+            && throughput < before * WORTHWHILE
+        {
+            self.window = (self.window / 2).max(1);
+            self.rest = TRY_AGAIN_AFTER;
+            return;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        if self.waited && self.window < self.largest_window {
+            self.on_trial = Some(throughput);
+            self.window = (self.window * 2).min(self.largest_window);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Pace;
+    use crate::S3StreamSettings;
+
+    const PART: u64 = 8 << 20;
+
+    fn pace(bytes: u64) -> (Pace, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "the start of a made-up clock")]
+        let now = Instant::now();
+        (Pace::new(&S3StreamSettings::default(), bytes, now), now)
+    }
+
+    /// Delivers parts at what `throughput` gives, in bytes a second, for the window of the moment.
+    fn deliver(
+        pace: &mut Pace,
+        now: &mut Instant,
+        parts: usize,
+        throughput: impl Fn(usize) -> f64,
+    ) {
+        for _ in 0..parts {
+            pace.waited();
+            *now += Duration::from_secs_f64(PART as f64 / throughput(pace.window()));
+            pace.delivered(PART, *now);
+        }
+    }
+
+    #[test]
+    fn latency_is_hidden_by_more_parts() {
+        let (mut pace, mut now) = pace(10 << 30);
+        deliver(&mut pace, &mut now, 200, |window| window as f64 * 1e8);
+        assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
+    }
+
+    #[test]
+    fn parts_that_bring_nothing_are_given_up_again() {
+        let (mut pace, mut now) = pace(10 << 30);
+        deliver(&mut pace, &mut now, 12, |_| 1e9);
+        assert_eq!(pace.window(), 4);
+        // It is tried again later, and not all the time.
+        let mut wide = 0;
+        for _ in 0..400 {
+            deliver(&mut pace, &mut now, 1, |_| 1e9);
+            wide += usize::from(pace.window() > 4);
+        }
+        assert!(
+            (10..150).contains(&wide),
+            "{wide} of 400 parts with a wide window"
+        );
+    }
+
+    #[test]
+    fn a_slow_reader_needs_no_more_parts() {
+        let (mut pace, now) = pace(10 << 30);
+        for part in 0..100 {
+            pace.delivered(PART, now + Duration::from_millis(part));
+        }
+        assert_eq!(pace.window(), 4);
+    }
+
+    #[test]
+    fn small_objects_are_cut_into_small_parts() {
+        assert_eq!(pace(10 << 30).0.part_bytes(), PART);
+        assert_eq!(pace(8 << 20).0.part_bytes(), 2 << 20);
+        assert_eq!(pace(1 << 20).0.part_bytes(), 1 << 20);
+    }
+}
