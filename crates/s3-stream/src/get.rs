@@ -49,6 +49,43 @@ impl S3Stream {
     }
 }
 
+impl S3Stream {
+    /// Nothing, once S3 has said by a GET too that there is nothing.
+    ///
+    /// No range of an empty object can be asked for, so no answer to a range would show that HEAD was wrong.
+    pub(crate) async fn read_nothing(&self, metadata: Arc<ObjectMetadata>) -> Result<(), Error> {
+        let what = key::display(self.bucket(), &metadata.location);
+        let request = |client: aws_sdk_s3::Client| {
+            client
+                .get_object()
+                .bucket(self.bucket())
+                .key(metadata.location.as_ref())
+                .set_if_match(metadata.etag.clone())
+                .set_version_id(metadata.version_id.clone())
+                .set_request_payer(self.request_payer())
+                .send()
+        };
+        let result = match self.send(&what, Operation::Get, request).await {
+            Ok(output) if output.content_length == Some(0) && output.e_tag == metadata.etag => {
+                self.meter().answered(output.request_id(), None);
+                return Ok(());
+            }
+            Ok(_) => Err(Error::new(
+                ErrorKind::ObjectChanged,
+                format!("{what}: it was empty and is no longer"),
+            )),
+            Err(error) => Err(changed_or(&what, error)),
+        };
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::ObjectChanged)
+        {
+            self.forget(&metadata).await;
+        }
+        result
+    }
+}
+
 impl Reading {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while self.rest.start < self.rest.end {

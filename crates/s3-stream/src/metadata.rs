@@ -56,16 +56,14 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
 }
 
 impl ObjectMetadata {
-    pub(crate) fn from_head(location: &Path, head: HeadObjectOutput) -> Self {
+    /// `None` when the answer does not say how large the object is.
+    pub(crate) fn from_head(location: &Path, head: HeadObjectOutput) -> Option<Self> {
         let (checksum, attributes) = (Checksum::from_head(&head), attributes(&head));
-        Self {
+        Some(Self {
             checksum,
             attributes,
             location: location.clone(),
-            size: head
-                .content_length
-                .and_then(|length| u64::try_from(length).ok())
-                .unwrap_or_default(),
+            size: u64::try_from(head.content_length?).ok()?,
             etag: head.e_tag,
             version_id: head.version_id.filter(|version| version != "null"),
             content_type: head.content_type,
@@ -83,7 +81,7 @@ impl ObjectMetadata {
             restore: head.restore,
             archive_status: head.archive_status.map(|status| status.as_str().to_owned()),
             tag_count: head.tag_count.and_then(|count| u32::try_from(count).ok()),
-        }
+        })
     }
 
     /// Whether the object must be restored before it can be read (Amazon S3 User Guide, "Restoring an archived object").
@@ -173,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_must_be_restored_first_is_known_from_head() {
-        let head = HeadObjectOutput::builder;
+        let head = || HeadObjectOutput::builder().content_length(1);
         let cases = [
             (head(), None),
             (head().storage_class(StorageClass::GlacierIr), None),
@@ -201,7 +199,7 @@ mod tests {
             ),
         ];
         for (head, expected) in cases {
-            let metadata = ObjectMetadata::from_head(&Path::from("x"), head.build());
+            let metadata = ObjectMetadata::from_head(&Path::from("x"), head.build()).unwrap();
             assert_eq!(metadata.archived(), expected, "{metadata:?}");
         }
     }

@@ -167,7 +167,12 @@ impl S3Stream {
             Ok(head) => {
                 self.meter()
                     .answered(aws_sdk_s3::operation::RequestId::request_id(&head), None);
-                Ok(ObjectMetadata::from_head(location, head))
+                ObjectMetadata::from_head(location, head).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Corrupt,
+                        format!("{what}: the answer does not say how large the object is"),
+                    )
+                })
             }
             Err(error) => Err(Box::pin(self.explain(location, version, error)).await),
         }
