@@ -111,7 +111,8 @@ impl Error {
         if let (ErrorKind::WrongRegion, Some(region)) = (kind, &region) {
             detail = format!(": {region}{detail}");
         }
-        let status_alone = status.filter(|_| code.is_empty());
+        // `NotFound` is what the SDK makes of a 404 without a body.
+        let status_alone = status.filter(|_| matches!(code, "" | "NotFound"));
         let mut made = Self::new(kind, format!("{what}: {}{detail}", kind.description()));
         (made.region, made.status_alone) = (region, status_alone);
         made.with_source(error)

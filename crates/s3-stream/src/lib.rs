@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+/// The examples of BEHAVIOUR.md, which are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../BEHAVIOUR.md")]
+struct Behaviour;
+
 mod budget;
 mod checksum;
 mod client;

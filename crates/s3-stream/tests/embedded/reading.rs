@@ -194,3 +194,70 @@ async fn failures_have_their_names() {
         ErrorKind::Unavailable
     );
 }
+
+#[tokio::test]
+async fn dropping_a_stream_stops_its_transfers() {
+    let embedded = Embedded::start().await;
+    embedded.write("x", &content(4_000_000));
+    let store = embedded.store(S3StreamSettings {
+        part_bytes: 100_000,
+        concurrency: 4,
+        ..S3StreamSettings::default()
+    });
+    let request = store.request();
+    let mut stream = request.get(&Path::from("x")).await.unwrap().into_stream();
+    stream.next().await.unwrap().unwrap();
+    drop(stream);
+    tokio::task::yield_now().await;
+    let asked = embedded.stack.s3().count("GetObject");
+    // Nothing is asked for any more, and no more than the window was.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(embedded.stack.s3().count("GetObject"), asked);
+    assert!(asked <= 5, "{asked} of 40 parts were asked for");
+    assert!(request.meter().snapshot().bytes_received <= 500_000);
+}
+
+#[tokio::test]
+async fn readers_without_budget_go_on_one_get_at_a_time() {
+    let embedded = Embedded::start().await;
+    let bytes = content(50_000);
+    embedded.write("x", &bytes);
+    // Room for one part of 16 readers at the same time.
+    let store = embedded.store(S3StreamSettings {
+        part_bytes: 4096,
+        budget_bytes: 4096,
+        ..S3StreamSettings::default()
+    });
+    let reads = (0..16).map(|_| async {
+        let result = store.get(&Path::from("x")).await.unwrap();
+        result.bytes().await.unwrap()
+    });
+    let all = futures::future::join_all(reads).await;
+    assert!(all.iter().all(|read| *read == bytes));
+}
+
+#[tokio::test]
+async fn near_ranges_are_read_as_one() {
+    let embedded = Embedded::start().await;
+    let bytes = content(3_000_000);
+    embedded.write("x", &bytes);
+    let request = embedded.store(S3StreamSettings::default()).request();
+    let ranges = [0..10, 500..600, 90_000..90_001, 2_500_000..2_500_100];
+    let read = request.get_ranges(&Path::from("x"), &ranges).await.unwrap();
+    for (range, read) in ranges.iter().zip(&read) {
+        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        assert!(*read == bytes[range]);
+    }
+    assert_eq!(request.meter().snapshot().get_requests, 2);
+}
+
+#[tokio::test]
+async fn many_who_ask_at_once_make_one_head() {
+    let embedded = Embedded::start().await;
+    embedded.write("x", b"hello");
+    let store = embedded.store(S3StreamSettings::default());
+    let asked = (0..100).map(|_| async { store.metadata(&Path::from("x")).await.unwrap().size });
+    let sizes = futures::future::join_all(asked).await;
+    assert!(sizes.iter().all(|size| *size == 5));
+    assert_eq!(embedded.stack.s3().count("HeadObject"), 1);
+}

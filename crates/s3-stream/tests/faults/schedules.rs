@@ -35,7 +35,6 @@ async fn shard(number: u64) {
     for seed in number * SHARD..(number + 1) * SHARD {
         run(seed, &mut tally).await;
     }
-    println!("{tally:?}");
     assert_eq!(tally.exact + tally.errors + tally.dropped, SHARD);
     // Faults that no reader survives would prove as little as faults that none meets.
     assert!(tally.exact > SHARD / 5, "{tally:?}");

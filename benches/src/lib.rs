@@ -1,0 +1,12 @@
+//! What every comparison needs: a server that stands for S3 at the machine's own limit, one that is far away, whole
+//! processes measured from outside, and a table with medians.
+
+mod delay;
+mod nginx;
+mod process;
+mod report;
+
+pub use delay::Delayed;
+pub use nginx::Nginx;
+pub use process::{Measured, measure};
+pub use report::{Cell, median, write_section};

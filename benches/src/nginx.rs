@@ -1,0 +1,80 @@
+//! nginx over a folder: it answers path-style GET and HEAD as S3 does, ranges and `If-Match` included, and ignores signatures.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// A running nginx, ended when dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// Serves `root`, whose folders are buckets, on a free port of loopback.
+    ///
+    /// # Errors
+    /// When nginx is not installed (on Debian: `apt-get install nginx-light`) or does not start.
+    pub fn start(root: &Path) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let folder = tempfile::tempdir()?;
+        let here = folder.path().display();
+        let config = format!(
+            "worker_processes 1; daemon off; pid {here}/pid; error_log {here}/error.log;\n\
+             events {{ worker_connections 1024; }}\n\
+             http {{ access_log off; sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_requests 1000000;\n\
+             client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4;\n\
+             scgi_temp_path {here}/5; types {{ text/csv csv; }} default_type application/octet-stream;\n\
+             server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
+            root.display()
+        );
+        let file = folder.path().join("nginx.conf");
+        std::fs::write(&file, config)?;
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("nginx cannot be started; on Debian: apt-get install nginx-light")?;
+        let mut nginx = Self {
+            child,
+            port,
+            _folder: folder,
+        };
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(nginx);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        nginx.child.kill()?;
+        bail!("nginx did not listen on port {port}")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // The master ends its workers when it is asked to, and only then.
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        if asked.is_err() {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}

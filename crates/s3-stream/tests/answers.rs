@@ -1,0 +1,478 @@
+//! What is made of each answer that S3 gives, and what is sent for each kind of bucket and key. No network: answers are written
+//! down here as S3 gives them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use aws_credential_types::{
+    Credentials,
+    provider::{self, ProvideCredentials, future},
+};
+use aws_sdk_s3::{
+    Client, Config,
+    config::{BehaviorVersion, Region},
+    primitives::SdkBody,
+};
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+    orchestrator::{HttpRequest, HttpResponse},
+};
+use flowlake_s3_stream::{Error, ErrorKind, S3Stream, S3StreamSettings};
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+
+/// One request, as far as a test looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sent {
+    method: String,
+    uri: String,
+    /// The region that it is signed for.
+    region: String,
+    payer: Option<String>,
+}
+
+type Answers = dyn Fn(&Sent, u64) -> HttpResponse + Send + Sync;
+
+/// A connection that answers as it is told.
+#[derive(Clone)]
+struct Scripted {
+    answers: Arc<Answers>,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Scripted")
+    }
+}
+
+impl Scripted {
+    fn new(answers: impl Fn(&Sent, u64) -> HttpResponse + Send + Sync + 'static) -> Self {
+        Self {
+            answers: Arc::new(answers),
+            sent: Arc::default(),
+        }
+    }
+
+    fn config(&self) -> aws_sdk_s3::config::Builder {
+        let connector = SharedHttpConnector::new(self.clone());
+        Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+    }
+
+    fn store(&self, bucket: &str) -> S3Stream {
+        S3Stream::builder(Client::from_conf(self.config().build()), bucket)
+            .build()
+            .unwrap()
+    }
+
+    fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+impl HttpConnector for Scripted {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let header = |name: &str| request.headers().get(name).map(str::to_owned);
+        let region = header("authorization")
+            .and_then(|text| text.split('/').nth(2).map(str::to_owned))
+            .unwrap_or_default();
+        let sent = Sent {
+            method: request.method().to_owned(),
+            uri: request.uri().to_owned(),
+            region,
+            payer: header("x-amz-request-payer"),
+        };
+        let mut all = self.sent.lock().unwrap();
+        let response = (self.answers)(&sent, all.len() as u64);
+        all.push(sent);
+        HttpConnectorFuture::ready(Ok(response))
+    }
+}
+
+fn answer(
+    status: u16,
+    headers: &[(&'static str, &'static str)],
+    body: &'static str,
+) -> HttpResponse {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+    for (name, value) in headers {
+        response.headers_mut().insert(*name, *value);
+    }
+    response
+}
+
+/// The head of an object of five bytes, or its bytes.
+fn five_bytes(sent: &Sent) -> HttpResponse {
+    if sent.method == "HEAD" {
+        return answer(200, &[("content-length", "5"), ("etag", "\"1\"")], "");
+    }
+    let headers = [
+        ("content-length", "5"),
+        ("content-range", "bytes 0-4/5"),
+        ("etag", "\"1\""),
+    ];
+    answer(206, &headers, "hello")
+}
+
+fn refusal(code: &str) -> &'static str {
+    // Leaked, once a test: answers are static.
+    format!("<Error><Code>{code}</Code><Message>as S3 says it</Message></Error>").leak()
+}
+
+async fn kind_of(scripted: &Scripted) -> ErrorKind {
+    let error = scripted.store("lake").metadata(&Path::from("x")).await;
+    error.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_found_and_asked_there() {
+    let scripted = Scripted::new(|sent, _| {
+        if sent.region == "eu-central-1" {
+            return five_bytes(sent);
+        }
+        // A HEAD has no body: the region is in its head.
+        answer(301, &[("x-amz-bucket-region", "eu-central-1")], "")
+    });
+    let store = scripted.store("lake").request();
+    let bytes = store.get(&Path::from("x")).await.unwrap().bytes().await;
+    assert_eq!(bytes.unwrap(), "hello");
+    let regions: Vec<_> = scripted
+        .sent()
+        .into_iter()
+        .map(|sent| sent.region)
+        .collect();
+    // Found once, remembered from then on.
+    assert_eq!(regions, ["us-east-1", "eu-central-1", "eu-central-1"]);
+    assert!(scripted.sent()[1].uri.contains("eu-central-1"));
+    assert_eq!(store.meter().snapshot().retries, 1);
+}
+
+#[tokio::test]
+async fn a_region_in_the_body_of_a_refusal_does_as_well_and_a_bad_one_is_not_followed() {
+    let body = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message><Region>eu-west-3</Region></Error>";
+    let scripted =
+        Scripted::new(
+            move |sent, _| match (sent.method.as_str(), sent.region.as_str()) {
+                (_, "eu-west-3") => five_bytes(sent),
+                ("HEAD", _) => answer(200, &[("content-length", "5"), ("etag", "\"1\"")], ""),
+                _ => answer(400, &[], body),
+            },
+        );
+    let bytes = scripted.store("lake").get(&Path::from("x")).await.unwrap();
+    assert_eq!(bytes.bytes().await.unwrap(), "hello");
+
+    for region in ["us-east-1", "evil.example/", "a.b", ""] {
+        let scripted =
+            Scripted::new(move |_, _| answer(301, &[("x-amz-bucket-region", region)], ""));
+        assert_eq!(kind_of(&scripted).await, ErrorKind::WrongRegion, "{region}");
+        assert_eq!(scripted.sent().len(), 1, "{region}");
+    }
+}
+
+#[tokio::test]
+async fn a_region_that_leads_round_in_circles_is_followed_once() {
+    let scripted = Scripted::new(|sent, _| {
+        let other = if sent.region == "eu-west-1" {
+            "eu-west-2"
+        } else {
+            "eu-west-1"
+        };
+        answer(301, &[("x-amz-bucket-region", other)], "")
+    });
+    assert_eq!(kind_of(&scripted).await, ErrorKind::WrongRegion);
+    assert_eq!(scripted.sent().len(), 2);
+}
+
+/// Gives other credentials each time, and counts.
+#[derive(Debug, Default)]
+struct Renewed(Arc<AtomicU64>);
+
+impl ProvideCredentials for Renewed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let number = self.0.fetch_add(1, SeqCst);
+        future::ProvideCredentials::ready(provider::Result::Ok(Credentials::new(
+            format!("AKID{number}"),
+            "secret",
+            None,
+            None,
+            "test",
+        )))
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_expired_are_taken_anew_once() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let scripted = Scripted::new(|sent, number| match number {
+        0 => answer(400, &[], ""),
+        1 => answer(400, &[], refusal("ExpiredToken")),
+        2 => answer(200, &[("content-length", "5"), ("etag", "\"1\"")], ""),
+        _ => five_bytes(sent),
+    });
+    let config = scripted
+        .config()
+        .credentials_provider(Renewed(Arc::clone(&asked)))
+        .build();
+    let store = S3Stream::builder(Client::from_conf(config), "lake")
+        .build()
+        .unwrap();
+    let _ = store.metadata(&Path::from("x")).await;
+    let bytes = store.get(&Path::from("x")).await.unwrap().bytes().await;
+    assert_eq!(bytes.unwrap(), "hello");
+    assert_eq!(asked.load(SeqCst), 2);
+
+    let scripted = Scripted::new(|_, _| answer(400, &[], refusal("ExpiredToken")));
+    let config = scripted
+        .config()
+        .credentials_provider(Renewed(Arc::clone(&asked)))
+        .build();
+    let store = S3Stream::builder(Client::from_conf(config), "lake")
+        .build()
+        .unwrap();
+    let failed = store.list(None).try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(
+        Error::find(&failed).unwrap().kind(),
+        ErrorKind::ExpiredCredentials
+    );
+    assert_eq!(scripted.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_head_is_explained_by_a_get_of_one_byte() {
+    let cases = [
+        (403, "AccessDenied", ErrorKind::AccessDenied),
+        (403, "RequestTimeTooSkewed", ErrorKind::ClockSkew),
+        (403, "InvalidAccessKeyId", ErrorKind::ExpiredCredentials),
+        (403, "SignatureDoesNotMatch", ErrorKind::ExpiredCredentials),
+        (403, "InvalidObjectState", ErrorKind::Archived),
+        (400, "KMS.DisabledException", ErrorKind::KmsDenied),
+        (400, "ExpiredToken", ErrorKind::ExpiredCredentials),
+    ];
+    for (status, code, kind) in cases {
+        let body = refusal(code);
+        let scripted = Scripted::new(move |sent, _| {
+            answer(status, &[], if sent.method == "HEAD" { "" } else { body })
+        });
+        assert_eq!(kind_of(&scripted).await, kind, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_key_and_a_missing_bucket_are_told_apart() {
+    // To a HEAD of the object and one of the bucket alike, S3 says no more than 404.
+    let bucket_is = |status| {
+        Scripted::new(move |sent: &Sent, _| {
+            answer(
+                if sent.uri.ends_with("/x?") || sent.uri.contains("/x") {
+                    404
+                } else {
+                    status
+                },
+                &[],
+                "",
+            )
+        })
+    };
+    assert_eq!(kind_of(&bucket_is(200)).await, ErrorKind::NoSuchKey);
+    assert_eq!(kind_of(&bucket_is(403)).await, ErrorKind::NoSuchKey);
+    assert_eq!(kind_of(&bucket_is(404)).await, ErrorKind::NoSuchBucket);
+}
+
+#[tokio::test]
+async fn an_archived_object_is_refused_without_a_get() {
+    for (restore, words) in [
+        ("", "is not restored"),
+        ("ongoing-request=\"true\"", "is being restored"),
+    ] {
+        let scripted = Scripted::new(move |_, _| {
+            let headers = [
+                ("content-length", "5"),
+                ("etag", "\"1\""),
+                ("x-amz-storage-class", "DEEP_ARCHIVE"),
+                ("x-amz-restore", restore),
+            ];
+            let headers = if restore.is_empty() {
+                &headers[..3]
+            } else {
+                &headers[..]
+            };
+            answer(200, headers, "")
+        });
+        let failed = scripted
+            .store("lake")
+            .get(&Path::from("x"))
+            .await
+            .unwrap_err();
+        let error = Error::find(&failed).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Archived);
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(scripted.sent().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_pays_is_said_when_it_is_set() {
+    for pays in [false, true] {
+        let scripted = Scripted::new(|sent, _| {
+            if sent.uri.contains("list-type") {
+                return answer(
+                    200,
+                    &[],
+                    "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
+                );
+            }
+            five_bytes(sent)
+        });
+        let client = Client::from_conf(scripted.config().build());
+        let store = S3Stream::builder(client, "lake")
+            .with_settings(S3StreamSettings {
+                requester_pays: pays,
+                ..S3StreamSettings::default()
+            })
+            .build()
+            .unwrap();
+        store
+            .get(&Path::from("x"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+        store.list(None).try_collect::<Vec<_>>().await.unwrap();
+        let expected = pays.then(|| "requester".to_owned());
+        let sent = scripted.sent();
+        assert_eq!(sent.len(), 3);
+        assert!(sent.iter().all(|sent| sent.payer == expected), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_bucket_is_asked_at_its_own_host() {
+    let cases = [
+        ("lake", "https://lake.s3.us-east-1.amazonaws.com/x"),
+        (
+            "dots.in.it",
+            "https://s3.us-east-1.amazonaws.com/dots.in.it/x",
+        ),
+        (
+            "arn:aws:s3:us-east-1:123456789012:accesspoint/reports",
+            "https://reports-123456789012.s3-accesspoint.us-east-1.amazonaws.com/x",
+        ),
+        (
+            "fast--use1-az4--x-s3",
+            "https://fast--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com/x",
+        ),
+    ];
+    for (bucket, url) in cases {
+        let scripted = Scripted::new(|sent, _| {
+            if sent.uri.contains("?session") {
+                let body = "<CreateSessionResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey>\
+                    <SessionToken>T</SessionToken><Expiration>2126-01-01T00:00:00Z</Expiration></Credentials></CreateSessionResult>";
+                return answer(200, &[], body);
+            }
+            five_bytes(sent)
+        });
+        let result = scripted.store(bucket).get(&Path::from("x")).await;
+        assert_eq!(result.unwrap().bytes().await.unwrap(), "hello", "{bucket}");
+        let sent = scripted.sent();
+        let asked: Vec<_> = sent
+            .iter()
+            .filter(|sent| !sent.uri.contains("session"))
+            .collect();
+        assert_eq!(asked.len(), 2, "{bucket}: {sent:?}");
+        for sent in asked {
+            assert_eq!(sent.uri.split('?').next().unwrap(), url, "{bucket}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_character_of_a_key_reaches_s3() {
+    let cases = [
+        ("a b", "a%20b"),
+        ("a+b", "a%2Bb"),
+        ("a%20b", "a%2520b"),
+        ("100%", "100%25"),
+        ("ü/名前.csv", "%C3%BC/%E5%90%8D%E5%89%8D.csv"),
+        ("q?x=1&y#z", "q%3Fx%3D1%26y%23z"),
+        ("date=2026-01-01/x.csv", "date%3D2026-01-01/x.csv"),
+    ];
+    for (key, path) in cases {
+        let scripted = Scripted::new(|sent, _| five_bytes(sent));
+        let location = Path::parse(key).unwrap();
+        scripted.store("lake").get(&location).await.unwrap();
+        let sent = scripted.sent();
+        let expected = format!("https://lake.s3.us-east-1.amazonaws.com/{path}");
+        assert!(
+            sent.iter()
+                .all(|sent| sent.uri.split("?x-id").next() == Some(&*expected)),
+            "{key}: {sent:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn keys_that_no_path_can_name_are_left_out_of_listings() {
+    let scripted = Scripted::new(|_, _| {
+        let body = "<ListBucketResult><IsTruncated>false</IsTruncated>\
+            <Contents><Key>/leading</Key><Size>1</Size></Contents><Contents><Key>folder/</Key><Size>0</Size></Contents>\
+            <Contents><Key>a//b</Key><Size>1</Size></Contents><Contents><Key>a b+c%d</Key><Size>3</Size></Contents></ListBucketResult>";
+        answer(200, &[], body)
+    });
+    let listed: Vec<_> = scripted
+        .store("lake")
+        .list(None)
+        .try_collect()
+        .await
+        .unwrap();
+    let keys: Vec<_> = listed.iter().map(|meta| meta.location.as_ref()).collect();
+    assert_eq!(keys, ["a b+c%d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_is_waited_for_and_what_lasts_is_told() {
+    let throttled = Scripted::new(|sent, number| {
+        if number < 3 {
+            return answer(503, &[], refusal("SlowDown"));
+        }
+        five_bytes(sent)
+    });
+    let store = throttled.store("lake").request();
+    let began = tokio::time::Instant::now();
+    store.metadata(&Path::from("x")).await.unwrap();
+    let waited = began.elapsed();
+    // Three waits, of 25-50, 50-100 and 100-200 ms.
+    assert!(
+        (Duration::from_millis(175)..Duration::from_millis(351)).contains(&waited),
+        "{waited:?}"
+    );
+    let moved = store.meter().snapshot();
+    assert_eq!(
+        (moved.head_requests, moved.retries, moved.throttles),
+        (4, 3, 3)
+    );
+
+    let lasting = Scripted::new(|_, _| answer(503, &[], refusal("SlowDown")));
+    assert_eq!(kind_of(&lasting).await, ErrorKind::Throttled);
+    let failing = Scripted::new(|_, _| answer(500, &[], refusal("InternalError")));
+    assert_eq!(kind_of(&failing).await, ErrorKind::Unavailable);
+    assert_eq!(failing.sent().len(), 4);
+}
