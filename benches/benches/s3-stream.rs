@@ -33,9 +33,12 @@ const LATENCY: Duration = Duration::from_millis(30);
 const ROUNDS: usize = 7;
 const PART: u64 = 8 << 20;
 
+const OURS: &str = "flowlake-s3-stream";
+const OURS_FAR: &str = "flowlake-s3-stream, budget of 128 MiB";
+
 /// The ways to read, by the names under which this program starts itself.
 const NEAR: [&str; 8] = [
-    "flowlake-s3-stream",
+    OURS,
     "object_store AmazonS3, one GET",
     "aws-sdk-s3, stream",
     "aws-sdk-s3, collect",
@@ -44,8 +47,9 @@ const NEAR: [&str; 8] = [
     "HTTP client, 4 ranges at a time",
     "HTTP client, 8 ranges at a time",
 ];
-const FAR: [&str; 4] = [
-    NEAR[0],
+const FAR: [&str; 5] = [
+    OURS_FAR,
+    OURS,
     NEAR[1],
     NEAR[4],
     "HTTP client, 16 ranges at a time",
@@ -208,14 +212,17 @@ async fn read(how: &str, endpoint: &str, key: &str) -> Result<u64> {
         let at_a_time = rest.split(' ').next().unwrap_or_default().parse()?;
         return read_http(endpoint, key, at_a_time).await;
     }
-    match how {
-        "flowlake-s3-stream" => {
-            let settings = S3StreamSettings::default();
-            let store = S3Stream::builder(client(endpoint), BUCKET)
-                .with_settings(settings)
-                .build()?;
-            count(&store, key).await
+    if let Some(budget) = how.strip_prefix(OURS) {
+        let mut settings = S3StreamSettings::default();
+        if !budget.is_empty() {
+            settings.budget_bytes = 128 << 20;
         }
+        let store = S3Stream::builder(client(endpoint), BUCKET)
+            .with_settings(settings)
+            .build()?;
+        return count(&store, key).await;
+    }
+    match how {
         "object_store AmazonS3, one GET" => {
             let store = AmazonS3Builder::new()
                 .with_endpoint(endpoint)

@@ -23,9 +23,12 @@ impl S3Stream {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let store = self.clone();
         let prefix = key::prefix(prefix);
-        let offset = offset.map(ToString::to_string);
-        stream::try_unfold((store, Page::First), move |(store, page)| {
-            let (prefix, offset) = (prefix.clone(), offset.clone());
+        let offset = offset.cloned();
+        // A listing of a directory bucket is in no order, and begins nowhere else (S3 API Reference, "ListObjectsV2").
+        let by_s3 = self.settings().list_start_after && !self.bucket().ends_with("--x-s3");
+        let start_after = offset.clone().filter(|_| by_s3).map(String::from);
+        let pages = stream::try_unfold((store, Page::First), move |(store, page)| {
+            let (prefix, offset) = (prefix.clone(), start_after.clone());
             async move {
                 let token = match page {
                     Page::First => None,
@@ -42,10 +45,17 @@ impl S3Stream {
                     (store, next),
                 )))
             }
-        })
-        .map_ok(|objects| stream::iter(objects.into_iter().map(Ok)))
-        .try_flatten()
-        .boxed()
+        });
+        pages
+            .map_ok(|objects| stream::iter(objects.into_iter().map(Ok)))
+            .try_flatten()
+            .try_filter(move |object| {
+                let after = offset
+                    .as_ref()
+                    .is_none_or(|offset| object.location > *offset);
+                std::future::ready(after)
+            })
+            .boxed()
     }
 
     pub(crate) async fn list_level(&self, prefix: Option<&Path>) -> Result<ListResult> {

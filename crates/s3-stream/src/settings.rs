@@ -32,6 +32,9 @@ pub struct S3StreamSettings {
     pub metadata_cache_bytes: u64,
     /// Accept that the reader pays for requests and transfer, as requester-pays buckets want.
     pub requester_pays: bool,
+    /// Let S3 begin a listing after a key. Without it, what comes before is listed too, and left out here: for servers that do
+    /// not know `start-after` (SeaweedFS 4 leaves out too much). Directory buckets never do, whatever is set.
+    pub list_start_after: bool,
 }
 
 impl Default for S3StreamSettings {
@@ -48,6 +51,7 @@ impl Default for S3StreamSettings {
             missing_ttl_ms: 2_000,
             metadata_cache_bytes: 16 << 20,
             requester_pays: false,
+            list_start_after: true,
         }
     }
 }

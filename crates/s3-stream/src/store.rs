@@ -106,7 +106,7 @@ impl ObjectStore for S3Stream {
 }
 
 /// How often a read begins anew because the object was replaced between its metadata and its first byte.
-const FRESH_STARTS: u32 = 5;
+const FRESH_STARTS: u32 = 20;
 
 impl S3Stream {
     /// The object at its first byte, so that the metadata and the bytes given are of one version.

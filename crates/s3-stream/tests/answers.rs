@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_credential_types::{
@@ -28,7 +28,7 @@ use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
     orchestrator::{HttpRequest, HttpResponse},
 };
-use flowlake_s3_stream::{Error, ErrorKind, S3Stream, S3StreamSettings};
+use flowlake_s3_stream::{Clock, Error, ErrorKind, S3Stream, S3StreamSettings};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
@@ -328,6 +328,108 @@ async fn an_archived_object_is_refused_without_a_get() {
     }
 }
 
+/// A clock that is moved by hand.
+#[derive(Debug)]
+struct Hand(Mutex<Instant>);
+
+impl Hand {
+    fn new() -> Arc<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the start of a made-up clock")]
+        Arc::new(Self(Mutex::new(Instant::now())))
+    }
+
+    fn passes(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_believed_for_its_time_and_a_missing_object_for_a_shorter_one() {
+    for (status, ttl) in [(200, 30_000), (404, 2_000)] {
+        let scripted = Scripted::new(move |sent, _| {
+            if sent.uri.contains("/x") {
+                answer(status, &[("content-length", "5"), ("etag", "\"1\"")], "")
+            } else {
+                answer(200, &[], "")
+            }
+        });
+        let clock = Hand::new();
+        let store = S3Stream::builder(Client::from_conf(scripted.config().build()), "lake")
+            .with_clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .build()
+            .unwrap();
+        let heads = || {
+            let sent = scripted.sent();
+            sent.iter().filter(|sent| sent.uri.contains("/x")).count()
+        };
+        let key = Path::from("x");
+        for (passes, expected) in [(0, 1), (ttl - 1, 1), (1, 2), (ttl, 3)] {
+            clock.passes(Duration::from_millis(passes));
+            let found = store.metadata(&key).await;
+            assert_eq!(found.is_ok(), status == 200);
+            assert_eq!(heads(), expected, "{status} after {passes} ms more");
+        }
+        store.invalidate(&key).await;
+        let _ = store.metadata(&key).await;
+        assert_eq!(heads(), 4);
+    }
+}
+
+#[tokio::test]
+async fn failures_other_than_a_missing_object_are_not_kept() {
+    let scripted = Scripted::new(|sent, number| match number {
+        0 | 1 => answer(
+            403,
+            &[],
+            if sent.method == "HEAD" {
+                ""
+            } else {
+                refusal("AccessDenied")
+            },
+        ),
+        _ => five_bytes(sent),
+    });
+    let store = scripted.store("lake");
+    let key = Path::from("x");
+    assert_eq!(
+        store.metadata(&key).await.unwrap_err().kind(),
+        ErrorKind::AccessDenied
+    );
+    assert_eq!(store.metadata(&key).await.unwrap().size, 5);
+}
+
+#[tokio::test]
+async fn the_metadata_cache_is_bounded_by_weight() {
+    let scripted = Scripted::new(|sent, _| five_bytes(sent));
+    let settings = S3StreamSettings {
+        metadata_cache_bytes: 50_000,
+        ..S3StreamSettings::default()
+    };
+    let store = S3Stream::builder(Client::from_conf(scripted.config().build()), "lake")
+        .with_settings(settings)
+        .build()
+        .unwrap();
+    let keys: Vec<_> = (0..1000)
+        .map(|number| Path::from(format!("exports/{number}")))
+        .collect();
+    for round in 1..3 {
+        for key in &keys {
+            store.metadata(key).await.unwrap();
+        }
+        let sent = scripted.sent().len();
+        assert!(
+            sent > round * 850,
+            "{sent} requests after round {round}: too much is kept"
+        );
+    }
+}
+
 #[tokio::test]
 async fn who_pays_is_said_when_it_is_set() {
     for pays in [false, true] {
@@ -456,7 +558,9 @@ async fn what_passes_is_waited_for_and_what_lasts_is_told() {
         five_bytes(sent)
     });
     let store = throttled.store("lake").request();
-    let began = tokio::time::Instant::now();
+    #[expect(clippy::disallowed_methods, reason = "the paused clock of this test")]
+    let now = tokio::time::Instant::now;
+    let began = now();
     store.metadata(&Path::from("x")).await.unwrap();
     let waited = began.elapsed();
     // Three waits, of 25-50, 50-100 and 100-200 ms.
