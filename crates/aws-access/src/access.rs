@@ -2,16 +2,19 @@
 
 mod probe;
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use moka::future::Cache;
 use tokio::sync::OnceCell;
 
 use crate::{
-    AccessMode, AccessRequest, AccessSettings, Clock, Decision, Error, ErrorKind, Identity,
-    SystemClock,
+    AccessMode, AccessRequest, AccessSettings, BucketSettings, CallerCheck, Clock, Decision,
+    Effect, Error, ErrorKind, Identity, SystemClock,
     bucket_policy::{BucketPolicy, bucket_policy},
+    caller_check::check_caller,
+    context::Known,
     identity::identify,
+    request::Operation,
     simulate::simulate,
 };
 
@@ -27,11 +30,20 @@ struct Shared {
     sts: aws_sdk_sts::Client,
     s3: aws_sdk_s3::Client,
     settings: AccessSettings,
+    session_tags: BTreeMap<String, String>,
     clock: Arc<dyn Clock>,
     identity: OnceCell<Arc<Identity>>,
     // moka's own clock cannot be set, so the time of each entry is kept with it and judged here.
-    decisions: Cache<AccessRequest, (Instant, Arc<Decision>)>,
+    decisions: Cache<AccessRequest, Entry>,
     policies: Cache<String, (Instant, BucketPolicy)>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    at: Instant,
+    /// Whether it holds for the next caller too: not when S3 could not be asked for the bucket policy.
+    is_kept: bool,
+    decision: Arc<Decision>,
 }
 
 /// Builds an [`Access`].
@@ -41,6 +53,7 @@ pub struct AccessBuilder {
     sts: aws_sdk_sts::Client,
     s3: aws_sdk_s3::Client,
     settings: AccessSettings,
+    session_tags: BTreeMap<String, String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,6 +70,7 @@ impl Access {
             sts,
             s3,
             settings: AccessSettings::default(),
+            session_tags: BTreeMap::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -71,12 +85,17 @@ impl Access {
         shared
             .identity
             .get_or_try_init(|| async {
-                Box::pin(identify(&shared.sts, &shared.iam))
+                Box::pin(identify(&shared.sts, &shared.iam, &shared.session_tags))
                     .await
                     .map(Arc::new)
             })
             .await
             .cloned()
+    }
+
+    /// Asks STS anew who we are, and what time it is there.
+    pub async fn check_caller(&self) -> CallerCheck {
+        Box::pin(check_caller(&self.shared.sts)).await
     }
 
     /// Whether the read may be made, from the cache or by asking.
@@ -85,31 +104,36 @@ impl Access {
     /// Those of [`Self::identity`], and in [`AccessMode::Enforce`] [`ErrorKind::SimulationDenied`].
     pub async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, Error> {
         let shared = &self.shared;
-        if let Some((at, _)) = shared.decisions.get(request).await
-            && !shared.is_fresh(at)
+        if let Some(entry) = shared.decisions.get(request).await
+            && !shared.is_fresh(entry.at)
         {
             shared.decisions.invalidate(request).await;
         }
         let decide = async {
-            Ok::<_, Error>((
-                shared.clock.now(),
-                Arc::new(Box::pin(self.decide(request)).await?),
-            ))
+            let (decision, is_kept) = Box::pin(self.decide(request)).await?;
+            Ok::<_, Error>(Entry {
+                at: shared.clock.now(),
+                is_kept,
+                decision: Arc::new(decision),
+            })
         };
         let entry = shared.decisions.try_get_with_by_ref(request, decide).await;
-        entry
-            .map(|(_, decision)| decision)
-            .map_err(|error| Error::shared(&error))
+        let entry = entry.map_err(|error| Error::shared(&error))?;
+        if !entry.is_kept {
+            shared.decisions.invalidate(request).await;
+        }
+        Ok(entry.decision)
     }
 
-    async fn decide(&self, request: &AccessRequest) -> Result<Decision, Error> {
+    /// The decision, and whether it may be kept.
+    async fn decide(&self, request: &AccessRequest) -> Result<(Decision, bool), Error> {
         let identity = self.identity().await?;
         let shared = &self.shared;
         match shared.settings.mode {
-            AccessMode::Probe => probe::probe(&shared.s3, &identity, request).await,
+            AccessMode::Probe => Ok((probe::probe(&shared.s3, &identity, request).await?, true)),
             AccessMode::Enforce => self.simulate(&identity, request).await,
             AccessMode::Advise => match self.simulate(&identity, request).await {
-                Ok(decision) => Ok(advisory(decision)),
+                Ok((decision, is_kept)) => Ok((advisory(decision), is_kept)),
                 // What cannot be simulated is no reason to stop in this mode: S3 decides.
                 Err(error)
                     if matches!(
@@ -118,7 +142,8 @@ impl Access {
                     ) =>
                 {
                     tracing::warn!(%error, "the read cannot be simulated: S3 decides");
-                    Ok(advisory(probe::undecided(&identity, request, &error)))
+                    let decision = probe::undecided(&identity, request, &error);
+                    Ok((advisory(decision), true))
                 }
                 Err(error) => Err(error),
             },
@@ -129,26 +154,91 @@ impl Access {
         &self,
         identity: &Identity,
         request: &AccessRequest,
-    ) -> Result<Decision, Error> {
+    ) -> Result<(Decision, bool), Error> {
         let shared = &self.shared;
-        let bucket = &request.bucket;
-        let policy = match shared
-            .policies
-            .get(bucket)
-            .await
-            .filter(|(at, _)| shared.is_fresh(*at))
-        {
-            Some((_, policy)) => policy,
-            None => {
-                let policy = bucket_policy(&shared.s3, bucket).await?;
-                if !matches!(policy, BucketPolicy::Unreachable) {
-                    let entry = (shared.clock.now(), policy.clone());
-                    shared.policies.insert(bucket.clone(), entry).await;
-                }
-                policy
-            }
+        let settings = shared.settings.buckets.get(&request.bucket);
+        let policy = self.bucket_policy(&request.bucket, settings).await?;
+        let is_kept = !matches!(policy, BucketPolicy::Unreachable);
+        let ask = async |object_tags: &BTreeMap<String, String>| {
+            let known = Known {
+                region: shared.s3.config().region().map(AsRef::as_ref),
+                owner: settings.and_then(|settings| settings.owner.as_deref()),
+                object_tags,
+            };
+            simulate(&shared.iam, identity, request, &policy, known).await
         };
-        simulate(&shared.iam, identity, request, &policy).await
+        let mut decision = ask(&BTreeMap::new()).await?;
+        // A policy asks for the object's tags: they are read, and the question asked again with them.
+        if let Some(tags) = self.object_tags(request, &decision).await {
+            decision = match tags {
+                Ok(tags) => ask(&tags).await?,
+                Err(error) => {
+                    decision.notes.push(format!(
+                        "the object's tags, for which a policy asks, could not be read: {error}"
+                    ));
+                    decision
+                }
+            };
+        }
+        // The policy of a KMS key may allow by itself what no policy of the principal allows, and IAM does not simulate it.
+        if decision.effect == Effect::ImplicitDeny
+            && matches!(request.operation, Operation::Decrypt { .. })
+        {
+            let simulated = decision;
+            decision = probe::probe(&shared.s3, identity, request).await?;
+            decision.boundary = simulated.boundary;
+            decision.organizations = simulated.organizations;
+            decision.notes.extend(simulated.notes);
+        }
+        Ok((decision, is_kept))
+    }
+
+    /// The object's tags, when a policy asks for one that was not given.
+    async fn object_tags(
+        &self,
+        request: &AccessRequest,
+        decision: &Decision,
+    ) -> Option<Result<BTreeMap<String, String>, Error>> {
+        let asked = |key: &String| {
+            let prefix = "s3:existingobjecttag/";
+            key.to_ascii_lowercase().starts_with(prefix)
+        };
+        let key = request.object()?;
+        if !decision.missing_context_keys.iter().any(asked) {
+            return None;
+        }
+        let call = self.shared.s3.get_object_tagging();
+        let answer = call.bucket(&request.bucket).key(key).send().await;
+        Some(
+            answer
+                .map(|tagging| {
+                    let tags = tagging.tag_set.into_iter();
+                    tags.map(|tag| (tag.key, tag.value)).collect()
+                })
+                .map_err(|error| Error::from_sdk("s3:GetObjectTagging", error)),
+        )
+    }
+
+    /// The bucket's policy: from the settings, from the cache, or from S3.
+    async fn bucket_policy(
+        &self,
+        bucket: &str,
+        settings: Option<&BucketSettings>,
+    ) -> Result<BucketPolicy, Error> {
+        if let Some(text) = settings.and_then(|settings| settings.policy.as_ref()) {
+            return Ok(BucketPolicy::Text(text.clone()));
+        }
+        let shared = &self.shared;
+        let cached = shared.policies.get(bucket).await;
+        if let Some((_, policy)) = cached.filter(|(at, _)| shared.is_fresh(*at)) {
+            return Ok(policy);
+        }
+        let policy = bucket_policy(&shared.s3, bucket).await?;
+        if !matches!(policy, BucketPolicy::Unreachable) {
+            let entry = (shared.clock.now(), policy.clone());
+            shared.policies.insert(bucket.to_owned(), entry).await;
+        }
+        Ok(policy)
     }
 }
 
@@ -178,6 +268,13 @@ impl AccessBuilder {
         self
     }
 
+    /// The session tags of the role that was assumed, which policies see as the principal's.
+    #[must_use]
+    pub fn with_session_tags(mut self, tags: BTreeMap<String, String>) -> Self {
+        self.session_tags = tags;
+        self
+    }
+
     /// Judges freshness by `clock`.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -196,6 +293,28 @@ impl AccessBuilder {
                 "max_entries in [access] must be at least 1; a ttl of \"0s\" switches the cache off",
             ));
         }
+        for (bucket, settings) in &self.settings.buckets {
+            let owner = settings.owner.as_deref();
+            if owner.is_some_and(|owner| {
+                owner.len() != 12 || !owner.bytes().all(|byte| byte.is_ascii_digit())
+            }) {
+                return Err(Error::new(
+                    ErrorKind::InvalidSetting,
+                    format!(
+                        "owner in [access.buckets.{bucket}] must be an account of twelve digits"
+                    ),
+                ));
+            }
+            let policy = settings.policy.as_deref();
+            if policy
+                .is_some_and(|policy| serde_json::from_str::<serde_json::Value>(policy).is_err())
+            {
+                return Err(Error::new(
+                    ErrorKind::InvalidSetting,
+                    format!("policy in [access.buckets.{bucket}] is not JSON"),
+                ));
+            }
+        }
         let max = self.settings.max_entries;
         Ok(Access {
             shared: Arc::new(Shared {
@@ -203,6 +322,7 @@ impl AccessBuilder {
                 sts: self.sts,
                 s3: self.s3,
                 settings: self.settings,
+                session_tags: self.session_tags,
                 clock: self.clock,
                 identity: OnceCell::new(),
                 decisions: Cache::new(max),

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::request::AccessRequest;
+use crate::{
+    Identity,
+    request::{AccessRequest, Operation},
+};
 
 /// The answer to one [`crate::AccessRequest`].
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +23,7 @@ pub struct Decision {
     pub principal_arn: String,
     /// The IAM action, such as `s3:GetObject`.
     pub action: String,
-    /// The ARN of the object or bucket.
+    /// The ARN of the object, bucket or key.
     pub resource: String,
     /// The statements that decided.
     pub matched: Vec<MatchedStatement>,
@@ -30,6 +33,8 @@ pub struct Decision {
     pub boundary: Option<bool>,
     /// Whether the organisation's policies allow it; `None` when the account is in none.
     pub organizations: Option<bool>,
+    /// What each account's policies say by themselves, for a bucket of another account whose policy is known.
+    pub sides: Option<Sides>,
     /// A sentence: who may or may not do what, and by which statement.
     pub reason: String,
     /// What to do about a denial.
@@ -52,6 +57,15 @@ pub enum Effect {
     ImplicitDeny,
 }
 
+/// The two sides of a request from one account to another: both must allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sides {
+    /// The principal's policies.
+    pub identity: Effect,
+    /// The bucket's policy.
+    pub resource: Effect,
+}
+
 /// A statement that took part in the decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MatchedStatement {
@@ -61,54 +75,141 @@ pub struct MatchedStatement {
     pub policy_type: String,
     /// Where in the policy's text the statement begins: line and column, as IAM counts them.
     pub position: Option<(i32, i32)>,
+    /// Its `Sid`, when the policy's text is known here: that of a bucket.
+    pub sid: Option<String>,
+}
+
+impl fmt::Display for MatchedStatement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.sid, self.position) {
+            (Some(sid), _) => write!(formatter, "statement `{sid}` of {}", self.policy),
+            (None, Some((line, column))) => write!(
+                formatter,
+                "the statement at line {line}, column {column} of {}",
+                self.policy
+            ),
+            (None, None) => write!(formatter, "a statement of {}", self.policy),
+        }
+    }
 }
 
 impl Decision {
+    /// A decision without anything but its effect.
+    pub(crate) fn new(identity: &Identity, request: &AccessRequest, effect: Effect) -> Self {
+        Self {
+            allowed: effect == Effect::Allowed,
+            effect,
+            advisory: false,
+            principal_arn: identity.principal_arn().to_owned(),
+            action: request.action().to_owned(),
+            resource: request.resource_in(identity.partition()),
+            matched: Vec::new(),
+            missing_context_keys: Vec::new(),
+            boundary: None,
+            organizations: None,
+            sides: None,
+            reason: String::new(),
+            advice: None,
+            policy: None,
+            notes: Vec::new(),
+        }
+    }
+
     /// Fills reason, advice and policy from the facts.
     pub(crate) fn explained(mut self, request: &AccessRequest) -> Self {
         let (who, action, resource) = (&self.principal_arn, &self.action, &self.resource);
-        let by = if self.matched.is_empty() {
+        let statements: Vec<_> = self.matched.iter().map(ToString::to_string).collect();
+        let by = if statements.is_empty() {
             String::new()
         } else {
-            format!(
-                " by {}",
-                self.matched
-                    .iter()
-                    .map(|statement| statement.policy.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
+            format!(" by {}", statements.join(", "))
         };
-        self.reason = match self.effect {
-            Effect::Allowed => format!("{who} may {action} on {resource}{by}"),
-            Effect::ExplicitDeny => {
+        self.reason = match (self.effect, self.sides) {
+            (Effect::Allowed, _) => format!("{who} may {action} on {resource}{by}"),
+            (Effect::ExplicitDeny, _) => {
                 format!("{who} is explicitly denied {action} on {resource}{by}")
             }
-            Effect::ImplicitDeny => format!("no policy allows {who} to {action} on {resource}"),
-        };
-        (self.advice, self.policy) = match self.effect {
-            Effect::Allowed => (None, None),
-            _ if self.organizations == Some(false) => (Some("A service control policy of the organisation does not allow it: ask the organisation's administrators.".to_owned()), None),
-            _ if self.boundary == Some(false) => (Some(format!("The permissions boundary does not allow it: add {action} on {resource} to the boundary.")), None),
-            Effect::ExplicitDeny => (Some(format!("Remove or narrow the Deny{by}; no Allow can outweigh it.")), None),
-            Effect::ImplicitDeny => {
-                let policy = policy_for(request);
-                (Some(format!("Attach this policy to {who}: {policy}.")), Some(policy))
+            (Effect::ImplicitDeny, Some(sides)) if sides.identity == Effect::Allowed => format!(
+                "the policy of the bucket's account does not allow {who} to {action} on {resource}"
+            ),
+            (Effect::ImplicitDeny, _) => {
+                format!("no policy allows {who} to {action} on {resource}")
             }
         };
+        let (advice, policy) = self.remedy(request, &by);
+        self.advice = advice;
+        self.policy = policy;
         if !self.missing_context_keys.is_empty() {
             self.notes.push(format!(
                 "policies ask for context keys that could not be given: {}",
                 self.missing_context_keys.join(", ")
             ));
         }
+        if request.is_wildcard() {
+            self.notes.push(
+                "the answer is for the prefix as a whole: S3 decides on each object when it is read"
+                    .to_owned(),
+            );
+        }
         self
+    }
+
+    /// What to do about a denial, and the policy to paste when one would help.
+    fn remedy(&self, request: &AccessRequest, by: &str) -> (Option<String>, Option<Value>) {
+        let (who, action, resource) = (&self.principal_arn, &self.action, &self.resource);
+        let attach = |to: &str, policy: Value| {
+            (
+                Some(format!("Attach this policy to {to}: {policy}.")),
+                Some(policy),
+            )
+        };
+        match self.effect {
+            Effect::Allowed => (None, None),
+            _ if self.organizations == Some(false) => (
+                Some(format!(
+                    "A service control policy of the organisation does not allow {action}: ask the organisation's administrators."
+                )),
+                None,
+            ),
+            Effect::ExplicitDeny => (
+                Some(format!(
+                    "Remove or narrow the Deny{by}; no Allow can outweigh it."
+                )),
+                None,
+            ),
+            _ if self.boundary == Some(false) => (
+                Some(format!(
+                    "The permissions boundary of {who} does not allow it: add {action} on {resource} to the boundary."
+                )),
+                None,
+            ),
+            Effect::ImplicitDeny => match self.sides {
+                Some(sides) if sides.identity == Effect::Allowed => {
+                    attach("the bucket", bucket_statement(request, who, resource))
+                }
+                _ => attach(who, statement(request, resource)),
+            },
+        }
     }
 }
 
 /// The smallest policy that allows the request.
-fn policy_for(request: &AccessRequest) -> Value {
-    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": request.action(), "Resource": request.resource() }] })
+fn statement(request: &AccessRequest, resource: &str) -> Value {
+    let mut statement =
+        json!({ "Effect": "Allow", "Action": request.action(), "Resource": resource });
+    if let Operation::List { prefix } = &request.operation
+        && !prefix.is_empty()
+    {
+        statement["Condition"] = json!({ "StringLike": { "s3:prefix": format!("{prefix}*") } });
+    }
+    json!({ "Version": "2012-10-17", "Statement": [statement] })
+}
+
+/// The same for the bucket's policy, which names the principal.
+fn bucket_statement(request: &AccessRequest, who: &str, resource: &str) -> Value {
+    let mut policy = statement(request, resource);
+    policy["Statement"][0]["Principal"] = json!({ "AWS": who });
+    policy
 }
 
 impl fmt::Display for Effect {

@@ -10,6 +10,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// AWS's own code, such as `AccessDenied`.
+    code: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -36,6 +38,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            code: None,
             source: None,
         }
     }
@@ -103,6 +106,7 @@ impl Error {
         Self {
             kind,
             message,
+            code: (!code.is_empty()).then_some(code),
             source: Some(error.into()),
         }
     }
@@ -112,8 +116,23 @@ impl Error {
         Self {
             kind: error.kind,
             message: error.message.clone(),
+            code: error.code.clone(),
             source: Some(Box::new(SharedError(std::sync::Arc::clone(error)))),
         }
+    }
+
+    /// Whether AWS refused the call itself for lack of a permission.
+    pub(crate) fn is_access_denied(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some("AccessDenied" | "AccessDeniedException")
+        )
+    }
+
+    /// AWS's own code, such as `ExpiredToken`, when AWS answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// What a caller can do about it.

@@ -1,5 +1,7 @@
 //! Who we are: `sts:GetCallerIdentity`, and for a session the ARN of its role.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_iam::Client as IamClient;
 use aws_sdk_sts::Client as StsClient;
 use serde::Serialize;
@@ -21,9 +23,35 @@ pub struct Identity {
     ///
     /// `None` for root and federated users, whom IAM cannot simulate.
     pub policy_source_arn: Option<String>,
+    /// Its tags, as policies see them in `aws:PrincipalTag/KEY`: a role's, and over them the session's. Those of a user
+    /// are not asked for.
+    pub tags: BTreeMap<String, String>,
 }
 
-pub(crate) async fn identify(sts: &StsClient, iam: &IamClient) -> Result<Identity, Error> {
+impl Identity {
+    /// The partition, such as `aws` or `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+
+    /// The ARN that policies see as `aws:PrincipalArn`: a session's role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        self.policy_source_arn.as_deref().unwrap_or(&self.arn)
+    }
+}
+
+/// A role as IAM knows it.
+struct Role {
+    arn: String,
+    tags: BTreeMap<String, String>,
+}
+
+pub(crate) async fn identify(
+    sts: &StsClient,
+    iam: &IamClient,
+    session_tags: &BTreeMap<String, String>,
+) -> Result<Identity, Error> {
     let caller = sts
         .get_caller_identity()
         .send()
@@ -36,16 +64,21 @@ pub(crate) async fn identify(sts: &StsClient, iam: &IamClient) -> Result<Identit
             format!("the principal `{arn}` is of no kind known here"),
         )
     })?;
-    let policy_source_arn = match parsed.kind {
-        PrincipalKind::User => Some(arn.clone()),
-        PrincipalKind::AssumedRole | PrincipalKind::SsoRole => Some(role_arn(iam, &parsed).await?),
-        PrincipalKind::Root | PrincipalKind::FederatedUser => None,
+    let (policy_source_arn, mut tags) = match parsed.kind {
+        PrincipalKind::User => (Some(arn.clone()), BTreeMap::new()),
+        PrincipalKind::AssumedRole | PrincipalKind::SsoRole => {
+            let role = role(iam, &parsed).await?;
+            (Some(role.arn), role.tags)
+        }
+        PrincipalKind::Root | PrincipalKind::FederatedUser => (None, BTreeMap::new()),
     };
+    tags.extend(session_tags.clone());
     Ok(Identity {
         account: caller.account.unwrap_or_else(|| parsed.account.to_owned()),
         user_id: caller.user_id.unwrap_or_default(),
         kind: parsed.kind,
         policy_source_arn,
+        tags,
         arn,
     })
 }
@@ -54,12 +87,24 @@ pub(crate) async fn identify(sts: &StsClient, iam: &IamClient) -> Result<Identit
 ///
 /// Where `iam:GetRole` is not allowed, a role without a path is assumed, except for Identity Center roles, whose path
 /// `/aws-reserved/sso.amazonaws.com/` may have the region behind it: then only IAM knows.
-async fn role_arn(iam: &IamClient, caller: &CallerArn<'_>) -> Result<String, Error> {
+async fn role(iam: &IamClient, caller: &CallerArn<'_>) -> Result<Role, Error> {
     match iam.get_role().role_name(caller.name).send().await {
-        Ok(output) => Ok(output.role.map(|role| role.arn).unwrap_or_default()),
+        Ok(output) => {
+            let role = output.role.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "iam:GetRole answered without a role",
+                )
+            })?;
+            let tags = role.tags.unwrap_or_default();
+            Ok(Role {
+                arn: role.arn,
+                tags: tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            })
+        }
         Err(error) => {
             let error = Error::from_sdk("iam:GetRole", error);
-            if error.is_retryable() && !error.to_string().contains("AccessDenied") {
+            if !error.is_access_denied() {
                 return Err(error);
             }
             if caller.kind == PrincipalKind::SsoRole {
@@ -69,10 +114,13 @@ async fn role_arn(iam: &IamClient, caller: &CallerArn<'_>) -> Result<String, Err
                 ));
             }
             tracing::debug!("iam:GetRole is not allowed: assuming a role without a path");
-            Ok(format!(
-                "arn:{}:iam::{}:role/{}",
-                caller.partition, caller.account, caller.name
-            ))
+            Ok(Role {
+                arn: format!(
+                    "arn:{}:iam::{}:role/{}",
+                    caller.partition, caller.account, caller.name
+                ),
+                tags: BTreeMap::new(),
+            })
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod access;
 mod bucket_policy;
+mod caller_check;
 mod clock;
+mod context;
 mod decision;
 mod error;
 mod identity;
@@ -13,13 +15,14 @@ mod settings;
 mod simulate;
 
 pub use access::{Access, AccessBuilder};
+pub use caller_check::CallerCheck;
 pub use clock::{Clock, SystemClock};
-pub use decision::{Decision, Effect, MatchedStatement};
+pub use decision::{Decision, Effect, MatchedStatement, Sides};
 pub use error::{Error, ErrorKind};
 pub use identity::Identity;
 pub use principal::PrincipalKind;
 pub use request::AccessRequest;
 pub use sdk::{iam_client, load_sdk_config, s3_client, sts_client};
 pub use settings::{
-    AccessMode, AccessSettings, AssumeRoleSettings, AwsSettings, StaticCredentials,
+    AccessMode, AccessSettings, AssumeRoleSettings, AwsSettings, BucketSettings, StaticCredentials,
 };

@@ -2,6 +2,7 @@
 
 use aws_config::{BehaviorVersion, Region, sts::AssumeRoleProvider};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::SdkConfig;
 
 use crate::{AwsSettings, Error};
@@ -23,6 +24,9 @@ pub async fn load_sdk_config(settings: &AwsSettings) -> Result<SdkConfig, Error>
     if let Some(url) = &settings.endpoint_url {
         loader = loader.endpoint_url(url);
     }
+    if settings.config_file.is_some() || settings.credentials_file.is_some() {
+        loader = loader.profile_files(profile_files(settings));
+    }
     if let Some(fixed) = &settings.credentials {
         loader = loader.credentials_provider(Credentials::from_keys(
             &fixed.access_key_id,
@@ -40,8 +44,28 @@ pub async fn load_sdk_config(settings: &AwsSettings) -> Result<SdkConfig, Error>
     if let Some(external_id) = &role.external_id {
         provider = provider.external_id(external_id);
     }
+    if let Some(length) = role.session_length {
+        provider = provider.session_length(length);
+    }
+    if !role.session_tags.is_empty() {
+        provider = provider.tags(role.session_tags.iter());
+    }
     let provider = SharedCredentialsProvider::new(provider.build().await);
     Ok(config.into_builder().credentials_provider(provider).build())
+}
+
+/// The files that the settings name, the usual ones where they name none.
+fn profile_files(settings: &AwsSettings) -> EnvConfigFiles {
+    let files = EnvConfigFiles::builder();
+    let files = match &settings.config_file {
+        Some(path) => files.with_file(EnvConfigFileKind::Config, path),
+        None => files.include_default_config_file(true),
+    };
+    match &settings.credentials_file {
+        Some(path) => files.with_file(EnvConfigFileKind::Credentials, path),
+        None => files.include_default_credentials_file(true),
+    }
+    .build()
 }
 
 /// A client for S3.

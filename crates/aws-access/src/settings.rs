@@ -1,6 +1,6 @@
 //! `[aws]` and `[access]`.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -11,6 +11,10 @@ use serde::Deserialize;
 pub struct AwsSettings {
     /// A profile of `~/.aws/config`.
     pub profile: Option<String>,
+    /// Another file than `~/.aws/config`.
+    pub config_file: Option<PathBuf>,
+    /// Another file than `~/.aws/credentials`.
+    pub credentials_file: Option<PathBuf>,
     /// The region.
     pub region: Option<String>,
     /// Another endpoint for every service, for stand-ins and private links.
@@ -40,6 +44,12 @@ pub struct AssumeRoleSettings {
     pub external_id: Option<String>,
     /// The session's name, as `CloudTrail` shows it; `flowlake` when left out.
     pub session_name: Option<String>,
+    /// How long a session lasts, such as `1h`: 15 minutes to 12 hours; an hour when left out. It is renewed before it ends.
+    #[serde(default, with = "humantime_serde")]
+    pub session_length: Option<Duration>,
+    /// Session tags, seen by policies as `aws:PrincipalTag/KEY`; the role's trust policy must allow `sts:TagSession`.
+    #[serde(default)]
+    pub session_tags: BTreeMap<String, String>,
 }
 
 /// An access key given in the program itself.
@@ -81,6 +91,18 @@ pub struct AccessSettings {
     pub ttl: Duration,
     /// How many decisions are kept.
     pub max_entries: u64,
+    /// What cannot be asked of AWS, by bucket.
+    pub buckets: BTreeMap<String, BucketSettings>,
+}
+
+/// What is known of a bucket of another account, whose policy only that account can read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BucketSettings {
+    /// The account that owns it, twelve digits.
+    pub owner: Option<String>,
+    /// Its bucket policy as JSON text, as the owner told it; used in place of asking S3.
+    pub policy: Option<String>,
 }
 
 impl Default for AccessSettings {
@@ -89,6 +111,7 @@ impl Default for AccessSettings {
             mode: AccessMode::default(),
             ttl: Duration::from_secs(300),
             max_entries: 10_000,
+            buckets: BTreeMap::new(),
         }
     }
 }

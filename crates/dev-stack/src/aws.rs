@@ -2,6 +2,7 @@
 
 mod cost;
 mod iam;
+mod model;
 mod query;
 mod service;
 mod sigv4;
@@ -9,4 +10,5 @@ mod sts;
 mod xml;
 
 pub use cost::{CostRow, CostTable};
+pub(crate) use model::check_rest;
 pub(crate) use service::AwsFront;

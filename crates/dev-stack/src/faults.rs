@@ -32,6 +32,59 @@ pub enum Failure {
     Disconnect,
 }
 
+/// How many requests are remembered as they came in.
+const REMEMBERED: usize = 256;
+
+/// A request as it came in, without its signature and session token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReceivedRequest {
+    /// The operation, such as `SimulatePrincipalPolicy`.
+    pub operation: String,
+    /// The path.
+    pub path: String,
+    /// The query's names and values, decoded.
+    pub query: Vec<(String, String)>,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body of STS, IAM and Cost Explorer requests; empty for S3, whose bodies may be large.
+    pub body: Vec<u8>,
+}
+
+impl ReceivedRequest {
+    pub(crate) fn new(
+        operation: &str,
+        uri: &http::Uri,
+        headers: &http::HeaderMap,
+        body: &[u8],
+    ) -> Self {
+        let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let headers = headers
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "authorization" | "x-amz-security-token"))
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), value.into_owned())
+            })
+            .collect();
+        Self {
+            operation: operation.to_owned(),
+            path: uri.path().to_owned(),
+            query: query.into_owned().collect(),
+            headers,
+            body: body.to_vec(),
+        }
+    }
+
+    /// The body's form fields, for STS and IAM.
+    #[must_use]
+    pub fn form(&self) -> BTreeMap<String, String> {
+        url::form_urlencoded::parse(&self.body)
+            .into_owned()
+            .collect()
+    }
+}
+
 /// Failures to come and requests so far, of one stand-in.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
@@ -42,6 +95,7 @@ pub struct Traffic {
 struct State {
     failures: VecDeque<(Option<String>, Failure)>,
     counts: BTreeMap<String, u64>,
+    received: VecDeque<ReceivedRequest>,
 }
 
 impl Traffic {
@@ -76,6 +130,28 @@ impl Traffic {
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.state().counts.clone()
+    }
+
+    /// The last requests of this operation as they came in, oldest first. S3, STS, IAM and Cost Explorer only.
+    #[must_use]
+    pub fn received(&self, operation: &str) -> Vec<ReceivedRequest> {
+        let state = self.state();
+        let of_operation = |request: &&ReceivedRequest| request.operation == operation;
+        state
+            .received
+            .iter()
+            .filter(of_operation)
+            .cloned()
+            .collect()
+    }
+
+    /// Remembers a request as it came in.
+    pub(crate) fn remember(&self, request: ReceivedRequest) {
+        let mut state = self.state();
+        if state.received.len() == REMEMBERED {
+            state.received.pop_front();
+        }
+        state.received.push_back(request);
     }
 
     /// How many requests have come in.

@@ -14,7 +14,7 @@ mod stack;
 pub use aws::{CostRow, CostTable};
 pub use clock::{Clock, ShiftedClock, SystemClock};
 pub use error::{Error, ErrorKind};
-pub use faults::{Failure, Traffic};
+pub use faults::{Failure, ReceivedRequest, Traffic};
 pub use genesys::{Genesys, GenesysSettings};
 pub use iam::{AccessKey, Bucket, Group, IamDocument, Identity};
 pub use s3::ObjectState;

@@ -425,6 +425,7 @@ async fn costs_come_by_period_group_and_page() {
             .build()
             .unwrap(),
     )
+    .granularity(Granularity::Daily)
     .metrics("UnblendedCost")
     .send()
     .await

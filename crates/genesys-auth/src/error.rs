@@ -1,14 +1,14 @@
 //! What can go wrong on the way to a token.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Why there is no token.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
-    source: Option<reqwest::Error>,
+    source: Option<Arc<reqwest::Error>>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -39,12 +39,18 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: reqwest::Error) -> Self {
         // The address may hold what nobody should log; it is told in the message where it helps.
-        self.source = Some(source.without_url());
+        self.source = Some(Arc::new(source.without_url()));
         self
     }
 
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// The same error for a caller who comes later: what is left of the wait, when one was asked for.
+    pub(crate) fn until(mut self, left: Duration) -> Self {
+        self.retry_after = self.retry_after.map(|_| left);
         self
     }
 
@@ -75,6 +81,6 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source as _)
+        self.source.as_deref().map(|source| source as _)
     }
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod error;
+mod limiter;
 mod login;
 mod region;
 mod secret;
@@ -10,6 +11,7 @@ mod source;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorKind};
+pub use limiter::RateLimiter;
 pub use region::Region;
 pub use secret::{AccessToken, Secret};
 pub use settings::TokenSettings;

@@ -15,8 +15,10 @@ pub(crate) struct Login {
     pub(crate) url: Url,
     pub(crate) client_id: String,
     pub(crate) client_secret: Secret,
-    pub(crate) timeout: Duration,
 }
+
+/// The longest life of a token and the longest wait that are believed; what is longer is a slip of the server.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// A token and how long it lasts.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ struct TokenResponse {
 #[derive(Deserialize)]
 struct Refusal {
     error: Option<String>,
+    description: Option<String>,
 }
 
 impl Login {
@@ -43,7 +46,6 @@ impl Login {
             .post(self.url.clone())
             .basic_auth(&self.client_id, Some(self.client_secret.expose()))
             .form(&[("grant_type", "client_credentials")])
-            .timeout(self.timeout)
             .send()
             .await
             .map_err(|error| self.unreachable(error))?;
@@ -59,6 +61,11 @@ impl Login {
                 )
                 .with_retry_after(wait))
             }
+            status if status.is_redirection() => Err(self.no_login_host(status)),
+            StatusCode::REQUEST_TIMEOUT => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("Genesys Cloud login answered {}", response.status()),
+            )),
             status if status.is_client_error() => Err(self.refused(status, response).await),
             status => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -69,37 +76,56 @@ impl Login {
     }
 
     async fn granted(&self, response: Response) -> Result<Granted, Error> {
-        let body: TokenResponse = response.json().await.map_err(|error| {
-            if error.is_timeout() || error.is_body() {
-                return self.unreachable(error);
-            }
-            Error::new(
-                ErrorKind::InvalidResponse,
-                format!(
-                    "{} did not answer with a token; is it a Genesys Cloud login host?",
-                    self.host()
-                ),
-            )
-            .with_source(error)
-        })?;
+        let status = response.status();
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        // The token is taken over into memory that is zeroed; nothing of the body goes into an error.
+        let body: TokenResponse =
+            serde_json::from_slice(&bytes).map_err(|_| self.no_login_host(status))?;
+        if body.access_token.is_empty() || body.expires_in == 0 {
+            return Err(self.no_login_host(status));
+        }
         Ok(Granted {
             token: AccessToken::new(body.access_token),
-            lifetime: Duration::from_secs(body.expires_in),
+            lifetime: Duration::from_secs(body.expires_in).min(LONGEST),
         })
+    }
+
+    fn no_login_host(&self, status: StatusCode) -> Error {
+        Error::new(
+            ErrorKind::InvalidResponse,
+            format!(
+                "{} did not answer with a token ({status}); is it a Genesys Cloud login host?",
+                self.host()
+            ),
+        )
     }
 
     /// RFC 6749, section 5.2, names the errors; which part of the configuration each points to is ours to say.
     async fn refused(&self, status: StatusCode, response: Response) -> Error {
         let refusal: Option<Refusal> = response.json().await.ok();
-        let code = refusal
-            .and_then(|refusal| refusal.error)
-            .unwrap_or_default();
+        let (code, description) = match refusal {
+            Some(refusal) => (
+                refusal.error.unwrap_or_default(),
+                refusal.description.unwrap_or_default(),
+            ),
+            None => Default::default(),
+        };
+        // The login host answers 400 for a client that it does not know, and 401 for a secret that does not fit.
         let likely = match code.as_str() {
+            "invalid_client" if description.contains("client not found") => {
+                "it does not know the client id: check client_id, and the region, since a client exists in one region only"
+            }
+            "invalid_client" if status == StatusCode::UNAUTHORIZED => {
+                "it knows the client id, and the secret is wrong: check the secret"
+            }
             "invalid_client" => {
                 "the client id or the secret is wrong, or the client belongs to another region"
             }
             "unauthorized_client" | "unsupported_grant_type" => {
-                "the OAuth client does not use the Client Credentials grant"
+                "the OAuth client does not use the grant type Client Credentials"
             }
             _ if status == StatusCode::NOT_FOUND => {
                 "the address is no Genesys Cloud login host: check the region"
@@ -116,12 +142,23 @@ impl Login {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
-        let how = if error.is_timeout() {
-            format!("did not answer within {} s", self.timeout.as_secs())
-        } else {
-            "could not be reached".to_owned()
-        };
-        Error::new(ErrorKind::Unavailable, format!("{} {how}", self.host())).with_source(error)
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("{} could not be reached", self.host()),
+        )
+        .with_source(error)
+    }
+
+    /// The error of a request that took too long.
+    pub(crate) fn too_slow(&self, limit: Duration) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{} did not answer within {:.1} s",
+                self.host(),
+                limit.as_secs_f64()
+            ),
+        )
     }
 
     fn host(&self) -> &str {
@@ -139,5 +176,5 @@ fn retry_after(response: &Response) -> Option<Duration> {
         .trim()
         .parse()
         .ok()
-        .map(Duration::from_secs)
+        .map(|seconds| Duration::from_secs(seconds).min(LONGEST))
 }

@@ -51,6 +51,12 @@ impl Region {
         REGIONS[self.0].1
     }
 
+    /// Whether it is the FedRAMP region: its own cloud, whose OAuth clients and tokens hold nowhere else.
+    #[must_use]
+    pub fn is_fedramp(self) -> bool {
+        self.domain().ends_with(".us-gov-pure.cloud")
+    }
+
     /// The login host, such as `https://login.mypurecloud.ie`.
     #[must_use]
     pub fn login_url(self) -> Url {
@@ -72,9 +78,14 @@ impl Region {
 impl FromStr for Region {
     type Err = Error;
 
-    /// Reads an AWS region or a domain, in any case.
+    /// Reads an AWS region, a domain, or an address of one such as `https://apps.mypurecloud.ie`, in any case.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim().to_ascii_lowercase();
+        let host = text.trim_start_matches("https://").trim_end_matches('/');
+        let text = ["login.", "api.", "apps."]
+            .iter()
+            .find_map(|name| host.strip_prefix(name))
+            .unwrap_or(host);
         let found = REGIONS
             .iter()
             .position(|(region, domain)| text == *region || text == *domain);
@@ -111,6 +122,23 @@ mod tests {
             "https://login.mypurecloud.ie/"
         );
         assert_eq!(ireland.api_url().as_str(), "https://api.mypurecloud.ie/");
+        for address in [
+            "https://apps.mypurecloud.ie/",
+            "login.mypurecloud.ie",
+            "https://api.mypurecloud.ie",
+        ] {
+            assert_eq!(address.parse::<Region>().unwrap(), ireland);
+        }
+    }
+
+    #[test]
+    fn one_region_is_fedramps() {
+        let fedramp: Vec<_> = Region::all().filter(|region| region.is_fedramp()).collect();
+        assert_eq!(fedramp, ["us-east-2".parse::<Region>().unwrap()]);
+        assert_eq!(
+            fedramp[0].login_url().as_str(),
+            "https://login.use2.us-gov-pure.cloud/"
+        );
     }
 
     #[test]

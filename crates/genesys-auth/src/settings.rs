@@ -14,6 +14,8 @@ pub struct TokenSettings {
     pub request_timeout_seconds: u64,
     /// Longest time that one caller waits for a token, over all retries. A longer `Retry-After` is an error at once.
     pub wait_seconds: u64,
+    /// How many API requests one token may make in a minute; more wait for their turn. The platform's own default is 300.
+    pub requests_per_minute: u32,
 }
 
 impl Default for TokenSettings {
@@ -22,6 +24,7 @@ impl Default for TokenSettings {
             refresh_margin_seconds: 300,
             request_timeout_seconds: 5,
             wait_seconds: 10,
+            requests_per_minute: 300,
         }
     }
 }

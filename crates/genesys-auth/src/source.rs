@@ -1,19 +1,31 @@
 //! A source of valid tokens: cached, refreshed before expiry, one login at a time for any number of callers.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use reqwest::Client;
+use rand::Rng;
+use reqwest::{Client, redirect::Policy};
+use tokio::sync::watch;
 use url::Url;
 
 use crate::{
-    AccessToken, Clock, Error, ErrorKind, Secret, SystemClock, TokenSettings, login::Login,
+    AccessToken, Clock, Error, ErrorKind, RateLimiter, Secret, SystemClock, TokenSettings,
+    login::Login,
 };
 
 /// First wait between two tries; it doubles, within the caller's whole wait.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+
+/// Longest wait between two tries for a caller.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(3);
+
+/// Longest wait between two early refreshes that fail.
+const LONGEST_REFRESH_BACKOFF: Duration = Duration::from_secs(60);
+
+/// How long a refusal of the client's credentials is passed on without asking again: a wrong secret must not become a flood.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
 
 /// Hands out a valid token. Cheap to clone; clones share the token.
 #[derive(Debug, Clone)]
@@ -26,16 +38,29 @@ struct Shared {
     login: Login,
     settings: TokenSettings,
     clock: Arc<dyn Clock>,
-    held: Mutex<Option<Held>>,
-    /// Held while a login is under way: the others wait for it and then find its token.
-    logging_in: tokio::sync::Mutex<()>,
+    limiter: RateLimiter,
+    state: Mutex<State>,
 }
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Held>,
+    /// The login under way, whose outcome all who wait share.
+    login: Option<watch::Receiver<Option<Outcome>>>,
+    /// Whether that login only refreshes a token that is valid still.
+    refreshing: bool,
+    /// What callers are told without asking again, and until when.
+    refused: Option<(Error, Instant)>,
+}
+
+type Outcome = Result<AccessToken, Error>;
 
 #[derive(Debug, Clone)]
 struct Held {
     token: AccessToken,
     refresh_at: Instant,
     expires_at: Instant,
+    refresh_backoff: Duration,
 }
 
 /// Builds a [`TokenSource`].
@@ -68,80 +93,148 @@ impl TokenSource {
 
     /// A token that is valid now.
     ///
-    /// From the cache when there is one; near its expiry it is refreshed in the background while it is still handed out.
+    /// From the cache when there is one; near its expiry it is refreshed in the background while it is still handed out,
+    /// and a refresh that fails leaves it in use. However many callers wait, one login is under way.
     ///
     /// # Errors
     /// [`ErrorKind::RejectedCredentials`] at once; [`ErrorKind::RateLimited`], [`ErrorKind::Unavailable`] and
     /// [`ErrorKind::InvalidResponse`] when retries within the settings' wait did not help.
     pub async fn token(&self) -> Result<AccessToken, Error> {
-        let now = self.shared.clock.now();
-        if let Some(held) = self.shared.held().filter(|held| now < held.expires_at) {
-            if now >= held.refresh_at {
-                self.refresh_in_background();
+        loop {
+            let (mut login, is_refresh) = match self.token_or_login() {
+                Found::Token(token) => return Ok(token),
+                Found::Refusal(error) => return Err(error),
+                Found::Login { login, is_refresh } => (login, is_refresh),
+            };
+            let outcome = login.wait_for(Option::is_some).await;
+            match outcome.ok().and_then(|outcome| outcome.clone()) {
+                // An early refresh gives up at its first failure: who has no token then logs in with all patience.
+                Some(Err(error)) if is_refresh && error.is_retryable() => {}
+                Some(outcome) => return outcome,
+                // The runtime is shutting down, and the login with it.
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "the login was broken off",
+                    ));
+                }
             }
-            return Ok(held.token);
         }
-        let _turn = self.shared.logging_in.lock().await;
-        let now = self.shared.clock.now();
-        match self.shared.held().filter(|held| now < held.expires_at) {
-            Some(held) => Ok(held.token),
-            None => self.shared.login_with_retries().await,
-        }
+    }
+
+    /// A valid token for one API request, after waiting for the platform's limit of requests per token.
+    ///
+    /// # Errors
+    /// Those of [`Self::token`]; [`ErrorKind::RateLimited`] when the turn would come later than the settings' wait.
+    pub async fn token_for_request(&self) -> Result<AccessToken, Error> {
+        let token = self.token().await?;
+        self.shared
+            .limiter
+            .acquire(self.shared.settings.wait())
+            .await?;
+        Ok(token)
     }
 
     /// Forgets `token`, after the API refused it; a token that has been replaced since is left alone.
     pub fn invalidate(&self, token: &AccessToken) {
-        let mut held = self
-            .shared
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if held.as_ref().is_some_and(|held| held.token == *token) {
-            *held = None;
+        let mut state = self.shared.state();
+        if state.held.as_ref().is_some_and(|held| held.token == *token) {
+            state.held = None;
         }
     }
 
-    fn refresh_in_background(&self) {
+    /// What is at hand, all in one look: the state is not let go between finding no token and starting a login.
+    fn token_or_login(&self) -> Found {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        let valid = state.held.as_ref().filter(|held| now < held.expires_at);
+        if let Some(held) = valid {
+            let token = held.token.clone();
+            if now >= held.refresh_at && state.login.is_none() {
+                self.start_login(&mut state, true);
+            }
+            return Found::Token(token);
+        }
+        if let Some(login) = state.login.clone() {
+            let is_refresh = state.refreshing;
+            return Found::Login { login, is_refresh };
+        }
+        if let Some((error, until)) = &state.refused
+            && now < *until
+        {
+            return Found::Refusal(error.clone().until(*until - now));
+        }
+        Found::Login {
+            login: self.start_login(&mut state, false),
+            is_refresh: false,
+        }
+    }
+
+    /// A login in a task of its own: that a caller goes away does not end it for the others.
+    fn start_login(&self, state: &mut State, refreshing: bool) -> watch::Receiver<Option<Outcome>> {
+        let (done, login) = watch::channel(None);
+        state.login = Some(login.clone());
+        state.refreshing = refreshing;
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            let Ok(_turn) = shared.logging_in.try_lock() else {
-                return;
+            let outcome = if refreshing {
+                shared.login_once(shared.settings.request_timeout()).await
+            } else {
+                shared.login_with_retries().await
             };
-            // A failure keeps the old token, which is valid still; the next caller tries again.
-            if let Err(error) = shared.login_once().await {
-                tracing::warn!(%error, "a token could not be refreshed early");
+            {
+                let mut state = shared.state();
+                state.login = None;
+                if let Err(error) = &outcome {
+                    shared.note_failure(&mut state, error, refreshing);
+                }
             }
+            done.send_replace(Some(outcome));
         });
+        login
     }
 }
 
+/// What a caller finds.
+enum Found {
+    Token(AccessToken),
+    Refusal(Error),
+    Login {
+        login: watch::Receiver<Option<Outcome>>,
+        is_refresh: bool,
+    },
+}
+
 impl Shared {
-    fn held(&self) -> Option<Held> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn login_with_retries(&self) -> Result<AccessToken, Error> {
+    async fn login_with_retries(&self) -> Outcome {
         let deadline = self.clock.now() + self.settings.wait();
         let mut backoff = FIRST_BACKOFF;
         loop {
-            let error = match self.login_once().await {
+            let left = deadline.saturating_duration_since(self.clock.now());
+            let limit = self.settings.request_timeout().min(left);
+            let error = match self.login_once(limit).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
-            let wait = error.retry_after().unwrap_or(backoff);
-            if !error.is_retryable() || self.clock.now() + wait > deadline {
+            let wait = error.retry_after().unwrap_or_else(|| jittered(backoff));
+            if !error.is_retryable() || self.clock.now() + wait >= deadline {
                 return Err(error);
             }
             self.clock.sleep(wait).await;
-            backoff *= 2;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
 
-    async fn login_once(&self) -> Result<AccessToken, Error> {
-        let granted = self.login.request().await?;
+    /// One request, within `limit`.
+    async fn login_once(&self, limit: Duration) -> Outcome {
+        let granted = tokio::select! {
+            granted = self.login.request() => granted?,
+            () = self.clock.sleep(limit) => return Err(self.login.too_slow(limit)),
+        };
         let now = self.clock.now();
         // A short-lived token is refreshed at half its life, so that the margin never exceeds it.
         let margin = self.settings.refresh_margin().min(granted.lifetime / 2);
@@ -149,10 +242,36 @@ impl Shared {
             token: granted.token.clone(),
             refresh_at: now + granted.lifetime - margin,
             expires_at: now + granted.lifetime,
+            refresh_backoff: FIRST_BACKOFF,
         };
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        let mut state = self.state();
+        state.held = Some(held);
+        state.refused = None;
+        self.limiter.reset();
         Ok(granted.token)
     }
+
+    /// When to ask again, whoever asks: not at once.
+    fn note_failure(&self, state: &mut State, error: &Error, refreshing: bool) {
+        let now = self.clock.now();
+        let asked = error.retry_after();
+        if let Some(held) = state.held.as_mut().filter(|_| refreshing) {
+            tracing::warn!(%error, "a token could not be refreshed early and stays in use");
+            held.refresh_backoff = (held.refresh_backoff * 2).min(LONGEST_REFRESH_BACKOFF);
+            held.refresh_at = now + asked.unwrap_or_else(|| jittered(held.refresh_backoff));
+            return;
+        }
+        let holds = match error.kind() {
+            ErrorKind::RejectedCredentials => Some(REFUSAL_HOLDS),
+            _ => asked,
+        };
+        state.refused = holds.map(|holds| (error.clone(), now + holds));
+    }
+}
+
+/// Half of the wait to all of it, so that many processes do not ask in step.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 impl TokenSourceBuilder {
@@ -196,25 +315,30 @@ impl TokenSourceBuilder {
         })?;
         let client = match self.client {
             Some(client) => client,
-            None => Client::builder().build().map_err(|error| {
-                Error::new(ErrorKind::InvalidSetting, "no HTTP client could be made")
-                    .with_source(error)
-            })?,
+            // A login host does not redirect; whoever does is not given the credentials.
+            None => Client::builder()
+                .redirect(Policy::none())
+                .build()
+                .map_err(|error| {
+                    Error::new(ErrorKind::InvalidSetting, "no HTTP client could be made")
+                        .with_source(error)
+                })?,
         };
         let login = Login {
             client,
             url,
             client_id: self.client_id,
             client_secret: self.client_secret,
-            timeout: self.settings.request_timeout(),
         };
+        let clock = self.clock;
+        let limiter = RateLimiter::new(self.settings.requests_per_minute, Arc::clone(&clock));
         Ok(TokenSource {
             shared: Arc::new(Shared {
                 login,
                 settings: self.settings,
-                clock: self.clock,
-                held: Mutex::default(),
-                logging_in: tokio::sync::Mutex::default(),
+                clock,
+                limiter,
+                state: Mutex::default(),
             }),
         })
     }

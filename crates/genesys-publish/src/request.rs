@@ -51,7 +51,8 @@ impl Transport {
         let mut renewed = false;
         let mut waits = 0;
         loop {
-            let token = self.tokens.token().await.map_err(unauthorized)?;
+            let token = self.tokens.token_for_request().await;
+            let token = token.map_err(unauthorized)?;
             let mut request = self
                 .http
                 .request(method.clone(), url.clone())

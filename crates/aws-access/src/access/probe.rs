@@ -1,29 +1,24 @@
 //! Where simulating is not permitted: a signed request of the real kind, as small as it can be, decides.
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::{Client, error::ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
 use crate::{AccessRequest, Decision, Effect, Error, Identity, request::Operation};
 
-/// Asks S3 itself: a GET of one byte for an object, a listing of one key for a prefix.
+/// Asks S3 itself: a HEAD and a GET of one byte for an object, a listing of one key for a prefix.
 pub(super) async fn probe(
     s3: &Client,
     identity: &Identity,
     request: &AccessRequest,
 ) -> Result<Decision, Error> {
-    let status = match &request.operation {
+    let refused = match &request.operation {
         // Which objects are below a prefix is not known yet; S3 decides on each when it is read.
-        Operation::Read(key) if key.ends_with('*') => None,
-        Operation::Read(key) => status(
-            s3.get_object()
-                .bucket(&request.bucket)
-                .key(key)
-                .range("bytes=0-0")
-                .send()
-                .await
-                .map(drop),
-        ),
-        Operation::List(prefix) => status(
+        Operation::Read { .. } if request.is_wildcard() => None,
+        Operation::Read { key, version } => {
+            read(s3, &request.bucket, key, version.as_deref()).await
+        }
+        Operation::Decrypt { key, .. } => read(s3, &request.bucket, key, None).await,
+        Operation::List { prefix } => refusal(
             s3.list_objects_v2()
                 .bucket(&request.bucket)
                 .prefix(prefix)
@@ -33,57 +28,73 @@ pub(super) async fn probe(
                 .map(drop),
         ),
     };
-    let effect = if status == Some(403) {
-        Effect::ImplicitDeny
-    } else {
-        Effect::Allowed
+    let effect = match refused {
+        Some(_) => Effect::ImplicitDeny,
+        None => Effect::Allowed,
     };
-    let mut decision = undecided_fields(identity, request, effect).explained(request);
+    let mut decision = Decision::new(identity, request, effect).explained(request);
     decision.notes.push(
         "decided by a probe, not by simulation: which policy decided is not known".to_owned(),
     );
+    match (&request.operation, refused) {
+        (_, Some(Refusal::Kms)) => decision.notes.push(
+            "S3 named the object's KMS key as the reason: kms:Decrypt is what lacks".to_owned(),
+        ),
+        // API reference of HeadObject: without s3:ListBucket a missing object is answered with 403.
+        (Operation::Read { .. }, Some(Refusal::Plain)) => decision.notes.push(
+            "without s3:ListBucket, S3 answers the same when the object does not exist".to_owned(),
+        ),
+        _ => {}
+    }
     Ok(decision)
 }
 
-/// The HTTP status of a refused request. What is no refusal (a missing object, an unreachable S3) shows when the object is read.
-fn status<E>(result: Result<(), SdkError<E, HttpResponse>>) -> Option<u16> {
-    result.err().and_then(|error| {
-        error
-            .raw_response()
-            .map(|response| response.status().as_u16())
-    })
+/// Why S3 said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Plain,
+    /// For want of `kms:Decrypt`.
+    Kms,
+}
+
+/// The HEAD needs no key and moves no byte; the GET needs `kms:Decrypt` too.
+async fn read(s3: &Client, bucket: &str, key: &str, version: Option<&str>) -> Option<Refusal> {
+    let version = version.map(str::to_owned);
+    let head = s3
+        .head_object()
+        .bucket(bucket)
+        .key(key)
+        .set_version_id(version.clone());
+    if let Some(refusal) = refusal(head.send().await.map(drop)) {
+        return Some(refusal);
+    }
+    let get = s3
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .set_version_id(version)
+        .range("bytes=0-0");
+    refusal(get.send().await.map(drop))
+}
+
+/// What is no refusal (a missing object, an unreachable S3) shows when the object is read.
+fn refusal<E: ProvideErrorMetadata>(
+    result: Result<(), SdkError<E, HttpResponse>>,
+) -> Option<Refusal> {
+    let error = result.err()?;
+    let status = error.raw_response()?.status().as_u16();
+    let is_kms = error
+        .message()
+        .is_some_and(|message| message.to_ascii_lowercase().contains("kms"));
+    (status == 403).then_some(if is_kms { Refusal::Kms } else { Refusal::Plain })
 }
 
 /// A decision for what could not be simulated.
 pub(super) fn undecided(identity: &Identity, request: &AccessRequest, why: &Error) -> Decision {
-    let mut decision = undecided_fields(identity, request, Effect::ImplicitDeny);
+    let mut decision = Decision::new(identity, request, Effect::ImplicitDeny);
     decision.reason = format!(
         "it is not known whether {} may {} on {}: {why}",
-        identity.arn,
-        request.action(),
-        request.resource()
+        identity.arn, decision.action, decision.resource
     );
     decision
-}
-
-fn undecided_fields(identity: &Identity, request: &AccessRequest, effect: Effect) -> Decision {
-    Decision {
-        allowed: effect == Effect::Allowed,
-        effect,
-        advisory: false,
-        principal_arn: identity
-            .policy_source_arn
-            .clone()
-            .unwrap_or_else(|| identity.arn.clone()),
-        action: request.action().to_owned(),
-        resource: request.resource(),
-        matched: Vec::new(),
-        missing_context_keys: Vec::new(),
-        boundary: None,
-        organizations: None,
-        reason: String::new(),
-        advice: None,
-        policy: None,
-        notes: Vec::new(),
-    }
 }

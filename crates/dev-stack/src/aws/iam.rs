@@ -17,7 +17,6 @@ const PAGE: usize = 100;
 
 /// Answers `GetRole`.
 pub(crate) fn get_role(call: &Call<'_>) -> Result<Xml, Refusal> {
-    call.parameters.allow(&["RoleName"])?;
     let name = call.parameters.required("RoleName")?;
     let account = &call.principal.account;
     let role = call.directory.role(account, name);
@@ -72,22 +71,6 @@ struct Simulation {
 
 /// Answers `SimulatePrincipalPolicy`.
 pub(crate) fn simulate_principal_policy(call: &Call<'_>) -> Result<Xml, Refusal> {
-    call.parameters.allow(&[
-        "PolicySourceArn",
-        "PolicyInputList.member.N",
-        "PermissionsBoundaryPolicyInputList.member.N",
-        "ActionNames.member.N",
-        "ResourceArns.member.N",
-        "ResourcePolicy",
-        "ResourceOwner",
-        "CallerArn",
-        "ContextEntries.member.N.ContextKeyName",
-        "ContextEntries.member.N.ContextKeyValues.member.N",
-        "ContextEntries.member.N.ContextKeyType",
-        "ResourceHandlingOption",
-        "MaxItems",
-        "Marker",
-    ])?;
     let source = call.parameters.required("PolicySourceArn")?;
     check_source(source)?;
     call.require("iam:SimulatePrincipalPolicy", source)?;

@@ -1,5 +1,4 @@
-//! The parameters of the query protocol, checked against what the operation knows: a parameter
-//! that the service model lacks cannot pass unseen.
+//! The parameters of the query protocol. What may be sent is checked by `model`.
 
 use std::collections::BTreeMap;
 
@@ -24,22 +23,9 @@ impl Parameters {
         }
     }
 
-    /// Refuses names that the model does not have. `N` in a pattern stands for a list index.
-    pub(crate) fn allow(&self, patterns: &[&str]) -> Result<(), Refusal> {
-        for name in self.values.keys() {
-            let shape: Vec<&str> = name
-                .split('.')
-                .map(|part| if is_index(part) { "N" } else { part })
-                .collect();
-            if !patterns.contains(&shape.join(".").as_str()) {
-                return Err(Refusal::new(
-                    400,
-                    "ValidationError",
-                    format!("Unknown parameter {name} for operation {}", self.action),
-                ));
-            }
-        }
-        Ok(())
+    /// Names and values, `Action` and `Version` left out.
+    pub(crate) fn values(&self) -> &BTreeMap<String, String> {
+        &self.values
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -94,8 +80,4 @@ impl Parameters {
             })
             .transpose()
     }
-}
-
-fn is_index(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }

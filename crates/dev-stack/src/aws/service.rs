@@ -15,9 +15,9 @@ use hyper::body::Incoming;
 use super::cost::{self, CostTable};
 use super::query::Parameters;
 use super::xml::Xml;
-use super::{iam, sigv4, sts};
+use super::{iam, model, sigv4, sts};
 use crate::clock::Clock;
-use crate::faults::{Failure, Traffic};
+use crate::faults::{Failure, ReceivedRequest, Traffic};
 use crate::iam::{Directory, Principal};
 
 /// No request to these services is larger.
@@ -114,6 +114,12 @@ impl AwsFront {
             Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
             None => parameters.action.clone(),
         };
+        self.traffic.remember(ReceivedRequest::new(
+            &operation,
+            &parts.uri,
+            &parts.headers,
+            &body,
+        ));
         let refusal = match self.traffic.admit(&operation) {
             None => None,
             Some(Failure::Slow(time)) => {
@@ -131,7 +137,13 @@ impl AwsFront {
             Some(refusal) => Err(refusal),
             None => self.dispatch(&parts, &body, &operation, &parameters),
         };
-        Ok(render(protocol, &operation, outcome))
+        let mut response = render(protocol, &operation, outcome);
+        // The stand-in's own time, by which clients see how far their clock is off.
+        let date = self.clock.now().format("%a, %d %b %Y %H:%M:%S GMT");
+        if let Ok(value) = HeaderValue::from_str(&date.to_string()) {
+            response.headers_mut().insert(http::header::DATE, value);
+        }
+        Ok(response)
     }
 
     fn dispatch(
@@ -154,6 +166,14 @@ impl AwsFront {
         let xml = |namespace, xml: Result<Xml, Refusal>| {
             xml.map(|xml| Answer::Xml(namespace, xml.into_string()))
         };
+        let wrong = |message: String| Refusal::new(400, "ValidationError", message);
+        match signed.service.as_str() {
+            "ce" => model::check_json("ce", operation, body)
+                .map_err(|message| Refusal::new(400, "ValidationException", message))?,
+            service => {
+                model::check_query(service, operation, parameters.values()).map_err(wrong)?;
+            }
+        }
         match (signed.service.as_str(), operation) {
             ("sts", _) if parameters.version != "2011-06-15" => Err(unknown(operation)),
             ("sts", "GetCallerIdentity") => xml(sts::NAMESPACE, sts::get_caller_identity(&call)),

@@ -14,7 +14,6 @@ pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// Answers `GetCallerIdentity`, which no policy can forbid.
 pub(crate) fn get_caller_identity(call: &Call<'_>) -> Result<Xml, Refusal> {
-    call.parameters.allow(&[])?;
     let mut xml = Xml::default();
     xml.text("Arn", &call.principal.arn)
         .text("UserId", &call.principal.user_id)
@@ -26,20 +25,6 @@ pub(crate) fn get_caller_identity(call: &Call<'_>) -> Result<Xml, Refusal> {
 /// their own policies too.
 pub(crate) fn assume_role(call: &Call<'_>) -> Result<Xml, Refusal> {
     let parameters = call.parameters;
-    parameters.allow(&[
-        "RoleArn",
-        "RoleSessionName",
-        "ExternalId",
-        "DurationSeconds",
-        "Policy",
-        "PolicyArns.member.N.arn",
-        "Tags.member.N.Key",
-        "Tags.member.N.Value",
-        "TransitiveTagKeys.member.N",
-        "SourceIdentity",
-        "SerialNumber",
-        "TokenCode",
-    ])?;
     let role_arn = parameters.required("RoleArn")?;
     let name = parameters.required("RoleSessionName")?;
     let seconds = parameters.integer("DurationSeconds")?.unwrap_or(3600);

@@ -172,6 +172,11 @@ impl Directory {
         Some(policy.to_string())
     }
 
+    /// The account that owns a bucket, when the document names one.
+    pub(crate) fn bucket_owner(&self, bucket: &str) -> Option<String> {
+        self.parsed().document.buckets.get(bucket)?.owner.clone()
+    }
+
     /// A bucket's region, when the document names one.
     pub(crate) fn bucket_region(&self, bucket: &str) -> Option<String> {
         self.parsed().document.buckets.get(bucket)?.region.clone()

@@ -8,6 +8,7 @@ use s3s::dto::{CopyObjectInput, CopySource, DeleteObjectsInput, UploadPartCopyIn
 use s3s::path::S3Path;
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 
+use super::object_state::ObjectStates;
 use crate::clock::Clock;
 use crate::faults::Traffic;
 use crate::iam::{Context, Decision, Directory, Principal};
@@ -37,6 +38,7 @@ pub(crate) struct Gate {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) operations: Traffic,
+    pub(crate) states: ObjectStates,
     /// What policies see as `aws:SecureTransport`.
     pub(crate) secure_transport: bool,
 }
@@ -56,6 +58,18 @@ impl S3Access for Gate {
         }
         if let Some(bucket) = cx.s3_path().get_bucket_name() {
             self.check_region(bucket, cx)?;
+            let owner = self.directory.bucket_owner(bucket);
+            let is_owner = |principal: &Principal| owner.as_ref() == Some(&principal.account);
+            // Only the owner's account is told the policy, whatever the policy allows.
+            if cx.s3_op().name() == "GetBucketPolicy"
+                && owner.is_some()
+                && !principal.as_ref().is_some_and(is_owner)
+            {
+                return Err(s3_error!(
+                    MethodNotAllowed,
+                    "The specified method is not allowed against this resource."
+                ));
+            }
         }
         Ok(())
     }
@@ -180,6 +194,11 @@ impl Gate {
         }
         if let Some(id) = query(cx, "versionId") {
             context.insert("s3:VersionId", vec![id]);
+        }
+        if let S3Path::Object { bucket, key } = cx.s3_path() {
+            for (name, value) in self.states.get(bucket, key).tags {
+                context.insert(&format!("s3:ExistingObjectTag/{name}"), vec![value]);
+            }
         }
         context
     }

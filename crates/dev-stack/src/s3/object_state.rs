@@ -1,7 +1,7 @@
 //! What a folder cannot say of an object: its storage class, whether it is being restored, and
 //! the key that encrypts it. Tests set it; reads and HEADs tell it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The state of one object, beyond its bytes.
@@ -13,6 +13,8 @@ pub struct ObjectState {
     pub restore: Option<String>,
     /// The ARN of the KMS key that encrypts it. Reading then needs `kms:Decrypt` on that key.
     pub kms_key_arn: Option<String>,
+    /// Its tags, seen by policies as `s3:ExistingObjectTag/KEY`.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl ObjectState {

@@ -15,9 +15,10 @@ use s3s_fs::FileSystem;
 use super::access::{Gate, Keys};
 use super::object_state::ObjectStates;
 use super::store::Store;
+use crate::aws::check_rest;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::faults::{Failure, Traffic};
+use crate::faults::{Failure, ReceivedRequest, Traffic};
 use crate::iam::Directory;
 
 /// What answers S3's port.
@@ -59,12 +60,18 @@ pub(crate) fn build(parts: Parts<'_>) -> Result<S3Front, Error> {
         .map_err(|source| refused("cannot be opened, create it first").with_source(source))?;
     let inner = FileSystem::new(&root)
         .map_err(|source| refused(&format!("cannot serve as S3: {source:?}")))?;
-    let mut builder = S3ServiceBuilder::new(Store::new(inner, root, Arc::clone(directory), states));
+    let mut builder = S3ServiceBuilder::new(Store::new(
+        inner,
+        root,
+        Arc::clone(directory),
+        states.clone(),
+    ));
     builder.set_auth(Keys(Arc::clone(directory)));
     builder.set_access(Gate {
         directory: Arc::clone(directory),
         clock,
         operations: traffic.clone(),
+        states,
         secure_transport,
     });
     Ok(S3Front {
@@ -84,7 +91,18 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
         Box::pin(async move {
             let id = this.sequence.fetch_add(1, Ordering::Relaxed);
             let operation = operation(&request);
+            this.traffic.remember(ReceivedRequest::new(
+                operation,
+                request.uri(),
+                request.headers(),
+                b"",
+            ));
+            let wrong = check_rest(operation, request.uri().query(), request.headers()).err();
             let mut response = match this.traffic.failure(operation) {
+                None if wrong.is_some() => {
+                    this.traffic.note(operation);
+                    refused("InvalidArgument", wrong.unwrap_or_default())?
+                }
                 None => this.service.call(request.map(Body::from)).await?,
                 Some(Failure::Slow(time)) => {
                     tokio::time::sleep(time).await;
@@ -135,6 +153,7 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     let copies = request.headers().contains_key("x-amz-copy-source");
     match (request.method().as_str(), has_key) {
         ("GET", true) if asks("uploadId") => "ListParts",
+        ("GET", true) if asks("tagging") => "GetObjectTagging",
         ("GET", true) => "GetObject",
         ("HEAD", true) => "HeadObject",
         ("PUT", true) if asks("uploadId") && copies => "UploadPartCopy",
@@ -152,6 +171,14 @@ fn operation(request: &Request<Incoming>) -> &'static str {
         ("HEAD", false) => "HeadBucket",
         _ => "Other",
     }
+}
+
+/// An answer of status 400.
+fn refused(code: &str, message: String) -> Result<Response<Body>, HttpError> {
+    let code = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InvalidArgument);
+    S3Error::with_message(code, message)
+        .to_http_response()
+        .map_err(|error| HttpError::new(Box::new(error)))
 }
 
 fn failed(failure: &Failure) -> Result<Response<Body>, HttpError> {

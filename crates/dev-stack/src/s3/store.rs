@@ -159,6 +159,25 @@ impl S3 for Store {
         }
     }
 
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        let input = &request.input;
+        if self.open(&input.bucket, &input.key).await.is_none() {
+            return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
+        }
+        let tags = self.states.get(&input.bucket, &input.key).tags;
+        let tag_set = tags.into_iter().map(|(key, value)| Tag {
+            key: Some(key),
+            value: Some(value),
+        });
+        Ok(S3Response::new(GetObjectTaggingOutput {
+            tag_set: tag_set.collect(),
+            ..Default::default()
+        }))
+    }
+
     async fn get_bucket_location(
         &self,
         request: S3Request<GetBucketLocationInput>,

@@ -1,104 +1,11 @@
-//! Identity and decisions against the embedded STS and IAM, through the real SDK clients.
+//! Identity, modes and the cache of decisions.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
+use std::time::Duration;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use flowlake_aws_access::{AccessMode, AccessRequest, Effect, ErrorKind, PrincipalKind};
+use serde_json::json;
 
-use flowlake_aws_access::{
-    Access, AccessMode, AccessRequest, AccessSettings, AwsSettings, Clock, Effect, ErrorKind,
-    PrincipalKind, StaticCredentials, iam_client, load_sdk_config, s3_client, sts_client,
-};
-use flowlake_dev_stack::{DevStack, IamDocument, Identity};
-use serde_json::{Value, json};
-
-const USER: &str = "arn:aws:iam::123456789012:user/team/reader";
-const ROLE: &str = "arn:aws:iam::123456789012:role/service/reader";
-
-#[derive(Debug)]
-struct ManualClock(Mutex<Instant>);
-
-impl Clock for ManualClock {
-    fn now(&self) -> Instant {
-        *self.0.lock().unwrap()
-    }
-}
-
-struct Bench {
-    stack: DevStack,
-    clock: Arc<ManualClock>,
-    _folder: tempfile::TempDir,
-}
-
-impl Bench {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a manual clock has to start somewhere"
-    )]
-    async fn new(document: IamDocument) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("lake/exports")).unwrap();
-        std::fs::write(folder.path().join("lake/exports/calls.csv"), "a,b\n1,2\n").unwrap();
-        let stack = DevStack::builder(folder.path())
-            .with_iam(document)
-            .start()
-            .await
-            .unwrap();
-        Self {
-            stack,
-            clock: Arc::new(ManualClock(Mutex::new(Instant::now()))),
-            _folder: folder,
-        }
-    }
-
-    async fn access(&self, principal: &str, mode: AccessMode) -> Access {
-        let key = self.stack.access_key(principal);
-        let settings = AwsSettings {
-            region: Some("us-east-1".to_owned()),
-            endpoint_url: Some(self.stack.aws_url().to_string()),
-            s3_endpoint_url: Some(self.stack.s3_url().to_string()),
-            path_style: true,
-            credentials: Some(StaticCredentials::new(key.id, key.secret)),
-            ..AwsSettings::default()
-        };
-        let sdk = load_sdk_config(&settings).await.unwrap();
-        Access::builder(
-            iam_client(&sdk, &settings),
-            sts_client(&sdk, &settings),
-            s3_client(&sdk, &settings),
-        )
-        .with_settings(AccessSettings {
-            mode,
-            ..AccessSettings::default()
-        })
-        .with_clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
-        .build()
-        .unwrap()
-    }
-}
-
-fn statements(statements: Value) -> Value {
-    let mut policy = json!({ "Version": "2012-10-17" });
-    policy["Statement"] = statements;
-    policy
-}
-
-fn ask_iam() -> Value {
-    json!({ "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" })
-}
-
-fn read_exports() -> Value {
-    json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/exports/*" })
-}
-
-fn document(arn: &str, policy: Value) -> IamDocument {
-    IamDocument::default().with_identity(Identity::new(arn).with_policy("reading", policy))
-}
+use crate::support::{Bench, ROLE, USER, ask_iam, document, read_exports, statements};
 
 #[tokio::test]
 async fn a_user_is_allowed_what_its_policy_allows_and_nothing_else() {
