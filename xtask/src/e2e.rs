@@ -8,11 +8,15 @@ use xshell::cmd;
 
 use crate::{
     outside,
+    secrets::{self, SecretSearch},
     workspace::{self, E2E_PACKAGE, Workspace},
 };
 
 /// The Python packages that the end-to-end tests need, by pinned version.
 const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
+
+/// The packages of the other policy evaluator, by pinned version.
+const NODE_LOCK: &str = "tests/e2e/node/package-lock.json";
 
 /// Builds the release binaries, installs pinned servers into target/, and runs tests/e2e.
 #[derive(Debug, Default, Args)]
@@ -49,10 +53,15 @@ impl E2e {
             ),
         )?;
         let python = workspace::step("servers from PyPI", || virtual_environment(workspace))?;
+        let node = workspace::step("evaluator from npm", || node_packages(workspace))?;
         // These names are read in tests/e2e/src/environment.rs.
+        let _node = shell.push_env("FLOWLAKE_E2E_NODE", &node);
         let _python = shell.push_env("FLOWLAKE_E2E_PYTHON", &python);
         let _binaries = shell.push_env("FLOWLAKE_E2E_BINARIES", target.join("release"));
         let _work = shell.push_env("FLOWLAKE_E2E_WORK", target.join("e2e-work"));
+        let search = SecretSearch::begin(workspace, "e2e")?;
+        let _used = shell.push_env(secrets::VARIABLE, search.used());
+        let mut outputs = vec![target.join("e2e-work")];
         let filter = &self.filter;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
@@ -63,7 +72,8 @@ impl E2e {
                     shell,
                     "cargo nextest run --locked --workspace --profile {profile} -E {set} {filter...}"
                 ),
-            )
+            )?;
+            outputs.push(workspace.nextest_report(profile));
         } else {
             let serial = "--test-threads=1";
             workspace::command(
@@ -77,18 +87,49 @@ impl E2e {
                 .into_iter()
                 .flat_map(|file| ["--test", file])
                 .collect();
-            if files.is_empty() {
-                return Ok(());
+            if !files.is_empty() {
+                workspace::command(
+                    "tests that need tools",
+                    cmd!(
+                        shell,
+                        "cargo test --locked --workspace {files...} {filter...}"
+                    ),
+                )?;
             }
-            workspace::command(
-                "tests that need tools",
-                cmd!(
-                    shell,
-                    "cargo test --locked --workspace {files...} {filter...}"
-                ),
-            )
         }
+        // A single test may use no secret at all.
+        if filter.is_none() {
+            workspace::step("no secret in any output", || search.run(&outputs))?;
+        }
+        Ok(())
     }
+}
+
+/// The folder with the packages of tests/e2e/node, exactly as its lock file has them. Nothing of them is run at installation.
+fn node_packages(workspace: &Workspace) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let folder = workspace.target().join("e2e-node");
+    let wanted = shell.read_file(NODE_LOCK)?;
+    let stamp = folder.join("installed.json");
+    if shell
+        .read_file(&stamp)
+        .is_ok_and(|installed| installed == wanted)
+    {
+        return Ok(folder);
+    }
+    shell.remove_path(&folder)?;
+    shell.create_dir(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        shell.copy_file(Path::new("tests/e2e/node").join(file), &folder)?;
+    }
+    cmd!(
+        shell,
+        "npm ci --prefix {folder} --ignore-scripts --no-audit --no-fund --silent"
+    )
+    .run()
+    .context("Node.js with npm is needed; on Debian: apt-get install nodejs npm")?;
+    shell.write_file(&stamp, wanted)?;
+    Ok(folder)
 }
 
 /// The Python of a virtual environment that holds exactly the pinned packages.

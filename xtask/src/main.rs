@@ -12,6 +12,7 @@ mod deny;
 mod e2e;
 mod outside;
 mod release;
+mod secrets;
 mod test;
 mod tidy;
 mod workspace;

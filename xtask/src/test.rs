@@ -6,6 +6,7 @@ use xshell::cmd;
 
 use crate::{
     outside,
+    secrets::{self, SecretSearch},
     workspace::{self, E2E_PACKAGE, Workspace},
 };
 
@@ -31,6 +32,9 @@ impl Test {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         let filter = &self.filter;
+        let search = SecretSearch::begin(workspace, "test")?;
+        let _used = shell.push_env(secrets::VARIABLE, search.used());
+        let output;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
             // Not --exclude: so `test` and `e2e` build every dependency with the same features, and only once.
@@ -45,6 +49,7 @@ impl Test {
                     "cargo nextest run --locked --workspace --profile {profile} -E {set} {filter...}"
                 ),
             )?;
+            output = workspace.nextest_report(profile);
         } else {
             println!(
                 "cargo-nextest is not installed: `cargo test` runs the same tests, without their time limits"
@@ -53,13 +58,19 @@ impl Test {
                 .into_iter()
                 .flat_map(|file| ["--test", file])
                 .collect();
-            workspace::command(
+            output = workspace.target().join("secrets-used").join("output.txt");
+            workspace::recorded(
                 "tests",
                 cmd!(
                     shell,
-                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --examples {files...} {filter...}"
+                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --examples {files...} -- --show-output {filter...}"
                 ),
+                &output,
             )?;
+        }
+        // A single test may use no secret at all.
+        if filter.is_none() {
+            workspace::step("no secret in any output", || search.run(&[output]))?;
         }
         workspace::command(
             "doc tests",

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
 use xshell::{Cmd, Shell};
 
@@ -64,6 +64,14 @@ impl Workspace {
             .into()
     }
 
+    /// What the tests of the last nextest run printed, passed or failed.
+    pub(crate) fn nextest_report(&self, profile: &str) -> PathBuf {
+        self.target()
+            .join("nextest")
+            .join(profile)
+            .join("junit.xml")
+    }
+
     /// Whether `cargo NAME` is installed.
     pub(crate) fn has_cargo_command(&self, name: &str) -> bool {
         self.shell
@@ -97,6 +105,18 @@ pub(crate) fn step<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> 
 )]
 pub(crate) fn command(name: &str, command: Cmd<'_>) -> Result<()> {
     step(name, || Ok(command.run()?))
+}
+
+/// Runs one command as a step and keeps what it prints, which is shown when it has ended.
+pub(crate) fn recorded(name: &str, command: Cmd<'_>, output: &Path) -> Result<()> {
+    step(name, || {
+        let ran = command.ignore_status().output()?;
+        let text = [ran.stdout.as_slice(), ran.stderr.as_slice()].concat();
+        println!("{}", String::from_utf8_lossy(&text));
+        std::fs::write(output, text)?;
+        ensure!(ran.status.success(), "{name} ended with {}", ran.status);
+        Ok(())
+    })
 }
 
 /// The present moment, from which a duration is measured.

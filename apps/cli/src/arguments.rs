@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Check configuration, access and readability without running anything
     Check(Check),
+    /// Look at everything that actions need: credentials, clock, buckets, permissions, keys, logins
+    Doctor(Doctor),
     /// Write a commented flowlake.toml and a first action
     Init(Init),
     /// Run the example actions on an embedded stack: no AWS, no Genesys Cloud, no network
@@ -72,6 +74,27 @@ pub(crate) struct Check {
     /// A parameter, for actions whose locations need one
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// A parameter, for actions whose locations need one
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Fail when Cost Explorer may not be asked; otherwise that is only told
+    #[arg(long)]
+    pub(crate) cost_explorer: bool,
+    /// How to print the lines
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub(crate) format: DoctorFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    /// A tick or a cross a line, with the fix below a cross
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Debug, Args)]

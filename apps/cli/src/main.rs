@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod doctor;
 mod failure;
 mod init;
 mod output;
@@ -40,6 +41,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
+        Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
         Command::Init(init) => init::init(init),
         Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
     }

@@ -39,7 +39,8 @@ pub(crate) fn rows(answer: &Answer, format: Format, full: bool) -> Result<String
     })
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+/// One line of JSON.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map(|text| text + "\n")
         .map_err(|error| Failure::Io(error.into()))

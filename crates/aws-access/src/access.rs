@@ -93,6 +93,12 @@ impl Access {
             .cloned()
     }
 
+    /// What a decision means.
+    #[must_use]
+    pub fn mode(&self) -> AccessMode {
+        self.shared.settings.mode
+    }
+
     /// Asks STS anew who we are, and what time it is there.
     pub async fn check_caller(&self) -> CallerCheck {
         Box::pin(check_caller(&self.shared.sts)).await
@@ -225,6 +231,9 @@ impl Access {
         bucket: &str,
         settings: Option<&BucketSettings>,
     ) -> Result<BucketPolicy, Error> {
+        if bucket.is_empty() {
+            return Ok(BucketPolicy::None);
+        }
         if let Some(text) = settings.and_then(|settings| settings.policy.as_ref()) {
             return Ok(BucketPolicy::Text(text.clone()));
         }

@@ -69,8 +69,9 @@ pub(crate) fn entries(
             }
             entries.push(string("kms:CallerAccount", &identity.account));
         }
+        Operation::Plain { .. } => {}
     }
-    if !matches!(request.operation, Operation::Decrypt { .. }) {
+    if !request.bucket.is_empty() && !matches!(request.operation, Operation::Decrypt { .. }) {
         entries.push(string("s3:signatureversion", "AWS4-HMAC-SHA256"));
         entries.push(string("s3:authType", "REST-HEADER"));
         // Without an owner in the settings the bucket is taken to be the caller's own.

@@ -16,6 +16,8 @@ pub(crate) enum Operation {
     },
     /// `s3:ListBucket` below a prefix.
     List { prefix: String },
+    /// An action that is about no bucket.
+    Plain { action: &'static str },
     /// `kms:Decrypt` with the key that encrypts an object.
     Decrypt { key: String, kms_key_arn: String },
 }
@@ -72,6 +74,17 @@ impl AccessRequest {
         }
     }
 
+    /// Asking Cost Explorer what was spent.
+    #[must_use]
+    pub fn cost_explorer() -> Self {
+        Self {
+            bucket: String::new(),
+            operation: Operation::Plain {
+                action: "ce:GetCostAndUsage",
+            },
+        }
+    }
+
     /// The IAM action.
     #[must_use]
     pub const fn action(&self) -> &'static str {
@@ -82,6 +95,7 @@ impl AccessRequest {
             } => "s3:GetObjectVersion",
             Operation::List { .. } => "s3:ListBucket",
             Operation::Decrypt { .. } => "kms:Decrypt",
+            Operation::Plain { action } => action,
         }
     }
 
@@ -98,6 +112,7 @@ impl AccessRequest {
             Operation::Read { key, .. } => format!("arn:{partition}:s3:::{}/{key}", self.bucket),
             Operation::List { .. } => format!("arn:{partition}:s3:::{}", self.bucket),
             Operation::Decrypt { kms_key_arn, .. } => kms_key_arn.clone(),
+            Operation::Plain { .. } => "*".to_owned(),
         }
     }
 
@@ -141,6 +156,7 @@ mod tests {
                 "arn:aws:s3:::b",
             ),
             (AccessRequest::decrypt("b", "k", kms), "kms:Decrypt", kms),
+            (AccessRequest::cost_explorer(), "ce:GetCostAndUsage", "*"),
         ] {
             assert_eq!(
                 (request.action(), request.resource().as_str()),

@@ -34,6 +34,16 @@ pub struct AwsSettings {
     pub credentials: Option<StaticCredentials>,
 }
 
+impl AwsSettings {
+    /// The tags of the session that the settings make, which policies see as the principal's.
+    #[must_use]
+    pub fn session_tags(&self) -> BTreeMap<String, String> {
+        let role = self.assume_role.as_ref();
+        role.map(|role| role.session_tags.clone())
+            .unwrap_or_default()
+    }
+}
+
 /// A role to assume.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,10 +2,19 @@
 
 use std::sync::Arc;
 
+use flowlake_aws_access::Decision;
+use flowlake_transform::TableLocation;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{ActionError, Pipeline, stores::RequestStores};
+use crate::{
+    ActionError, Pipeline,
+    pipeline::{
+        Shared,
+        attempt::{access_requests, denied, object_requests},
+    },
+    stores::RequestStores,
+};
 
 /// What checking one action found.
 #[derive(Debug)]
@@ -25,8 +34,12 @@ pub struct TableCheck {
     pub table: String,
     /// `s3://bucket/key`, with parameters filled in.
     pub location: String,
+    /// The bucket.
+    pub bucket: String,
     /// Size in bytes of a single object; `None` for prefixes.
     pub size: Option<u64>,
+    /// What IAM said, question by question, up to the first denial; for a single object also about its version and its key.
+    pub decisions: Vec<Arc<Decision>>,
     /// Why the table cannot be read.
     #[serde(serialize_with = "serialize_error")]
     pub error: Option<ActionError>,
@@ -79,20 +92,7 @@ impl Pipeline {
         let stores = RequestStores::new(Arc::clone(&shared.s3));
         let mut tables = Vec::with_capacity(locations.len());
         for location in &locations {
-            let result = shared.check_table(location, &stores).await;
-            let (size, error) =
-                result.map_or_else(|error| (None, Some(error)), |size| (size, None));
-            let url = format!(
-                "{}/{}",
-                location.store_url.as_str().trim_end_matches('/'),
-                location.path
-            );
-            tables.push(TableCheck {
-                table: location.table.clone(),
-                location: url,
-                size,
-                error,
-            });
+            tables.push(shared.check_table(location, &stores).await);
         }
         let readable = tables.iter().all(|table| table.error.is_none());
         let columns = if readable {
@@ -116,5 +116,55 @@ impl Pipeline {
             tables: Ok(tables),
             columns,
         })
+    }
+}
+
+impl Shared {
+    /// Whether one table's location may be read and is there.
+    async fn check_table(&self, location: &TableLocation, stores: &RequestStores) -> TableCheck {
+        let url = location.store_url.as_str().trim_end_matches('/');
+        let mut check = TableCheck {
+            table: location.table.clone(),
+            location: format!("{url}/{}", location.path),
+            bucket: location.store_url.host_str().unwrap_or_default().to_owned(),
+            size: None,
+            decisions: Vec::new(),
+            error: None,
+        };
+        check.error = self.fill(&mut check, location, stores).await.err();
+        check
+    }
+
+    /// Asks policy, IAM, S3 and the key, in the order of an attempt, up to the first no.
+    async fn fill(
+        &self,
+        check: &mut TableCheck,
+        location: &TableLocation,
+        stores: &RequestStores,
+    ) -> Result<(), ActionError> {
+        let is_prefix = !location.exact;
+        self.policy
+            .check(&location.store_url, location.path.as_ref(), is_prefix)?;
+        for request in access_requests(location) {
+            let decision = self.access.check(&request).await?;
+            check.decisions.push(Arc::clone(&decision));
+            if !decision.allowed {
+                return Err(denied(&decision));
+            }
+        }
+        if is_prefix {
+            return Ok(());
+        }
+        let view = stores.view(&location.store_url)?;
+        let object = view.metadata(&location.path).await?;
+        check.size = Some(object.size);
+        for request in object_requests(location, &object) {
+            let decision = self.access.check(&request).await?;
+            check.decisions.push(Arc::clone(&decision));
+            if !decision.allowed {
+                return Err(denied(&decision));
+            }
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod check;
 mod clock;
 mod config;
 mod definition;
+mod doctor;
 mod error;
 mod pipeline;
 mod policy;
@@ -20,6 +21,7 @@ pub use config::{
     SecretSource, ServerKey, ServerSettings,
 };
 pub use definition::{Action, ActionDefinition, QueryDefinition};
+pub use doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict};
 pub use error::{ActionError, BoxError, ErrorCode};
 pub use pipeline::{Failure, Pipeline, PipelineBuilder};
 pub use policy::{PolicySettings, ReadPolicy};

@@ -1,6 +1,6 @@
 //! The pipeline: token, access, metadata, SQL, cost, audit, profile, answer.
 
-mod attempt;
+pub(crate) mod attempt;
 mod builder;
 mod execute;
 mod record;

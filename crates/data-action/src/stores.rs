@@ -37,6 +37,11 @@ impl S3 {
         }
     }
 
+    /// The client that all stores read through.
+    pub(crate) fn client(&self) -> &aws_sdk_s3::Client {
+        &self.client
+    }
+
     /// The store of a bucket, made at its first use.
     fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_data_action::{ActionRequest, Caller, Environment, ErrorCode, Pipeline, Project};
-use flowlake_dev_stack::{DevStack, Failure, GenesysSettings, IamDocument, Identity};
+use flowlake_dev_stack::{DevStack, Failure, GenesysSettings, IamDocument, Identity, ObjectState};
 use serde_json::{Value, json};
 
 const READER: &str = "arn:aws:iam::123456789012:user/reader";
@@ -233,14 +233,42 @@ async fn an_action_that_needs_a_token_fails_without_one() {
             retry_after_seconds: 3600,
         },
     );
-    let (code, _) = house
-        .run("gated", json!({ "ani": CALLER }))
+    for _ in 0..2 {
+        let (code, _) = house
+            .run("gated", json!({ "ani": CALLER }))
+            .await
+            .unwrap_err();
+        assert_eq!(code, ErrorCode::GenesysRateLimited);
+    }
+    assert_eq!(house.stack.s3().total(), 0);
+    assert_eq!(
+        house.stack.genesys().login().total(),
+        1,
+        "nobody asks again before the time that was asked for"
+    );
+    assert_eq!(house.audit().len(), 2);
+    let house = House::build(&[&action]).await;
+    assert!(house.run("gated", json!({ "ani": CALLER })).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_object_whose_key_may_not_be_used_is_not_read() {
+    let house = House::build(&[]).await;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/0123abcd".to_owned();
+    let state = ObjectState {
+        kms_key_arn: Some(key),
+        ..ObjectState::default()
+    };
+    let object = "exports/customers.csv";
+    house.stack.set_object_state("lake", object, state);
+    let (code, message) = house
+        .run("look-up", json!({ "ani": CALLER }))
         .await
         .unwrap_err();
-    assert_eq!(code, ErrorCode::GenesysRateLimited);
-    assert_eq!(house.stack.s3().total(), 0);
-    assert!(house.run("gated", json!({ "ani": CALLER })).await.is_ok());
-    assert_eq!(house.audit().len(), 2);
+    assert_eq!(code, ErrorCode::S3KmsDenied);
+    assert!(message.contains("kms:Decrypt"), "{message}");
+    // One byte was asked for, to let the key's own policy speak.
+    assert_eq!(house.stack.s3().count("GetObject"), 1);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod genesys;
 mod iam;
 mod s3;
 pub mod sample;
+mod secrets;
 mod server;
 mod stack;
 
@@ -18,4 +19,5 @@ pub use faults::{Failure, ReceivedRequest, Traffic};
 pub use genesys::{Genesys, GenesysSettings};
 pub use iam::{AccessKey, Bucket, Group, IamDocument, Identity};
 pub use s3::ObjectState;
+pub use secrets::note_secret;
 pub use stack::{DevStack, DevStackBuilder};

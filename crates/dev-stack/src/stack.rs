@@ -15,7 +15,7 @@ use crate::faults::Traffic;
 use crate::genesys::{Genesys, GenesysSettings};
 use crate::iam::{AccessKey, Directory, IamDocument};
 use crate::s3::{ObjectState, ObjectStates};
-use crate::{genesys, s3, server};
+use crate::{genesys, s3, secrets, server};
 
 /// The stand-ins, running on free loopback ports until shut down or dropped.
 #[derive(Debug)]
@@ -112,6 +112,7 @@ impl DevStackBuilder {
     /// [`ErrorKind::Folder`]: crate::ErrorKind::Folder
     /// [`ErrorKind::Network`]: crate::ErrorKind::Network
     pub async fn start(self) -> Result<DevStack, Error> {
+        secrets::log_everything();
         tokio::fs::create_dir_all(&self.root)
             .await
             .map_err(|source| {

@@ -51,7 +51,7 @@ impl Region {
         REGIONS[self.0].1
     }
 
-    /// Whether it is the FedRAMP region: its own cloud, whose OAuth clients and tokens hold nowhere else.
+    /// Whether it is the `FedRAMP` region: its own cloud, whose OAuth clients and tokens hold nowhere else.
     #[must_use]
     pub fn is_fedramp(self) -> bool {
         self.domain().ends_with(".us-gov-pure.cloud")

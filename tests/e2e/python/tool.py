@@ -106,7 +106,58 @@ def enforce(endpoint):
     return None
 
 
-FUNCTIONS = {function.__name__: function for function in (generate, query, put, users, enforce)}
+def policy_cases(endpoint, cases):
+    """Whether moto lets each case's user do what the case asks, with IAM enforced."""
+    from botocore.exceptions import ClientError
+
+    def document(statements):
+        return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+    everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    names = [f"case-{index}" for index in range(len(cases))]
+    statements = {name: case.get("identity") for name, case in zip(names, cases)}
+    keys = users(endpoint, {"administrator": everything, **statements})
+    iam = client("iam", endpoint, {"id": "setup", "secret": "setup"})
+    for name, case in zip(names, cases):
+        if case.get("group"):
+            iam.create_group(GroupName=name)
+            iam.put_group_policy(GroupName=name, PolicyName="e2e", PolicyDocument=document(case["group"]))
+            iam.add_user_to_group(GroupName=name, UserName=name)
+    administrator = client("s3", endpoint, keys["administrator"])
+    administrator.create_bucket(Bucket="lake")
+    administrator.put_object(Bucket="lake", Key="exports/calls.csv", Body=b"a,b\n1,2\n")
+    enforce(endpoint)
+    answers = []
+    for name, case in zip(names, cases):
+        if case.get("bucket"):
+            administrator.put_bucket_policy(Bucket="lake", Policy=document(case["bucket"]))
+        s3 = client("s3", endpoint, keys[name])
+        try:
+            if case.get("action") == "s3:ListBucket":
+                s3.list_objects_v2(Bucket="lake", Prefix=case["prefix"])
+            else:
+                s3.get_object(Bucket="lake", Key="exports/calls.csv")
+            answers.append(True)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+            answers.append(False)
+        if case.get("bucket"):
+            administrator.delete_bucket_policy(Bucket="lake")
+    return answers
+
+
+def genesys_hosts():
+    """Region and API host of each region that the official SDK knows."""
+    from PureCloudPlatformClientV2 import PureCloudRegionHosts
+
+    return [[region.name, region.get_api_host()] for region in PureCloudRegionHosts]
+
+
+FUNCTIONS = {
+    function.__name__: function
+    for function in (generate, query, put, users, enforce, policy_cases, genesys_hosts)
+}
 
 if __name__ == "__main__":
     json.dump(FUNCTIONS[sys.argv[1]](**json.load(sys.stdin)), sys.stdout)

@@ -79,7 +79,10 @@ impl EmbeddedStack {
     /// When the file cannot be written.
     pub fn genesys_section(&self, folder: &Path) -> Result<String> {
         let settings = GenesysSettings::default();
-        let secret = folder.join("genesys-client-secret");
+        // What is in this folder is given in, and no output.
+        let private = folder.join("private");
+        fs::create_dir_all(&private)?;
+        let secret = private.join("genesys-client-secret");
         fs::write(&secret, &settings.client_secret)?;
         Ok(format!(
             "[genesys]\nregion = \"eu-west-1\"\nlogin_url = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ file = \"{}\" }}\n",
@@ -87,6 +90,25 @@ impl EmbeddedStack {
             settings.client_id,
             secret.display()
         ))
+    }
+
+    /// Where its Genesys Cloud is, as the check with the official SDK reads it.
+    #[must_use]
+    pub fn genesys_endpoints(&self) -> Value {
+        let settings = GenesysSettings::default();
+        json!({
+            "genesys_login_url": self.stack.genesys_login_url(),
+            "genesys_api_url": self.stack.genesys_api_url(),
+            "genesys_client_id": settings.client_id,
+            "genesys_client_secret": settings.client_secret,
+            "genesys_integration_id": settings.integration_id,
+        })
+    }
+
+    /// How many logins its Genesys Cloud was asked for.
+    #[must_use]
+    pub fn genesys_logins(&self) -> u64 {
+        self.stack.genesys().logins()
     }
 
     /// The access key of a principal.

@@ -54,6 +54,20 @@ impl Environment {
         self.python.with_file_name(name)
     }
 
+    /// The folder whose `node_modules` holds the packages of `node/package.json`.
+    ///
+    /// # Errors
+    /// When they were not prepared.
+    pub fn node_packages(&self) -> Result<PathBuf> {
+        let folder = variable("FLOWLAKE_E2E_NODE")?;
+        ensure!(
+            folder.join("node_modules").is_dir(),
+            "{} holds no packages: run `cargo xtask e2e`",
+            folder.display()
+        );
+        Ok(folder)
+    }
+
     /// One of our own release binaries.
     #[must_use]
     pub fn binary(&self, name: &str) -> PathBuf {

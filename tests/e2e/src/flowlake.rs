@@ -4,10 +4,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use flowlake_dev_stack::note_secret;
 use serde_json::Value;
 
 use crate::{Answer, Environment, Keys, Process, audit_records, free_ports, http, process};
@@ -17,6 +19,9 @@ const SERVER_KEY_VARIABLE: &str = "FLOWLAKE_E2E_SERVER_KEY";
 
 /// The server's key in all tests.
 const SERVER_KEY: &str = "server-key-1d7e3a90b44f";
+
+/// How many runs there were in this process.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 /// Longest time that one run may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -138,9 +143,11 @@ impl Project {
     /// # Errors
     /// When it cannot be started or does not end.
     pub fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        // Each run's own files: all of them are searched for secrets at the end.
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let (out, err) = (
-            self.folder.join("stdout.txt"),
-            self.folder.join("stderr.txt"),
+            self.folder.join(format!("stdout-{run}.txt")),
+            self.folder.join(format!("stderr-{run}.txt")),
         );
         let started = process::now();
         let mut child = self
@@ -229,6 +236,7 @@ impl Project {
 
     /// One of the binaries, with an environment that holds nothing of the machine's.
     fn command(&self, binary: &str) -> Command {
+        note_secret(SERVER_KEY);
         let mut command = Command::new(self.environment.binary(binary));
         command
             .env_clear()

@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::Result;
+use flowlake_dev_stack::note_secret;
 use serde_json::{Value, json};
 
 use crate::{Environment, Process, free_ports, http};
@@ -26,6 +27,7 @@ impl Keys {
     /// A key of that name.
     #[must_use]
     pub fn new(id: &str, secret: &str) -> Self {
+        note_secret(secret);
         Self {
             id: id.to_owned(),
             secret: secret.to_owned(),
@@ -54,7 +56,10 @@ impl SeaweedFs {
     pub fn start(environment: &Environment, folder: &Path, reader: &Keys) -> Result<Self> {
         let data = folder.join("seaweedfs");
         fs::create_dir_all(&data)?;
-        let identities = folder.join("identities.json");
+        // What is in this folder is given in, and no output.
+        let private = folder.join("private");
+        fs::create_dir_all(&private)?;
+        let identities = private.join("identities.json");
         fs::write(&identities, identities_document(reader).to_string())?;
         let ports: [u16; 8] = free_ports()?;
         let [

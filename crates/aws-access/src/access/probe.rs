@@ -17,6 +17,8 @@ pub(super) async fn probe(
         Operation::Read { key, version } => {
             read(s3, &request.bucket, key, version.as_deref()).await
         }
+        // Asking would be charged for.
+        Operation::Plain { .. } => None,
         Operation::Decrypt { key, .. } => read(s3, &request.bucket, key, None).await,
         Operation::List { prefix } => refusal(
             s3.list_objects_v2()

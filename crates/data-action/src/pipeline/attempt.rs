@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use flowlake_aws_access::{AccessRequest, Decision};
 use flowlake_cost_audit::keyed_hash;
 use flowlake_profiler::Phase;
+use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{BoundParams, TableLocation};
 
 use super::{Shared, execute::Outcome, trace::Trace};
@@ -114,6 +115,25 @@ impl<'trace> Attempt<'trace> {
         Ok(())
     }
 
+    /// Asks what only the metadata of an object tells to be needed: a right to its version, and to its key.
+    pub(super) async fn check_objects(
+        &self,
+        locations: &[TableLocation],
+        objects: &[Arc<ObjectMetadata>],
+    ) -> Result<(), ActionError> {
+        let exact = locations.iter().filter(|location| location.exact);
+        for (location, object) in exact.zip(objects) {
+            for request in object_requests(location, object) {
+                let decision = self.shared.access.check(&request).await?;
+                if !decision.allowed {
+                    self.trace.state().record.decision = Some(describe(&decision));
+                    return Err(denied(&decision));
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn read(
         &self,
         action: &Action,
@@ -131,7 +151,7 @@ impl<'trace> Attempt<'trace> {
 }
 
 /// What must be allowed for a location: reading the object, or listing and reading below a prefix.
-fn access_requests(location: &TableLocation) -> Vec<AccessRequest> {
+pub(crate) fn access_requests(location: &TableLocation) -> Vec<AccessRequest> {
     let bucket = location.store_url.host_str().unwrap_or_default();
     let path = location.path.as_ref();
     if location.exact {
@@ -150,12 +170,21 @@ fn describe(decision: &Decision) -> String {
     format!("{}{advisory}", decision.effect)
 }
 
-fn denied(decision: &Decision) -> ActionError {
+pub(crate) fn denied(decision: &Decision) -> ActionError {
     let advice = decision
         .advice
         .clone()
         .unwrap_or_else(|| "Ask whoever owns the bucket to allow the read.".to_owned());
-    ActionError::new(ErrorCode::AccessDenied, decision.reason.clone(), advice)
+    ActionError::new(denied_code(decision), decision.reason.clone(), advice)
+}
+
+/// The code of a denial: a key's is told apart, because other people mend it.
+pub(crate) fn denied_code(decision: &Decision) -> ErrorCode {
+    if decision.action == "kms:Decrypt" {
+        ErrorCode::S3KmsDenied
+    } else {
+        ErrorCode::AccessDenied
+    }
 }
 
 /// The error of an attempt that reached its time limit.
@@ -167,30 +196,53 @@ pub(super) fn timed_out(limit: Duration) -> ActionError {
     )
 }
 
-impl Shared {
-    /// Whether one table's location may be read and is there; the size when it is one object.
-    pub(crate) async fn check_table(
-        &self,
-        location: &TableLocation,
-        stores: &RequestStores,
-    ) -> Result<Option<u64>, ActionError> {
-        self.policy
-            .check(&location.store_url, location.path.as_ref(), !location.exact)?;
-        for request in access_requests(location) {
-            let decision = self.access.check(&request).await?;
-            if !decision.allowed {
-                return Err(denied(&decision));
-            }
-        }
-        if location.exact {
-            return Ok(Some(
-                stores
-                    .view(&location.store_url)?
-                    .metadata(&location.path)
-                    .await?
-                    .size,
-            ));
-        }
-        Ok(None)
+/// What must be allowed besides, once an object's metadata is known: reading by version where the bucket keeps versions, and
+/// decrypting where a KMS key encrypts it.
+pub(crate) fn object_requests(
+    location: &TableLocation,
+    object: &ObjectMetadata,
+) -> Vec<AccessRequest> {
+    let bucket = location.store_url.host_str().unwrap_or_default();
+    let (version, key) = (object.version_id.as_deref(), object.kms_key_id.as_deref());
+    requests_of(bucket, location.path.as_ref(), version, key)
+}
+
+fn requests_of(
+    bucket: &str,
+    key: &str,
+    version: Option<&str>,
+    kms_key: Option<&str>,
+) -> Vec<AccessRequest> {
+    let version = version.map(|id| AccessRequest::read_version(bucket, key, id));
+    // What is no ARN (a key of the client's own) is no key of KMS.
+    let kms_key = kms_key.filter(|kms_key| kms_key.starts_with("arn:"));
+    let decrypt = kms_key.map(|kms_key| AccessRequest::decrypt(bucket, key, kms_key));
+    version.into_iter().chain(decrypt).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::requests_of;
+
+    #[test]
+    fn a_version_and_a_key_are_asked_about_when_the_metadata_names_them() {
+        let arn = "arn:aws:kms:us-east-1:123456789012:key/0123";
+        let asked = |version, key| {
+            let requests = requests_of("lake", "calls.csv", version, key);
+            requests
+                .iter()
+                .map(|request| (request.action(), request.resource()))
+                .collect::<Vec<_>>()
+        };
+        assert!(asked(None, None).is_empty());
+        assert!(asked(None, Some("0123")).is_empty());
+        let object = "arn:aws:s3:::lake/calls.csv".to_owned();
+        assert_eq!(
+            asked(Some("v7"), Some(arn)),
+            [
+                ("s3:GetObjectVersion", object),
+                ("kms:Decrypt", arn.to_owned())
+            ]
+        );
     }
 }

@@ -64,6 +64,7 @@ impl PipelineBuilder {
             s3.clone(),
         )
         .with_settings(config.access.clone())
+        .with_session_tags(config.aws.session_tags())
         .build()?;
         let hash_key = match &config.audit.hash_key {
             Some(source) => source.read(environment)?,

@@ -35,6 +35,9 @@ impl Attempt<'_> {
             .trace
             .phase(Phase::Metadata, self.metadata(locations, stores))
             .await?;
+        self.trace
+            .phase(Phase::Access, self.check_objects(locations, &metadata))
+            .await?;
         let estimate = self.shared.estimate_before(&metadata);
         let (data, columns, stats) = self.rows(action, bound, stores).await?;
         let objects = stores

@@ -154,6 +154,12 @@ impl AwsFront {
         parameters: &Parameters,
     ) -> Result<Answer, Refusal> {
         let now = self.clock.now();
+        if operation == "AssumeRoleWithWebIdentity" {
+            model::check_query("sts", operation, parameters.values())
+                .map_err(|message| Refusal::new(400, "ValidationError", message))?;
+            let xml = sts::assume_role_with_web_identity(&self.directory, parameters, now)?;
+            return Ok(Answer::Xml(sts::NAMESPACE, xml.into_string()));
+        }
         let signed = sigv4::verify(parts, body, &self.directory, now)?;
         let call = Call {
             principal: &signed.principal,

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use super::query::Parameters;
 use super::service::{Call, Refusal};
 use super::xml::Xml;
-use crate::iam::{AccessKey, Arn, Context, Decision, Evaluation, Policy, Session, evaluate};
+use crate::iam::{
+    AccessKey, Arn, Context, Decision, Directory, Evaluation, Policy, Session, evaluate,
+};
 
 /// The namespace of STS answers.
 pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -40,8 +43,16 @@ pub(crate) fn assume_role(call: &Call<'_>) -> Result<Xml, Refusal> {
         .filter_map(|mut tag| Some((tag.remove("Key")?, tag.remove("Value")?)))
         .collect();
     trusted(call, role_arn, name, &tags)?;
-    let session = new_session(call, role_arn, name, seconds, policy, tags);
-    Ok(answer(call, &session))
+    let session = new_session(
+        call.directory,
+        call.now,
+        role_arn,
+        name,
+        seconds,
+        policy,
+        tags,
+    );
+    Ok(answer(call.directory, &session))
 }
 
 fn check_shape(role_arn: &str, name: &str, seconds: i64) -> Result<(), Refusal> {
@@ -126,8 +137,54 @@ fn trusted(
     }
 }
 
+/// Answers `AssumeRoleWithWebIdentity`, which is not signed: the token says who asks.
+///
+/// A token of the stand-in is `SUBJECT@dev-stack`; the trust policy names the provider
+/// `arn:aws:iam::ACCOUNT:oidc-provider/dev-stack` and may look at `dev-stack:sub`.
+pub(crate) fn assume_role_with_web_identity(
+    directory: &Directory,
+    parameters: &Parameters,
+    now: DateTime<Utc>,
+) -> Result<Xml, Refusal> {
+    let role_arn = parameters.required("RoleArn")?;
+    let name = parameters.required("RoleSessionName")?;
+    let token = parameters.required("WebIdentityToken")?;
+    let seconds = parameters.integer("DurationSeconds")?.unwrap_or(3600);
+    check_shape(role_arn, name, seconds)?;
+    let subject = token
+        .strip_suffix("@dev-stack")
+        .ok_or_else(|| Refusal::new(400, "InvalidIdentityToken", "the token is not one of ours"))?;
+    let denied = || {
+        let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+        Refusal::new(403, "AccessDenied", message)
+    };
+    let account = Arn::parse(role_arn).map_or("", |arn| arn.account);
+    let provider = format!("arn:aws:iam::{account}:oidc-provider/dev-stack");
+    let role = directory.entity(role_arn).ok_or_else(denied)?;
+    let trust = role.trust.as_ref().ok_or_else(denied)?;
+    let outcome = evaluate(&Evaluation {
+        action: "sts:AssumeRoleWithWebIdentity",
+        resource: role_arn,
+        context: &Context::default().with("dev-stack:sub", [subject]),
+        caller: Some(&provider),
+        role: None,
+        identity: &[],
+        boundary: None,
+        session: None,
+        organization: &directory.organization(),
+        resource_policy: Some(trust),
+        resource_owner: None,
+    });
+    if outcome.decision != Decision::Allowed {
+        return Err(denied());
+    }
+    let session = new_session(directory, now, role_arn, name, seconds, None, Vec::new());
+    Ok(answer(directory, &session))
+}
+
 fn new_session(
-    call: &Call<'_>,
+    directory: &Directory,
+    now: DateTime<Utc>,
     role_arn: &str,
     name: &str,
     seconds: i64,
@@ -143,16 +200,16 @@ fn new_session(
             secret: seed[16..56].to_owned(),
         },
         token: format!("FwoGZXIvYXdzE{seed}"),
-        expires: call.now + TimeDelta::seconds(seconds),
+        expires: now + TimeDelta::seconds(seconds),
         policy,
         tags,
     });
-    call.directory.add_session(Arc::clone(&session));
+    directory.add_session(Arc::clone(&session));
     session
 }
 
-fn answer(call: &Call<'_>, session: &Session) -> Xml {
-    let principal = call.directory.principal(&session.key.id);
+fn answer(directory: &Directory, session: &Session) -> Xml {
+    let principal = directory.principal(&session.key.id);
     let mut xml = Xml::default();
     xml.node("Credentials", |xml| {
         xml.text("AccessKeyId", &session.key.id)

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::settings::GenesysSettings;
 use crate::clock::Clock;
 use crate::faults::{Failure, Traffic};
+use crate::secrets::note_secret;
 
 /// Genesys Cloud's stand-in: failures on demand, counts, and a look at what it holds.
 #[derive(Debug, Clone)]
@@ -47,6 +50,13 @@ pub(crate) struct Stored {
 
 impl Genesys {
     pub(crate) fn new(settings: GenesysSettings, clock: Arc<dyn Clock>) -> Self {
+        let basic = format!("{}:{}", settings.client_id, settings.client_secret);
+        note_secret(&settings.client_secret);
+        note_secret(&STANDARD.encode(basic));
+        settings
+            .integration_credentials
+            .values()
+            .for_each(|secret| note_secret(secret));
         Self {
             shared: Arc::new(Shared {
                 settings,
@@ -102,6 +112,7 @@ impl Genesys {
             uuid::Uuid::new_v4().simple(),
             uuid::Uuid::new_v4().simple()
         );
+        note_secret(&text);
         let expires = self.shared.clock.now()
             + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000));
         self.state().tokens.insert(

@@ -13,6 +13,7 @@ use super::document::{AccessKey, IamDocument, Identity};
 use super::evaluate::{Evaluation, Outcome, evaluate};
 use super::policy::Policy;
 use crate::error::{Error, ErrorKind};
+use crate::secrets::note_secret;
 
 /// An identity of the document with its policies parsed.
 #[derive(Debug)]
@@ -128,6 +129,8 @@ impl Directory {
     }
 
     pub(crate) fn add_session(&self, session: Arc<Session>) {
+        note_secret(&session.key.secret);
+        note_secret(&session.token);
         self.sessions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -293,6 +296,7 @@ impl Parsed {
         for identity in &document.identities {
             let entity = Arc::new(entity(identity, &document)?);
             let key = identity.key();
+            note_secret(&key.secret);
             by_key.insert(key.id.clone(), (key, Arc::clone(&entity)));
             by_arn.insert(identity.arn.clone(), entity);
         }

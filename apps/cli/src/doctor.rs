@@ -1,0 +1,66 @@
+//! `flowlake doctor`.
+
+use std::path::Path;
+
+use flowlake_data_action::{
+    ActionError, Diagnosis, DoctorOptions, Finding, Pipeline, Project, Verdict,
+};
+use flowlake_server::ProcessEnvironment;
+
+use crate::{
+    arguments::{Doctor, DoctorFormat},
+    failure::Failure,
+    output,
+    run::parameters,
+};
+
+pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Failure> {
+    let diagnosis = match pipeline(config).await {
+        Ok(pipeline) => {
+            let options = DoctorOptions {
+                params: parameters(&arguments.params),
+                cost_explorer: arguments.cost_explorer,
+            };
+            Box::pin(pipeline.diagnose(&options)).await
+        }
+        Err(error) => Diagnosis::of_configuration(&error),
+    };
+    let text = match arguments.format {
+        DoctorFormat::Text => diagnosis.findings.iter().map(line).collect(),
+        DoctorFormat::Json => output::json(&diagnosis)?,
+    };
+    output::print(&text)?;
+    match diagnosis.exit_code() {
+        Some(code) => Err(Failure::Findings(code)),
+        None => Ok(()),
+    }
+}
+
+async fn pipeline(config: &Path) -> Result<Pipeline, ActionError> {
+    let project = Project::load(config)?;
+    Pipeline::builder(project).build(&ProcessEnvironment).await
+}
+
+/// A tick, a cross or a dash; below a cross its code and the fix.
+fn line(finding: &Finding) -> String {
+    let mark = match finding.verdict {
+        Verdict::Ok => '✓',
+        Verdict::Failed => '✗',
+        Verdict::Skipped => '–',
+    };
+    let Finding {
+        topic,
+        subject,
+        detail,
+        ..
+    } = finding;
+    let mut line = format!("{mark} {topic:<14} {subject}: {detail}\n");
+    if finding.verdict == Verdict::Failed {
+        let code = finding.code.map_or("config.invalid", |code| code.as_str());
+        line += &format!(
+            "    [{code}] {}\n",
+            finding.fix.as_deref().unwrap_or_default()
+        );
+    }
+    line
+}
