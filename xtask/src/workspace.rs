@@ -66,10 +66,9 @@ impl Workspace {
 
     /// What the tests of the last nextest run printed, passed or failed.
     pub(crate) fn nextest_report(&self, profile: &str) -> PathBuf {
-        self.target()
-            .join("nextest")
-            .join(profile)
-            .join("junit.xml")
+        // Below the workspace, wherever the target directory is: nextest's `store.dir`.
+        let store = self.root().join("target").join("nextest");
+        store.join(profile).join("junit.xml")
     }
 
     /// Whether `cargo NAME` is installed.

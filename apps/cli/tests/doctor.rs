@@ -16,6 +16,7 @@ use std::{
 use chrono::TimeDelta;
 use flowlake_dev_stack::{
     DevStack, DevStackBuilder, GenesysSettings, IamDocument, Identity, ObjectState, ShiftedClock,
+    note_secret,
 };
 use serde_json::{Value, json};
 
@@ -30,6 +31,13 @@ uri = "s3://lake/exports/customers.csv"
 [query]
 sql = "SELECT name, tier FROM customers"
 "#;
+
+/// The first line about this.
+fn line_of<'a>(findings: &'a [Value], topic: &str) -> &'a Value {
+    let mut lines = findings.iter();
+    let line = lines.find(|finding| finding["topic"] == topic);
+    line.unwrap_or_else(|| panic!("nothing on {topic}: {findings:#?}"))
+}
 
 /// A stack and a configuration in one folder.
 struct House {
@@ -122,8 +130,12 @@ impl House {
     }
 
     fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        let value = value.into();
+        if name.contains("SECRET") {
+            note_secret(&value);
+        }
         self.unset(name);
-        self.variables.push((name, value.into()));
+        self.variables.push((name, value));
     }
 
     fn unset(&mut self, name: &str) {
@@ -239,10 +251,7 @@ async fn credentials_that_aws_does_not_accept() {
         .assert_failed("credentials", "aws.credentials", "credentials", 3)
         .await;
     let (findings, _) = house.findings(&[]).await;
-    let action = findings
-        .iter()
-        .find(|finding| finding["topic"] == "action")
-        .unwrap();
+    let action = line_of(&findings, "action");
     assert_eq!(
         action["verdict"], "skipped",
         "what needs credentials is not tried without"
@@ -273,10 +282,7 @@ async fn a_clock_that_is_off() {
         .assert_failed("clock", "aws.credentials", "NTP", 3)
         .await;
     let (findings, _) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "clock")
-        .unwrap();
+    let line = line_of(&findings, "clock");
     assert!(
         line["detail"].as_str().unwrap().contains("behind"),
         "{line}"
@@ -287,10 +293,7 @@ async fn a_clock_that_is_off() {
 async fn a_principal_that_cannot_be_simulated() {
     let house = House::new(document("arn:aws:iam::123456789012:root", &json!([]))).await;
     let (findings, status) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "principal")
-        .unwrap();
+    let line = line_of(&findings, "principal");
     assert_eq!(
         (line["verdict"].as_str(), line["code"].as_str()),
         (Some("failed"), Some("access.denied"))
@@ -304,10 +307,7 @@ async fn no_region() {
     let mut house = House::new(reader()).await;
     house.unset("AWS_REGION");
     let (findings, status) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "region")
-        .unwrap();
+    let line = line_of(&findings, "region");
     assert_eq!(
         (line["verdict"].as_str(), line["code"].as_str()),
         (Some("failed"), Some("config.invalid"))
@@ -325,10 +325,7 @@ async fn a_bucket_that_is_not_there_or_elsewhere() {
     let house = House::new(document(READER, &may_read)).await;
     house.action(&ACTION.replace("s3://lake/", "s3://pond/"));
     let (findings, status) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "bucket")
-        .unwrap();
+    let line = line_of(&findings, "bucket");
     assert_eq!(
         (line["verdict"].as_str(), line["code"].as_str()),
         (Some("failed"), Some("s3.no_such_bucket"))
@@ -345,10 +342,7 @@ async fn a_bucket_that_is_not_there_or_elsewhere() {
         .region = Some("eu-west-1".to_owned());
     house.stack.set_iam(elsewhere).unwrap();
     let (findings, _) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "bucket")
-        .unwrap();
+    let line = line_of(&findings, "bucket");
     assert_eq!(
         (line["verdict"].as_str(), line["code"].as_str()),
         (Some("failed"), Some("s3.wrong_region")),
@@ -415,10 +409,7 @@ async fn a_key_that_may_not_be_used() {
         json!([read(), ask(), { "Effect": "Allow", "Action": "kms:Decrypt", "Resource": KEY_ARN }]);
     house.stack.set_iam(document(READER, &may)).unwrap();
     let (findings, status) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "kms")
-        .unwrap();
+    let line = line_of(&findings, "kms");
     assert_eq!(
         (line["verdict"].as_str(), status),
         (Some("ok"), Some(0)),
@@ -435,10 +426,7 @@ async fn a_login_that_genesys_refuses_or_that_is_not_configured() {
         .assert_failed("genesys", "genesys.credentials", "[genesys]", 3)
         .await;
     let (findings, _) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "genesys")
-        .unwrap();
+    let line = line_of(&findings, "genesys");
     assert!(
         line["detail"]
             .as_str()
@@ -459,10 +447,7 @@ async fn a_login_that_genesys_refuses_or_that_is_not_configured() {
 async fn cost_explorer_is_told_and_fails_only_where_it_is_needed() {
     let house = House::new(document(READER, &json!([read(), ask()]))).await;
     let (findings, status) = house.findings(&[]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "cost-explorer")
-        .unwrap();
+    let line = line_of(&findings, "cost-explorer");
     assert_eq!(
         (line["verdict"].as_str(), status),
         (Some("skipped"), Some(0)),
@@ -474,10 +459,7 @@ async fn cost_explorer_is_told_and_fails_only_where_it_is_needed() {
         "asking is charged for"
     );
     let (findings, status) = house.findings(&["--cost-explorer"]).await;
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "cost-explorer")
-        .unwrap();
+    let line = line_of(&findings, "cost-explorer");
     assert_eq!(
         (line["verdict"].as_str(), status),
         (Some("failed"), Some(3)),
@@ -520,10 +502,7 @@ async fn principal_with(house: &mut House, variables: &[(&'static str, String)])
     }
     let (findings, status) = house.findings(&[]).await;
     assert_eq!(status, Some(0), "{findings:#?}");
-    let line = findings
-        .iter()
-        .find(|finding| finding["topic"] == "principal")
-        .unwrap();
+    let line = line_of(&findings, "principal");
     line["detail"].as_str().unwrap().to_owned()
 }
 
@@ -598,4 +577,45 @@ async fn credentials_of_a_web_identity() {
         .unwrap()
         .form();
     assert_eq!(sent["RoleSessionName"], "pod-7");
+}
+
+#[tokio::test]
+async fn credentials_of_identity_center() {
+    const SSO_ROLE: &str = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Reader_0123456789abcdef";
+    let mut house = House::new(document(SSO_ROLE, &json!([read(), ask()]))).await;
+    let key = house.stack.access_key(SSO_ROLE);
+    let portal = serve(move |path| {
+        assert!(
+            path.contains("role_name=Reader") && path.contains("account_id=123456789012"),
+            "{path}"
+        );
+        json!({ "roleCredentials": {
+            "accessKeyId": key.id, "secretAccessKey": key.secret,
+            "sessionToken": "a-session-token", "expiration": 4_070_908_800_000_i64,
+        } })
+        .to_string()
+    });
+    let folder = house.path().join(".aws");
+    let cache = folder.join("sso/cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    std::fs::write(
+        folder.join("config"),
+        "[profile portal]\nsso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = Reader\n",
+    )
+    .unwrap();
+    // What `aws sso login` leaves behind: the file is named by the SHA-1 of the start address.
+    let token = json!({ "accessToken": "a-portal-token", "expiresAt": "2099-01-01T00:00:00Z", "region": "us-east-1", "startUrl": "https://example.awsapps.com/start" });
+    std::fs::write(
+        cache.join("e8be5486177c5b5392bd9aa76563515b29358e6e.json"),
+        token.to_string(),
+    )
+    .unwrap();
+    let variables = [
+        ("AWS_PROFILE", "portal".to_owned()),
+        ("AWS_ENDPOINT_URL_SSO", portal),
+    ];
+    assert_eq!(
+        principal_with(&mut house, &variables).await,
+        format!("Identity Center role {SSO_ROLE}")
+    );
 }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 pub struct AwsSettings {
     /// A profile of `~/.aws/config`.
     pub profile: Option<String>,
-    /// Another file than `~/.aws/config`.
+    /// Another file than `~/.aws/config`, by its absolute path.
     pub config_file: Option<PathBuf>,
-    /// Another file than `~/.aws/credentials`.
+    /// Another file than `~/.aws/credentials`, by its absolute path.
     pub credentials_file: Option<PathBuf>,
     /// The region.
     pub region: Option<String>,

@@ -19,6 +19,11 @@ OPERATIONS = {
     "s3": (
         "2006-03-01",
         [
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CopyObject",
+            "CreateMultipartUpload",
+            "DeleteObject",
             "GetBucketLocation",
             "GetBucketPolicy",
             "GetObject",
@@ -26,6 +31,9 @@ OPERATIONS = {
             "HeadBucket",
             "HeadObject",
             "ListObjectsV2",
+            "PutObject",
+            "UploadPart",
+            "UploadPartCopy",
         ],
     ),
 }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flowlake_dev_stack::{DevStack, Failure, GenesysSettings};
+use flowlake_dev_stack::{DevStack, Failure, GenesysSettings, note_secret};
 use flowlake_genesys_auth::{
     AccessToken, Clock, Error, ErrorKind, RateLimiter, Secret, TokenSettings, TokenSource,
 };
@@ -92,6 +92,7 @@ fn settings() -> TokenSettings {
 }
 
 fn source(stack: &DevStack, secret: &str, clock: &Arc<ManualClock>) -> TokenSource {
+    note_secret(secret);
     TokenSource::builder(
         GenesysSettings::default().client_id,
         Secret::new(secret.to_owned()),

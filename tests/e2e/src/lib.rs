@@ -22,7 +22,7 @@ pub use self::{
     judge::{Judge, Question},
     leaks::Outputs,
     moto::Moto,
-    process::{Process, free_ports},
+    process::{Process, free_ports, piped},
     python::Python,
     rows::assert_same_rows,
     seaweed::{Keys, SeaweedFs},

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -10,6 +11,31 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+
+/// Runs `command` to its end with this as its input, and gives what it printed.
+///
+/// # Errors
+/// When it cannot be started or fails; with what it printed as errors.
+pub fn piped(command: &mut Command, input: &str) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))?;
+    let mut stdin = child.stdin.take().context("the program has no input")?;
+    stdin.write_all(input.as_bytes())?;
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    ensure!(
+        output.status.success(),
+        "{name}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
 
 /// A started program, with its output in a file. Dropping it ends it, by its process id.
 #[derive(Debug)]

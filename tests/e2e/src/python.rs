@@ -1,13 +1,14 @@
 //! The Python side: boto3 as another S3 and IAM client, DuckDB as another SQL engine.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::piped;
 
 /// Runs the functions of `python/tool.py`.
 #[derive(Debug, Clone)]
@@ -28,23 +29,9 @@ impl Python {
         let tool = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("python")
             .join("tool.py");
-        let mut child = Command::new(&self.program)
-            .arg(tool)
-            .arg(function)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start Python")?;
-        let mut input = child.stdin.take().context("Python has no input")?;
-        input.write_all(arguments.to_string().as_bytes())?;
-        drop(input);
-        let output = child.wait_with_output()?;
-        ensure!(
-            output.status.success(),
-            "{function} failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(serde_json::from_slice(&output.stdout)?)
+        let mut command = Command::new(&self.program);
+        let printed = piped(command.arg(tool).arg(function), &arguments.to_string())
+            .with_context(|| format!("{function} failed"))?;
+        Ok(serde_json::from_str(&printed)?)
     }
 }

@@ -1,12 +1,9 @@
 //! The official Genesys Cloud SDK for Python, by its own requests, at our stand-in.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use flowlake_e2e::{EmbeddedStack, Environment};
+use anyhow::{Result, ensure};
+use flowlake_e2e::{EmbeddedStack, Environment, piped};
 use flowlake_genesys_auth::Region;
 use serde_json::Value;
 
@@ -19,25 +16,14 @@ fn the_official_sdk_logs_in_and_publishes_at_the_stand_in() -> Result<()> {
         env!("CARGO_MANIFEST_DIR"),
         "/../../crates/dev-stack/python/genesys_sdk.py"
     );
-    let mut child = Command::new(environment.tool("python"))
+    let mut command = Command::new(environment.tool("python"));
+    // It would read a configuration of the machine's user otherwise.
+    command
         .arg(script)
         .current_dir(&folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start Python")?;
-    let mut input = child.stdin.take().context("Python has no input")?;
-    input.write_all(format!("{}\n", stack.genesys_endpoints()).as_bytes())?;
-    drop(input);
-    let output = child.wait_with_output()?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success() && printed.trim_end().ends_with("ok"),
-        "{}: {printed}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .env("HOME", &folder);
+    let printed = piped(&mut command, &format!("{}\n", stack.genesys_endpoints()))?;
+    ensure!(printed.trim_end().ends_with("ok"), "{printed}");
     // One refused login and one that was given a token; what came after is the script's to check.
     ensure!(
         stack.genesys_logins() == 2,

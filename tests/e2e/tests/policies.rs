@@ -1,13 +1,10 @@
 //! The policy cases that `aws-access` is tested with, decided by two evaluators that are not ours: iam-simulate, which knows
 //! the whole language, and moto, which enforces what it knows of it on real requests.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use flowlake_e2e::{Environment, Moto};
+use flowlake_e2e::{Environment, Moto, piped};
 use serde_json::{Value, json};
 
 const TABLE: &str = include_str!("../../../crates/aws-access/tests/data/policy-cases.json");
@@ -61,23 +58,9 @@ fn what_an_evaluator_cannot_answer_is_said_with_its_reason() -> Result<()> {
 fn iam_simulate_decides_as_our_table_does() -> Result<()> {
     let environment = Environment::load()?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/node/judge.cjs");
-    let mut child = Command::new("node")
-        .arg(script)
-        .arg(environment.node_packages()?)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start Node.js")?;
-    let mut input = child.stdin.take().context("Node.js has no input")?;
-    input.write_all(TABLE.as_bytes())?;
-    drop(input);
-    let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "the judge ended with {}",
-        output.status
-    );
-    let told: Vec<String> = serde_json::from_slice(&output.stdout)?;
+    let mut command = Command::new("node");
+    command.arg(script).arg(environment.node_packages()?);
+    let told: Vec<String> = serde_json::from_str(&piped(&mut command, TABLE)?)?;
     let cases = cases()?;
     ensure!(
         told.len() == cases.len(),

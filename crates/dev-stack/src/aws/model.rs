@@ -150,17 +150,24 @@ pub(crate) fn check_rest(
     for (name, value) in headers {
         let name = name.as_str();
         let member = member("header", name);
+        let has_prefix = input.members.values().any(|member| {
+            let prefix = member.location_name.as_deref().unwrap_or_default();
+            member.location.as_deref() == Some("headers") && name.starts_with(prefix)
+        });
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         match member {
             Some(member) => check_member(service, member, name, &Field::Text(text))?,
             // What belongs to the signature or the SDK and not to the operation.
-            None if !name.starts_with("x-amz-")
+            None if has_prefix
+                || !name.starts_with("x-amz-")
                 || matches!(
                     name,
                     "x-amz-date"
                         | "x-amz-content-sha256"
                         | "x-amz-security-token"
                         | "x-amz-user-agent"
+                        | "x-amz-decoded-content-length"
+                        | "x-amz-trailer"
                 ) => {}
             None => return Err(format!("{operation} has no header {name}")),
         }
