@@ -135,10 +135,10 @@ mod tests {
     #[test]
     fn a_planted_secret_is_found_wherever_it_is() {
         let (search, outputs) = planted("found");
-        search.run(&[outputs.clone()]).unwrap();
+        search.run(std::slice::from_ref(&outputs)).unwrap();
         // What was given in is no output.
         fs::write(outputs.join("deep/private/key"), "a-planted-secret").unwrap();
-        search.run(&[outputs.clone()]).unwrap();
+        search.run(std::slice::from_ref(&outputs)).unwrap();
         fs::write(
             outputs.join("deep/audit.jsonl"),
             "{}\n{\"key\":\"a-planted-secret\"}\n",

@@ -154,11 +154,17 @@ impl House {
             .env("HOME", self.path())
             .env("PATH", "/usr/bin:/bin")
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("FLOWLAKE_LOG", "warn,flowlake=trace")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.path());
-        tokio::task::spawn_blocking(move || command.output().unwrap())
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
-            .unwrap()
+            .unwrap();
+        // What the binary printed and logged becomes part of this test's output, which is searched for secrets.
+        let mut seen = std::io::stderr();
+        seen.write_all(&output.stdout).unwrap();
+        seen.write_all(&output.stderr).unwrap();
+        output
     }
 
     /// The lines as JSON, and the exit code.

@@ -34,7 +34,8 @@ pub async fn load_sdk_config(settings: &AwsSettings) -> Result<SdkConfig, Error>
             None,
         ));
     }
-    let config = loader.load().await;
+    // Boxed: its future is large, and would be part of everybody's who waits for it.
+    let config = Box::pin(loader.load()).await;
     let Some(role) = &settings.assume_role else {
         return Ok(config);
     };
@@ -50,7 +51,7 @@ pub async fn load_sdk_config(settings: &AwsSettings) -> Result<SdkConfig, Error>
     if !role.session_tags.is_empty() {
         provider = provider.tags(role.session_tags.iter());
     }
-    let provider = SharedCredentialsProvider::new(provider.build().await);
+    let provider = SharedCredentialsProvider::new(Box::pin(provider.build()).await);
     Ok(config.into_builder().credentials_provider(provider).build())
 }
 

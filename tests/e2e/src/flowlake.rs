@@ -194,7 +194,9 @@ impl Project {
         command
             .arg("--config")
             .arg(self.folder.join("flowlake.toml"))
-            .args(["--listen", &address]);
+            .args(["--listen", &address])
+            // All that it could log is searched for secrets.
+            .env("FLOWLAKE_LOG", "info,flowlake=trace");
         let mut process = Process::start("server", &self.folder, &mut command)?;
         let url = format!("http://{address}");
         process.wait_until(Duration::from_secs(30), || {
