@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::{audit::AuditCommand, cost::CostCommand};
+
 /// SQL over files on S3, for Genesys Cloud data actions.
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +36,12 @@ pub(crate) enum Command {
     Check(Check),
     /// Look at everything that actions need: credentials, clock, buckets, permissions, keys, logins
     Doctor(Doctor),
+    /// Verify, read and export the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// What reads have cost, and the prices behind the estimates
+    #[command(subcommand)]
+    Cost(CostCommand),
     /// Write a commented flowlake.toml and a first action
     Init(Init),
     /// Run the example actions on an embedded stack: no AWS, no Genesys Cloud, no network

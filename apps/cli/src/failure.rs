@@ -64,6 +64,28 @@ impl From<ActionError> for Failure {
     }
 }
 
+impl From<flowlake_cost_audit::Error> for Failure {
+    /// What was read goes to standard output or a file here, so a write that fails is ours and not the log's.
+    fn from(error: flowlake_cost_audit::Error) -> Self {
+        if error.kind() == flowlake_cost_audit::ErrorKind::Unwritable {
+            return Self::Io(io_error(error));
+        }
+        ActionError::from(error).into()
+    }
+}
+
+/// The I/O error at the bottom of an error, with its kind, so that a broken pipe is seen as one.
+fn io_error(error: flowlake_cost_audit::Error) -> io::Error {
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref::<io::Error>() {
+            return io::Error::new(found.kind(), format!("{error}: {found}"));
+        }
+        source = cause.source();
+    }
+    io::Error::other(error)
+}
+
 impl From<ActionFailure> for Failure {
     fn from(failure: ActionFailure) -> Self {
         Self::Action(Box::new(failure.error), failure.audit_id)

@@ -1,7 +1,9 @@
 //! `flowlake`: parse the command line, run one command, map its end to an exit code.
 
 mod arguments;
+mod audit;
 mod check;
+mod cost;
 mod demo;
 mod doctor;
 mod failure;
@@ -42,6 +44,8 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
+        Command::Audit(command) => audit::audit(&arguments.config, command).await,
+        Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
         Command::Init(init) => init::init(init),
         Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
     }

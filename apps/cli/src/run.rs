@@ -38,6 +38,9 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
         }
     };
     output::print(&output::rows(&answer, arguments.output, arguments.full)?)?;
+    for warning in &answer.cost_tracking.warnings {
+        output::note(warning);
+    }
     if answer.truncated {
         output::note(&format!(
             "only the first {} rows: the action's max_rows cut the rest off",
@@ -60,6 +63,7 @@ pub(crate) fn request(action: &str, params: &[(String, String)]) -> ActionReques
             ..Caller::default()
         },
         cancellation: CancellationToken::new(),
+        ..ActionRequest::default()
     }
 }
 

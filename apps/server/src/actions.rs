@@ -7,7 +7,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
-use flowlake_data_action::{ActionError, ActionRequest, Caller, ErrorCode, Failure};
+use flowlake_data_action::{
+    ActionError, ActionRequest, Caller, Clock, ErrorCode, Failure, SystemClock,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -69,10 +71,12 @@ pub(crate) async fn run(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let (arrived, arrived_at) = (SystemClock.instant(), SystemClock.now());
     let caller_name = match state.keys.authenticate(&headers) {
         Ok(name) => name,
         Err(error) => return refuse(error),
     };
+    let authenticated_in = SystemClock.instant().saturating_duration_since(arrived);
     let Ok(_slot) = state.slots.try_acquire() else {
         return refuse(overloaded());
     };
@@ -88,6 +92,8 @@ pub(crate) async fn run(
         params,
         caller: caller(caller_name, &headers),
         cancellation: CancellationToken::new(),
+        authenticated_in,
+        observer: state.telemetry.begin(&headers, arrived_at),
     };
     match (state.pipeline.run(request).await, envelope) {
         (Ok(answer), Envelope::Flow) => Json(answer.to_flow()).into_response(),

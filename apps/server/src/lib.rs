@@ -5,7 +5,9 @@ mod auth;
 mod environment;
 mod operations;
 mod server;
+mod telemetry;
 
 pub use auth::Keys;
 pub use environment::ProcessEnvironment;
 pub use server::{RunningServer, Server, ServerError};
+pub use telemetry::Telemetry;

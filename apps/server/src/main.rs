@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, Project};
-use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError};
+use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError, Telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -71,10 +71,14 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     let settings = project.config.server.clone();
     let keys = Keys::load(&settings, &ProcessEnvironment)?;
+    let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
     let pipeline = Pipeline::builder(project)
         .build(&ProcessEnvironment)
         .await?;
-    let server = Server::new(pipeline, keys, settings).start().await?;
+    let server = Server::new(pipeline, keys, settings)
+        .with_telemetry(telemetry.clone())
+        .start()
+        .await?;
     announce(&server.address().to_string());
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::Action(Box::new(internal(error))))?;
@@ -83,7 +87,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => {}
     }
     tracing::info!("stopping: running requests may finish");
-    server.stop().await?;
+    let stopped = server.stop().await;
+    telemetry.stop().await;
+    stopped?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use flowlake_data_action::{ActionError, ErrorCode};
@@ -26,7 +29,11 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Response {
         state.pipeline.unready_reason()
     };
     match reason {
-        None => Json(json!({ "status": "ready" })).into_response(),
+        // Warnings are for people: requests are answered all the same.
+        None => match state.pipeline.warnings() {
+            none if none.is_empty() => Json(json!({ "status": "ready" })).into_response(),
+            warnings => Json(json!({ "status": "ready", "warnings": warnings })).into_response(),
+        },
         Some(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,
             Json(json!({ "status": "not ready", "reason": reason })),
@@ -35,16 +42,32 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Response {
     }
 }
 
-/// `GET /metrics`: Prometheus text. Behind the key, since it tells the names of actions.
+/// What a scraper that can read OpenMetrics names in its `Accept`.
+const OPENMETRICS: &str = "application/openmetrics-text";
+
+/// `GET /metrics`: Prometheus text, or OpenMetrics for who asks for it. Behind the key, since it tells the names of actions.
 pub(crate) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
     match state.keys.authenticate(&headers) {
+        Ok(_) if accepts_openmetrics(&headers) => (
+            [(
+                CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            state.pipeline.openmetrics(),
+        )
+            .into_response(),
         Ok(_) => (
             [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-            state.pipeline.profiler().prometheus(),
+            state.pipeline.prometheus(),
         )
             .into_response(),
         Err(error) => refuse(error),
     }
+}
+
+fn accepts_openmetrics(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    accepted.any(|value| value.to_str().is_ok_and(|text| text.contains(OPENMETRICS)))
 }
 
 /// `GET /v1/profiler`: the profile as JSON.

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{Keys, actions, operations};
+use crate::{Keys, Telemetry, actions, operations};
 
 /// What every request handler sees.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub(crate) struct AppState {
     pub(crate) keys: Arc<Keys>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// A server that is configured but not yet listening.
@@ -64,8 +65,16 @@ impl Server {
             keys: Arc::new(keys),
             slots: Arc::new(Semaphore::new(settings.max_concurrent_requests)),
             stopping: Arc::default(),
+            telemetry: Telemetry::disabled(),
         };
         Self { state, settings }
+    }
+
+    /// Makes a trace of every attempt.
+    #[must_use]
+    pub fn with_telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.state.telemetry = telemetry;
+        self
     }
 
     /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].

@@ -71,7 +71,7 @@ fn record() -> AuditRecord {
             bucket: "genesys-data-lake".to_owned(),
             key: "exports/2026-11-22/conversation_metrics.parquet".to_owned(),
             etag: Some("\"9b2cf535f27731c974343645a3985328\"".to_owned()),
-            bytes: 48_213,
+            size: Some(48_213),
             ..AuditObject::default()
         }],
         request_ids: vec!["79104EXAMPLEB723".to_owned()],

@@ -2,7 +2,10 @@
 //!
 //! Every page of it costs 0.01 USD, so answers are cached; a failure is an error and never a zero.
 
+mod cache;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +17,13 @@ use aws_sdk_costexplorer::types::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
-use crate::report::{ActualCosts, ActualGroup, ActualPeriod};
+use crate::report::{ActualCosts, ActualGroup, ActualPeriod, Granularity};
+use cache::CacheFile;
 
 /// Cost Explorer's name for S3.
 pub const S3_SERVICE: &str = "Amazon Simple Storage Service";
@@ -26,7 +31,7 @@ pub const S3_SERVICE: &str = "Amazon Simple Storage Service";
 const METRIC: &str = "UnblendedCost";
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ActualsQuery {
     /// The first day.
     pub start: NaiveDate,
@@ -40,18 +45,9 @@ pub struct ActualsQuery {
     pub services: Vec<String>,
 }
 
-/// The length of a period.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Granularity {
-    /// Calendar days.
-    #[default]
-    Daily,
-    /// Calendar months.
-    Monthly,
-}
-
 /// How a period is divided.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GroupBy {
     /// By service.
@@ -84,8 +80,11 @@ pub struct Actuals {
     client: Client,
     clock: Arc<dyn Clock>,
     keep: Duration,
+    /// Answers from before are not given out.
+    keep_since: DateTime<Utc>,
     /// Held while asking, so that two callers do not pay twice for one answer.
     cache: Mutex<HashMap<ActualsQuery, Arc<ActualCosts>>>,
+    file: Option<CacheFile>,
 }
 
 impl Actuals {
@@ -96,8 +95,20 @@ impl Actuals {
             client,
             clock: Arc::new(SystemClock),
             keep: Duration::from_hours(6),
+            keep_since: DateTime::UNIX_EPOCH,
             cache: Mutex::default(),
+            file: None,
         }
+    }
+
+    /// Keeps answers in a file too, so that the next process need not pay for them again.
+    ///
+    /// `scope` says whose figures they are, such as the AWS profile: answers of another scope are not given out.
+    /// A file that cannot be read or written is as good as none, and logged.
+    #[must_use]
+    pub fn with_cache_file(mut self, path: PathBuf, scope: impl Into<String>) -> Self {
+        self.file = Some(CacheFile::new(path, scope.into()));
+        self
     }
 
     /// Another clock than the machine's.
@@ -111,6 +122,13 @@ impl Actuals {
     #[must_use]
     pub fn with_keep(mut self, keep: Duration) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// Gives out no answer from before `since`.
+    #[must_use]
+    pub fn with_keep_since(mut self, since: DateTime<Utc>) -> Self {
+        self.keep_since = since;
         self
     }
 
@@ -133,11 +151,24 @@ impl Actuals {
         }
         let mut cache = self.cache.lock().await;
         let now = self.clock.now();
-        cache.retain(|_, costs| age(costs, now) < self.keep);
+        let is_fresh = |costs: &ActualCosts| {
+            age(costs, now) < self.keep && costs.fetched_at >= self.keep_since
+        };
+        cache.retain(|_, costs| is_fresh(costs));
         if let Some(costs) = cache.get(query) {
             return Ok(Arc::clone(costs));
         }
-        let costs = Arc::new(self.ask(query, now).await?);
+        let kept = self.file.as_ref().and_then(|file| file.find(query));
+        let costs = match kept.filter(is_fresh) {
+            Some(costs) => Arc::new(costs),
+            None => {
+                let costs = Arc::new(self.ask(query, now).await?);
+                if let Some(file) = &self.file {
+                    file.keep(query, &costs, is_fresh);
+                }
+                costs
+            }
+        };
         cache.insert(query.clone(), Arc::clone(&costs));
         Ok(costs)
     }

@@ -34,6 +34,8 @@ pub struct BudgetLimits {
     pub daily_usd: Option<Decimal>,
     /// A month's limit; none is without limit.
     pub monthly_usd: Option<Decimal>,
+    /// What happens above these limits, when it is not what the settings say for all.
+    pub over: Option<OverBudget>,
 }
 
 /// What happens to a request that would go over a limit.
@@ -48,6 +50,11 @@ pub enum OverBudget {
 }
 
 /// The budgets with what is spent of them; cheap to clone.
+///
+/// Every request sets its estimate aside before it reads, and counts what it cost at its end.
+/// So requests at the same time cannot spend the same money: a period's spending ends at most by so much above its limit
+/// as the requests running at that moment cost more than their estimates, retries of broken reads for example.
+/// What was spent before an estimate could be made (a HEAD for each object of a request that is then refused) is counted, not held back.
 #[derive(Debug, Clone)]
 pub struct Budgets(Arc<Inner>);
 
@@ -63,6 +70,8 @@ struct State {
     today: NaiveDate,
     total: Spend,
     actions: BTreeMap<String, Spend>,
+    /// Bytes that all actions received this month.
+    month_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,9 +138,12 @@ impl Budgets {
         let mut state = budgets.0.lock();
         for entry in audit::entries_since(directory, month)? {
             let record = entry?.record;
-            if let Some(cost) = record.cost_usd {
-                state.spend(&record.action, cost, record.time);
-            }
+            state.count(
+                &record.action,
+                record.cost_usd.unwrap_or_default(),
+                record.bytes_transferred,
+                record.time,
+            );
         }
         drop(state);
         Ok(budgets)
@@ -145,19 +157,16 @@ impl Budgets {
         let mut state = self.0.lock();
         let settings = &self.0.settings;
         let own = state.actions.get(action).copied().unwrap_or_default();
-        let mut warnings = over("all actions", &settings.total, &state.total, estimate_usd);
-        if let Some(limits) = settings.actions.get(action) {
-            warnings.extend(over(
-                &format!("action `{action}`"),
-                limits,
-                &own,
-                estimate_usd,
-            ));
-        }
-        if settings.over == OverBudget::Refuse
-            && let Some(first) = warnings.first()
-        {
-            return Err(Error::new(ErrorKind::OverBudget, first.clone()));
+        let mut warnings = Vec::new();
+        for (whose, limits) in settings.limits_of(action) {
+            let spent = if whose.is_some() { &own } else { &state.total };
+            let exceeded = over(whose, limits, spent, estimate_usd);
+            if settings.over_of(limits) == OverBudget::Refuse
+                && let Some(first) = exceeded.first()
+            {
+                return Err(Error::new(ErrorKind::OverBudget, first.clone()));
+            }
+            warnings.extend(exceeded);
         }
         state.total.reserved += estimate_usd;
         state.actions.entry(action.to_owned()).or_default().reserved += estimate_usd;
@@ -167,6 +176,41 @@ impl Budgets {
             estimate: estimate_usd,
             warnings,
         })
+    }
+
+    /// Whether there is any limit.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        self.0.settings.has_limits()
+    }
+
+    /// What happens to a request of `action` that cannot be priced: nothing when no limit holds for it.
+    #[must_use]
+    pub fn over_unpriced(&self, action: &str) -> Option<OverBudget> {
+        let settings = &self.0.settings;
+        let over = settings
+            .limits_of(action)
+            .filter(|(_, limits)| limits.is_set())
+            .map(|(_, limits)| settings.over_of(limits));
+        over.reduce(|one, other| {
+            if one == OverBudget::Refuse {
+                one
+            } else {
+                other
+            }
+        })
+    }
+
+    /// Counts what a request without a reservation cost, such as one that was refused after its metadata was read.
+    pub fn spend(&self, action: &str, cost_usd: Decimal, bytes: u64) {
+        let now = self.0.clock.now();
+        self.0.lock().count(action, cost_usd, bytes, now);
+    }
+
+    /// Bytes that all actions received this month, for the tier that the next ones are priced at.
+    #[must_use]
+    pub fn month_bytes(&self) -> u64 {
+        self.0.lock().month_bytes
     }
 
     /// How much of each limit is used: first all together, then each action that has a limit or has cost something.
@@ -204,10 +248,18 @@ impl Reservation {
         &self.warnings
     }
 
-    /// Counts what the request really cost.
-    pub fn settle(self, cost_usd: Decimal) {
+    /// What was set aside, in USD.
+    #[must_use]
+    pub fn estimate_usd(&self) -> Decimal {
+        self.estimate
+    }
+
+    /// Counts what the request really cost, and the bytes it received.
+    pub fn settle(self, cost_usd: Decimal, bytes: u64) {
         let now = self.budgets.clock.now();
-        self.budgets.lock().spend(&self.action, cost_usd, now);
+        self.budgets
+            .lock()
+            .count(&self.action, cost_usd, bytes, now);
     }
 }
 
@@ -228,6 +280,9 @@ impl Inner {
         let today = self.clock.now().date_naive();
         if today != state.today {
             let new_month = first_of_month(today) != first_of_month(state.today);
+            if new_month {
+                state.month_bytes = 0;
+            }
             let State { total, actions, .. } = &mut *state;
             for spend in actions.values_mut().chain([total]) {
                 spend.day = Decimal::ZERO;
@@ -241,10 +296,47 @@ impl Inner {
     }
 }
 
+impl BudgetSettings {
+    /// Whether there is any limit, so that what was spent is worth knowing.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        let mut all = self.actions.values().chain([&self.total]);
+        all.any(BudgetLimits::is_set)
+    }
+
+    /// The limits that hold for an action: of all, and its own with its name.
+    fn limits_of<'a>(
+        &'a self,
+        action: &'a str,
+    ) -> impl Iterator<Item = (Option<&'a str>, &'a BudgetLimits)> {
+        let own = self.actions.get(action);
+        [(None, &self.total)]
+            .into_iter()
+            .chain(own.map(|limits| (Some(action), limits)))
+    }
+
+    fn over_of(&self, limits: &BudgetLimits) -> OverBudget {
+        limits.over.unwrap_or(self.over)
+    }
+}
+
+impl BudgetLimits {
+    fn is_set(&self) -> bool {
+        self.daily_usd.is_some() || self.monthly_usd.is_some()
+    }
+}
+
 impl State {
-    fn spend(&mut self, action: &str, cost: Decimal, time: DateTime<Utc>) {
+    fn count(&mut self, action: &str, cost: Decimal, bytes: u64, time: DateTime<Utc>) {
+        if cost.is_zero() && bytes == 0 {
+            // Names that callers made up must not fill the memory.
+            return;
+        }
         let day = time.date_naive();
         let today = self.today;
+        if first_of_month(day) == first_of_month(today) {
+            self.month_bytes = self.month_bytes.saturating_add(bytes);
+        }
         let own = self.actions.entry(action.to_owned()).or_default();
         for spend in [&mut self.total, own] {
             if day == today {
@@ -257,7 +349,16 @@ impl State {
     }
 }
 
-fn over(whose: &str, limits: &BudgetLimits, spend: &Spend, estimate: Decimal) -> Vec<String> {
+fn over(
+    whose: Option<&str>,
+    limits: &BudgetLimits,
+    spend: &Spend,
+    estimate: Decimal,
+) -> Vec<String> {
+    let whose = whose.map_or_else(
+        || "all actions".to_owned(),
+        |action| format!("action `{action}`"),
+    );
     let periods = [
         ("daily", limits.daily_usd, spend.day, "tomorrow"),
         ("monthly", limits.monthly_usd, spend.month, "next month"),
@@ -268,7 +369,7 @@ fn over(whose: &str, limits: &BudgetLimits, spend: &Spend, estimate: Decimal) ->
             let limit = limit?;
             let after = (spent + spend.reserved + estimate).normalize();
             (after > limit).then(|| {
-                format!("the {name} budget of {whose} is {limit} USD, this would make it {after}: wait until {then} (UTC) or raise it")
+                format!("the {name} budget of {whose} is {limit} USD and this would make it {after}, wait until {then} (UTC) or raise it")
             })
         })
         .collect()

@@ -11,7 +11,7 @@ mod prices;
 mod report;
 
 #[cfg(feature = "cost-explorer")]
-pub use actuals::{Actuals, ActualsQuery, Granularity, GroupBy, S3_SERVICE};
+pub use actuals::{Actuals, ActualsQuery, GroupBy, S3_SERVICE};
 pub use audit::{
     AuditLog, AuditLogBuilder, AuditObject, AuditReceipt, AuditRecord, AuditSettings, AuditStatus,
     VerifyReport, keyed_hash, verify,
@@ -23,4 +23,6 @@ pub use estimate::{Cost, CostLine, Destination, Usage};
 pub use prices::{
     OfferSummary, PriceTable, RegionPrices, RequestPrices, Source, Tier, TransferPrices, UnitPrice,
 };
-pub use report::{ActionCost, ActualCosts, ActualGroup, ActualPeriod, CostDay, CostReport};
+pub use report::{
+    ActionCost, ActualCosts, ActualGroup, ActualPeriod, CostPeriod, CostReport, Granularity,
+};

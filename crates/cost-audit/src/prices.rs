@@ -60,6 +60,13 @@ pub struct RegionPrices {
     pub to_other_regions: Option<UnitPrice>,
 }
 
+/// Key of the source of figures that name none: they were set by hand.
+const SET_BY_HAND: &str = "configuration";
+
+fn set_by_hand() -> String {
+    SET_BY_HAND.to_owned()
+}
+
 /// Prices of 1,000 requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +75,8 @@ pub struct RequestPrices {
     pub put_list_usd_per_1000: Decimal,
     /// GET, SELECT and all others.
     pub get_usd_per_1000: Decimal,
-    /// Key into the table's sources.
+    /// Key into the table's sources; `configuration` when left out.
+    #[serde(default = "set_by_hand")]
     pub source: String,
 }
 
@@ -78,7 +86,8 @@ pub struct RequestPrices {
 pub struct UnitPrice {
     /// USD for 2^30 bytes.
     pub usd_per_gb: Decimal,
-    /// Key into the table's sources.
+    /// Key into the table's sources; `configuration` when left out.
+    #[serde(default = "set_by_hand")]
     pub source: String,
 }
 
@@ -88,7 +97,8 @@ pub struct UnitPrice {
 pub struct TransferPrices {
     /// From the first GB of the month upwards.
     pub tiers: Vec<Tier>,
-    /// Key into the table's sources.
+    /// Key into the table's sources; `configuration` when left out.
+    #[serde(default = "set_by_hand")]
     pub source: String,
 }
 
@@ -100,6 +110,19 @@ pub struct Tier {
     pub up_to_gb: Option<u64>,
     /// USD for 2^30 bytes.
     pub usd_per_gb: Decimal,
+}
+
+impl RegionPrices {
+    /// The keys of the sources of every figure.
+    fn sources(&self) -> impl Iterator<Item = &String> {
+        let requests = self.requests.values().map(|price| &price.source);
+        let internet = self.internet.iter().map(|prices| &prices.source);
+        let gigabytes = self.retrieval.values().chain(self.to_region.values());
+        let gigabytes = gigabytes.chain(&self.to_other_regions);
+        requests
+            .chain(internet)
+            .chain(gigabytes.map(|price| &price.source))
+    }
 }
 
 impl PriceTable {
@@ -171,6 +194,18 @@ impl PriceTable {
     #[must_use]
     pub fn with_override(mut self, region: &str, prices: RegionPrices) -> Self {
         let document = Arc::make_mut(&mut self.0);
+        if prices.sources().any(|key| key == SET_BY_HAND) {
+            let taken = document.as_of;
+            let by_hand = || Source {
+                url: "flowlake.toml".to_owned(),
+                taken,
+                note: "set in the configuration".to_owned(),
+            };
+            document
+                .sources
+                .entry(SET_BY_HAND.to_owned())
+                .or_insert_with(by_hand);
+        }
         let own = document.regions.entry(region.to_owned()).or_default();
         own.requests.extend(prices.requests);
         own.retrieval.extend(prices.retrieval);
@@ -193,15 +228,7 @@ impl PriceTable {
 
     fn check(&self) -> Result<(), Error> {
         for (name, region) in self.regions() {
-            let keys = region
-                .requests
-                .values()
-                .map(|price| &price.source)
-                .chain(region.retrieval.values().map(|price| &price.source))
-                .chain(region.internet.iter().map(|prices| &prices.source))
-                .chain(region.to_region.values().map(|price| &price.source))
-                .chain(region.to_other_regions.iter().map(|price| &price.source));
-            for key in keys {
+            for key in region.sources() {
                 if self.source(key).is_none() {
                     return Err(Error::new(
                         ErrorKind::InvalidPrices,

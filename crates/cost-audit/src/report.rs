@@ -4,13 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use crate::audit;
 use crate::error::Error;
+
+/// The length of a period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Granularity {
+    /// Calendar days of UTC.
+    #[default]
+    Daily,
+    /// Calendar months of UTC; the first and the last are cut short where the report begins and ends within them.
+    Monthly,
+}
 
 /// What AWS says some time cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +62,7 @@ pub struct ActualGroup {
     pub usd: Decimal,
 }
 
-/// Estimates and actuals, day by day.
+/// Estimates and actuals, period by period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CostReport {
     /// The first day.
@@ -64,25 +75,31 @@ pub struct CostReport {
     pub actual_usd: Option<Decimal>,
     /// Whether AWS may still change the actuals.
     pub actual_may_change: bool,
-    /// One row per day.
-    pub days: Vec<CostDay>,
+    /// One row per period.
+    pub periods: Vec<CostPeriod>,
     /// The estimates of each action.
     pub actions: BTreeMap<String, ActionCost>,
+    /// The parts that the actuals were grouped by, summed over all periods, the most expensive first.
+    pub actual_groups: Vec<ActualGroup>,
 }
 
-/// One day of a [`CostReport`].
+/// One row of a [`CostReport`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CostDay {
-    /// The day, in UTC.
-    pub day: NaiveDate,
+pub struct CostPeriod {
+    /// The first day, in UTC.
+    pub start: NaiveDate,
+    /// The day after the last one.
+    pub end: NaiveDate,
     /// Attempts in the audit log.
     pub requests: u64,
     /// Attempts that could not be priced.
     pub unpriced: u64,
     /// The sum of their estimates.
     pub estimated_usd: Decimal,
-    /// What AWS says, when it was asked and answered by day.
+    /// What AWS says, when it was asked.
     pub actual_usd: Option<Decimal>,
+    /// Whether AWS may still change that.
+    pub actual_may_change: bool,
 }
 
 /// What one action cost.
@@ -95,41 +112,37 @@ pub struct ActionCost {
 }
 
 impl CostReport {
-    /// Sums the audit log in `directory` from `start` until before `end`, beside `actuals`.
+    /// Sums the audit log in `directory` from `start` until before `end`, beside `actuals` of the same periods.
+    ///
+    /// A folder that does not exist is a log without records: nothing was read yet.
     ///
     /// # Errors
     /// Those of [`audit::entries`].
     pub fn new(
         directory: &Path,
-        start: NaiveDate,
-        end: NaiveDate,
+        (start, end): (NaiveDate, NaiveDate),
+        granularity: Granularity,
         actuals: Option<&ActualCosts>,
     ) -> Result<Self, Error> {
-        let mut days: Vec<CostDay> = start
-            .iter_days()
-            .take_while(|day| *day < end)
-            .map(|day| CostDay {
-                day,
-                requests: 0,
-                unpriced: 0,
-                estimated_usd: Decimal::ZERO,
-                actual_usd: actuals.and_then(|actuals| on_day(actuals, day)),
-            })
-            .collect();
+        let mut periods = periods(start, end, granularity, actuals);
         let mut actions: BTreeMap<String, ActionCost> = BTreeMap::new();
-        for entry in audit::entries_since(directory, start)? {
+        let entries = directory
+            .exists()
+            .then(|| audit::entries_since(directory, start))
+            .transpose()?;
+        for entry in entries.into_iter().flatten() {
             let record = entry?.record;
-            let offset = (record.time.date_naive() - start).num_days();
-            let Some(day) = usize::try_from(offset)
-                .ok()
-                .and_then(|offset| days.get_mut(offset))
+            let day = record.time.date_naive();
+            let Some(period) = periods
+                .iter_mut()
+                .find(|period| period.start <= day && day < period.end)
             else {
                 continue;
             };
             let cost = record.cost_usd.unwrap_or_default();
-            day.requests += 1;
-            day.unpriced += u64::from(record.cost_usd.is_none());
-            day.estimated_usd = (day.estimated_usd + cost).normalize();
+            period.requests += 1;
+            period.unpriced += u64::from(record.cost_usd.is_none());
+            period.estimated_usd = (period.estimated_usd + cost).normalize();
             let action = actions.entry(record.action).or_default();
             action.requests += 1;
             action.estimated_usd = (action.estimated_usd + cost).normalize();
@@ -137,68 +150,118 @@ impl CostReport {
         Ok(Self {
             start,
             end,
-            estimated_usd: days
+            estimated_usd: periods
                 .iter()
-                .map(|day| day.estimated_usd)
+                .map(|period| period.estimated_usd)
                 .sum::<Decimal>()
                 .normalize(),
             actual_usd: actuals.map(|actuals| actuals.total_usd),
             actual_may_change: actuals.is_some_and(|actuals| actuals.estimated),
-            days,
+            periods,
             actions,
+            actual_groups: actuals.map(groups).unwrap_or_default(),
         })
     }
 
-    /// The days as bars of at most `width` characters, for a terminal: `#` the estimate, `=` the actual.
+    /// Attempts that could not be priced, and are therefore in no sum.
+    #[must_use]
+    pub fn unpriced(&self) -> u64 {
+        self.periods.iter().map(|period| period.unpriced).sum()
+    }
+
+    /// The periods as bars of at most `width` characters, for a terminal: `#` the estimate, `=` the actual.
     #[must_use]
     pub fn chart(&self, width: usize) -> String {
         let values = self
-            .days
+            .periods
             .iter()
-            .flat_map(|day| [Some(day.estimated_usd), day.actual_usd])
+            .flat_map(|period| [Some(period.estimated_usd), period.actual_usd])
             .flatten();
         let highest = values.max().unwrap_or_default();
         let mut out = String::new();
-        for day in &self.days {
+        for period in &self.periods {
             let _ = writeln!(
                 out,
                 "{} # {}",
-                day.day,
-                bar('#', day.estimated_usd, highest, width)
+                period.start,
+                bar('#', period.estimated_usd, highest, width)
             );
-            if let Some(actual) = day.actual_usd {
+            if let Some(actual) = period.actual_usd {
                 let _ = writeln!(out, "           = {}", bar('=', actual, highest, width));
             }
         }
         out
     }
 
-    /// The days as CSV.
+    /// The periods as CSV; where AWS said nothing, the last two cells are empty.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut out = String::from("day,requests,unpriced,estimated_usd,actual_usd\n");
-        for day in &self.days {
-            let actual = day
-                .actual_usd
-                .map(|usd| usd.to_string())
-                .unwrap_or_default();
+        let mut out = String::from(
+            "start,end,requests,unpriced,estimated_usd,actual_usd,actual_may_change\n",
+        );
+        for period in &self.periods {
+            let actual = period.actual_usd.map_or_else(
+                || ",".to_owned(),
+                |usd| format!("{usd},{}", period.actual_may_change),
+            );
             let _ = writeln!(
                 out,
-                "{},{},{},{},{actual}",
-                day.day, day.requests, day.unpriced, day.estimated_usd
+                "{},{},{},{},{},{actual}",
+                period.start, period.end, period.requests, period.unpriced, period.estimated_usd
             );
         }
         out
     }
 }
 
-/// A day's actuals, when AWS answered by day.
-fn on_day(actuals: &ActualCosts, day: NaiveDate) -> Option<Decimal> {
-    actuals
-        .periods
-        .iter()
-        .find(|period| period.start == day && period.end == day.succ_opt().unwrap_or(day))
-        .map(|period| period.usd)
+/// The rows before anything is summed, with what AWS says of exactly these periods.
+fn periods(
+    start: NaiveDate,
+    end: NaiveDate,
+    granularity: Granularity,
+    actuals: Option<&ActualCosts>,
+) -> Vec<CostPeriod> {
+    let next = |day: NaiveDate| match granularity {
+        Granularity::Daily => day.checked_add_days(Days::new(1)),
+        Granularity::Monthly => day.with_day(1)?.checked_add_months(Months::new(1)),
+    };
+    let mut all = Vec::new();
+    let mut from = start;
+    while from < end {
+        let to = next(from).unwrap_or(end).min(end);
+        let actual = actuals.and_then(|actuals| {
+            let mut found = actuals.periods.iter();
+            found.find(|period| period.start == from && period.end == to)
+        });
+        all.push(CostPeriod {
+            start: from,
+            end: to,
+            requests: 0,
+            unpriced: 0,
+            estimated_usd: Decimal::ZERO,
+            actual_usd: actual.map(|period| period.usd),
+            actual_may_change: actual.is_some_and(|period| period.estimated),
+        });
+        from = to;
+    }
+    all
+}
+
+/// The groups of all periods, summed.
+fn groups(actuals: &ActualCosts) -> Vec<ActualGroup> {
+    let mut sums: BTreeMap<&[String], Decimal> = BTreeMap::new();
+    for group in actuals.periods.iter().flat_map(|period| &period.groups) {
+        *sums.entry(&group.keys).or_default() += group.usd;
+    }
+    let mut groups: Vec<ActualGroup> = sums
+        .into_iter()
+        .map(|(keys, usd)| ActualGroup {
+            keys: keys.to_vec(),
+            usd: usd.normalize(),
+        })
+        .collect();
+    groups.sort_by(|one, other| other.usd.cmp(&one.usd));
+    groups
 }
 
 fn bar(with: char, value: Decimal, highest: Decimal, width: usize) -> String {

@@ -271,3 +271,42 @@ async fn the_stand_in_pages_filters_and_leaves_out_the_end() {
     assert_eq!(costs.periods[0].groups.len(), 2);
     stack.shutdown().await;
 }
+
+#[tokio::test]
+async fn the_next_process_finds_the_answer_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cost-explorer.json");
+    let page = json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", true, &[("Requests-Tier2", "0.1")])]});
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let ask = async |scope: &str, answers: Vec<ReplayEvent>| {
+        let replay = StaticReplayClient::new(answers);
+        let actuals = Actuals::new(client(replay.clone()))
+            .with_clock(Arc::<ManualClock>::clone(&clock))
+            .with_cache_file(path.clone(), scope);
+        let costs = actuals.fetch(&november()).await;
+        (costs, sent(&replay).len())
+    };
+    let (first, asked) = ask("a", vec![exchange(200, &page)]).await;
+    assert_eq!(asked, 1);
+    let (again, asked) = ask("a", vec![]).await;
+    assert_eq!((again.unwrap(), asked), (first.unwrap(), 0));
+    // Another account's figures are not ours, and old ones are asked for again.
+    let (_, asked) = ask("b", vec![exchange(200, &page)]).await;
+    assert_eq!(asked, 1);
+    clock.set("2026-11-23T18:00:00Z");
+    let (_, asked) = ask("a", vec![exchange(200, &page)]).await;
+    assert_eq!(asked, 1);
+    // Whoever wants a new answer pays for it.
+    let replay = StaticReplayClient::new(vec![exchange(200, &page)]);
+    let actuals = Actuals::new(client(replay.clone()))
+        .with_clock(Arc::<ManualClock>::clone(&clock))
+        .with_keep_since("2026-11-23T18:00:01Z".parse().unwrap())
+        .with_cache_file(path.clone(), "a");
+    actuals.fetch(&november()).await.unwrap();
+    assert_eq!(sent(&replay).len(), 1);
+    // A broken file is as good as none.
+    std::fs::write(&path, "not JSON").unwrap();
+    let (costs, asked) = ask("a", vec![exchange(200, &page)]).await;
+    assert!(costs.unwrap().estimated);
+    assert_eq!(asked, 1);
+}

@@ -18,14 +18,14 @@ fn usd(text: &str) -> Decimal {
 fn limits(over: OverBudget) -> BudgetSettings {
     BudgetSettings {
         total: BudgetLimits {
-            daily_usd: None,
             monthly_usd: Some(usd("1.00")),
+            ..BudgetLimits::default()
         },
         actions: [(
             "scorecard".to_owned(),
             BudgetLimits {
                 daily_usd: Some(usd("0.10")),
-                monthly_usd: None,
+                ..BudgetLimits::default()
             },
         )]
         .into(),
@@ -43,7 +43,7 @@ fn a_request_over_a_limit_is_refused_until_the_period_ends() {
     budgets
         .reserve("scorecard", usd("0.06"))
         .unwrap()
-        .settle(usd("0.08"));
+        .settle(usd("0.08"), 0);
     let error = budgets.reserve("scorecard", usd("0.03")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OverBudget);
     assert!(
@@ -57,7 +57,7 @@ fn a_request_over_a_limit_is_refused_until_the_period_ends() {
     budgets
         .reserve("other", usd("0.90"))
         .unwrap()
-        .settle(usd("0.90"));
+        .settle(usd("0.90"), 0);
     clock.set("2026-11-30T00:00:00Z");
     let error = budgets.reserve("scorecard", usd("0.03")).unwrap_err();
     assert!(
@@ -68,7 +68,7 @@ fn a_request_over_a_limit_is_refused_until_the_period_ends() {
     budgets
         .reserve("scorecard", usd("0.03"))
         .unwrap()
-        .settle(usd("0.03"));
+        .settle(usd("0.03"), 0);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn requests_at_the_same_time_cannot_spend_the_same_money() {
     budgets
         .reserve("scorecard", usd("0.07"))
         .unwrap()
-        .settle(usd("0.01"));
+        .settle(usd("0.01"), 0);
     assert_eq!(budgets.status()[0].day_usd, usd("0.01"));
 }
 
@@ -97,7 +97,7 @@ fn a_warning_lets_the_request_run() {
     let budgets = Budgets::new(limits(OverBudget::Warn), clock);
     let reservation = budgets.reserve("scorecard", usd("2")).unwrap();
     assert_eq!(reservation.warnings().len(), 2);
-    reservation.settle(usd("2"));
+    reservation.settle(usd("2"), 7);
     assert_eq!(budgets.status()[1].month_usd, usd("2"));
 }
 
@@ -121,6 +121,7 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
             action: "scorecard".to_owned(),
             time: time.parse().unwrap(),
             cost_usd: cost.map(usd),
+            bytes_transferred: 10,
             ..AuditRecord::default()
         };
         log.append(record).await.unwrap();
@@ -136,6 +137,11 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
         (status[0].day_usd, status[0].month_usd),
         (usd("0.09"), usd("0.59"))
     );
+    assert_eq!(
+        budgets.month_bytes(),
+        40,
+        "the bytes of this month's four attempts"
+    );
     assert_eq!(status[1].action.as_deref(), Some("scorecard"));
     assert_eq!(
         budgets
@@ -147,4 +153,32 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
     let missing = folder.path().join("not-there");
     let empty = Budgets::restore(limits(OverBudget::Refuse), clock, &missing).unwrap();
     assert_eq!(empty.status()[0].month_usd, Decimal::ZERO);
+}
+
+#[test]
+fn an_action_may_warn_where_the_whole_refuses() {
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let mut settings = limits(OverBudget::Refuse);
+    settings.actions.get_mut("scorecard").unwrap().over = Some(OverBudget::Warn);
+    let budgets = Budgets::new(settings, clock);
+    assert_eq!(budgets.over_unpriced("scorecard"), Some(OverBudget::Refuse));
+    let reservation = budgets.reserve("scorecard", usd("0.50")).unwrap();
+    assert_eq!(reservation.warnings().len(), 1);
+    reservation.settle(usd("0.50"), 0);
+    assert_eq!(
+        budgets
+            .reserve("scorecard", usd("0.51"))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::OverBudget,
+        "the budget of all actions refuses"
+    );
+    budgets.spend("other", usd("0.01"), 5);
+    assert_eq!(budgets.status()[0].day_usd, usd("0.51"));
+    assert_eq!(budgets.month_bytes(), 5);
+    let free = Budgets::new(
+        BudgetSettings::default(),
+        Arc::new(ManualClock::at("2026-11-23T12:00:00Z")),
+    );
+    assert_eq!(free.over_unpriced("scorecard"), None);
 }

@@ -381,6 +381,18 @@ fn an_override_replaces_only_what_it_sets() {
         table.estimate(&usage).unwrap().total_usd.to_string(),
         "2.09"
     );
+    assert!(table.source("configuration").is_none());
+    // What is set by hand need not name a source, and is marked as such.
+    let prices: RegionPrices =
+        serde_json::from_str(r#"{"to_other_regions": {"usd_per_gb": "0.5"}}"#).unwrap();
+    let table = table.with_override("us-east-1", prices);
+    assert_eq!(table.source("configuration").unwrap().url, "flowlake.toml");
+    assert_eq!(PriceTable::from_json(&table.to_json()).unwrap(), table);
+    let unsourced = r#"{"as_of": "2026-01-01", "free_internet_gb_per_month": 100, "sources": {}, "regions": {"x": {"to_other_regions": {"usd_per_gb": "0.5"}}}}"#;
+    assert_eq!(
+        PriceTable::from_json(unsourced).unwrap_err().kind(),
+        ErrorKind::InvalidPrices
+    );
 }
 
 #[test]

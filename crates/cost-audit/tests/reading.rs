@@ -38,7 +38,7 @@ async fn fill(directory: &std::path::Path, count: u64) {
             objects: vec![AuditObject {
                 bucket: "lake".to_owned(),
                 key: format!("exports/{number}.csv"),
-                bytes: 10,
+                size: Some(10),
                 ..AuditObject::default()
             }],
             request_ids: vec![format!("R{number}")],

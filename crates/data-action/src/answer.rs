@@ -45,7 +45,7 @@ pub struct Answer {
 /// they are null where the price table has no figure for the bucket's region or storage class.
 #[derive(Debug, Clone, Serialize)]
 pub struct CostTracking {
-    /// Price of reading every object whole, told before the read from the metadata alone.
+    /// Price of reading every object whole, told before the read from the metadata and the listing of prefixes.
     pub estimate: Option<Cost>,
     /// Price of the requests and bytes that were really spent.
     pub actual: Option<Cost>,
@@ -53,6 +53,8 @@ pub struct CostTracking {
     pub estimated_transfer_cost_usd: Option<String>,
     /// Bytes that S3 sent.
     pub bytes: u64,
+    /// Budgets that this request went over, where they only warn.
+    pub warnings: Vec<String>,
 }
 
 impl Answer {

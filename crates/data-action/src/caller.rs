@@ -1,7 +1,11 @@
 //! Who asks, and for what.
 
+use std::{sync::Arc, time::Duration};
+
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+
+use crate::AttemptObserver;
 
 /// One request to run an action.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +18,10 @@ pub struct ActionRequest {
     pub caller: Caller,
     /// Cancels the attempt; it is then audited as `request.cancelled`.
     pub cancellation: CancellationToken,
+    /// How long it took to find out who asks, before the request came here; part of the phase `auth`.
+    pub authenticated_in: Duration,
+    /// Who is told how the attempt went.
+    pub observer: Option<Arc<dyn AttemptObserver>>,
 }
 
 /// Who asks, as far as it is known; all of it goes into the audit record.

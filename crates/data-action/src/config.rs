@@ -1,6 +1,9 @@
 //! `flowlake.toml` and the action files beside it.
 
+mod audit;
+mod cost;
 mod secret;
+mod telemetry;
 mod toml_error;
 
 use std::{
@@ -10,14 +13,17 @@ use std::{
 };
 
 use flowlake_aws_access::{AccessSettings, AwsSettings};
-use flowlake_cost_audit::AuditSettings;
+use flowlake_cost_audit::BudgetSettings;
 use flowlake_genesys_auth::TokenSettings;
 use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
 use flowlake_transform::TransformSettings;
 use serde::Deserialize;
 
+pub use self::audit::{AuditConfig, ShipConfig};
+pub use self::cost::CostSettings;
 pub use self::secret::{Environment, SecretSource};
+pub use self::telemetry::TelemetrySettings;
 pub(crate) use self::toml_error::read_toml;
 use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};
 
@@ -44,10 +50,14 @@ pub struct Config {
     pub transform: TransformSettings,
     /// What reads are priced with.
     pub cost: CostSettings,
+    /// What reads may cost a day and a month; an action's own limits may also be in its file.
+    pub budget: BudgetSettings,
     /// Where audit records go.
     pub audit: AuditConfig,
     /// How much the profiler remembers.
     pub profiler: ProfilerSettings,
+    /// Where traces go.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[server]`.
@@ -112,34 +122,6 @@ pub struct GenesysSettings {
     pub token: TokenSettings,
 }
 
-/// `[cost]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CostSettings {
-    /// Where the bytes go: `same-region` (flowlake runs beside the bucket), `internet`, or the name of another AWS region.
-    pub destination: String,
-}
-
-impl Default for CostSettings {
-    fn default() -> Self {
-        Self {
-            destination: "same-region".to_owned(),
-        }
-    }
-}
-
-/// `[audit]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuditConfig {
-    /// The log itself.
-    pub log: AuditSettings,
-    /// The key that sensitive parameters are hashed with, so that equal values can be recognised and none can be read.
-    ///
-    /// Without one, a random key is made at each start: hashes then compare only within one run.
-    pub hash_key: Option<SecretSource>,
-}
-
 /// A configuration with its actions, as loaded from a folder.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -151,12 +133,14 @@ pub struct Project {
     pub actions: BTreeMap<String, ActionDefinition>,
 }
 
-impl Project {
-    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it.
+impl Config {
+    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) without the action files, and gives its folder too.
+    ///
+    /// Relative paths in it are then relative to that folder no longer, but to the present one.
     ///
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
-    pub fn load(path: &Path) -> Result<Self, ActionError> {
+    pub fn load(path: &Path) -> Result<(PathBuf, Self), ActionError> {
         let file = if path.is_dir() {
             path.join(CONFIG_FILE)
         } else {
@@ -165,8 +149,20 @@ impl Project {
         let folder = file
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let mut config: Config = read_toml(&file, &read_file(&file)?)?;
+        let mut config: Self = read_toml(&file, &read_file(&file)?)?;
         config.audit.log.directory = folder.join(&config.audit.log.directory);
+        config.cost.resolve(&folder);
+        Ok((folder, config))
+    }
+}
+
+impl Project {
+    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
+    pub fn load(path: &Path) -> Result<Self, ActionError> {
+        let (folder, config) = Config::load(path)?;
         let mut actions = BTreeMap::new();
         for path in action_files(&folder.join("actions"))? {
             let definition = ActionDefinition::parse(&path, &read_file(&path)?)?;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
 use serde::Deserialize;
 
@@ -41,6 +42,9 @@ pub struct ActionDefinition {
     /// What one request may take.
     #[serde(default)]
     pub limits: Limits,
+    /// What the action may cost a day and a month; the limits of all actions together are in flowlake.toml.
+    #[serde(default)]
+    pub budget: Option<BudgetLimits>,
     /// The SQL.
     pub query: QueryDefinition,
 }

@@ -128,6 +128,12 @@ error_codes! {
     LimitOutput = "limit.output", 413, 5, false;
     /// The query would read more than the action's limit.
     LimitScan = "limit.scan", 413, 5, false;
+    /// The read would go over a budget, which refuses until the day or the month (UTC) is over.
+    BudgetExceeded = "budget.exceeded", 429, 5, true;
+    /// A budget is set, and the read cannot be priced: there is no figure for the bucket's region or the object's storage class.
+    BudgetUnpriced = "budget.unpriced", 500, 2, false;
+    /// Cost Explorer refused or failed, so there are no actual costs.
+    CostUnavailable = "cost.unavailable", 502, 6, true;
     /// Genesys Cloud refused the client credentials.
     GenesysCredentials = "genesys.credentials", 502, 3, false;
     /// Genesys Cloud asked to slow down for longer than the request may wait.
@@ -136,6 +142,10 @@ error_codes! {
     GenesysUnavailable = "genesys.unavailable", 503, 6, true;
     /// The audit record could not be written, so no data is returned.
     AuditUnavailable = "audit.unavailable", 503, 6, true;
+    /// The audit log is damaged or was tampered with.
+    AuditBroken = "audit.broken", 500, 4, false;
+    /// The audit log cannot be read.
+    AuditUnreadable = "audit.unreadable", 500, 6, false;
     /// The caller went away before the answer was ready.
     Cancelled = "request.cancelled", 499, 130, true;
     /// The request carries no key that the server knows.
@@ -282,7 +292,7 @@ mod tests {
     fn retryable_codes_are_not_the_callers_fault() {
         for code in ErrorCode::ALL.iter().filter(|code| code.is_retryable()) {
             assert!(
-                code.http_status() >= 499 || code.http_status() == 409,
+                code.http_status() >= 499 || [409, 429].contains(&code.http_status()),
                 "{code}"
             );
         }

@@ -8,6 +8,7 @@ mod config;
 mod definition;
 mod doctor;
 mod error;
+mod observer;
 mod pipeline;
 mod policy;
 mod stores;
@@ -18,10 +19,12 @@ pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};
 pub use config::{
     AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, Project,
-    SecretSource, ServerKey, ServerSettings,
+    SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings,
 };
 pub use definition::{Action, ActionDefinition, QueryDefinition};
 pub use doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict};
 pub use error::{ActionError, BoxError, ErrorCode};
+pub use flowlake_profiler::Phase;
+pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use pipeline::{Failure, Pipeline, PipelineBuilder};
 pub use policy::{PolicySettings, ReadPolicy};

@@ -2,14 +2,17 @@
 
 pub(crate) mod attempt;
 mod builder;
+mod cost;
 mod execute;
+mod metrics;
 mod record;
+mod ship;
 mod trace;
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use flowlake_aws_access::Access;
-use flowlake_cost_audit::{AuditLog, Destination, PriceTable};
+use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
 use flowlake_genesys_auth::{Secret, TokenSource};
 use flowlake_profiler::Profiler;
 use flowlake_transform::Transform;
@@ -39,7 +42,12 @@ pub(crate) struct Shared {
     pub(crate) prices: PriceTable,
     pub(crate) region: String,
     pub(crate) destination: Destination,
+    pub(crate) free_allowance: bool,
+    /// Bytes of one GET, for estimates.
+    pub(crate) part_bytes: u64,
+    pub(crate) budgets: Budgets,
     pub(crate) audit: AuditLog,
+    pub(crate) shipper: Option<Shipper>,
     pub(crate) hash_key: Secret,
     pub(crate) profiler: Arc<Profiler>,
     pub(crate) genesys: Option<TokenSource>,
@@ -116,6 +124,23 @@ impl Pipeline {
     #[must_use]
     pub fn unready_reason(&self) -> Option<String> {
         (!self.shared.audit.is_healthy()).then(|| "the audit log cannot be written".to_owned())
+    }
+
+    /// What an operator should look at while requests are still served: audit segments that cannot be shipped.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let status = self.shared.shipper.as_ref().map(Shipper::status);
+        let failing = status.and_then(|status| Some((status.failing_since?, status)));
+        failing
+            .map(|(since, status)| {
+                format!(
+                    "{} audit segments have not been shipped, failing since {}",
+                    status.pending_segments,
+                    since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                )
+            })
+            .into_iter()
+            .collect()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

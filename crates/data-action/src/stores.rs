@@ -43,7 +43,7 @@ impl S3 {
     }
 
     /// The store of a bucket, made at its first use.
-    fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
+    pub(crate) fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = buckets.get(name) {
             return Ok(stream.clone());

@@ -23,7 +23,18 @@ pub(crate) enum Format {
     OpenMetrics,
 }
 
-pub(crate) fn write(state: &State, format: Format) -> String {
+/// A figure that is not about requests, to be shown beside them: what its owner knows at that moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gauge {
+    /// Its name, with the unit at its end.
+    pub name: &'static str,
+    /// What it tells, as a sentence.
+    pub help: &'static str,
+    /// Its values, each with its labels.
+    pub values: Vec<(Vec<(&'static str, String)>, f64)>,
+}
+
+pub(crate) fn write(state: &State, format: Format, gauges: &[Gauge]) -> String {
     let mut text = Text {
         out: String::with_capacity(4096),
         format,
@@ -68,6 +79,9 @@ pub(crate) fn write(state: &State, format: Format) -> String {
         "{STARTED} {}",
         seconds(state.started_unix_ms.saturating_mul(1000))
     ));
+    for gauge in gauges {
+        text.gauge(gauge);
+    }
     if format == Format::OpenMetrics {
         text.out.push_str("# EOF\n");
     }
@@ -118,6 +132,21 @@ impl Text {
                 value(series)
             );
             self.line(&line);
+        }
+    }
+
+    fn gauge(&mut self, gauge: &Gauge) {
+        self.head(gauge.name, "gauge", gauge.help);
+        for (labels, value) in &gauge.values {
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
+                .collect();
+            let labels = match labels.as_slice() {
+                [] => String::new(),
+                some => format!("{{{}}}", some.join(",")),
+            };
+            self.line(&format!("{}{labels} {value:?}", gauge.name));
         }
     }
 

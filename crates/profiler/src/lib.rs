@@ -8,6 +8,7 @@ mod series;
 mod snapshot;
 mod window;
 
+pub use exposition::Gauge;
 pub use profiler::{Profiler, ProfilerSettings};
 pub use sample::{Phase, Sample};
 pub use snapshot::{ActionStats, Entry, Latency, Snapshot, WindowStats, Windows};

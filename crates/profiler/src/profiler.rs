@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::exposition::{self, Format};
+use crate::exposition::{self, Format, Gauge};
 use crate::latency::{micros, millis};
 use crate::sample::Sample;
 use crate::series::Series;
@@ -113,13 +113,25 @@ impl Profiler {
     /// The counts in Prometheus' text format 0.0.4 (`text/plain; version=0.0.4`).
     #[must_use]
     pub fn prometheus(&self) -> String {
-        exposition::write(&self.lock(), Format::Prometheus)
+        self.prometheus_with(&[])
+    }
+
+    /// [`Profiler::prometheus`], with figures of others after our own.
+    #[must_use]
+    pub fn prometheus_with(&self, gauges: &[Gauge]) -> String {
+        exposition::write(&self.lock(), Format::Prometheus, gauges)
     }
 
     /// The counts in OpenMetrics 1.0, with trace ids as exemplars (`application/openmetrics-text; version=1.0.0; charset=utf-8`).
     #[must_use]
     pub fn openmetrics(&self) -> String {
-        exposition::write(&self.lock(), Format::OpenMetrics)
+        self.openmetrics_with(&[])
+    }
+
+    /// [`Profiler::openmetrics`], with figures of others after our own.
+    #[must_use]
+    pub fn openmetrics_with(&self, gauges: &[Gauge]) -> String {
+        exposition::write(&self.lock(), Format::OpenMetrics, gauges)
     }
 
     /// A panic while counting leaves at worst one request half counted: go on.

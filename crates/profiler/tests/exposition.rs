@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use flowlake_profiler::{Phase, Profiler, ProfilerSettings, Sample};
+use flowlake_profiler::{Gauge, Phase, Profiler, ProfilerSettings, Sample};
 
 fn profiler() -> Profiler {
     let profiler = Profiler::new(ProfilerSettings {
@@ -62,7 +62,38 @@ fn promtool(text: &str) -> (bool, String) {
 
 #[test]
 fn promtool_accepts_the_prometheus_text() {
-    let (accepted, said) = promtool(&profiler().prometheus());
+    let gauges = [
+        Gauge {
+            name: "flowlake_budget_spent_usd",
+            help: "Spent of a budget.",
+            values: vec![
+                (
+                    vec![
+                        ("action", "a \"b\"".to_owned()),
+                        ("period", "day".to_owned()),
+                    ],
+                    1e-7,
+                ),
+                (
+                    vec![("action", "c".to_owned()), ("period", "day".to_owned())],
+                    2.0,
+                ),
+            ],
+        },
+        Gauge {
+            name: "flowlake_audit_writable",
+            help: "Whether records can be written.",
+            values: vec![(vec![], 1.0)],
+        },
+    ];
+    let text = profiler().prometheus_with(&gauges);
+    assert!(
+        text.contains("flowlake_budget_spent_usd{action=\"a \\\"b\\\"\",period=\"day\"} 1e-7\n")
+    );
+    assert!(text.contains("flowlake_audit_writable 1.0\n"));
+    let open = profiler().openmetrics_with(&gauges);
+    assert!(open.ends_with("flowlake_audit_writable 1.0\n# EOF\n"));
+    let (accepted, said) = promtool(&text);
     assert!(accepted, "{said}");
     assert_eq!(said, "", "promtool has advice");
     let (accepted, _) = promtool("flowlake broken{ 1\n");

@@ -34,7 +34,18 @@ pub fn export(
     format: ExportFormat,
     out: &mut dyn Write,
 ) -> Result<u64, Error> {
-    let entries = search(directory, query)?;
+    write_entries(search(directory, query)?, format, out)
+}
+
+/// Writes `entries` to `out`, and returns how many; a CSV has its header line also when there are none.
+///
+/// # Errors
+/// The first error among the entries, or [`ErrorKind::Unwritable`] when `out` fails.
+pub fn write_entries(
+    entries: impl Iterator<Item = Result<AuditEntry, Error>>,
+    format: ExportFormat,
+    out: &mut dyn Write,
+) -> Result<u64, Error> {
     match format {
         ExportFormat::Csv => write_csv(entries, out),
         ExportFormat::JsonLines => {

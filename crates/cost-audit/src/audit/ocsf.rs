@@ -97,7 +97,7 @@ fn resources(entry: &AuditEntry) -> Vec<Value> {
         .iter()
         .map(|object| {
             json!({
-                "data": { "bytes": object.bytes, "etag": object.etag },
+                "data": { "etag": object.etag, "size": object.size },
                 "name": format!("s3://{}/{}", object.bucket, object.key),
                 "type": "AWS::S3::Object",
                 "uid": arn(&object.bucket, &object.key),

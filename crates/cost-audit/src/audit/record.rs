@@ -88,13 +88,14 @@ pub enum AuditStatus {
 pub struct AuditObject {
     /// The bucket.
     pub bucket: String,
-    /// Bytes received of it.
-    pub bytes: u64,
     /// The `ETag` that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// The key.
     pub key: String,
+    /// Its size in bytes, when that was found out; what was received of it is in the record's `bytes_transferred`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// The version that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,

@@ -48,6 +48,11 @@ impl Segment {
         self.path.with_extension("seal.json")
     }
 
+    /// What is put beside it once it lies in the second place too.
+    pub(crate) fn shipped_path(&self) -> PathBuf {
+        self.path.with_extension("shipped")
+    }
+
     /// Its name without the folder.
     pub(crate) fn name(&self) -> String {
         self.path

@@ -178,11 +178,46 @@ impl From<genesys::Error> for ActionError {
 
 impl From<audit::Error> for ActionError {
     fn from(error: audit::Error) -> Self {
-        Self::new(
-            ErrorCode::AuditUnavailable,
-            "the audit record could not be written",
-            "Make the folder of [audit] writable with free space; until then no data is returned.",
-        )
-        .with_source(error)
+        use audit::ErrorKind;
+        let said = error.to_string();
+        let (code, message, advice) = match error.kind() {
+            ErrorKind::InvalidSetting | ErrorKind::InvalidPrices | ErrorKind::UnknownPrice => (
+                ErrorCode::ConfigInvalid,
+                said,
+                "Correct [audit], [budget] or [cost] in flowlake.toml, or the file they name.",
+            ),
+            ErrorKind::OverBudget => (
+                ErrorCode::BudgetExceeded,
+                said,
+                "Wait until the period is over, or raise the limit in [budget].",
+            ),
+            ErrorKind::Broken => (
+                ErrorCode::AuditBroken,
+                said,
+                "Keep the files as they are and run `flowlake audit verify`.",
+            ),
+            ErrorKind::Unreadable => (
+                ErrorCode::AuditUnreadable,
+                said,
+                "Check the folder of [audit.log] and its permissions.",
+            ),
+            ErrorKind::CostExplorer => (
+                ErrorCode::CostUnavailable,
+                said,
+                "Allow ce:GetCostAndUsage to this principal and see that Cost Explorer is enabled; estimates need neither.",
+            ),
+            ErrorKind::Locked => (
+                ErrorCode::AuditUnavailable,
+                "another process writes the audit log".to_owned(),
+                "Stop the other process, or give this one a folder of its own in [audit.log].",
+            ),
+            // The path is for the log, not for callers.
+            _ => (
+                ErrorCode::AuditUnavailable,
+                "the audit record could not be written".to_owned(),
+                "Make the folder of [audit] writable with free space; until then no data is returned.",
+            ),
+        };
+        Self::new(code, message, advice).with_source(error)
     }
 }

@@ -8,7 +8,11 @@ use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{BoundParams, TableLocation};
 
-use super::{Shared, execute::Outcome, trace::Trace};
+use super::{
+    Shared,
+    execute::Outcome,
+    trace::{Trace, Wanted},
+};
 use crate::{Action, ActionError, ActionRequest, ErrorCode, stores::RequestStores};
 
 /// How long an attempt may take whose action is not even known.
@@ -39,6 +43,7 @@ impl<'trace> Attempt<'trace> {
         let action = Arc::clone(self.shared.action(&request.action)?);
         let bound = self.bind(&action, request)?;
         let locations = action.prepared.locations(&bound)?;
+        self.trace.state().wanted = locations.iter().map(wanted).collect();
         for location in &locations {
             self.shared.policy.check(
                 &location.store_url,
@@ -119,11 +124,12 @@ impl<'trace> Attempt<'trace> {
     pub(super) async fn check_objects(
         &self,
         locations: &[TableLocation],
-        objects: &[Arc<ObjectMetadata>],
+        stores: &RequestStores,
     ) -> Result<(), ActionError> {
-        let exact = locations.iter().filter(|location| location.exact);
-        for (location, object) in exact.zip(objects) {
-            for request in object_requests(location, object) {
+        for location in locations.iter().filter(|location| location.exact) {
+            let view = stores.view(&location.store_url)?;
+            let object = view.metadata(&location.path).await?;
+            for request in object_requests(location, &object) {
                 let decision = self.shared.access.check(&request).await?;
                 if !decision.allowed {
                     self.trace.state().record.decision = Some(describe(&decision));
@@ -147,6 +153,14 @@ impl<'trace> Attempt<'trace> {
             stores.forget().await;
         }
         result
+    }
+}
+
+fn wanted(location: &TableLocation) -> Wanted {
+    Wanted {
+        bucket: location.store_url.host_str().unwrap_or_default().to_owned(),
+        key: location.path.to_string(),
+        exact: location.exact,
     }
 }
 

@@ -3,16 +3,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
-use flowlake_cost_audit::{AuditLog, Destination, PriceTable};
+use flowlake_cost_audit::{
+    AuditLog, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock, Destination,
+    audit::{SegmentSink, Shipper},
+};
 use flowlake_genesys_auth::{Region, Secret, TokenSource};
 use flowlake_profiler::Profiler;
 use flowlake_transform::Transform;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Pipeline, Shared};
+use super::{Pipeline, Shared, ship::S3Sink};
 use crate::{
-    Action, ActionError, Clock, CostSettings, Environment, ErrorCode, GenesysSettings, Project,
+    Action, ActionError, AuditConfig, Clock, Environment, ErrorCode, GenesysSettings, Project,
     ReadPolicy, SystemClock, stores::S3,
 };
 
@@ -70,6 +73,18 @@ impl PipelineBuilder {
             Some(source) => source.read(environment)?,
             None => Secret::new(Uuid::new_v4().to_string()),
         };
+        let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&self.clock)));
+        let budget = budget_settings(config.budget, &actions)?;
+        let audit = open_audit(&config.audit, environment, Arc::clone(&clock))?;
+        let destination = config.cost.destination()?;
+        let budgets = if budget.has_limits() || destination == Destination::Internet {
+            // After the log is open: nobody else writes it any more.
+            Budgets::restore(budget, Arc::clone(&clock), &config.audit.log.directory)?
+        } else {
+            Budgets::new(budget, Arc::clone(&clock))
+        };
+        let s3 = Arc::new(S3::new(s3, config.s3.clone()));
+        let shipper = start_shipping(&config.audit, &s3, clock)?;
         let region = sdk
             .region()
             .map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
@@ -78,14 +93,18 @@ impl PipelineBuilder {
                 actions,
                 policy: ReadPolicy::try_new(&config.policy)?,
                 access,
-                s3: Arc::new(S3::new(s3, config.s3.clone())),
+                s3,
                 engine: Transform::builder()
                     .with_settings(config.transform.clone())
                     .build()?,
-                prices: PriceTable::builtin(),
+                prices: config.cost.price_table()?,
                 region,
-                destination: destination(&config.cost),
-                audit: AuditLog::open(config.audit.log.clone())?,
+                destination,
+                free_allowance: config.cost.free_allowance,
+                part_bytes: config.s3.part_bytes,
+                budgets,
+                audit,
+                shipper,
                 hash_key,
                 profiler: Arc::new(Profiler::new(config.profiler.clone())),
                 genesys: config
@@ -99,12 +118,94 @@ impl PipelineBuilder {
     }
 }
 
-fn destination(settings: &CostSettings) -> Destination {
-    match settings.destination.as_str() {
-        "internet" => Destination::Internet,
-        "same-region" => Destination::SameRegion,
-        region => Destination::Region(region.to_owned()),
+/// The pipeline's clock, as the audit log and the budgets take it.
+#[derive(Debug)]
+struct CalendarClock(Arc<dyn Clock>);
+
+impl AuditClock for CalendarClock {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.now()
     }
+}
+
+/// The limits of flowlake.toml with those of the action files.
+fn budget_settings(
+    mut settings: BudgetSettings,
+    actions: &BTreeMap<String, Arc<Action>>,
+) -> Result<BudgetSettings, ActionError> {
+    let invalid = |message: String, advice: &str| {
+        Err(ActionError::new(ErrorCode::ConfigInvalid, message, advice))
+    };
+    if let Some(unknown) = settings
+        .actions
+        .keys()
+        .find(|name| !actions.contains_key(*name))
+    {
+        return invalid(
+            format!("[budget.actions] names `{unknown}`, which is no action"),
+            "Use the `name` of an action file.",
+        );
+    }
+    for (name, action) in actions {
+        let Some(limits) = &action.definition.budget else {
+            continue;
+        };
+        if settings
+            .actions
+            .insert(name.clone(), limits.clone())
+            .is_some()
+        {
+            return invalid(
+                format!("the budget of action `{name}` is set twice"),
+                "Set it in the action's file or under [budget.actions], not in both.",
+            );
+        }
+    }
+    let below_zero = |limits: &BudgetLimits| {
+        let mut amounts = [limits.daily_usd, limits.monthly_usd].into_iter().flatten();
+        amounts.any(|usd| usd.is_sign_negative())
+    };
+    if below_zero(&settings.total) || settings.actions.values().any(below_zero) {
+        return invalid(
+            "a budget is below zero".to_owned(),
+            "Set it to 0 to refuse every read, or leave it out for none.",
+        );
+    }
+    Ok(settings)
+}
+
+fn open_audit(
+    settings: &AuditConfig,
+    environment: &dyn Environment,
+    clock: Arc<dyn AuditClock>,
+) -> Result<AuditLog, ActionError> {
+    let mut builder = AuditLog::builder(settings.log.clone()).with_clock(clock);
+    if let Some(key) = settings.sealing_key(environment)? {
+        builder = builder.with_sealing_key(key);
+    }
+    Ok(builder.open()?)
+}
+
+fn start_shipping(
+    settings: &AuditConfig,
+    s3: &S3,
+    clock: Arc<dyn AuditClock>,
+) -> Result<Option<Shipper>, ActionError> {
+    let Some(ship) = &settings.ship else {
+        return Ok(None);
+    };
+    let (bucket, prefix) = ship.place()?;
+    let sink: Arc<dyn SegmentSink> = Arc::new(S3Sink {
+        store: s3.bucket(&bucket)?,
+        prefix,
+    });
+    let directory = settings.log.directory.clone();
+    Ok(Some(Shipper::start(
+        directory,
+        sink,
+        ship.settings(),
+        clock,
+    )))
 }
 
 fn token_source(

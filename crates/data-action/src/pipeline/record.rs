@@ -6,8 +6,12 @@ use flowlake_cost_audit::{AuditObject, AuditReceipt, AuditRecord, AuditStatus, C
 use flowlake_profiler::{Phase, Sample};
 use flowlake_s3_stream::MeterSnapshot;
 
-use super::{Failure, Shared, execute::Outcome, trace::Trace};
-use crate::{ActionError, Answer, CostTracking};
+use super::{
+    Failure, Shared,
+    execute::Outcome,
+    trace::{Trace, Wanted},
+};
+use crate::{ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming};
 
 /// Completes and writes the record; the answer leaves only when the record is durable.
 pub(super) async fn finish(
@@ -24,10 +28,10 @@ pub(super) async fn finish(
     let cost = shared.cost_after(&usage, &objects);
 
     let mut record = trace.state().record.clone();
-    record.objects = objects
-        .iter()
-        .map(|(bucket, object)| audit_object(bucket, object))
-        .collect();
+    shared.settle(trace, &record.action, cost.as_ref(), total.bytes_received);
+    record.objects = audit_objects(&objects, &trace.state().wanted);
+    let warnings = trace.state().warnings.clone();
+    record.message = (!warnings.is_empty()).then(|| warnings.join("; "));
     complete(
         &mut record,
         &outcome,
@@ -47,12 +51,39 @@ pub(super) async fn finish(
     };
     let error = result.as_ref().err().map(|(error, _)| error);
     let code = error.map_or("ok", |error| error.code().as_str());
-    profile(shared, trace, &record, code, &total);
-    log(&record, code, error);
+    let phases = phases(trace, &total);
+    profile(shared, trace, &record, code, &total, &phases);
+    log(&record, code, error, &warnings);
+    if let Some(observer) = &trace.observer {
+        observer.ended(&EndedAttempt {
+            action: &record.action,
+            code,
+            http_status: error.map_or(200, |error| error.code().http_status()),
+            audit_id: match &result {
+                Ok((receipt, _)) => Some(&receipt.id),
+                Err((_, audit_id)) => audit_id.as_deref(),
+            },
+            started_at: trace.started_at,
+            duration: trace.elapsed(),
+            phases: &phases,
+            bytes: total.bytes_received,
+            rows: record.rows,
+        });
+    }
     match result {
-        Ok((receipt, outcome)) => Ok(answer(
-            shared, trace, outcome, record, receipt, cost, &total,
-        )),
+        Ok((receipt, outcome)) => {
+            let cost = CostTracking {
+                estimated_transfer_cost_usd: outcome
+                    .estimate
+                    .as_ref()
+                    .map(|cost| cost.total_usd.to_string()),
+                estimate: outcome.estimate.clone(),
+                actual: cost,
+                bytes: total.bytes_received,
+                warnings,
+            };
+            Ok(answer(shared, trace, outcome, record, receipt, cost))
+        }
         Err((error, audit_id)) => Err(Failure { error, audit_id }),
     }
 }
@@ -96,14 +127,48 @@ fn sum(mut total: MeterSnapshot, other: &MeterSnapshot) -> MeterSnapshot {
     total
 }
 
-fn audit_object(bucket: &str, object: &flowlake_s3_stream::ObjectMetadata) -> AuditObject {
-    AuditObject {
-        bucket: bucket.to_owned(),
-        key: object.location.to_string(),
-        version_id: object.version_id.clone(),
-        etag: object.etag.clone(),
-        bytes: object.size,
+/// The object versions that were read, and what should have been read and was not.
+fn audit_objects(
+    read: &[(String, Arc<flowlake_s3_stream::ObjectMetadata>)],
+    wanted: &[Wanted],
+) -> Vec<AuditObject> {
+    let mut objects: Vec<AuditObject> = read
+        .iter()
+        .map(|(bucket, object)| AuditObject {
+            bucket: bucket.clone(),
+            key: object.location.to_string(),
+            version_id: object.version_id.clone(),
+            etag: object.etag.clone(),
+            size: Some(object.size),
+        })
+        .collect();
+    for wanted in wanted {
+        let was_read = read.iter().any(|(bucket, object)| {
+            *bucket == wanted.bucket && (!wanted.exact || object.location.as_ref() == wanted.key)
+        });
+        if !was_read {
+            objects.push(AuditObject {
+                bucket: wanted.bucket.clone(),
+                key: wanted.key.clone(),
+                ..AuditObject::default()
+            });
+        }
     }
+    objects
+}
+
+/// Every phase, the wait for the first byte among them.
+fn phases(trace: &Trace, total: &MeterSnapshot) -> Vec<PhaseTiming> {
+    let mut phases = trace.state().phases.clone();
+    if let Some(duration) = total.time_to_first_byte {
+        let scan = phases.iter().find(|timing| timing.phase == Phase::Scan);
+        phases.push(PhaseTiming {
+            phase: Phase::FirstByte,
+            started_after: scan.map_or(Duration::ZERO, |scan| scan.started_after),
+            duration,
+        });
+    }
+    phases
 }
 
 /// Writes the outcome into the record.
@@ -148,15 +213,18 @@ fn profile(
     record: &AuditRecord,
     code: &str,
     total: &MeterSnapshot,
+    timings: &[PhaseTiming],
 ) {
-    let mut phases = trace.state().phases.clone();
-    phases.extend(
-        total
-            .time_to_first_byte
-            .map(|wait| (Phase::FirstByte, wait)),
-    );
+    // A phase that was tried twice is one wait for who asked.
+    let mut phases: Vec<(Phase, Duration)> = Vec::with_capacity(timings.len());
+    for timing in timings {
+        match phases.iter_mut().find(|(phase, _)| *phase == timing.phase) {
+            Some((_, duration)) => *duration += timing.duration,
+            None => phases.push((timing.phase, timing.duration)),
+        }
+    }
     shared.profiler.record(&Sample {
-        at_unix_ms: u64::try_from(trace.started_at.timestamp_millis()).unwrap_or_default(),
+        at_unix_ms: u64::try_from(shared.clock.now().timestamp_millis()).unwrap_or_default(),
         action: record.action.clone(),
         code: code.to_owned(),
         duration: trace.elapsed(),
@@ -164,11 +232,17 @@ fn profile(
         bytes: total.bytes_received,
         rows: record.rows,
         cache_hit: total.metadata_cache_hits > 0,
-        ..Sample::default()
+        trace_id: trace
+            .observer
+            .as_ref()
+            .and_then(|observer| observer.trace_id()),
     });
 }
 
-fn log(record: &AuditRecord, code: &str, error: Option<&ActionError>) {
+fn log(record: &AuditRecord, code: &str, error: Option<&ActionError>, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(audit_id = record.id, action = record.action, "{warning}");
+    }
     match error {
         None => tracing::info!(
             audit_id = record.id,
@@ -195,8 +269,7 @@ fn answer(
     outcome: Outcome,
     record: AuditRecord,
     receipt: AuditReceipt,
-    cost: Option<Cost>,
-    total: &MeterSnapshot,
+    cost_tracking: CostTracking,
 ) -> Answer {
     Answer {
         action: record.action.clone(),
@@ -205,15 +278,7 @@ fn answer(
         row_count: outcome.stats.rows_out,
         truncated: outcome.stats.truncated,
         metadata: outcome.metadata,
-        cost_tracking: CostTracking {
-            estimated_transfer_cost_usd: outcome
-                .estimate
-                .as_ref()
-                .map(|cost| cost.total_usd.to_string()),
-            estimate: outcome.estimate,
-            actual: cost,
-            bytes: total.bytes_received,
-        },
+        cost_tracking,
         run: outcome.stats,
         audit: receipt,
         audit_log: record,

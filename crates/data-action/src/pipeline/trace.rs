@@ -6,12 +6,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use flowlake_cost_audit::AuditRecord;
+use flowlake_cost_audit::{AuditRecord, Reservation};
 use flowlake_profiler::Phase;
 use uuid::Uuid;
 
 use super::Shared;
-use crate::{ActionRequest, Clock, stores::RequestStores};
+use crate::{ActionRequest, AttemptObserver, Clock, PhaseTiming, stores::RequestStores};
 
 /// The growing record of one attempt.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Trace {
     started: Instant,
     /// When the attempt began, by the calendar.
     pub(crate) started_at: DateTime<Utc>,
+    /// Who is told how it went.
+    pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
     /// The stores of the present try.
     state: Mutex<State>,
 }
@@ -30,15 +32,59 @@ pub(crate) struct Trace {
 pub(crate) struct State {
     /// The audit record, complete but for its outcome.
     pub(crate) record: AuditRecord,
-    /// How long each phase took.
-    pub(crate) phases: Vec<(Phase, Duration)>,
+    /// When each phase began and how long it took.
+    pub(crate) phases: Vec<PhaseTiming>,
+    /// Bucket and key of what was to be read; a prefix or a glob as it is written, marked as such.
+    pub(crate) wanted: Vec<Wanted>,
+    /// What is set aside of the budgets, by each try.
+    pub(crate) reservations: Vec<Reservation>,
+    /// Budgets that this attempt goes over, where they only warn.
+    pub(crate) warnings: Vec<String>,
     /// The stores of every try, whose meters say what moved: the second is there when an object changed under the first.
     pub(crate) stores: Vec<Arc<RequestStores>>,
 }
 
+/// What an attempt was to read, known before anything is asked of AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    /// Whether the key names one object.
+    pub(crate) exact: bool,
+}
+
+/// Notes a phase when it ends, however it ends.
+#[derive(Debug)]
+struct PhaseGuard<'trace> {
+    trace: &'trace Trace,
+    phase: Phase,
+    start: Instant,
+}
+
+impl Drop for PhaseGuard<'_> {
+    fn drop(&mut self) {
+        let trace = self.trace;
+        let timing = PhaseTiming {
+            phase: self.phase,
+            started_after: self.start.saturating_duration_since(trace.started),
+            duration: trace.clock.instant().saturating_duration_since(self.start),
+        };
+        trace.state().phases.push(timing);
+    }
+}
+
 impl Trace {
     pub(crate) fn new(shared: &Shared, request: &ActionRequest) -> Self {
-        let started_at = shared.clock.now();
+        // The attempt begins with the request's arrival, of which the caller of the pipeline knows.
+        let now = shared.clock.instant();
+        let known_in = request.authenticated_in;
+        let started = now.checked_sub(known_in).unwrap_or(now);
+        let started_at = shared.clock.now() - known_in;
+        let authenticated = (!known_in.is_zero()).then_some(PhaseTiming {
+            phase: Phase::Auth,
+            started_after: Duration::ZERO,
+            duration: known_in,
+        });
         let record = AuditRecord {
             id: Uuid::now_v7().to_string(),
             time: started_at,
@@ -51,11 +97,15 @@ impl Trace {
         };
         Self {
             clock: Arc::clone(&shared.clock),
-            started: shared.clock.instant(),
+            started,
             started_at,
+            observer: request.observer.clone(),
             state: Mutex::new(State {
                 record,
-                phases: Vec::new(),
+                phases: authenticated.into_iter().collect(),
+                wanted: Vec::new(),
+                reservations: Vec::new(),
+                warnings: Vec::new(),
                 stores: Vec::new(),
             }),
         }
@@ -71,12 +121,13 @@ impl Trace {
         self.clock.instant().saturating_duration_since(self.started)
     }
 
-    /// Runs one phase and notes how long it took, also when it fails.
+    /// Runs one phase and notes how long it took, also when it fails, or is ended by a timeout or a cancellation.
     pub(crate) async fn phase<T>(&self, phase: Phase, work: impl Future<Output = T>) -> T {
-        let start = self.clock.instant();
-        let result = work.await;
-        let taken = self.clock.instant().saturating_duration_since(start);
-        self.state().phases.push((phase, taken));
-        result
+        let _guard = PhaseGuard {
+            trace: self,
+            phase,
+            start: self.clock.instant(),
+        };
+        work.await
     }
 }

@@ -1,0 +1,148 @@
+//! `flowlake audit verify`.
+
+use std::path::{Path, PathBuf};
+
+use flowlake_cost_audit::{
+    VerifyReport,
+    audit::{Problem, VerifyOptions, verify_with},
+};
+use flowlake_data_action::{ActionError, Config, ErrorCode};
+use flowlake_server::ProcessEnvironment;
+use serde_json::json;
+
+use super::arguments::Verify;
+use crate::{failure::Failure, output};
+
+pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
+    let (folder, configured_key) = place_and_key(config, arguments)?;
+    let options = VerifyOptions {
+        public_key: arguments.public_key.clone().or(configured_key),
+        known_record: arguments.receipt.clone(),
+    };
+    let report = verify_with(&folder, &options)?;
+    if arguments.json {
+        let key = options.public_key;
+        output::print(&format!(
+            "{}\n",
+            json!({ "directory": folder, "intact": report.is_intact(), "public_key": key, "report": report })
+        ))?;
+    } else {
+        output::print(&text(&folder, &report, options.public_key.as_deref()))?;
+    }
+    match &report.problem {
+        None => Ok(()),
+        Some(problem) => Err(broken(problem).into()),
+    }
+}
+
+/// The folder, and the public half of the key that the configuration signs with.
+///
+/// With a folder and a key typed, no configuration is needed: who verifies need not be who runs it.
+fn place_and_key(config: &Path, arguments: &Verify) -> Result<(PathBuf, Option<String>), Failure> {
+    if let Some(directory) = &arguments.place.directory {
+        return Ok((directory.clone(), None));
+    }
+    let audit = Config::load(config)?.1.audit;
+    let key = if arguments.public_key.is_some() {
+        None
+    } else {
+        audit.sealing_key(&ProcessEnvironment)?
+    };
+    Ok((audit.log.directory, key.map(|key| key.public_key())))
+}
+
+fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> String {
+    let mut lines = vec![format!(
+        "{}: {} records in {} segments, {} of them sealed",
+        folder.display(),
+        report.records,
+        report.segments,
+        report.sealed_segments
+    )];
+    match public_key {
+        Some(key) => lines.push(format!("seals must be signed with {key}")),
+        None => lines
+            .push("no public key given: seals are only compared with their segments".to_owned()),
+    }
+    if report.torn_bytes > 0 {
+        lines.push(format!(
+            "{} bytes of an unfinished last line: a write under way, or one that a crash tore and nobody was answered for",
+            report.torn_bytes
+        ));
+    }
+    if let (Some(sequence), Some(hash)) = (report.last_sequence, &report.last_hash) {
+        lines.push(format!(
+            "keep this to prove later that the end was not cut off: --receipt {sequence}:{hash}"
+        ));
+    }
+    if report.is_intact() {
+        lines.push("the chain is whole".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn broken(problem: &Problem) -> ActionError {
+    let place = if problem.line == 0 {
+        format!("after the end of {}", problem.segment)
+    } else {
+        format!("{}, line {}", problem.segment, problem.line)
+    };
+    let kind = json!(problem.kind);
+    let kind = kind.as_str().unwrap_or_default();
+    ActionError::new(
+        ErrorCode::AuditBroken,
+        format!(
+            "{kind} at record {} ({place}, byte {}): {}",
+            problem.sequence, problem.offset, problem.message
+        ),
+        "Keep the files as they are; what stands before that record is proven, what stands behind it is not.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use flowlake_cost_audit::{AuditLog, AuditRecord, AuditSettings, verify};
+
+    use super::{broken, text};
+
+    #[tokio::test]
+    async fn the_first_bad_record_is_named_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = AuditSettings {
+            directory: folder.path().to_owned(),
+            ..AuditSettings::default()
+        };
+        let log = AuditLog::open(settings).unwrap();
+        for action in ["a", "b"] {
+            let record = AuditRecord {
+                action: action.to_owned(),
+                ..AuditRecord::default()
+            };
+            log.append(record).await.unwrap();
+        }
+        let report = verify(folder.path()).unwrap();
+        let said = text(Path::new("audit"), &report, None);
+        let hash = report.last_hash.unwrap();
+        assert_eq!(
+            said,
+            format!(
+                "audit: 2 records in 1 segments, 0 of them sealed\nno public key given: seals are only compared with their segments\nkeep this to prove later that the end was not cut off: --receipt 2:{hash}\nthe chain is whole\n"
+            )
+        );
+        let path = folder.path().join("audit-00000000000000000001.jsonl");
+        let edited = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("\"action\":\"b\"", "\"action\":\"c\"");
+        std::fs::write(&path, edited).unwrap();
+        let report = verify(folder.path()).unwrap();
+        let error = broken(&report.problem.unwrap());
+        assert!(
+            error
+                .message()
+                .starts_with("edited at record 2 (audit-00000000000000000001.jsonl, line 2, byte "),
+            "{error}"
+        );
+    }
+}

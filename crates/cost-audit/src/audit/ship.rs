@@ -1,0 +1,208 @@
+//! Copies finished segments and their seals to a second place, such as a bucket from which nobody may delete.
+//!
+//! Only what is sealed is copied, since only that no longer changes; an empty file `audit-….shipped` beside a segment says that it was.
+//! The log never waits for it: while the second place cannot be reached, segments stay where they are and are tried again.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::task::AbortHandle;
+
+use super::segment::{self, Segment};
+use crate::clock::Clock;
+use crate::error::Error;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The wait after the first failure; it doubles up to [`ShipSettings::longest_wait`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The second place.
+#[async_trait]
+pub trait SegmentSink: Debug + Send + Sync {
+    /// Stores `content` under `name` for good.
+    ///
+    /// The same name comes again with the same content when a crash came between storing and noting it: that is no error.
+    ///
+    /// # Errors
+    /// Whatever kept it from being stored, other content under that name included; it is tried again later.
+    async fn put(&self, name: &str, content: Vec<u8>) -> Result<(), BoxError>;
+}
+
+/// When a [`Shipper`] looks for finished segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShipSettings {
+    /// The wait between two looks.
+    pub check_every: Duration,
+    /// The longest wait between two tries after failures.
+    pub longest_wait: Duration,
+}
+
+impl Default for ShipSettings {
+    fn default() -> Self {
+        Self {
+            check_every: Duration::from_secs(30),
+            longest_wait: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How shipping stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShipStatus {
+    /// Finished segments that lie only here, as of the last look.
+    pub pending_segments: u64,
+    /// Segments shipped since the start.
+    pub shipped_segments: u64,
+    /// Failed tries since the start.
+    pub failures: u64,
+    /// Since when every try has failed.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Why the last try failed; none when it did not.
+    pub last_error: Option<String>,
+}
+
+/// Copies finished segments in a task of its own, until dropped.
+#[derive(Debug)]
+pub struct Shipper {
+    status: Arc<Mutex<ShipStatus>>,
+    task: AbortHandle,
+}
+
+impl Shipper {
+    /// Starts to ship the log in `directory` to `sink`, on the runtime it is called in.
+    #[must_use]
+    pub fn start(
+        directory: PathBuf,
+        sink: Arc<dyn SegmentSink>,
+        settings: ShipSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let status = Arc::new(Mutex::new(ShipStatus::default()));
+        let work = Work {
+            directory,
+            sink,
+            clock,
+            status: Arc::clone(&status),
+        };
+        let task = tokio::spawn(work.run(settings)).abort_handle();
+        Self { status, task }
+    }
+
+    /// How shipping stands.
+    #[must_use]
+    pub fn status(&self) -> ShipStatus {
+        lock(&self.status).clone()
+    }
+}
+
+impl Drop for Shipper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What the task holds.
+#[derive(Debug)]
+struct Work {
+    directory: PathBuf,
+    sink: Arc<dyn SegmentSink>,
+    clock: Arc<dyn Clock>,
+    status: Arc<Mutex<ShipStatus>>,
+}
+
+impl Work {
+    async fn run(self, settings: ShipSettings) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.ship_all().await {
+                Ok(()) => {
+                    self.note_success();
+                    wait = FIRST_WAIT;
+                    tokio::time::sleep(settings.check_every).await;
+                }
+                Err(error) => {
+                    self.note_failure(&error);
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(settings.longest_wait.max(FIRST_WAIT));
+                }
+            }
+        }
+    }
+
+    /// Ships what is finished, oldest first, up to the first failure.
+    async fn ship_all(&self) -> Result<(), BoxError> {
+        let directory = self.directory.clone();
+        let segments = blocking(move || Ok(pending(&directory)?)).await?;
+        let mut left = segments.len() as u64;
+        lock(&self.status).pending_segments = left;
+        for segment in segments {
+            self.ship(segment).await?;
+            left -= 1;
+            let mut status = lock(&self.status);
+            status.pending_segments = left;
+            status.shipped_segments += 1;
+        }
+        Ok(())
+    }
+
+    /// The segment first: where a seal lies, what it seals lies too.
+    async fn ship(&self, segment: Segment) -> Result<(), BoxError> {
+        let marker = segment.shipped_path();
+        for path in [segment.path.clone(), segment.seal_path()] {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let from = path.clone();
+            let content = blocking(move || Ok(fs::read(from)?)).await?;
+            self.sink.put(&name, content).await?;
+        }
+        blocking(move || Ok(fs::File::create(marker)?.sync_all()?)).await
+    }
+
+    fn note_success(&self) {
+        let mut status = lock(&self.status);
+        if status.failing_since.take().is_some() {
+            tracing::info!("audit segments are shipped again");
+        }
+        status.last_error = None;
+    }
+
+    fn note_failure(&self, error: &BoxError) {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        let mut status = lock(&self.status);
+        status.failures += 1;
+        if status.failing_since.is_none() {
+            status.failing_since = Some(self.clock.now());
+            tracing::warn!(error = message, "audit segments cannot be shipped");
+        }
+        status.last_error = Some(message);
+    }
+}
+
+/// The segments that are sealed and not marked as shipped.
+fn pending(directory: &Path) -> Result<Vec<Segment>, Error> {
+    let mut segments = segment::list(directory)?;
+    segments.retain(|segment| segment.seal_path().exists() && !segment.shipped_path().exists());
+    Ok(segments)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
+) -> Result<T, BoxError> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+fn lock(status: &Mutex<ShipStatus>) -> MutexGuard<'_, ShipStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}

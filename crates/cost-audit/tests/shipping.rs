@@ -1,0 +1,149 @@
+//! Finished segments come to the second place whole, also after failures and restarts.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{ManualClock, record, reopen, settings};
+use flowlake_cost_audit::audit::{SegmentSink, ShipSettings, ShipStatus, Shipper};
+use flowlake_cost_audit::{AuditLog, AuditSettings, verify};
+
+/// A second place in memory that fails as often as it is told.
+#[derive(Debug, Default)]
+struct Memory {
+    stored: Mutex<BTreeMap<String, Vec<u8>>>,
+    failures: AtomicU64,
+    puts: AtomicU64,
+}
+
+#[async_trait]
+impl SegmentSink for Memory {
+    async fn put(
+        &self,
+        name: &str,
+        content: Vec<u8>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        if self
+            .failures
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        {
+            return Err("the bucket is gone".into());
+        }
+        self.stored.lock().unwrap().insert(name.to_owned(), content);
+        Ok(())
+    }
+}
+
+async fn fill(directory: &Path, count: u64) {
+    let log = reopen(|| {
+        AuditLog::open(AuditSettings {
+            max_segment_bytes: 2_000,
+            ..settings(directory)
+        })
+    });
+    for number in 0..count {
+        log.append(record(&format!("a{number}"))).await.unwrap();
+    }
+}
+
+fn start(directory: &Path, sink: &Arc<Memory>) -> Shipper {
+    let settings = ShipSettings {
+        check_every: Duration::from_millis(10),
+        longest_wait: Duration::from_millis(10),
+    };
+    let sink: Arc<dyn SegmentSink> = Arc::<Memory>::clone(sink);
+    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    Shipper::start(directory.to_owned(), sink, settings, clock)
+}
+
+async fn until(shipper: &Shipper, is_so: impl Fn(&ShipStatus) -> bool) -> ShipStatus {
+    for _ in 0..2000 {
+        let status = shipper.status();
+        if is_so(&status) {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("shipping stands at {:?}", shipper.status());
+}
+
+fn sealed(directory: &Path) -> usize {
+    fs::read_dir(directory)
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().ends_with(".seal.json")
+        })
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shipped_is_the_finished_part_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), 20).await;
+    let sink = Arc::new(Memory::default());
+    let shipper = start(folder.path(), &sink);
+    let finished = sealed(folder.path());
+    until(&shipper, |status| {
+        status.shipped_segments == finished as u64
+    })
+    .await;
+    drop(shipper);
+    let copy = tempfile::tempdir().unwrap();
+    for (name, content) in sink.stored.lock().unwrap().iter() {
+        fs::write(copy.path().join(name), content).unwrap();
+    }
+    let report = verify(copy.path()).unwrap();
+    assert_eq!(report.problem, None);
+    assert_eq!(report.sealed_segments as usize, finished);
+    assert!(
+        verify(folder.path()).unwrap().is_intact(),
+        "markers are no part of the log"
+    );
+
+    // A restart ships only what is new.
+    let puts = sink.puts.load(Ordering::Relaxed);
+    fill(folder.path(), 20).await;
+    let more = sealed(folder.path()) - finished;
+    assert!(more > 0);
+    let shipper = start(folder.path(), &sink);
+    until(&shipper, |status| status.shipped_segments == more as u64).await;
+    assert_eq!(sink.puts.load(Ordering::Relaxed) - puts, 2 * more as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_tried_again_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), 20).await;
+    let finished = sealed(folder.path()) as u64;
+    let sink = Arc::new(Memory::default());
+    sink.failures.store(1, Ordering::Relaxed);
+    let shipper = start(folder.path(), &sink);
+    let status = until(&shipper, |status| status.failures == 1).await;
+    assert_eq!(status.last_error.as_deref(), Some("the bucket is gone"));
+    assert_eq!(
+        status.failing_since,
+        Some("2026-11-23T12:00:00Z".parse().unwrap())
+    );
+    assert_eq!(status.pending_segments, finished);
+    let status = until(&shipper, |status| status.shipped_segments == finished).await;
+    assert_eq!(status.pending_segments, 0);
+    let status = until(&shipper, |status| status.last_error.is_none()).await;
+    assert_eq!((status.failing_since, status.failures), (None, 1));
+    assert_eq!(
+        sink.stored.lock().unwrap().len() as u64,
+        2 * finished,
+        "each segment with its seal"
+    );
+}

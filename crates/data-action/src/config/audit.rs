@@ -1,0 +1,125 @@
+//! `[audit]`: where records go, and how they are kept from being changed.
+
+use std::time::Duration;
+
+use flowlake_cost_audit::{
+    AuditSettings,
+    audit::{SealingKey, ShipSettings},
+};
+use object_store::path::Path as ObjectPath;
+use serde::Deserialize;
+use url::Url;
+
+use crate::{ActionError, Environment, ErrorCode, SecretSource};
+
+/// `[audit]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// The log itself.
+    pub log: AuditSettings,
+    /// The key that sensitive parameters are hashed with, so that equal values can be recognised and none can be read.
+    ///
+    /// Without one, a random key is made at each start: hashes then compare only within one run.
+    pub hash_key: Option<SecretSource>,
+    /// The Ed25519 key that finished segments are signed with: 64 hexadecimal digits, as `openssl rand -hex 32` makes them.
+    ///
+    /// Without one, seals are not signed, and whoever may write the folder may write a log anew.
+    pub seal_key: Option<SecretSource>,
+    /// Where finished segments are copied to.
+    pub ship: Option<ShipConfig>,
+}
+
+/// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.
+///
+/// A copy that fails is tried again, told by `/readyz` and `/metrics`, and stops nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipConfig {
+    /// `s3://bucket/prefix`. The principal needs `s3:PutObject` there, and `s3:GetObject` to recognise what a crash left half done.
+    pub uri: String,
+    /// How often to look for finished segments, such as `30s`.
+    #[serde(with = "humantime_serde", default = "check_every")]
+    pub check_every: Duration,
+    /// The longest wait between two tries after failures, such as `5m`.
+    #[serde(with = "humantime_serde", default = "longest_wait")]
+    pub longest_wait: Duration,
+}
+
+fn check_every() -> Duration {
+    ShipSettings::default().check_every
+}
+
+fn longest_wait() -> Duration {
+    ShipSettings::default().longest_wait
+}
+
+impl AuditConfig {
+    /// The key that seals are signed with, when one is configured.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when it is missing or no key; the message does not repeat it.
+    pub fn sealing_key(
+        &self,
+        environment: &dyn Environment,
+    ) -> Result<Option<SealingKey>, ActionError> {
+        let Some(source) = &self.seal_key else {
+            return Ok(None);
+        };
+        let key = SealingKey::from_hex(source.read(environment)?.expose())?;
+        Ok(Some(key))
+    }
+}
+
+impl ShipConfig {
+    /// Bucket and prefix.
+    pub(crate) fn place(&self) -> Result<(String, ObjectPath), ActionError> {
+        let invalid = || {
+            ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("`{}` in [audit.ship] is no place on S3", self.uri),
+                "Write `uri = \"s3://BUCKET/PREFIX\"`.",
+            )
+        };
+        let url = Url::parse(&self.uri).map_err(|error| invalid().with_source(error))?;
+        let bucket = url.host_str().filter(|_| url.scheme() == "s3");
+        let bucket = bucket.ok_or_else(invalid)?.to_owned();
+        let prefix =
+            ObjectPath::from_url_path(url.path()).map_err(|error| invalid().with_source(error))?;
+        Ok((bucket, prefix))
+    }
+
+    pub(crate) const fn settings(&self) -> ShipSettings {
+        ShipSettings {
+            check_every: self.check_every,
+            longest_wait: self.longest_wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ShipConfig;
+    use crate::ErrorCode;
+
+    fn ship(uri: &str) -> ShipConfig {
+        toml::from_str(&format!("uri = \"{uri}\"")).unwrap()
+    }
+
+    #[test]
+    fn a_place_is_a_bucket_and_a_prefix() {
+        let (bucket, prefix) = ship("s3://audit-archive/flowlake/eu").place().unwrap();
+        assert_eq!(
+            (bucket.as_str(), prefix.as_ref()),
+            ("audit-archive", "flowlake/eu")
+        );
+        assert_eq!(ship("s3://audit-archive").place().unwrap().1.as_ref(), "");
+        for wrong in ["audit-archive", "https://audit-archive/x", "s3:///x"] {
+            assert_eq!(
+                ship(wrong).place().unwrap_err().code(),
+                ErrorCode::ConfigInvalid,
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a read will cost, what it has cost, and what the budgets say to it.
+
+use std::sync::Arc;
+
+use flowlake_cost_audit::{Cost, OverBudget, Usage};
+use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata};
+use flowlake_transform::TableLocation;
+use futures::TryStreamExt;
+use glob::Pattern;
+use object_store::{ObjectStore, path::Path};
+use rust_decimal::Decimal;
+
+use super::{Shared, attempt::Attempt, trace::Trace};
+use crate::{Action, ActionError, ErrorCode, stores::RequestStores};
+
+/// Keys of one page of `ListObjectsV2`.
+const KEYS_PER_LIST: u64 = 1000;
+
+/// What an attempt is going to read, as far as metadata tells.
+#[derive(Debug, Default)]
+pub(super) struct ReadPlan {
+    objects: Vec<PlannedObject>,
+    /// LIST requests, those of the plan itself and those of the read.
+    list_requests: u64,
+}
+
+#[derive(Debug)]
+struct PlannedObject {
+    size: u64,
+    storage_class: Option<String>,
+    /// HEAD requests that it takes to know it.
+    head_requests: u64,
+}
+
+impl Attempt<'_> {
+    /// HEAD of every object that is named exactly, and a listing of every prefix.
+    pub(super) async fn plan(
+        &self,
+        locations: &[TableLocation],
+        stores: &RequestStores,
+    ) -> Result<ReadPlan, ActionError> {
+        let mut plan = ReadPlan::default();
+        for location in locations {
+            let view = stores.view(&location.store_url)?;
+            if location.exact {
+                let found = view.metadata(&location.path).await?;
+                plan.objects.push(PlannedObject {
+                    size: found.size,
+                    storage_class: found.storage_class.clone(),
+                    head_requests: 1,
+                });
+                continue;
+            }
+            let pattern = location.path.as_ref();
+            let prefix = Path::from(fixed_part(pattern));
+            let glob = (prefix.as_ref() != pattern)
+                .then(|| Pattern::new(pattern).ok())
+                .flatten();
+            let listed: Vec<_> = view
+                .list(Some(&prefix))
+                .try_collect()
+                .await
+                .map_err(listing_failed)?;
+            plan.list_requests += 2 * (listed.len() as u64 / KEYS_PER_LIST + 1);
+            let is_read =
+                |path: &Path| glob.as_ref().is_none_or(|glob| glob.matches(path.as_ref()));
+            let objects = listed.iter().filter(|found| is_read(&found.location));
+            plan.objects.extend(objects.map(|found| PlannedObject {
+                size: found.size,
+                // A listing does not tell it; the price after the read knows.
+                storage_class: None,
+                head_requests: 1,
+            }));
+        }
+        Ok(plan)
+    }
+
+    /// Sets the estimate aside of the budgets, before anything is read.
+    pub(super) fn reserve(
+        &self,
+        action: &Action,
+        estimate: Option<&Cost>,
+    ) -> Result<(), ActionError> {
+        let budgets = &self.shared.budgets;
+        let Some(estimate) = estimate else {
+            return match budgets.over_unpriced(action.name()) {
+                None => Ok(()),
+                Some(OverBudget::Warn) => {
+                    let warning = "a budget is set, and the read cannot be priced".to_owned();
+                    self.trace.state().warnings.push(warning);
+                    Ok(())
+                }
+                Some(OverBudget::Refuse) => Err(unpriced()),
+            };
+        };
+        let reservation = budgets
+            .reserve(action.name(), estimate.total_usd)
+            .map_err(|error| {
+                ActionError::from(error).with_retry_after(Some(self.shared.until_tomorrow()))
+            })?;
+        let mut state = self.trace.state();
+        state
+            .warnings
+            .extend(reservation.warnings().iter().cloned());
+        state.reservations.push(reservation);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// What reading the objects whole would cost: all their bytes, in GETs of the configured size, and one GET more for
+    /// each object to find its columns.
+    pub(super) fn estimate_before(&self, plan: &ReadPlan) -> Option<Cost> {
+        let part_bytes = self.part_bytes.max(1);
+        let objects = plan.objects.iter().map(|object| Usage {
+            storage_class: object.storage_class.clone(),
+            get_requests: object.size.div_ceil(part_bytes) + 1,
+            head_requests: object.head_requests,
+            bytes: object.size,
+            ..self.no_usage()
+        });
+        let lists = (plan.list_requests > 0).then(|| Usage {
+            list_requests: plan.list_requests,
+            ..self.no_usage()
+        });
+        self.price(objects.chain(lists))
+    }
+
+    /// What the requests and bytes that the meters saw cost, bucket by bucket.
+    ///
+    /// A meter counts per bucket, not per object: a bucket's bytes are priced at the storage class of the first object read
+    /// from it that names one, which is exact unless one action mixes classes in one bucket.
+    pub(super) fn cost_after(
+        &self,
+        usage: &[(String, MeterSnapshot)],
+        objects: &[(String, Arc<ObjectMetadata>)],
+    ) -> Option<Cost> {
+        let class_of = |bucket: &str| {
+            let mut classes = objects
+                .iter()
+                .filter(|(owner, _)| owner == bucket)
+                .filter_map(|(_, object)| object.storage_class.clone());
+            classes.next()
+        };
+        let usages = usage.iter().map(|(bucket, meter)| Usage {
+            storage_class: class_of(bucket),
+            get_requests: meter.get_requests,
+            head_requests: meter.head_requests,
+            list_requests: meter.list_requests,
+            bytes: meter.bytes_received,
+            ..self.no_usage()
+        });
+        self.price(usages)
+    }
+
+    /// Counts what the attempt cost, and gives back what was set aside for it.
+    pub(super) fn settle(&self, trace: &Trace, action: &str, cost: Option<&Cost>, bytes: u64) {
+        let mut reservations = std::mem::take(&mut trace.state().reservations).into_iter();
+        let cost = cost.map(|cost| cost.total_usd);
+        match reservations.next() {
+            Some(first) => {
+                // What was read and cannot be priced is counted as what it was thought to cost.
+                let cost = cost.unwrap_or_else(|| first.estimate_usd());
+                first.settle(cost, bytes);
+            }
+            None => self.budgets.spend(action, cost.unwrap_or_default(), bytes),
+        }
+    }
+
+    fn no_usage(&self) -> Usage {
+        Usage {
+            region: self.region.clone(),
+            destination: self.destination.clone(),
+            month_to_date_bytes: self.budgets.month_bytes(),
+            free_allowance: self.free_allowance,
+            ..Usage::default()
+        }
+    }
+
+    /// The price of all usages; `None` when the table has no figure for one of them, since a part would read as the whole.
+    fn price(&self, usages: impl Iterator<Item = Usage>) -> Option<Cost> {
+        let nothing = Cost {
+            total_usd: Decimal::ZERO,
+            lines: Vec::new(),
+            prices_as_of: self.prices.as_of(),
+        };
+        let mut earlier_bytes = 0;
+        let costs = usages
+            .map(|mut usage| {
+                usage.month_to_date_bytes += earlier_bytes;
+                earlier_bytes += usage.bytes;
+                self.prices.estimate(&usage)
+            })
+            .collect::<Result<Vec<_>, _>>();
+        let costs = costs
+            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
+            .ok()?;
+        Some(costs.into_iter().fold(nothing, |mut total, cost| {
+            total.total_usd += cost.total_usd;
+            total.lines.extend(cost.lines);
+            total
+        }))
+    }
+
+    /// The time until the next day of UTC, when a daily budget begins anew and a monthly one may.
+    fn until_tomorrow(&self) -> std::time::Duration {
+        let now = self.clock.now();
+        let tomorrow = now.date_naive() + chrono::Days::new(1);
+        let midnight = tomorrow.and_time(chrono::NaiveTime::MIN).and_utc();
+        (midnight - now).to_std().unwrap_or_default()
+    }
+}
+
+/// The folders before the first one that a pattern is in.
+fn fixed_part(pattern: &str) -> String {
+    let is_fixed = |segment: &&str| !segment.contains(['*', '?', '[', '{']);
+    let fixed: Vec<_> = pattern.split('/').take_while(is_fixed).collect();
+    fixed.join("/")
+}
+
+fn listing_failed(error: object_store::Error) -> ActionError {
+    ActionError::from_chain(&error).unwrap_or_else(|| {
+        ActionError::new(
+            ErrorCode::S3Unavailable,
+            "the objects under a location cannot be listed",
+            "Check that S3 can be reached; `flowlake check` tries it.",
+        )
+        .with_source(error)
+    })
+}
+
+fn unpriced() -> ActionError {
+    ActionError::new(
+        ErrorCode::BudgetUnpriced,
+        "a budget is set, and the read cannot be priced",
+        "Load a price list with `flowlake cost prices --from FILE`, set the figure in [cost.overrides], or let [budget] only warn.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixed_part;
+
+    #[test]
+    fn a_listing_starts_at_the_last_folder_without_a_pattern() {
+        assert_eq!(fixed_part("exports/2026-01-31"), "exports/2026-01-31");
+        assert_eq!(fixed_part("exports/2026-*/calls.csv"), "exports");
+        assert_eq!(fixed_part("*.csv"), "");
+    }
+}

@@ -1,0 +1,111 @@
+//! What monitoring reads: the profile, and beside it the audit log, shipping and the budgets.
+
+use flowlake_cost_audit::{BudgetStatus, audit::Shipper};
+use flowlake_profiler::Gauge;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+
+use super::Pipeline;
+
+impl Pipeline {
+    /// Everything as Prometheus text 0.0.4.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        self.shared.profiler.prometheus_with(&self.gauges())
+    }
+
+    /// Everything as OpenMetrics 1.0, with trace ids as exemplars.
+    #[must_use]
+    pub fn openmetrics(&self) -> String {
+        self.shared.profiler.openmetrics_with(&self.gauges())
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        let writable = self.shared.audit.is_healthy();
+        let mut gauges = vec![single(
+            "flowlake_audit_writable",
+            "Whether the last audit record could be written: 0 refuses every request.",
+            f64::from(u8::from(writable)),
+        )];
+        if let Some(status) = self.shared.shipper.as_ref().map(Shipper::status) {
+            gauges.extend([
+                single(
+                    "flowlake_audit_segments_pending",
+                    "Finished audit segments that are not shipped yet.",
+                    number(status.pending_segments),
+                ),
+                single(
+                    "flowlake_audit_segments_shipped",
+                    "Audit segments shipped since the start.",
+                    number(status.shipped_segments),
+                ),
+                single(
+                    "flowlake_audit_ship_failures",
+                    "Failed tries to ship an audit segment since the start.",
+                    number(status.failures),
+                ),
+                single(
+                    "flowlake_audit_shipping",
+                    "Whether the last try to ship an audit segment succeeded.",
+                    f64::from(u8::from(status.last_error.is_none())),
+                ),
+            ]);
+        }
+        // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
+        if self.shared.budgets.has_limits() {
+            gauges.extend(budgets(&self.shared.budgets.status()));
+        }
+        gauges
+    }
+}
+
+/// What is spent of each budget and what its limit is; all actions together are the action `*`.
+fn budgets(status: &[BudgetStatus]) -> [Gauge; 2] {
+    let labels = |status: &BudgetStatus, period: &str| {
+        let action = status.action.clone().unwrap_or_else(|| "*".to_owned());
+        vec![("action", action), ("period", period.to_owned())]
+    };
+    let mut spent = Vec::new();
+    let mut limits = Vec::new();
+    for budget in status {
+        for (period, usd, limit) in [
+            ("day", budget.day_usd, budget.limits.daily_usd),
+            ("month", budget.month_usd, budget.limits.monthly_usd),
+        ] {
+            spent.push((labels(budget, period), usd_number(usd)));
+            limits.extend(limit.map(|limit| (labels(budget, period), usd_number(limit))));
+        }
+    }
+    [
+        Gauge {
+            name: "flowlake_spent_usd",
+            help: "What reads have cost in this day and month of UTC, estimated.",
+            values: spent,
+        },
+        Gauge {
+            name: "flowlake_budget_usd",
+            help: "The limits on that.",
+            values: limits,
+        },
+    ]
+}
+
+fn single(name: &'static str, help: &'static str, value: f64) -> Gauge {
+    Gauge {
+        name,
+        help,
+        values: vec![(Vec::new(), value)],
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of segments stay far below 2^53"
+)]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+/// For a graph; sums of money are in the answers and the audit log.
+fn usd_number(usd: Decimal) -> f64 {
+    usd.to_f64().unwrap_or(f64::NAN)
+}

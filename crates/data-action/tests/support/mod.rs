@@ -1,0 +1,181 @@
+//! What the tests of the pipeline share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+use std::{collections::HashMap, path::Path};
+
+use flowlake_aws_access::StaticCredentials;
+use flowlake_data_action::{ActionRequest, Caller, Environment, ErrorCode, Pipeline, Project};
+use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
+use serde_json::{Value, json};
+
+pub const READER: &str = "arn:aws:iam::123456789012:user/reader";
+/// A signing key of the tests.
+pub const SEAL_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub const CALLER: &str = "+12025550142";
+
+#[derive(Debug)]
+pub struct Variables(pub HashMap<String, String>);
+
+impl Environment for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// A project on the embedded stack, and the pipeline that runs it.
+pub struct House {
+    pub stack: DevStack,
+    pub folder: tempfile::TempDir,
+    pub pipeline: Pipeline,
+}
+
+const CONFIG: &str = r#"
+[policy]
+allow = ["s3://lake/exports/*"]
+[audit.log]
+directory = "audit"
+[genesys]
+region = "eu-west-1"
+client_id = "x"
+client_secret = { env = "SECRET" }
+"#;
+
+pub const LOOK_UP: &str = r#"
+name = "look-up"
+[tables.customers]
+uri = "s3://lake/exports/customers.csv"
+[params.ani]
+type = "phone"
+sensitive = true
+[query]
+sql = "SELECT name, tier FROM customers WHERE ani = $ani"
+"#;
+
+impl House {
+    pub async fn build(more_actions: &[&str]) -> Self {
+        Self::build_with("", more_actions).await
+    }
+
+    /// With more sections of the configuration.
+    pub async fn build_with(more_config: &str, more_actions: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join("lake-root/lake");
+        std::fs::create_dir_all(lake.join("exports")).unwrap();
+        std::fs::create_dir_all(lake.join("payroll")).unwrap();
+        std::fs::write(
+            lake.join("exports/customers.csv"),
+            format!("ani,name,tier\n{CALLER},Ana,gold\n+12025550143,Bo,silver\n"),
+        )
+        .unwrap();
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] },
+            { "Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::lake/archive/*" },
+            { "Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/exports/denied.csv" },
+            { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" },
+        ]});
+        let document = IamDocument::default()
+            .with_identity(Identity::new(READER).with_policy("reading", policy));
+        let genesys = GenesysSettings::default();
+        let stack = DevStack::builder(folder.path().join("lake-root"))
+            .with_iam(document)
+            .with_genesys(genesys.clone())
+            .start()
+            .await
+            .unwrap();
+        let project = project(folder.path(), &stack, more_config, more_actions);
+        let pipeline = Box::pin(Pipeline::builder(project).build(&variables()))
+            .await
+            .unwrap();
+        Self {
+            stack,
+            folder,
+            pipeline,
+        }
+    }
+
+    pub async fn run(&self, action: &str, params: Value) -> Result<Value, (ErrorCode, String)> {
+        let request = ActionRequest {
+            action: action.to_owned(),
+            params: params.as_object().unwrap().clone(),
+            caller: Caller {
+                name: "tests".to_owned(),
+                ..Caller::default()
+            },
+            ..ActionRequest::default()
+        };
+        match self.pipeline.run(request).await {
+            Ok(answer) => Ok(serde_json::to_value(answer).unwrap()),
+            Err(failure) => {
+                assert!(failure.audit_id.is_some());
+                assert!(
+                    failure.error.advice().ends_with(['.', '?', '}']),
+                    "{}",
+                    failure.error.advice()
+                );
+                Err((failure.error.code(), failure.error.message().to_owned()))
+            }
+        }
+    }
+
+    /// Every record, as text.
+    pub fn audit(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(self.folder.path().join("audit")).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "jsonl" || extension == "ndjson")
+            {
+                lines.extend(
+                    std::fs::read_to_string(path)
+                        .unwrap()
+                        .lines()
+                        .map(str::to_owned),
+                );
+            }
+        }
+        lines
+    }
+}
+
+pub fn project(
+    folder: &Path,
+    stack: &DevStack,
+    more_config: &str,
+    more_actions: &[&str],
+) -> Project {
+    std::fs::create_dir_all(folder.join("actions")).unwrap();
+    std::fs::write(
+        folder.join("flowlake.toml"),
+        format!("{CONFIG}{more_config}"),
+    )
+    .unwrap();
+    for (number, action) in [LOOK_UP].iter().chain(more_actions).enumerate() {
+        std::fs::write(folder.join(format!("actions/{number}.toml")), action).unwrap();
+    }
+    let mut project = Project::load(folder).unwrap();
+    let key = stack.access_key(READER);
+    project.config.aws.region = Some("us-east-1".to_owned());
+    project.config.aws.endpoint_url = Some(stack.aws_url().to_string());
+    project.config.aws.s3_endpoint_url = Some(stack.s3_url().to_string());
+    project.config.aws.path_style = true;
+    project.config.aws.credentials = Some(StaticCredentials::new(key.id, key.secret));
+    let genesys = project.config.genesys.as_mut().unwrap();
+    genesys.client_id = GenesysSettings::default().client_id;
+    genesys.login_url = Some(stack.genesys_login_url().to_string());
+    project
+}
+
+/// The secrets that the configuration names.
+pub fn variables() -> Variables {
+    let secrets = [
+        ("SECRET", GenesysSettings::default().client_secret),
+        ("SEAL_KEY", SEAL_KEY.to_owned()),
+        ("NO_KEY", "not-hexadecimal".to_owned()),
+    ];
+    Variables(secrets.map(|(name, value)| (name.to_owned(), value)).into())
+}
