@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// Getting a Genesys token.
+    /// Checking who asks, and getting a Genesys token.
     Auth,
     /// Asking who we are and what we may read.
     Access,

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
+use flowlake_dev_stack::{CostTable, DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -54,7 +54,15 @@ impl EmbeddedStack {
                 .with_policy("e2e", policy);
             document = document.with_identity(identity);
         }
-        let stack = runtime.block_on(DevStack::builder(root).with_iam(document).start())?;
+        // What Cost Explorer says: 0.25 USD a day for S3, for ten years.
+        let costs = CostTable::flat(
+            "Amazon Simple Storage Service",
+            "2026-01-01".parse()?,
+            3_652,
+            250_000,
+        );
+        let builder = DevStack::builder(root).with_iam(document).with_costs(costs);
+        let stack = runtime.block_on(builder.start())?;
         Ok(Self {
             stack,
             _runtime: runtime,
@@ -142,8 +150,13 @@ fn statements(principal: &str) -> Value {
         "Action": "s3:GetObject",
         "Resource": format!("{arn}/exports/*"),
     });
+    let may_ask_costs = json!({
+        "Effect": "Allow",
+        "Action": "ce:GetCostAndUsage",
+        "Resource": "*",
+    });
     match principal {
-        "reader" => json!([may_ask, may_read]),
+        "reader" => json!([may_ask, may_read, may_ask_costs]),
         "denied" => json!([may_ask, may_read, may_not_read]),
         _ => json!([may_ask]),
     }

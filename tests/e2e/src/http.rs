@@ -40,20 +40,41 @@ impl Answer {
 /// # Errors
 /// When there is no answer. A status of 400 and above is an answer.
 pub fn request(url: &str, key: Option<&str>, body: Option<&Value>) -> Result<Answer> {
+    request_with(url, key, &[], body)
+}
+
+/// [`request`] with more headers.
+///
+/// # Errors
+/// Those of [`request`].
+pub fn request_with(
+    url: &str,
+    key: Option<&str>,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Result<Answer> {
     let agent = agent(Duration::from_secs(60));
-    let authorization = key.map(|key| format!("Bearer {key}"));
+    let authorization = key.map(|key| ("Authorization", format!("Bearer {key}")));
+    let headers: Vec<(&str, &str)> = authorization
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .chain(headers.iter().copied())
+        .collect();
     let sent = if let Some(body) = body {
-        let mut request = agent.post(url).header("Content-Type", "application/json");
-        if let Some(authorization) = &authorization {
-            request = request.header("Authorization", authorization);
-        }
-        request.send(body.to_string())
+        let request = agent.post(url).header("Content-Type", "application/json");
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            })
+            .send(body.to_string())
     } else {
-        let mut request = agent.get(url);
-        if let Some(authorization) = &authorization {
-            request = request.header("Authorization", authorization);
-        }
-        request.call()
+        headers
+            .iter()
+            .fold(agent.get(url), |request, (name, value)| {
+                request.header(*name, *value)
+            })
+            .call()
     };
     let mut response = sent.with_context(|| format!("no answer from {url}"))?;
     let headers = response.headers().iter();

@@ -8,6 +8,7 @@ mod http;
 mod judge;
 mod leaks;
 mod moto;
+mod otlp;
 mod process;
 mod python;
 mod rows;
@@ -18,11 +19,13 @@ pub use self::{
     embedded::EmbeddedStack,
     environment::Environment,
     flowlake::{Finished, Project, ProjectSettings, Server},
-    http::{Answer, request},
+    http::{Answer, request, request_with},
     judge::{Judge, Question},
     leaks::Outputs,
     moto::Moto,
     process::{Process, free_ports, piped},
+    otlp::OtlpReceiver,
+    process::{Process, free_ports},
     python::Python,
     rows::assert_same_rows,
     seaweed::{Keys, SeaweedFs},

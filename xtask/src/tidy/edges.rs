@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use cargo_metadata::{DependencyKind, Package, PackageId};
+use cargo_metadata::{DependencyKind, Package, PackageId, TargetKind};
 
 use crate::workspace::Workspace;
 
@@ -136,9 +136,15 @@ fn used_members<'a>(
 }
 
 /// The names of everything that ends up in a build of the crate, with all features.
+///
+/// A procedural macro runs in the compiler: it is named, what it is made of is not.
 fn reached_packages<'a>(workspace: &'a Workspace, start: &'a PackageId) -> BTreeSet<&'a str> {
     let Some(resolve) = &workspace.metadata.resolve else {
         return BTreeSet::new();
+    };
+    let is_macro = |id: &PackageId| {
+        let mut targets = workspace.metadata[id].targets.iter();
+        targets.any(|target| target.kind.contains(&TargetKind::ProcMacro))
     };
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let mut seen = BTreeSet::from([start]);
@@ -149,7 +155,7 @@ fn reached_packages<'a>(workspace: &'a Workspace, start: &'a PackageId) -> BTree
                 .dep_kinds
                 .iter()
                 .any(|kind| kind.kind == DependencyKind::Normal);
-            if normal && seen.insert(&dependency.pkg) {
+            if normal && seen.insert(&dependency.pkg) && !is_macro(&dependency.pkg) {
                 waiting.push(&dependency.pkg);
             }
         }

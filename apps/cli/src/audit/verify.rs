@@ -46,7 +46,14 @@ fn place_and_key(config: &Path, arguments: &Verify) -> Result<(PathBuf, Option<S
     let key = if arguments.public_key.is_some() {
         None
     } else {
-        audit.sealing_key(&ProcessEnvironment)?
+        // Silently proving less than the configuration promises would be worse than an error.
+        audit.sealing_key(&ProcessEnvironment).map_err(|error| {
+            ActionError::new(
+                error.code(),
+                error.message(),
+                "Give the public half of `seal_key` with --public-key; with --directory, seals are only compared with their segments.",
+            )
+        })?
     };
     Ok((audit.log.directory, key.map(|key| key.public_key())))
 }
