@@ -260,7 +260,7 @@ fn groups(actuals: &ActualCosts) -> Vec<ActualGroup> {
             usd: usd.normalize(),
         })
         .collect();
-    groups.sort_by(|one, other| other.usd.cmp(&one.usd));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.usd));
     groups
 }
 

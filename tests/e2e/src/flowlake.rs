@@ -188,9 +188,38 @@ impl Project {
     /// # Errors
     /// When it does not come up.
     pub fn serve(&self) -> Result<Server> {
+        self.serve_by(self.command("flowlake-server"))
+    }
+
+    /// [`Project::serve`] where no file may grow beyond so many KiB: to the server, the disk is full from there on.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn serve_with_small_files(&self, limit_kib: u32) -> Result<Server> {
+        let server = self.command("flowlake-server");
+        let mut command = Command::new("/bin/sh");
+        // POSIX counts in blocks of 512 bytes; with the signal ignored, a write beyond the limit fails and nothing is killed.
+        command
+            .args([
+                "-c",
+                "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"",
+                "sh",
+            ])
+            .arg((limit_kib * 2).to_string())
+            .arg(server.get_program())
+            .env_clear()
+            .envs(
+                server
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .current_dir(&self.folder);
+        self.serve_by(command)
+    }
+
+    fn serve_by(&self, mut command: Command) -> Result<Server> {
         let [port] = free_ports()?;
         let address = format!("127.0.0.1:{port}");
-        let mut command = self.command("flowlake-server");
         command
             .arg("--config")
             .arg(self.folder.join("flowlake.toml"))

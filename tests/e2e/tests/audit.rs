@@ -259,6 +259,56 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
 }
 
 #[test]
+fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
+    let setting = Setting::start("audit-full")?;
+    // One segment, so that the limit on files is the log's.
+    let config = setting.project.folder().join("flowlake.toml");
+    let text = fs::read_to_string(&config)?;
+    fs::write(&config, text.replace("max_segment_bytes = 2000\n", ""))?;
+    let server = setting.project.serve_with_small_files(24)?;
+    let body = json!({ "agent_id": setting.files.example_agent_id });
+    let mut answered = 0;
+    let refused = loop {
+        let answer = server.call("agent-scorecard", &body)?;
+        if answer.status != 200 {
+            break answer;
+        }
+        answered += 1;
+        ensure!(answered < 100, "the disk never was full");
+    };
+    ensure!(
+        refused.status == 503 && refused.json()?["error"]["code"] == "audit.unavailable",
+        "{}",
+        refused.body
+    );
+    ensure!(refused.json()?["data"].is_null(), "{}", refused.body);
+    let ready = server.get("/readyz")?;
+    ensure!(
+        ready.status == 503 && ready.body.contains("audit log"),
+        "{} {}",
+        ready.status,
+        ready.body
+    );
+    let metrics = server.get("/metrics")?;
+    ensure!(
+        metrics.body.contains("\nflowlake_audit_writable 0.0\n"),
+        "{}",
+        metrics.body
+    );
+    ensure!(
+        server.call("agent-scorecard", &body)?.status == 503,
+        "a request was answered without a record"
+    );
+    drop(server);
+    ensure!(answered > 5, "only {answered} answers fitted");
+    let records = setting.project.audit_records()?;
+    ensure!(records.len() == answered, "{} of {answered}", records.len());
+    let verified = setting.project.run(&["audit", "verify"])?;
+    ensure!(verified.status.success(), "{}", verified.stderr);
+    Ok(())
+}
+
+#[test]
 fn records_are_found_and_exported_in_every_form() -> Result<()> {
     let setting = Setting::start("audit-search")?;
     setting.run_attempts()?;
