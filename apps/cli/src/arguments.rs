@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Verify, read and export the audit log
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(Box<AuditCommand>),
     /// What reads have cost, and the prices behind the estimates
     #[command(subcommand)]
     Cost(CostCommand),

@@ -9,7 +9,9 @@ use crate::{arguments::Check, failure::Failure, output, run::parameters, text};
 
 pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
     let project = Project::load(config)?;
-    let pipeline = Box::pin(Pipeline::builder(project).build(&ProcessEnvironment)).await?;
+    let pipeline = Pipeline::builder(project)
+        .build(&ProcessEnvironment)
+        .await?;
     output::print(&format!(
         "✓ configuration: {} actions\n",
         pipeline.actions().count()

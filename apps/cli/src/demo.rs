@@ -42,7 +42,7 @@ pub(crate) async fn demo(arguments: &Demo) -> Result<(), Failure> {
     let project = demo_project(scratch.path(), &stack, &stack.access_key(READER))?;
     let settings = project.config.server.clone();
     let audit_folder = project.config.audit.log.directory.clone();
-    let pipeline = Box::pin(Pipeline::builder(project).build(&DemoEnvironment)).await?;
+    let pipeline = Pipeline::builder(project).build(&DemoEnvironment).await?;
     run_examples(&pipeline, &files).await?;
     show_refusals(&pipeline).await?;
     verify_audit(&audit_folder)?;

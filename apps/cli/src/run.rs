@@ -14,8 +14,9 @@ use crate::{
 };
 
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
-    let builder = Pipeline::builder(Project::load(config)?);
-    let pipeline = Box::pin(builder.build(&ProcessEnvironment)).await?;
+    let pipeline = Pipeline::builder(Project::load(config)?)
+        .build(&ProcessEnvironment)
+        .await?;
     let request = request(&arguments.action, &arguments.params);
     let cancellation = request.cancellation.clone();
     let mut attempt = std::pin::pin!(pipeline.run(request));

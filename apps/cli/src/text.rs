@@ -60,7 +60,7 @@ pub(crate) fn report(answer: &Answer) -> String {
     for (name, value) in &record.params {
         lines.push(format!("          {name} = {value}"));
     }
-    let profile = &answer.profiler_snapshot;
+    let profile = answer.profiler_snapshot.snapshot();
     lines.push(format!(
         "profile   {:.1} ms this request · {} requests, {:.1} ms on average, {:.0} % errors, {} in total",
         answer.duration_ms,

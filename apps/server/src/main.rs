@@ -72,7 +72,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let settings = project.config.server.clone();
     let keys = Keys::load(&settings, &ProcessEnvironment)?;
     let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
-    let pipeline = Box::pin(Pipeline::builder(project).build(&ProcessEnvironment)).await?;
+    let pipeline = Pipeline::builder(project)
+        .build(&ProcessEnvironment)
+        .await?;
     let server = Server::new(pipeline, keys, settings)
         .with_telemetry(telemetry.clone())
         .start()

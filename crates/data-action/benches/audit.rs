@@ -119,7 +119,10 @@ async fn appends(folder: &Path, callers: usize, time: Duration) -> Result<Durati
     })?;
     let measured = run(callers, time, || {
         let log = log.clone();
-        async move { Ok(drop(log.append(record()).await?)) }
+        async move {
+            log.append(record()).await?;
+            Ok(())
+        }
     })
     .await?;
     let report = verify(folder)?;

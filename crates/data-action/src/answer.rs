@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use flowlake_cost_audit::{AuditReceipt, AuditRecord, Cost};
-use flowlake_profiler::Snapshot;
+use flowlake_profiler::{Profiler, Snapshot};
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::RunStats;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
 
 /// Everything that one request brought to light.
@@ -36,9 +36,30 @@ pub struct Answer {
     /// The audit record itself.
     pub audit_log: AuditRecord,
     /// The profile of this process, this request included.
-    pub profiler_snapshot: Snapshot,
+    pub profiler_snapshot: Profile,
     /// From the request's start to the written audit record, in milliseconds.
     pub duration_ms: f64,
+}
+
+/// The profile of a process, put together when it is asked for: that takes longer than a small request, and flows do not ask.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub(crate) profiler: Arc<Profiler>,
+    pub(crate) at_unix_ms: u64,
+}
+
+impl Profile {
+    /// Everything known now, with windows that end when the answer was made.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.profiler.snapshot(self.at_unix_ms)
+    }
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot().serialize(serializer)
+    }
 }
 
 /// `cost_tracking` of the full answer. Amounts are US dollars, written as decimal strings;

@@ -13,7 +13,7 @@ mod pipeline;
 mod policy;
 mod stores;
 
-pub use answer::{Answer, CostTracking, FlowAnswer};
+pub use answer::{Answer, CostTracking, FlowAnswer, Profile};
 pub use caller::{ActionRequest, Caller};
 pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};

@@ -43,8 +43,6 @@ pub(crate) struct Shared {
     pub(crate) region: String,
     pub(crate) destination: Destination,
     pub(crate) free_allowance: bool,
-    /// Bytes of one GET, for estimates.
-    pub(crate) part_bytes: u64,
     pub(crate) budgets: Budgets,
     pub(crate) audit: AuditLog,
     pub(crate) shipper: Option<Shipper>,
@@ -117,7 +115,7 @@ impl Pipeline {
     /// The calendar time of the pipeline's clock, in milliseconds since 1970.
     #[must_use]
     pub fn now_unix_ms(&self) -> u64 {
-        u64::try_from(self.shared.clock.now().timestamp_millis()).unwrap_or_default()
+        self.shared.now_unix_ms()
     }
 
     /// Why requests would be refused at present whatever they ask; `None` when the pipeline is ready.
@@ -149,6 +147,10 @@ impl Pipeline {
 }
 
 impl Shared {
+    pub(crate) fn now_unix_ms(&self) -> u64 {
+        u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default()
+    }
+
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
         self.actions.get(name).ok_or_else(|| {
             let nearest = self.actions.keys().max_by(|a, b| {

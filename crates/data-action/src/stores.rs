@@ -42,6 +42,11 @@ impl S3 {
         &self.client
     }
 
+    /// How S3 is read.
+    pub(crate) const fn settings(&self) -> &S3StreamSettings {
+        &self.settings
+    }
+
     /// The store of a bucket, made at its first use.
     pub(crate) fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -32,15 +32,21 @@ pub(crate) struct Pace {
     rest: u32,
 }
 
+/// The size of the parts that a read of so many bytes is cut into.
+pub(crate) fn part_bytes(settings: &S3StreamSettings, bytes: u64) -> u64 {
+    let window = FIRST_WINDOW.min(settings.concurrency);
+    let smallest = settings.min_part_bytes.min(settings.part_bytes);
+    let share = bytes.div_ceil(window.max(1) as u64);
+    share.clamp(smallest.max(1), settings.part_bytes.max(1))
+}
+
 impl Pace {
     pub(crate) fn new(settings: &S3StreamSettings, bytes: u64, now: Instant) -> Self {
         let window = FIRST_WINDOW.min(settings.concurrency);
-        let smallest = settings.min_part_bytes.min(settings.part_bytes);
-        let share = bytes.div_ceil(window.max(1) as u64);
         Self {
             window,
             largest_window: settings.concurrency,
-            part_bytes: share.clamp(smallest.max(1), settings.part_bytes),
+            part_bytes: part_bytes(settings, bytes),
             parts: 0,
             bytes: 0,
             began: now,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::pace;
+
 /// Sizes, numbers and waits of reading.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,11 +59,35 @@ impl Default for S3StreamSettings {
 }
 
 impl S3StreamSettings {
+    /// How many GETs a whole read of so many bytes takes when none has to be sent again; for estimates of what it costs.
+    #[must_use]
+    pub fn gets(&self, bytes: u64) -> u64 {
+        if bytes <= self.min_part_bytes.min(self.part_bytes) {
+            return 1;
+        }
+        bytes.div_ceil(pace::part_bytes(self, bytes))
+    }
+
     pub(crate) const fn response_timeout(&self) -> Duration {
         Duration::from_millis(self.response_timeout_ms)
     }
 
     pub(crate) const fn stall_timeout(&self) -> Duration {
         Duration::from_millis(self.stall_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::S3StreamSettings;
+
+    #[test]
+    fn gets_are_counted_as_a_read_is_cut() {
+        let settings = S3StreamSettings::default();
+        assert_eq!(settings.gets(0), 1);
+        assert_eq!(settings.gets(1 << 20), 1);
+        assert_eq!(settings.gets((1 << 20) + 1), 2);
+        assert_eq!(settings.gets(8 << 20), 4);
+        assert_eq!(settings.gets(1 << 30), 128);
     }
 }

@@ -26,7 +26,8 @@ struct Setting {
     project: Project,
     files: SampleFiles,
     folder: PathBuf,
-    stack: EmbeddedStack,
+    // Ended when the setting goes.
+    _stack: EmbeddedStack,
 }
 
 impl Setting {
@@ -52,7 +53,7 @@ impl Setting {
             project,
             files,
             folder,
-            stack,
+            _stack: stack,
         })
     }
 
@@ -86,6 +87,17 @@ impl Setting {
         let asked = self.project.run(&["run", "queue-summary"])?;
         ensure!(asked.status.success(), "{}", asked.stderr);
         Ok(())
+    }
+
+    /// What a command that succeeds prints.
+    fn read(&self, arguments: &[&str]) -> Result<String> {
+        let finished = self.project.run(arguments)?;
+        ensure!(
+            finished.status.success(),
+            "{arguments:?}: {}",
+            finished.stderr
+        );
+        Ok(finished.stdout)
     }
 
     fn verify(&self, folder: &Path, more: &[&str]) -> Result<Finished> {
@@ -309,22 +321,13 @@ fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
 }
 
 #[test]
-fn records_are_found_and_exported_in_every_form() -> Result<()> {
+fn records_are_found_by_every_condition() -> Result<()> {
     let setting = Setting::start("audit-search")?;
     setting.run_attempts()?;
-    let run = |arguments: &[&str]| -> Result<String> {
-        let finished = setting.project.run(arguments)?;
-        ensure!(
-            finished.status.success(),
-            "{arguments:?}: {}",
-            finished.stderr
-        );
-        Ok(finished.stdout)
-    };
     let search = |conditions: &[&str]| -> Result<Vec<u64>> {
         let mut arguments = vec!["audit", "search", "--output", "jsonl"];
         arguments.extend(conditions);
-        let found = run(&arguments)?;
+        let found = setting.read(&arguments)?;
         let numbers = found.lines().map(|line| -> Result<u64> {
             let entry: Value = serde_json::from_str(line)?;
             entry["sequence"].as_u64().context("no sequence")
@@ -380,8 +383,14 @@ fn records_are_found_and_exported_in_every_form() -> Result<()> {
     let (since, until) = (since.context("no time")?, until.context("no time")?);
     ensure!(search(&["--since", since, "--until", until])? == [3, 4]);
     ensure!(search(&["--until", "2020-01-01"])?.is_empty());
+    Ok(())
+}
 
-    let tail = run(&["audit", "tail", "-n", "2"])?;
+#[test]
+fn records_are_shown_and_exported_in_every_form() -> Result<()> {
+    let setting = Setting::start("audit-export")?;
+    setting.run_attempts()?;
+    let tail = setting.read(&["audit", "tail", "-n", "2"])?;
     let tail: Vec<_> = tail.lines().collect();
     ensure!(
         tail.len() == 2 && tail[0].starts_with("#7 ") && tail[1].starts_with("#8 "),
@@ -392,7 +401,7 @@ fn records_are_found_and_exported_in_every_form() -> Result<()> {
         "{tail:?}"
     );
 
-    let ocsf = run(&["audit", "export", "--format", "ocsf"])?;
+    let ocsf = setting.read(&["audit", "export", "--format", "ocsf"])?;
     let events: Vec<Value> = ocsf
         .lines()
         .map(serde_json::from_str)
@@ -408,11 +417,11 @@ fn records_are_found_and_exported_in_every_form() -> Result<()> {
         "{}",
         events[0]
     );
-    let csv = run(&["audit", "export", "--format", "csv", "--outcome", "failed"])?;
+    let csv = setting.read(&["audit", "export", "--format", "csv", "--outcome", "failed"])?;
     ensure!(csv.lines().count() == 3, "{csv}");
     let file = setting.folder.join("export.jsonl");
     let to = file.to_string_lossy().into_owned();
-    run(&["audit", "export", "--to", &to])?;
+    setting.read(&["audit", "export", "--to", &to])?;
     ensure!(
         lines(&file)?.len() == 8 && lines(&file)?[0].contains("\"hash\""),
         "the file has not the records"
@@ -423,6 +432,5 @@ fn records_are_found_and_exported_in_every_form() -> Result<()> {
         "an export wrote over another: {}",
         again.stderr
     );
-    drop(setting.stack);
     Ok(())
 }

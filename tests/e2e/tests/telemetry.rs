@@ -89,30 +89,7 @@ fn a_receiver_gets_a_span_for_each_phase_below_the_callers() -> Result<()> {
         )? == 200
     );
 
-    // Exemplars lead from the histograms to the trace.
-    let accept = [("Accept", "application/openmetrics-text; version=1.0.0")];
-    let metrics = request_with(
-        &format!("{}/metrics", server.url()),
-        Some(Server::KEY),
-        &accept,
-        None,
-    )?;
-    ensure!(
-        metrics
-            .body
-            .contains(&format!("# {{trace_id=\"{TRACE}\"}}"))
-            && metrics.body.ends_with("# EOF\n"),
-        "{}",
-        metrics.body
-    );
-    ensure!(
-        metrics
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("application/openmetrics-text")),
-        "{:?}",
-        metrics.headers
-    );
-    ensure!(!server.get("/metrics")?.body.contains("trace_id"));
+    assert_exemplars(&server)?;
 
     // The end of the process sends what is left: nothing was waited for.
     let status = server.process().terminate(Duration::from_secs(30))?;
@@ -168,6 +145,34 @@ fn a_receiver_gets_a_span_for_each_phase_below_the_callers() -> Result<()> {
     outputs.assert_free_of(&["2020-02-29"])?;
     outputs.add("log", server.process().output());
     outputs.assert_free_of(&[ani, Server::KEY])?;
+    Ok(())
+}
+
+/// Checks that exemplars lead from the histograms to the trace, for who asks for a format that has them.
+fn assert_exemplars(server: &Server) -> Result<()> {
+    let accept = [("Accept", "application/openmetrics-text; version=1.0.0")];
+    let metrics = request_with(
+        &format!("{}/metrics", server.url()),
+        Some(Server::KEY),
+        &accept,
+        None,
+    )?;
+    ensure!(
+        metrics
+            .body
+            .contains(&format!("# {{trace_id=\"{TRACE}\"}}"))
+            && metrics.body.ends_with("# EOF\n"),
+        "{}",
+        metrics.body
+    );
+    ensure!(
+        metrics
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/openmetrics-text")),
+        "{:?}",
+        metrics.headers
+    );
+    ensure!(!server.get("/metrics")?.body.contains("trace_id"));
     Ok(())
 }
 

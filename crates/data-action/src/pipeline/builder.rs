@@ -59,7 +59,7 @@ impl PipelineBuilder {
             .into_iter()
             .map(|(name, definition)| Ok((name, Arc::new(Action::try_new(definition)?))))
             .collect::<Result<BTreeMap<_, _>, ActionError>>()?;
-        let sdk = load_sdk_config(&config.aws).await?;
+        let sdk = Box::pin(load_sdk_config(&config.aws)).await?;
         let s3 = s3_client(&sdk, &config.aws);
         let access = Access::builder(
             iam_client(&sdk, &config.aws),
@@ -101,7 +101,6 @@ impl PipelineBuilder {
                 region,
                 destination,
                 free_allowance: config.cost.free_allowance,
-                part_bytes: config.s3.part_bytes,
                 budgets,
                 audit,
                 shipper,

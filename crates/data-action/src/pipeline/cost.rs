@@ -108,13 +108,13 @@ impl Attempt<'_> {
 }
 
 impl Shared {
-    /// What reading the objects whole would cost: all their bytes, in GETs of the configured size, and one GET more for
+    /// What reading the objects whole would cost: all their bytes, in as many GETs as they are read with, and one GET more for
     /// each object to find its columns.
     pub(super) fn estimate_before(&self, plan: &ReadPlan) -> Option<Cost> {
-        let part_bytes = self.part_bytes.max(1);
+        let settings = self.s3.settings();
         let objects = plan.objects.iter().map(|object| Usage {
             storage_class: object.storage_class.clone(),
-            get_requests: object.size.div_ceil(part_bytes) + 1,
+            get_requests: settings.gets(object.size) + 1,
             head_requests: object.head_requests,
             bytes: object.size,
             ..self.no_usage()

@@ -11,7 +11,7 @@ use super::{
     execute::Outcome,
     trace::{Trace, Wanted},
 };
-use crate::{ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming};
+use crate::{ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile};
 
 /// Completes and writes the record; the answer leaves only when the record is durable.
 pub(super) async fn finish(
@@ -224,7 +224,7 @@ fn profile(
         }
     }
     shared.profiler.record(&Sample {
-        at_unix_ms: u64::try_from(shared.clock.now().timestamp_millis()).unwrap_or_default(),
+        at_unix_ms: shared.now_unix_ms(),
         action: record.action.clone(),
         code: code.to_owned(),
         duration: trace.elapsed(),
@@ -282,9 +282,10 @@ fn answer(
         run: outcome.stats,
         audit: receipt,
         audit_log: record,
-        profiler_snapshot: shared
-            .profiler
-            .snapshot(u64::try_from(shared.clock.now().timestamp_millis()).unwrap_or_default()),
+        profiler_snapshot: Profile {
+            profiler: Arc::clone(&shared.profiler),
+            at_unix_ms: shared.now_unix_ms(),
+        },
         duration_ms: milliseconds(trace.elapsed()),
     }
 }
