@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod rows;
 mod seaweed;
+mod setting;
 
 pub use self::{
     audit::audit_records,
@@ -28,6 +29,7 @@ pub use self::{
     python::Python,
     rows::assert_same_rows,
     seaweed::{Keys, SeaweedFs},
+    setting::Setting,
 };
 
 /// The bucket of all tests.

@@ -6,11 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use flowlake_dev_stack::sample::{self, SampleFiles, SampleSettings};
-use flowlake_e2e::{
-    EmbeddedStack, Environment, Finished, Project, ProjectSettings, Server, audit_records,
-    request_with,
-};
+use flowlake_e2e::{Finished, Project, Server, Setting, audit_records, request_with};
 use serde_json::{Value, json};
 
 const ROWS: u64 = 2_000;
@@ -19,42 +15,22 @@ const ROWS: u64 = 2_000;
 const SEAL_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const PUBLIC_KEY: &str = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
 
-/// Segments of a few records, so that some are finished.
+/// Segments of a few records, so that some are finished; first behind [audit.log].
 const MORE: &str = "max_segment_bytes = 2000\n[audit.seal_key]\nenv = \"FLOWLAKE_E2E_SEAL_KEY\"\n";
 
-struct Setting {
+/// The examples with a log of small, signed segments.
+struct Logged {
     project: Project,
-    files: SampleFiles,
-    folder: PathBuf,
-    // Ended when the setting goes.
-    _stack: EmbeddedStack,
+    setting: Setting,
 }
 
-impl Setting {
+impl Logged {
     fn start(test: &str) -> Result<Self> {
-        let environment = Environment::load()?;
-        let folder = environment.folder(test)?;
-        let root = folder.join("buckets");
-        let settings = SampleSettings {
-            rows: ROWS,
-            ..SampleSettings::default()
-        };
-        let files = sample::write(&root, &settings)?;
-        let stack = EmbeddedStack::start(&root)?;
-        let settings = ProjectSettings {
-            actions: "examples/contact-centre/actions",
-            // The template ends in [audit.log].
-            more: format!("{MORE}{}", stack.genesys_section(&folder)?),
-            ..ProjectSettings::new(stack.aws_url(), stack.s3_url(), stack.keys("reader")?)
-        };
-        let project = Project::create(&environment, &folder.join("project"), &settings)?
+        let setting = Setting::start(test, ROWS)?;
+        let project = setting
+            .examples("reader", MORE)?
             .with_variable("FLOWLAKE_E2E_SEAL_KEY", SEAL_KEY);
-        Ok(Self {
-            project,
-            files,
-            folder,
-            _stack: stack,
-        })
+        Ok(Self { project, setting })
     }
 
     /// Answers and refusals through the server, with everything a flow sends, and one run at the terminal.
@@ -65,7 +41,7 @@ impl Setting {
             let agent = if number == 4 {
                 "nobody"
             } else {
-                self.files.example_agent_id.as_str()
+                self.setting.files.example_agent_id.as_str()
             };
             let conversation = format!("conversation-{number}");
             let headers = [
@@ -161,18 +137,15 @@ fn assert_broken(finished: &Finished, kind: &str, sequence: usize) -> Result<()>
 
 #[test]
 fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()> {
-    let setting = Setting::start("audit-verify")?;
-    setting.run_attempts()?;
-    let log = setting.project.audit_folder();
-    let whole = setting.project.run(&["audit", "verify"])?;
+    let logged = Logged::start("audit-verify")?;
+    logged.run_attempts()?;
+    let log = logged.project.audit_folder();
+    let whole = logged.project.run(&["audit", "verify"])?;
     ensure!(whole.status.success(), "{}", whole.stderr);
     for part in ["8 records", "the chain is whole", PUBLIC_KEY] {
         ensure!(whole.stdout.contains(part), "no {part} in {}", whole.stdout);
     }
-    let report = setting
-        .project
-        .run(&["audit", "verify", "--json"])?
-        .json()?;
+    let report = logged.project.run(&["audit", "verify", "--json"])?.json()?;
     ensure!(report["intact"] == true, "{report}");
     let sealed = report["report"]["sealed_segments"].as_u64();
     ensure!(sealed.is_some_and(|sealed| sealed >= 2), "{report}");
@@ -180,64 +153,64 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
     let receipt = format!("8:{}", last.as_str().context("no last hash")?);
 
     // Edited: one figure of the second record.
-    let folder = copy(&log, &setting.folder.join("edited"))?;
+    let folder = copy(&log, &logged.setting.folder.join("edited"))?;
     let first = segments(&folder)?.remove(0);
     let mut edited = lines(&first)?;
     ensure!(edited.len() >= 3, "segments of {} records", edited.len());
     edited[1] = edited[1].replacen("\"duration_ms\":", "\"duration_ms\":1", 1);
     write(&first, &edited)?;
-    assert_broken(&setting.verify(&folder, &[])?, "edited", 2)?;
+    assert_broken(&logged.verify(&folder, &[])?, "edited", 2)?;
 
     // Reordered: the second and the third change places.
-    let folder = copy(&log, &setting.folder.join("reordered"))?;
+    let folder = copy(&log, &logged.setting.folder.join("reordered"))?;
     let first = segments(&folder)?.remove(0);
     let mut reordered = lines(&first)?;
     reordered.swap(1, 2);
     write(&first, &reordered)?;
-    assert_broken(&setting.verify(&folder, &[])?, "missing", 2)?;
+    assert_broken(&logged.verify(&folder, &[])?, "missing", 2)?;
     let mut repeated = lines(&segments(&log)?.remove(0))?;
     repeated[2] = repeated[0].clone();
     write(&first, &repeated)?;
-    assert_broken(&setting.verify(&folder, &[])?, "reordered", 3)?;
+    assert_broken(&logged.verify(&folder, &[])?, "reordered", 3)?;
 
     // Spliced: a record of another log, right in itself, with the number that fits.
-    let other = Setting::start("audit-other")?;
+    let other = Logged::start("audit-other")?;
     other.run_attempts()?;
     let foreign = lines(&segments(&other.project.audit_folder())?.remove(0))?;
-    let folder = copy(&log, &setting.folder.join("spliced"))?;
+    let folder = copy(&log, &logged.setting.folder.join("spliced"))?;
     let first = segments(&folder)?.remove(0);
     let mut spliced = lines(&first)?;
     spliced[1] = foreign[1].clone();
     write(&first, &spliced)?;
-    assert_broken(&setting.verify(&folder, &[])?, "spliced", 2)?;
+    assert_broken(&logged.verify(&folder, &[])?, "spliced", 2)?;
 
     // Cut in the middle: a record, and then a whole file.
-    let folder = copy(&log, &setting.folder.join("cut-middle"))?;
+    let folder = copy(&log, &logged.setting.folder.join("cut-middle"))?;
     let first = segments(&folder)?.remove(0);
     let mut cut = lines(&first)?;
     cut.remove(1);
     write(&first, &cut)?;
-    assert_broken(&setting.verify(&folder, &[])?, "missing", 2)?;
-    let folder = copy(&log, &setting.folder.join("cut-file"))?;
+    assert_broken(&logged.verify(&folder, &[])?, "missing", 2)?;
+    let folder = copy(&log, &logged.setting.folder.join("cut-file"))?;
     let first = segments(&folder)?.remove(0);
     let first_count = lines(&first)?.len();
     fs::remove_file(&first)?;
-    assert_broken(&setting.verify(&folder, &[])?, "missing", 1)?;
+    assert_broken(&logged.verify(&folder, &[])?, "missing", 1)?;
 
     // Cut at the end: only who kept a receipt, or trusts the seals' key, can know.
-    let folder = copy(&log, &setting.folder.join("cut-end"))?;
+    let folder = copy(&log, &logged.setting.folder.join("cut-end"))?;
     let last = segments(&folder)?.pop().context("no segment")?;
     let kept = lines(&last)?;
     let left = 8 - kept.len();
     fs::remove_file(&last)?;
-    let unaware = setting.verify(&folder, &[])?;
+    let unaware = logged.verify(&folder, &[])?;
     ensure!(unaware.status.success(), "{}", unaware.stderr);
     assert_broken(
-        &setting.verify(&folder, &["--receipt", &receipt])?,
+        &logged.verify(&folder, &["--receipt", &receipt])?,
         "cut_end",
         left + 1,
     )?;
-    let folder = copy(&log, &setting.folder.join("cut-sealed"))?;
+    let folder = copy(&log, &logged.setting.folder.join("cut-sealed"))?;
     let first = segments(&folder)?.remove(0);
     let mut shortened = lines(&first)?;
     shortened.pop();
@@ -246,7 +219,7 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
         fs::remove_file(later)?;
     }
     assert_broken(
-        &setting.verify(&folder, &["--public-key", PUBLIC_KEY])?,
+        &logged.verify(&folder, &["--public-key", PUBLIC_KEY])?,
         "bad_seal",
         first_count,
     )?;
@@ -254,13 +227,13 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
     // Unsigned, or signed by somebody else.
     let stranger = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     assert_broken(
-        &setting.verify(&log, &["--public-key", stranger])?,
+        &logged.verify(&log, &["--public-key", stranger])?,
         "bad_seal",
         first_count + 1,
     )?;
 
     // A log that is not there is not a whole one.
-    let nothing = setting.verify(&setting.folder.join("nothing"), &[])?;
+    let nothing = logged.verify(&logged.setting.folder.join("nothing"), &[])?;
     ensure!(nothing.status.code() == Some(6), "{}", nothing.status);
     ensure!(
         nothing.stderr.contains("error[audit.unreadable]"),
@@ -272,13 +245,13 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
 
 #[test]
 fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
-    let setting = Setting::start("audit-full")?;
+    let logged = Logged::start("audit-full")?;
     // One segment, so that the limit on files is the log's.
-    let config = setting.project.folder().join("flowlake.toml");
+    let config = logged.project.folder().join("flowlake.toml");
     let text = fs::read_to_string(&config)?;
     fs::write(&config, text.replace("max_segment_bytes = 2000\n", ""))?;
-    let server = setting.project.serve_with_small_files(24)?;
-    let body = json!({ "agent_id": setting.files.example_agent_id });
+    let server = logged.project.serve_with_small_files(24)?;
+    let body = json!({ "agent_id": logged.setting.files.example_agent_id });
     let mut answered = 0;
     let refused = loop {
         let answer = server.call("agent-scorecard", &body)?;
@@ -313,28 +286,28 @@ fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
     );
     drop(server);
     ensure!(answered > 5, "only {answered} answers fitted");
-    let records = setting.project.audit_records()?;
+    let records = logged.project.audit_records()?;
     ensure!(records.len() == answered, "{} of {answered}", records.len());
-    let verified = setting.project.run(&["audit", "verify"])?;
+    let verified = logged.project.run(&["audit", "verify"])?;
     ensure!(verified.status.success(), "{}", verified.stderr);
     Ok(())
 }
 
 #[test]
 fn records_are_found_by_every_condition() -> Result<()> {
-    let setting = Setting::start("audit-search")?;
-    setting.run_attempts()?;
+    let logged = Logged::start("audit-search")?;
+    logged.run_attempts()?;
     let search = |conditions: &[&str]| -> Result<Vec<u64>> {
         let mut arguments = vec!["audit", "search", "--output", "jsonl"];
         arguments.extend(conditions);
-        let found = setting.read(&arguments)?;
+        let found = logged.read(&arguments)?;
         let numbers = found.lines().map(|line| -> Result<u64> {
             let entry: Value = serde_json::from_str(line)?;
             entry["sequence"].as_u64().context("no sequence")
         });
         numbers.collect()
     };
-    let records = audit_records(&setting.project.audit_folder())?;
+    let records = audit_records(&logged.project.audit_folder())?;
     ensure!(records.len() == 8, "{} records", records.len());
     let record = &records[2]["record"];
     for (member, value) in [
@@ -388,9 +361,9 @@ fn records_are_found_by_every_condition() -> Result<()> {
 
 #[test]
 fn records_are_shown_and_exported_in_every_form() -> Result<()> {
-    let setting = Setting::start("audit-export")?;
-    setting.run_attempts()?;
-    let tail = setting.read(&["audit", "tail", "-n", "2"])?;
+    let logged = Logged::start("audit-export")?;
+    logged.run_attempts()?;
+    let tail = logged.read(&["audit", "tail", "-n", "2"])?;
     let tail: Vec<_> = tail.lines().collect();
     ensure!(
         tail.len() == 2 && tail[0].starts_with("#7 ") && tail[1].starts_with("#8 "),
@@ -401,7 +374,7 @@ fn records_are_shown_and_exported_in_every_form() -> Result<()> {
         "{tail:?}"
     );
 
-    let ocsf = setting.read(&["audit", "export", "--format", "ocsf"])?;
+    let ocsf = logged.read(&["audit", "export", "--format", "ocsf"])?;
     let events: Vec<Value> = ocsf
         .lines()
         .map(serde_json::from_str)
@@ -417,16 +390,16 @@ fn records_are_shown_and_exported_in_every_form() -> Result<()> {
         "{}",
         events[0]
     );
-    let csv = setting.read(&["audit", "export", "--format", "csv", "--outcome", "failed"])?;
+    let csv = logged.read(&["audit", "export", "--format", "csv", "--outcome", "failed"])?;
     ensure!(csv.lines().count() == 3, "{csv}");
-    let file = setting.folder.join("export.jsonl");
+    let file = logged.setting.folder.join("export.jsonl");
     let to = file.to_string_lossy().into_owned();
-    setting.read(&["audit", "export", "--to", &to])?;
+    logged.read(&["audit", "export", "--to", &to])?;
     ensure!(
         lines(&file)?.len() == 8 && lines(&file)?[0].contains("\"hash\""),
         "the file has not the records"
     );
-    let again = setting.project.run(&["audit", "export", "--to", &to])?;
+    let again = logged.project.run(&["audit", "export", "--to", &to])?;
     ensure!(
         !again.status.success(),
         "an export wrote over another: {}",

@@ -3,56 +3,14 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use flowlake_dev_stack::sample::{self, SampleFiles, SampleSettings};
-use flowlake_e2e::{EmbeddedStack, Environment, Project, ProjectSettings};
+use flowlake_e2e::{EmbeddedStack, Project, Setting};
 use serde_json::Value;
 
 const ROWS: u64 = 5_000;
 
-struct Setting {
-    environment: Environment,
-    files: SampleFiles,
-    stack: EmbeddedStack,
-    folder: std::path::PathBuf,
-}
-
-impl Setting {
-    fn start(test: &str) -> Result<Self> {
-        let environment = Environment::load()?;
-        let folder = environment.folder(test)?;
-        let root = folder.join("buckets");
-        let settings = SampleSettings {
-            rows: ROWS,
-            ..SampleSettings::default()
-        };
-        let files = sample::write(&root, &settings)?;
-        let stack = EmbeddedStack::start(&root)?;
-        Ok(Self {
-            environment,
-            files,
-            stack,
-            folder,
-        })
-    }
-
-    /// The examples, pointed at the stack.
-    fn examples(&self) -> Result<Project> {
-        let settings = ProjectSettings {
-            actions: "examples/contact-centre/actions",
-            more: self.stack.genesys_section(&self.folder)?,
-            ..ProjectSettings::new(
-                self.stack.aws_url(),
-                self.stack.s3_url(),
-                self.stack.keys("reader")?,
-            )
-        };
-        Project::create(&self.environment, &self.folder.join("project"), &settings)
-    }
-}
-
 #[test]
 fn a_project_that_init_wrote_passes_its_check() -> Result<()> {
-    let setting = Setting::start("cli-init")?;
+    let setting = Setting::start("cli-init", ROWS)?;
     let folder = setting.folder.join("started");
     fs::create_dir_all(&folder)?;
     let keys = setting.stack.keys("reader")?;
@@ -114,8 +72,8 @@ fn point_at(folder: &Path, stack: &EmbeddedStack) -> Result<()> {
 
 #[test]
 fn every_format_holds_the_same_rows() -> Result<()> {
-    let setting = Setting::start("cli-formats")?;
-    let project = setting.examples()?;
+    let setting = Setting::start("cli-formats", ROWS)?;
+    let project = setting.examples("reader", "")?;
     let ask = |format: &str| -> Result<String> {
         let finished = project.run(&["run", "queue-summary", "--output", format])?;
         ensure!(finished.status.success(), "{format}: {}", finished.stderr);
@@ -146,8 +104,8 @@ fn every_format_holds_the_same_rows() -> Result<()> {
 
 #[test]
 fn a_mistyped_key_is_named_with_its_place_and_the_right_one() -> Result<()> {
-    let setting = Setting::start("cli-mistyped")?;
-    let project = setting.examples()?;
+    let setting = Setting::start("cli-mistyped", ROWS)?;
+    let project = setting.examples("reader", "")?;
     let path = project.folder().join("flowlake.toml");
     let text = fs::read_to_string(&path)?;
     fs::write(&path, text.replacen("path_style", "path_stile", 1))?;

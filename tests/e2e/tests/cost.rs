@@ -1,49 +1,12 @@
 //! What reads cost, through the command line: estimates beside actual costs, prices, budgets.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use flowlake_dev_stack::sample::{self, SampleSettings};
-use flowlake_e2e::{EmbeddedStack, Environment, Project, ProjectSettings};
+use flowlake_e2e::{Project, Setting};
 use serde_json::{Value, json};
 
-struct Setting {
-    environment: Environment,
-    folder: PathBuf,
-    stack: EmbeddedStack,
-}
-
-impl Setting {
-    fn start(test: &str) -> Result<Self> {
-        let environment = Environment::load()?;
-        let folder = environment.folder(test)?;
-        let root = folder.join("buckets");
-        let settings = SampleSettings {
-            rows: 2_000,
-            ..SampleSettings::default()
-        };
-        sample::write(&root, &settings)?;
-        let stack = EmbeddedStack::start(&root)?;
-        Ok(Self {
-            environment,
-            folder,
-            stack,
-        })
-    }
-
-    fn project(&self, principal: &str, more: &str) -> Result<Project> {
-        let settings = ProjectSettings {
-            actions: "examples/contact-centre/actions",
-            more: format!("{more}{}", self.stack.genesys_section(&self.folder)?),
-            ..ProjectSettings::new(
-                self.stack.aws_url(),
-                self.stack.s3_url(),
-                self.stack.keys(principal)?,
-            )
-        };
-        Project::create(&self.environment, &self.folder.join(principal), &settings)
-    }
-}
+const ROWS: u64 = 2_000;
 
 /// Runs the example that reads a whole file, and gives its full answer.
 fn ask(project: &Project) -> Result<Value> {
@@ -54,8 +17,8 @@ fn ask(project: &Project) -> Result<Value> {
 
 #[test]
 fn estimates_stand_beside_what_cost_explorer_says() -> Result<()> {
-    let setting = Setting::start("cost-report")?;
-    let project = setting.project("reader", "")?;
+    let setting = Setting::start("cost-report", ROWS)?;
+    let project = setting.examples("reader", "")?;
     let answer = ask(&project)?;
     let cost = answer["cost_tracking"]["actual"]["total_usd"]
         .as_str()
@@ -130,8 +93,8 @@ fn estimates_stand_beside_what_cost_explorer_says() -> Result<()> {
 
 #[test]
 fn where_cost_explorer_refuses_the_actual_costs_are_an_error_and_never_zero() -> Result<()> {
-    let setting = Setting::start("cost-refused")?;
-    let project = setting.project("stranger", "")?;
+    let setting = Setting::start("cost-refused", ROWS)?;
+    let project = setting.examples("stranger", "")?;
     let report = project.run(&["cost", "report"])?;
     ensure!(report.status.code() == Some(6), "{}", report.status);
     ensure!(
@@ -166,13 +129,13 @@ fn where_cost_explorer_refuses_the_actual_costs_are_an_error_and_never_zero() ->
 
 #[test]
 fn aws_price_lists_are_taken_over_and_priced_with() -> Result<()> {
-    let setting = Setting::start("cost-prices")?;
+    let setting = Setting::start("cost-prices", ROWS)?;
     let lists = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../crates/cost-audit/tests/data"
     );
     let list = format!("{lists}/AmazonS3.json");
-    let homeless = setting.project("reader", "")?;
+    let homeless = setting.examples("reader", "")?;
     let refused = homeless.run(&["cost", "prices", "--from", &list])?;
     ensure!(
         refused.status.code() == Some(2) && refused.stderr.contains("prices = \"prices.json\""),
@@ -188,7 +151,7 @@ fn aws_price_lists_are_taken_over_and_priced_with() -> Result<()> {
     ] {
         ensure!(shown.stdout.contains(part), "no {part} in {}", shown.stdout);
     }
-    let project = setting.project("reader", "[cost]\nprices = \"prices.json\"\n")?;
+    let project = setting.examples("reader", "[cost]\nprices = \"prices.json\"\n")?;
     let missing = project.run(&["run", "queue-summary"])?;
     ensure!(
         missing.status.code() == Some(2) && missing.stderr.contains("cost prices --from"),
@@ -217,9 +180,9 @@ fn aws_price_lists_are_taken_over_and_priced_with() -> Result<()> {
 
 #[test]
 fn a_budget_outlives_the_process_that_spent_it() -> Result<()> {
-    let setting = Setting::start("cost-budget")?;
+    let setting = Setting::start("cost-budget", ROWS)?;
     // One run costs at most a HEAD and a few GETs at 0.0000004 USD; a second one goes over.
-    let probe = setting.project("reader", "")?;
+    let probe = setting.examples("reader", "")?;
     let answer = ask(&probe)?;
     let estimate = answer["cost_tracking"]["estimate"]["total_usd"]
         .as_str()
@@ -227,7 +190,7 @@ fn a_budget_outlives_the_process_that_spent_it() -> Result<()> {
         .to_owned();
     fs::remove_dir_all(probe.audit_folder())?;
     let budget = format!("[budget.actions.queue-summary]\nmonthly_usd = \"{estimate}\"\n");
-    let project = setting.project("reader", &budget)?;
+    let project = setting.examples("reader", &budget)?;
     ask(&project)?;
     let refused = project.run(&["run", "queue-summary"])?;
     ensure!(
@@ -244,7 +207,7 @@ fn a_budget_outlives_the_process_that_spent_it() -> Result<()> {
         records.len() == 2 && records[1]["record"]["code"] == "budget.exceeded",
         "{records:?}"
     );
-    let warned = setting.project("reader", &format!("{budget}over = \"warn\"\n"))?;
+    let warned = setting.examples("reader", &format!("{budget}over = \"warn\"\n"))?;
     let warned = warned.run(&["run", "queue-summary"])?;
     ensure!(
         warned.status.success() && warned.stderr.contains("note: the monthly budget"),

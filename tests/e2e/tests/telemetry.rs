@@ -3,51 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use flowlake_dev_stack::sample::{self, SampleFiles, SampleSettings};
-use flowlake_e2e::{
-    EmbeddedStack, Environment, OtlpReceiver, Outputs, Project, ProjectSettings, Server,
-    free_ports, request_with,
-};
+use flowlake_e2e::{OtlpReceiver, Outputs, Server, Setting, free_ports, request_with};
 use serde_json::{Value, json};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER_SPAN: &str = "b7ad6b7169203331";
 
-struct Setting {
-    environment: Environment,
-    folder: std::path::PathBuf,
-    files: SampleFiles,
-    project: Project,
-    // Ended when the setting goes.
-    _stack: EmbeddedStack,
-}
-
-impl Setting {
-    fn start(test: &str) -> Result<Self> {
-        let environment = Environment::load()?;
-        let folder = environment.folder(test)?;
-        let root = folder.join("buckets");
-        let settings = SampleSettings {
-            rows: 2_000,
-            ..SampleSettings::default()
-        };
-        let files = sample::write(&root, &settings)?;
-        let stack = EmbeddedStack::start(&root)?;
-        let settings = ProjectSettings {
-            actions: "examples/contact-centre/actions",
-            more: stack.genesys_section(&folder)?,
-            ..ProjectSettings::new(stack.aws_url(), stack.s3_url(), stack.keys("reader")?)
-        };
-        let project = Project::create(&environment, &folder.join("project"), &settings)?;
-        Ok(Self {
-            environment,
-            folder,
-            files,
-            project,
-            _stack: stack,
-        })
-    }
-}
+const ROWS: u64 = 2_000;
 
 fn ask(server: &Server, action: &str, body: &Value, traceparent: Option<&str>) -> Result<u16> {
     let url = format!("{}/v1/actions/{action}", server.url());
@@ -60,10 +22,10 @@ fn ask(server: &Server, action: &str, body: &Value, traceparent: Option<&str>) -
 
 #[test]
 fn a_receiver_gets_a_span_for_each_phase_below_the_callers() -> Result<()> {
-    let setting = Setting::start("telemetry-spans")?;
+    let setting = Setting::start("telemetry-spans", ROWS)?;
     let receiver = OtlpReceiver::start(&setting.environment, &setting.folder)?;
     let project = setting
-        .project
+        .examples("reader", "")?
         .with_variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
         .with_variable("OTEL_SERVICE_NAME", "flowlake-under-test");
     let mut server = project.serve()?;
@@ -209,12 +171,12 @@ fn assert_phases(spans: &[Value], request: &Value, expected: &[&str]) -> Result<
 
 #[test]
 fn a_receiver_that_is_gone_costs_no_request() -> Result<()> {
-    let setting = Setting::start("telemetry-gone")?;
+    let setting = Setting::start("telemetry-gone", ROWS)?;
     // A port that nobody listens on, and one that takes connections and never answers.
     let [nobody] = free_ports()?;
     let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
     let silent_port = silent.local_addr()?.port();
-    let project = setting.project;
+    let project = setting.examples("reader", "")?;
     for port in [nobody, silent_port] {
         let config = project.folder().join("flowlake.toml");
         let text = std::fs::read_to_string(&config)?;
