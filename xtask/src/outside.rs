@@ -7,7 +7,11 @@ use xshell::cmd;
 use crate::workspace::{E2E_PACKAGE, Workspace};
 
 /// Test files of crates that need something from outside, with what it is.
-const OUTSIDE: &[(&str, Need)] = &[("exposition", Need::Promtool), ("full_disk", Need::Root)];
+const OUTSIDE: &[(&str, Need)] = &[
+    ("exposition", Need::Promtool),
+    ("full_disk", Need::Root),
+    ("metrics", Need::Promtool),
+];
 
 /// What a test needs.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{ManualClock, record, reopen, settings};
 use flowlake_cost_audit::audit::{ProblemKind, SealingKey, VerifyOptions, verify_with};
@@ -91,6 +92,33 @@ async fn a_new_day_starts_a_new_segment_also_after_a_restart() {
     let expected = [1, 3, 4].map(|first| format!("audit-{first:020}"));
     assert_eq!(names, expected);
     assert!(verify(folder.path()).unwrap().is_intact());
+}
+
+#[tokio::test]
+async fn a_day_ends_also_without_another_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at("2026-11-22T23:59:59Z"));
+    let log = AuditLog::builder(settings(folder.path()))
+        .with_clock(Arc::<ManualClock>::clone(&clock))
+        .with_sealing_key(SealingKey::from_hex(KEY).unwrap())
+        .with_idle_check(Duration::from_millis(5))
+        .open()
+        .unwrap();
+    log.append(record("a")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(files(folder.path(), ".seal.json").len(), 0);
+    clock.set("2026-11-23T00:00:00Z");
+    for _ in 0..400 {
+        if files(folder.path(), ".seal.json").len() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    log.append(record("b")).await.unwrap();
+    let report = verify_with(folder.path(), &trusted()).unwrap();
+    assert_eq!(report.problem, None);
+    assert_eq!((report.sealed_segments, report.segments), (1, 2));
+    assert!(log.is_healthy());
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use flowlake_e2e::{Finished, Project, Server, Setting, audit_records, request_with};
+use flowlake_e2e::{Finished, Project, Server, Setting, audit_records, request, request_with};
 use serde_json::{Value, json};
 
 const ROWS: u64 = 2_000;
@@ -56,9 +58,7 @@ impl Logged {
         }
         let missing = server.call("queue-summary", &json!({ "date": "2020-02-29" }))?;
         ensure!(missing.status == 404, "{}", missing.body);
-        let status = server
-            .process()
-            .terminate(std::time::Duration::from_secs(30))?;
+        let status = server.process().terminate(Duration::from_secs(30))?;
         ensure!(status.success(), "{status}");
         let asked = self.project.run(&["run", "queue-summary"])?;
         ensure!(asked.status.success(), "{}", asked.stderr);
@@ -240,6 +240,54 @@ fn a_log_of_real_runs_is_proven_and_every_kind_of_damage_is_found() -> Result<()
         "{}",
         nothing.stderr
     );
+    Ok(())
+}
+
+#[test]
+fn a_killed_server_has_a_record_of_every_answer() -> Result<()> {
+    const ROUNDS: u64 = 8;
+    const CLIENTS: usize = 6;
+    let logged = Logged::start("audit-killed")?;
+    let body = json!({ "agent_id": logged.setting.files.example_agent_id });
+    let mut answered = Vec::new();
+    for round in 0..ROUNDS {
+        let server = logged.project.serve()?;
+        let url = format!("{}/v1/actions/agent-scorecard", server.url());
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let (url, body) = (url.clone(), body.clone());
+                thread::spawn(move || {
+                    let mut ids = Vec::new();
+                    // Until nobody answers any more.
+                    while let Ok(answer) = request(&url, Some(Server::KEY), Some(&body)) {
+                        let id = answer.json().ok().map(|json| json["audit_id"].clone());
+                        ids.extend(id.filter(|id| answer.status == 200 && id.is_string()));
+                    }
+                    ids
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(150 + round * 97 % 350));
+        // Dropping it is a SIGKILL.
+        drop(server);
+        for client in clients {
+            answered.extend(client.join().ok().context("a client panicked")?);
+        }
+    }
+    ensure!(answered.len() > 20, "only {} answers", answered.len());
+    let records = logged.project.audit_records()?;
+    for id in &answered {
+        let count = records
+            .iter()
+            .filter(|record| record["record"]["id"] == *id)
+            .count();
+        ensure!(count == 1, "{count} records of the answer {id}");
+    }
+    // A torn last line is mended by the next start; then the chain goes on.
+    let asked = logged.project.run(&["run", "queue-summary"])?;
+    ensure!(asked.status.success(), "{}", asked.stderr);
+    let verified = logged.project.run(&["audit", "verify"])?;
+    ensure!(verified.status.success(), "{}", verified.stderr);
     Ok(())
 }
 

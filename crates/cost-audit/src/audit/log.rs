@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::DateTime;
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub struct AuditLogBuilder {
     settings: AuditSettings,
     clock: Arc<dyn Clock>,
     sealing_key: Option<SealingKey>,
+    idle: Duration,
 }
 
 impl AuditLogBuilder {
@@ -56,6 +58,13 @@ impl AuditLogBuilder {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How often a log without requests looks whether the day is over; every minute otherwise.
+    #[must_use]
+    pub fn with_idle_check(mut self, interval: Duration) -> Self {
+        self.idle = interval;
         self
     }
 
@@ -75,7 +84,12 @@ impl AuditLogBuilder {
         let shared = Arc::new(Shared {
             healthy: AtomicBool::new(true),
         });
-        let sender = writer::start(store, self.settings.max_batch_records, Arc::clone(&shared))?;
+        let sender = writer::start(
+            store,
+            self.settings.max_batch_records,
+            self.idle,
+            Arc::clone(&shared),
+        )?;
         Ok(AuditLog {
             sender,
             shared,
@@ -101,6 +115,7 @@ impl AuditLog {
             settings,
             clock: Arc::new(SystemClock),
             sealing_key: None,
+            idle: writer::IDLE_INTERVAL,
         }
     }
 
@@ -166,7 +181,7 @@ impl AuditLog {
                     ));
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }

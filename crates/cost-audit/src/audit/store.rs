@@ -138,6 +138,15 @@ impl Store {
         written
     }
 
+    /// Seals the segment when its day is over, without waiting for the next record.
+    pub(super) fn finish_day(&mut self) -> Result<(), std::io::Error> {
+        self.mend()?;
+        if self.end.bytes == 0 {
+            return Ok(());
+        }
+        self.rotate_if_due()
+    }
+
     /// Cuts off what a failed or torn write may have left behind the durable end.
     fn mend(&mut self) -> Result<(), std::io::Error> {
         if self.dirty {

@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind};
 /// How long the writer waits before it tries an unwritable disk again by itself.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long the writer waits for a record before it looks whether the segment's day is over.
+pub(super) const IDLE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A record on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -33,12 +36,13 @@ pub(super) struct Shared {
 pub(super) fn start(
     store: Store,
     max_batch: usize,
+    idle: Duration,
     shared: Arc<Shared>,
 ) -> Result<SyncSender<Append>, Error> {
     let (sender, receiver) = sync_channel(max_batch.saturating_mul(4));
     std::thread::Builder::new()
         .name("flowlake-audit".to_owned())
-        .spawn(move || run(store, max_batch, &shared, &receiver))
+        .spawn(move || run(store, max_batch, idle, &shared, &receiver))
         .map_err(|error| {
             Error::new(ErrorKind::Unwritable, "cannot start the audit log's thread")
                 .with_source(error)
@@ -46,22 +50,27 @@ pub(super) fn start(
     Ok(sender)
 }
 
-fn run(mut store: Store, max_batch: usize, shared: &Shared, receiver: &Receiver<Append>) {
+fn run(
+    mut store: Store,
+    max_batch: usize,
+    idle: Duration,
+    shared: &Shared,
+    receiver: &Receiver<Append>,
+) {
     let mut batch = Vec::new();
     loop {
-        let first = if shared.healthy.load(Ordering::Acquire) {
-            receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            receiver.recv_timeout(PROBE_INTERVAL)
-        };
-        match first {
+        let healthy = shared.healthy.load(Ordering::Acquire);
+        match receiver.recv_timeout(if healthy { idle } else { PROBE_INTERVAL }) {
             Ok(append) => batch.push(append),
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
-                if store.probe().is_ok() {
-                    tracing::info!("the audit log can be written again");
-                    shared.healthy.store(true, Ordering::Release);
-                }
+                // Without requests, yesterday's segment is finished all the same, and can be shipped.
+                let written = if healthy {
+                    store.finish_day()
+                } else {
+                    store.probe()
+                };
+                note(shared, &written);
                 continue;
             }
         }
@@ -72,13 +81,18 @@ fn run(mut store: Store, max_batch: usize, shared: &Shared, receiver: &Receiver<
             }
         }
         let written = store.append(&batch);
-        if shared.healthy.swap(written.is_ok(), Ordering::AcqRel) != written.is_ok() {
-            match &written {
-                Ok(_) => tracing::info!("the audit log can be written again"),
-                Err(error) => tracing::error!(%error, "the audit log cannot be written"),
-            }
-        }
+        note(shared, &written);
         answer(&mut batch, written, store.path());
+    }
+}
+
+/// Tells everybody whether the disk takes writes, and the log when that has changed.
+fn note<T>(shared: &Shared, written: &Result<T, std::io::Error>) {
+    if shared.healthy.swap(written.is_ok(), Ordering::AcqRel) != written.is_ok() {
+        match written {
+            Ok(_) => tracing::info!("the audit log can be written again"),
+            Err(error) => tracing::error!(%error, "the audit log cannot be written"),
+        }
     }
 }
 
