@@ -3,6 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -250,31 +254,40 @@ fn a_killed_server_has_a_record_of_every_answer() -> Result<()> {
     let logged = Logged::start("audit-killed")?;
     let body = json!({ "agent_id": logged.setting.files.example_agent_id });
     let mut answered = Vec::new();
+    let count = Arc::new(AtomicU64::new(0));
     for round in 0..ROUNDS {
         let server = logged.project.serve()?;
         let url = format!("{}/v1/actions/agent-scorecard", server.url());
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
-                let (url, body) = (url.clone(), body.clone());
+                let (url, body, count) = (url.clone(), body.clone(), Arc::clone(&count));
                 thread::spawn(move || {
                     let mut ids = Vec::new();
                     // Until nobody answers any more.
                     while let Ok(answer) = request(&url, Some(Server::KEY), Some(&body)) {
                         let id = answer.json().ok().map(|json| json["audit_id"].clone());
                         ids.extend(id.filter(|id| answer.status == 200 && id.is_string()));
+                        count.fetch_add(1, Ordering::Relaxed);
                     }
                     ids
                 })
             })
             .collect();
-        thread::sleep(Duration::from_millis(150 + round * 97 % 350));
+        // At another moment each time, once some have been answered.
+        for _ in 0..30_000 {
+            if count.load(Ordering::Relaxed) >= (round + 1) * 8 {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(round * 37 % 60));
         // Dropping it is a SIGKILL.
         drop(server);
         for client in clients {
             answered.extend(client.join().ok().context("a client panicked")?);
         }
     }
-    ensure!(answered.len() > 20, "only {} answers", answered.len());
+    ensure!(answered.len() > 40, "only {} answers", answered.len());
     let records = logged.project.audit_records()?;
     for id in &answered {
         let count = records
