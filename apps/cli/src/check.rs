@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionCheck, ActionError, Pipeline, Project};
+use flowlake_data_action::{ActionCheck, ActionError, Pipeline, Project, TableInfo};
 use flowlake_server::ProcessEnvironment;
 
 use crate::{arguments::Check, failure::Failure, output, run::parameters, text};
@@ -42,6 +42,34 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     worst.map_or(Ok(()), |code| Err(Failure::Findings(code)))
 }
 
+/// What a table's files are, in one line.
+fn detected(info: &TableInfo) -> String {
+    let mut parts = vec![info.format.clone()];
+    if info.compression != "none" {
+        parts.push(info.compression.clone());
+    }
+    parts.extend(info.encoding.clone());
+    if let Some(delimiter) = info.delimiter {
+        parts.push(format!("delimiter {delimiter:?}"));
+    }
+    if info.header == Some(false) {
+        parts.push("no header".to_owned());
+    }
+    if info.files > 1 {
+        parts.push(format!(
+            "{} files of {}",
+            info.files,
+            text::bytes(info.bytes)
+        ));
+    }
+    let columns: Vec<_> = info
+        .columns
+        .iter()
+        .map(|(name, kind)| format!("{name} {kind}"))
+        .collect();
+    format!("{}; columns {}", parts.join(", "), columns.join(", "))
+}
+
 /// Lines with a tick or a cross, and the exit code of the first cross.
 #[derive(Debug, Default)]
 struct Report {
@@ -61,6 +89,9 @@ impl Report {
                         (Some(error), _) => self.cross(&what, error),
                         (None, Some(size)) => self.tick(&format!("{what} ({})", text::bytes(size))),
                         (None, None) => self.tick(&what),
+                    }
+                    if let Some(info) = &table.detected {
+                        self.lines += &format!("    {}\n", detected(info));
                     }
                 }
             }

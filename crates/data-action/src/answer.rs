@@ -25,6 +25,10 @@ pub struct Answer {
     pub row_count: u64,
     /// Whether the action's row limit cut rows off.
     pub truncated: bool,
+    /// Rows of files that did not fit and were left out, where the action's table has `on_error = "skip"` or `"null"`.
+    pub skipped_rows: u64,
+    /// Values of files that did not fit and were made null, where the action's table has `on_error = "null"`.
+    pub nulled_values: u64,
     /// The object versions that were read.
     pub metadata: Vec<Arc<ObjectMetadata>>,
     /// What the read was estimated to cost before it, and what it cost.
@@ -79,13 +83,16 @@ pub struct CostTracking {
 }
 
 impl Answer {
-    /// The small answer for a flow: `data`, `row_count`, `truncated`, `audit_id`, `cost_usd`, `duration_ms`.
+    /// The small answer for a flow: `data`, `row_count`, `truncated`, `audit_id`, `cost_usd`, `duration_ms`;
+    /// `skipped_rows` and `nulled_values` when they are not zero.
     #[must_use]
     pub fn to_flow(&self) -> FlowAnswer<'_> {
         FlowAnswer {
             data: &self.data,
             row_count: self.row_count,
             truncated: self.truncated,
+            skipped_rows: (self.skipped_rows > 0).then_some(self.skipped_rows),
+            nulled_values: (self.nulled_values > 0).then_some(self.nulled_values),
             audit_id: &self.audit_log.id,
             cost_usd: self
                 .cost_tracking
@@ -103,6 +110,10 @@ pub struct FlowAnswer<'answer> {
     data: &'answer RawValue,
     row_count: u64,
     truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped_rows: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nulled_values: Option<u64>,
     audit_id: &'answer str,
     cost_usd: Option<String>,
     duration_ms: f64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::TableLocation;
+use flowlake_transform::{TableInfo, TableLocation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -40,6 +40,8 @@ pub struct TableCheck {
     pub size: Option<u64>,
     /// What IAM said, question by question, up to the first denial; for a single object also about its version and its key.
     pub decisions: Vec<Arc<Decision>>,
+    /// What its files are and which columns they have, once all tables can be read; at the first uri of a table.
+    pub detected: Option<TableInfo>,
     /// Why the table cannot be read.
     #[serde(serialize_with = "serialize_error")]
     pub error: Option<ActionError>,
@@ -96,6 +98,17 @@ impl Pipeline {
         }
         let readable = tables.iter().all(|table| table.error.is_none());
         let columns = if readable {
+            // Why a table cannot be told is the error of planning, below.
+            let found = shared
+                .engine
+                .tables(&action.prepared, &bound, &stores)
+                .await;
+            for info in found.unwrap_or_default() {
+                let table = tables.iter_mut().find(|table| table.table == info.table);
+                if let Some(table) = table {
+                    table.detected = Some(info);
+                }
+            }
             let schema = shared
                 .engine
                 .output_schema(&action.prepared, &bound, &stores)
@@ -129,6 +142,7 @@ impl Shared {
             bucket: location.store_url.host_str().unwrap_or_default().to_owned(),
             size: None,
             decisions: Vec::new(),
+            detected: None,
             error: None,
         };
         check.error = self.fill(&mut check, location, stores).await.err();

@@ -28,3 +28,5 @@ pub use flowlake_profiler::Phase;
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use pipeline::{Failure, Pipeline, PipelineBuilder};
 pub use policy::{PolicySettings, ReadPolicy};
+
+pub use flowlake_transform::TableInfo;

@@ -22,12 +22,13 @@ use object_store::ObjectStore;
 use url::Url;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Prepared, RowStream, TransformSettings,
+    BoundParams, Error, ErrorKind, Prepared, RowStream, TableInfo, TransformSettings,
     error::{BoxError, planning, running},
     guard,
     memory::RunPool,
+    scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
-    source,
+    source::{Making, Source},
     stop::StopSwitch,
 };
 
@@ -45,6 +46,7 @@ pub trait StoreResolver: Send + Sync {
 pub struct Transform {
     runtime: Arc<RuntimeEnv>,
     config: SessionConfig,
+    schemas: SchemaCache,
 }
 
 /// Builds a [`Transform`].
@@ -125,30 +127,12 @@ impl Transform {
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan), Error> {
         let session = self.session()?;
-        for location in prepared.locations(bound)? {
-            let inner = stores.store(&location.store_url).map_err(|error| {
-                Error::new(
-                    ErrorKind::Store,
-                    format!("the store of table `{}` cannot be used", location.table),
-                )
-                .with_source(error)
-            })?;
-            let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
-            session.register_object_store(&location.store_url, Arc::clone(&store));
-            let spec = &prepared.tables[&location.table].spec;
-            let source = source::table(&session.state(), store.as_ref(), spec, &location).await?;
-            if !source.divisible {
-                // A JSON array can only be read from its start: its reader refuses ranges.
-                let state = session.state_ref();
-                let mut state = state.write();
-                state
-                    .config_mut()
-                    .options_mut()
-                    .optimizer
-                    .repartition_file_scans = false;
-            }
+        for source in self
+            .sources(&session, prepared, bound, stores, meter)
+            .await?
+        {
             session
-                .register_table(location.table.as_str(), source.table)
+                .register_table(source.info.table.as_str(), source.table)
                 .map_err(planning)?;
         }
         let plan = session
@@ -158,6 +142,61 @@ impl Transform {
             .map_err(planning)?;
         guard::verify(&plan, &prepared.tables)?;
         Ok((session, plan))
+    }
+
+    /// What the files of each table are, and which columns they have.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn tables(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+    ) -> Result<Vec<TableInfo>, Error> {
+        let session = self.session()?;
+        let meter = Arc::default();
+        let sources = self.sources(&session, prepared, bound, stores, &meter);
+        Ok(sources
+            .await?
+            .into_iter()
+            .map(|source| source.info)
+            .collect())
+    }
+
+    /// The tables with their stores, found out about as far as that is not declared.
+    async fn sources(
+        &self,
+        session: &SessionContext,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+        meter: &Arc<ScanMeter>,
+    ) -> Result<Vec<Source>, Error> {
+        let locations = prepared.locations(bound)?;
+        let mut sources = Vec::new();
+        for locations in locations.chunk_by(|a, b| a.table == b.table) {
+            let location = &locations[0];
+            let inner = stores.store(&location.store_url).map_err(|error| {
+                Error::new(
+                    ErrorKind::Store,
+                    format!("the store of table `{}` cannot be used", location.table),
+                )
+                .with_source(error)
+            })?;
+            let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
+            session.register_object_store(&location.store_url, Arc::clone(&store));
+            let making = Making {
+                session,
+                store,
+                cache: &self.schemas,
+                counts: meter.misfits(),
+                spec: &prepared.tables[&location.table].spec,
+                locations,
+            };
+            sources.push(making.table().await?);
+        }
+        Ok(sources)
     }
 
     /// A session with its own tables, stores and caches, on the shared memory and spill space.
@@ -226,7 +265,11 @@ impl TransformBuilder {
             config = config.with_target_partitions(threads);
         }
         config.options_mut().execution.parquet.pushdown_filters = true;
-        Ok(Transform { runtime, config })
+        Ok(Transform {
+            runtime,
+            config,
+            schemas: SchemaCache::new(),
+        })
     }
 }
 

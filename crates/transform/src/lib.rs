@@ -2,6 +2,9 @@
 
 mod engine;
 mod error;
+mod formats;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod json;
 mod limits;
@@ -9,7 +12,9 @@ mod memory;
 mod params;
 mod prepared;
 mod row_stream;
+mod scan;
 mod scan_store;
+mod schema;
 mod settings;
 mod source;
 mod stop;
@@ -23,4 +28,5 @@ pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};
 pub use settings::TransformSettings;
-pub use table::{Format, TableSpec};
+pub use source::TableInfo;
+pub use table::{ColumnType, Columns, Compression, Format, OnError, TableSpec};

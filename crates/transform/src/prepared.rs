@@ -41,7 +41,14 @@ pub struct Prepared {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) spec: TableSpec,
-    uri: UriTemplate,
+    uris: Vec<UriTemplate>,
+}
+
+impl Table {
+    /// The names of the parameters in its uris.
+    fn uri_params(&self) -> impl Iterator<Item = &str> {
+        self.uris.iter().flat_map(UriTemplate::params)
+    }
 }
 
 /// Where a table's files are, once the parameters are known.
@@ -81,7 +88,7 @@ impl Prepared {
                 Ok((
                     name.clone(),
                     Table {
-                        uri: spec.validate(&name)?,
+                        uris: spec.validate(&name)?,
                         spec,
                     },
                 ))
@@ -91,7 +98,8 @@ impl Prepared {
         used.extend(
             tables
                 .values()
-                .flat_map(|table| table.uri.params().map(str::to_owned)),
+                .flat_map(Table::uri_params)
+                .map(str::to_owned),
         );
         if let Some(name) = used.iter().find(|name| !params.contains(name)) {
             return Err(Error::new(
@@ -107,7 +115,7 @@ impl Prepared {
                 ),
             ));
         }
-        for name in tables.values().flat_map(|table| table.uri.params()) {
+        for name in tables.values().flat_map(Table::uri_params) {
             if params.get(name).is_some_and(|param| param.spec.sensitive) {
                 return Err(Error::new(
                     ErrorKind::InvalidSpec,
@@ -137,15 +145,16 @@ impl Prepared {
         self.params.bind(values, now)
     }
 
-    /// Where each table's files are.
+    /// Where each table's files are, one for each uri of a table.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidParam`] for a value that cannot be part of a key.
     pub fn locations(&self, bound: &BoundParams) -> Result<Vec<TableLocation>, Error> {
         self.tables
             .iter()
-            .map(|(name, table)| {
-                let key = table.uri.fill(bound)?;
+            .flat_map(|(name, table)| table.uris.iter().map(move |uri| (name, uri)))
+            .map(|(name, uri)| {
+                let key = uri.fill(bound)?;
                 let path = Path::parse(&key).map_err(|error| {
                     Error::new(
                         ErrorKind::InvalidParam,
@@ -155,9 +164,9 @@ impl Prepared {
                 })?;
                 Ok(TableLocation {
                     table: name.clone(),
-                    store_url: table.uri.store_url().clone(),
+                    store_url: uri.store_url().clone(),
                     path,
-                    exact: table.uri.is_exact(),
+                    exact: uri.is_exact(),
                     key,
                 })
             })

@@ -48,6 +48,10 @@ pub struct RunStats {
     pub spilled_bytes: u64,
     /// Whether `max_rows` cut rows off.
     pub truncated: bool,
+    /// Rows that did not fit and were left out, as the table's `on_error` says.
+    pub skipped_rows: u64,
+    /// Values that did not fit and were made null, as the table's `on_error` says.
+    pub nulled_values: u64,
 }
 
 impl RowStream {
@@ -86,6 +90,8 @@ impl RowStream {
             rows_out: self.rows_out,
             bytes_scanned: self.meter.taken(),
             truncated: self.truncated,
+            skipped_rows: self.meter.misfits().skipped_rows(),
+            nulled_values: self.meter.misfits().nulled_values(),
             ..RunStats::default()
         };
         collect(self.plan.as_ref(), &mut stats);

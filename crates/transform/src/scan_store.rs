@@ -20,11 +20,14 @@ use object_store::{
     Result, path::Path,
 };
 
+use crate::formats::misfit::MisfitCounts;
+
 /// Bytes that one run has taken, over all its stores, and how many it may take.
 #[derive(Debug, Default)]
 pub(crate) struct ScanMeter {
     taken: AtomicU64,
     limit: Option<u64>,
+    misfits: Arc<MisfitCounts>,
 }
 
 /// The limit was reached.
@@ -44,7 +47,13 @@ impl ScanMeter {
         Self {
             taken: AtomicU64::new(0),
             limit,
+            misfits: Arc::default(),
         }
+    }
+
+    /// What was left out or made null on the way from these bytes to rows.
+    pub(crate) const fn misfits(&self) -> &Arc<MisfitCounts> {
+        &self.misfits
     }
 
     pub(crate) fn taken(&self) -> u64 {
@@ -68,6 +77,18 @@ impl ScanStore {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>, meter: Arc<ScanMeter>) -> Self {
         Self { inner, meter }
     }
+}
+
+/// Whether a file of a listing holds rows: names that begin with `_` or `.`, such as `_SUCCESS`, are the marks of programs.
+fn named_as_data(file: &ObjectMeta) -> bool {
+    !file
+        .location
+        .filename()
+        .is_some_and(|name| name.starts_with(['_', '.']))
+}
+
+fn is_data(file: &ObjectMeta) -> futures::future::Ready<bool> {
+    futures::future::ready(named_as_data(file))
 }
 
 /// The guard lets no write through; this is the second lock on the same door.
@@ -128,7 +149,7 @@ impl ObjectStore for ScanStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        self.inner.list(prefix).try_filter(is_data).boxed()
     }
 
     fn list_with_offset(
@@ -136,11 +157,16 @@ impl ObjectStore for ScanStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        self.inner
+            .list_with_offset(prefix, offset)
+            .try_filter(is_data)
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        let mut all = self.inner.list_with_delimiter(prefix).await?;
+        all.objects.retain(named_as_data);
+        Ok(all)
     }
 
     async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {

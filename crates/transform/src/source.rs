@@ -1,189 +1,379 @@
-//! From a declared table to a table of the engine.
+//! From a declared table to a table of the engine: its files are listed, and what they are and which columns they have
+//! together is found out, unless it is declared.
 
-use std::sync::Arc;
+mod partitions;
+
+use std::{collections::HashSet, sync::Arc};
 
 use datafusion::{
-    catalog::Session,
+    arrow::datatypes::{Schema, SchemaRef},
     datasource::{
-        file_format::{
-            FileFormat, csv::CsvFormat, file_compression_type::FileCompressionType,
-            json::JsonFormat, parquet::ParquetFormat,
-        },
+        file_format::{FileFormat, parquet::ParquetFormat},
         listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
     },
+    prelude::SessionContext,
 };
-use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
+use futures::TryStreamExt;
+use object_store::{ObjectMeta, ObjectStore};
+use serde::Serialize;
 
-use crate::{Error, ErrorKind, Format, TableLocation, TableSpec, error::planning};
+use crate::{
+    Error, ErrorKind, Format, OnError, TableLocation, TableSpec,
+    error::planning,
+    formats::{detect, misfit::MisfitCounts},
+    scan::{
+        TableScan,
+        format::RowsFormat,
+        head::{self, HEAD_BYTES, Heads},
+        inspect::{self, Facts},
+        schema_cache::SchemaCache,
+    },
+    schema,
+};
 
-/// Bytes of a file that its format is told from.
-const PEEK_BYTES: u64 = 1024;
+/// Heads that are read when a smaller one does not hold a record: 256 KiB, 4 MiB, 64 MiB.
+const HEAD_GROWTH: u64 = 16;
+const LARGEST_HEAD: u64 = HEAD_BYTES * HEAD_GROWTH * HEAD_GROWTH;
 
-/// A table, and whether its files may be cut into ranges that are read side by side.
-pub(crate) struct Source {
-    pub(crate) table: Arc<ListingTable>,
-    pub(crate) divisible: bool,
+/// What was found out about a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableInfo {
+    /// The table's name.
+    pub table: String,
+    /// Number of files.
+    pub files: usize,
+    /// Bytes of all files, as they are stored.
+    pub bytes: u64,
+    /// How the first file is written, such as `csv`.
+    pub format: String,
+    /// How the first file is compressed as a whole, such as `gzip`; `none` if it is not.
+    pub compression: String,
+    /// How the first file's text is encoded, such as `UTF-8`; none for binary formats.
+    pub encoding: Option<String>,
+    /// What separates the fields of delimited text.
+    pub delimiter: Option<char>,
+    /// Whether the first record of delimited text names the columns.
+    pub header: Option<bool>,
+    /// Names and types of the columns that segments of keys make.
+    pub partitions: Vec<(String, String)>,
+    /// Names and types of all columns.
+    pub columns: Vec<(String, String)>,
 }
 
-/// Makes the table: finds the files' format, and their schema unless a format carries it itself.
-pub(crate) async fn table(
-    session: &dyn Session,
-    store: &dyn ObjectStore,
-    spec: &TableSpec,
-    location: &TableLocation,
-) -> Result<Source, Error> {
-    let url = format!(
-        "{}/{}",
-        location.store_url.as_str().trim_end_matches('/'),
-        location.key
-    );
-    let url = ListingTableUrl::parse(&url).map_err(planning)?;
-    let (named, compression) = by_name(&location.key);
-    let format = match spec.format.or(named) {
-        Some(Format::Json)
-            if spec.format.is_none()
-                && location.exact
-                && compression == FileCompressionType::UNCOMPRESSED =>
-        {
-            json_kind(store, &location.path).await?
+/// What a table is made with.
+pub(crate) struct Making<'a> {
+    pub(crate) session: &'a SessionContext,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) cache: &'a SchemaCache,
+    pub(crate) counts: &'a Arc<MisfitCounts>,
+    pub(crate) spec: &'a TableSpec,
+    /// One for each uri, all in one store.
+    pub(crate) locations: &'a [TableLocation],
+}
+
+/// A table, and what was found out about it.
+pub(crate) struct Source {
+    pub(crate) table: Arc<ListingTable>,
+    pub(crate) info: TableInfo,
+}
+
+impl Making<'_> {
+    /// Lists the files, finds out what is not declared, and makes the table.
+    pub(crate) async fn table(&self) -> Result<Source, Error> {
+        let urls = self.urls()?;
+        let listed = self.list(&urls).await?;
+        let files: Vec<&ObjectMeta> = listed.iter().map(|(_, file)| file).collect();
+        let scan = Arc::new(TableScan::new(
+            self.spec.clone(),
+            Arc::clone(self.counts),
+            Arc::new(Heads::default()),
+        ));
+        let partitions = partitions::found(self.spec, &urls, &listed)?;
+        let (first, columns) = self.columns(&files, &scan).await?;
+        let fields = columns
+            .fields()
+            .iter()
+            .filter(|field| partitions.iter().all(|(name, _)| name != field.name()));
+        let columns: SchemaRef = Schema::new(fields.map(Arc::clone).collect::<Vec<_>>()).into();
+        if columns.fields().is_empty() {
+            return Err(self.no_columns());
         }
-        Some(format) => format,
-        None => {
-            let table = &location.table;
+        let format: Arc<dyn FileFormat> = match first.format {
+            Format::Parquet => self.parquet()?,
+            _ => Arc::new(RowsFormat(scan)),
+        };
+        let options = ListingOptions::new(format)
+            .with_file_extension("")
+            .with_table_partition_cols(partitions.clone());
+        let info = self.info(&files, &first, &columns, &partitions);
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(columns);
+        let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
+        Ok(Source { table, info })
+    }
+
+    fn urls(&self) -> Result<Vec<ListingTableUrl>, Error> {
+        let urls = self.locations.iter().map(|location| {
+            let store = location.store_url.as_str().trim_end_matches('/');
+            ListingTableUrl::parse(format!("{store}/{}", location.key)).map_err(planning)
+        });
+        urls.collect()
+    }
+
+    /// All files, in the order of their keys, with the place of the uri that they were found by.
+    async fn list(&self, urls: &[ListingTableUrl]) -> Result<Vec<(usize, ObjectMeta)>, Error> {
+        let mut all: Vec<(usize, ObjectMeta)> = Vec::new();
+        let mut seen = HashSet::new();
+        let state = self.session.state();
+        for (place, url) in urls.iter().enumerate() {
+            let files = url
+                .list_all_files(&state, self.store.as_ref(), "")
+                .await
+                .map_err(planning)?
+                .try_collect::<Vec<_>>()
+                .await
+                .map_err(planning)?;
+            if files.iter().any(|file| !seen.insert(file.location.clone())) {
+                return Err(Error::new(
+                    ErrorKind::InvalidSpec,
+                    format!(
+                        "two uris of table `{}` name the same file",
+                        self.locations[place].table
+                    ),
+                ));
+            }
+            all.extend(
+                files
+                    .into_iter()
+                    .filter(|file| file.size > 0)
+                    .map(|file| (place, file)),
+            );
+        }
+        all.sort_by(|(_, a), (_, b)| a.location.cmp(&b.location));
+        if all.is_empty() {
+            return Err(self.no_columns());
+        }
+        Ok(all)
+    }
+
+    fn no_columns(&self) -> Error {
+        let paths: Vec<_> = self
+            .locations
+            .iter()
+            .map(|location| location.path.as_ref())
+            .collect();
+        Error::new(
+            ErrorKind::NoMatchingFiles,
+            format!("no file with columns lies at {}", paths.join(", ")),
+        )
+    }
+
+    /// What the first file is, and the columns of all.
+    async fn columns(
+        &self,
+        files: &[&ObjectMeta],
+        scan: &TableScan,
+    ) -> Result<(Arc<Facts>, Schema), Error> {
+        let Some(&first) = files.first() else {
+            return Err(self.no_columns());
+        };
+        if let Some(declared) = &self.spec.columns {
+            let facts = self.first_facts(first, scan).await?;
+            return Ok((facts, declared.0.as_ref().clone()));
+        }
+        let mut together: Option<(Arc<Facts>, Schema)> = None;
+        for file in sample(files, self.spec.infer_files) {
+            let facts = self.facts(file, scan).await?;
+            let of_file = facts
+                .schema
+                .as_ref()
+                .map_or_else(Schema::empty, |schema| schema.as_ref().clone());
+            let of_file = Facts::declared_types(self.spec, &of_file);
+            together = Some(match together {
+                None => (facts, of_file),
+                Some((first, known)) => {
+                    let text = first.is_text() && facts.is_text();
+                    let both = schema::union(&known, &of_file, text).map_err(|(column, left, right)| {
+                        Error::new(
+                            ErrorKind::MalformedData,
+                            format!(
+                                "column `{column}` is {right} in {} and {left} in files before it: declare one type for it under `types`",
+                                file.location
+                            ),
+                        )
+                    })?;
+                    (first, both)
+                }
+            });
+        }
+        let (first, columns) = together.ok_or_else(|| self.no_columns())?;
+        if let Some(name) = self
+            .spec
+            .types
+            .keys()
+            .find(|name| columns.index_of(name).is_err())
+        {
             return Err(Error::new(
-                ErrorKind::InvalidSpec,
+                ErrorKind::UnknownColumn,
                 format!(
-                    "the name of table `{table}`'s files does not tell their format: set `format` (csv, tsv, ndjson, json or parquet)"
+                    "`types` of table `{}` names `{name}`, which no file has",
+                    self.locations[0].table
                 ),
             ));
         }
-    };
-    let options =
-        ListingOptions::new(file_format(spec, format, compression)).with_file_extension("");
-    let schema = options
-        .infer_schema(session, &url)
-        .await
-        .map_err(planning)?;
-    if schema.fields().is_empty() {
-        return Err(Error::new(
-            ErrorKind::NoMatchingFiles,
-            format!("no file with columns lies at {}", location.path),
-        ));
+        Ok((first, schema::settled(&columns)))
     }
-    let config = ListingTableConfig::new(url)
-        .with_listing_options(options)
-        .with_schema(schema);
-    let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
-    Ok(Source {
-        table,
-        divisible: format != Format::Json,
-    })
-}
 
-/// Format and compression by the ending of the name: `calls.csv.gz`.
-fn by_name(key: &str) -> (Option<Format>, FileCompressionType) {
-    let name = key
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let compressions = [
-        (".gz", FileCompressionType::GZIP),
-        (".zst", FileCompressionType::ZSTD),
-        (".bz2", FileCompressionType::BZIP2),
-        (".xz", FileCompressionType::XZ),
-    ];
-    let compressed = compressions
-        .into_iter()
-        .find_map(|(ending, kind)| Some((name.strip_suffix(ending)?, kind)));
-    let (name, compression) =
-        compressed.unwrap_or((name.as_str(), FileCompressionType::UNCOMPRESSED));
-    let format = match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("csv") => Some(Format::Csv),
-        Some("tsv") => Some(Format::Tsv),
-        Some("ndjson" | "jsonl") => Some(Format::Ndjson),
-        Some("json") => Some(Format::Json),
-        Some("parquet") => Some(Format::Parquet),
-        _ => None,
-    };
-    (format, compression)
-}
-
-/// Files named `.json` are arrays or lines: the first character tells.
-async fn json_kind(store: &dyn ObjectStore, path: &Path) -> Result<Format, Error> {
-    let options = GetOptions {
-        range: Some(GetRange::Bounded(0..PEEK_BYTES)),
-        ..GetOptions::default()
-    };
-    let head = async { store.get_opts(path, options).await?.bytes().await }.await;
-    let head = head.map_err(|error| planning(error.into()))?;
-    let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
-    Ok(if first == Some(&b'[') {
-        Format::Json
-    } else {
-        Format::Ndjson
-    })
-}
-
-fn file_format(
-    spec: &TableSpec,
-    format: Format,
-    compression: FileCompressionType,
-) -> Arc<dyn FileFormat> {
-    match format {
-        Format::Csv | Format::Tsv => {
-            let delimiter =
-                spec.delimiter
-                    .unwrap_or(if format == Format::Tsv { '\t' } else { ',' });
-            Arc::new(
-                CsvFormat::default()
-                    .with_has_header(spec.header)
-                    .with_delimiter(ascii(delimiter))
-                    .with_quote(ascii(spec.quote))
-                    .with_escape(spec.escape.map(ascii))
-                    .with_comment(spec.comment.map(ascii))
-                    .with_schema_infer_max_rec(spec.infer_rows)
-                    // A file is read as one piece: where it is cut anywhere else, a line end in quotes would look like the end of a record.
-                    .with_newlines_in_values(true)
-                    .with_file_compression_type(compression),
-            )
+    /// What the first file is, when columns are declared: no more is read than has to be.
+    async fn first_facts(&self, first: &ObjectMeta, scan: &TableScan) -> Result<Arc<Facts>, Error> {
+        let format = self
+            .spec
+            .format
+            .or_else(|| detect::by_name(first.location.as_ref()).0);
+        if format == Some(Format::Parquet) {
+            return Ok(Arc::new(Facts::parquet(None)));
         }
-        Format::Ndjson | Format::Json => Arc::new(
-            JsonFormat::default()
-                .with_newline_delimited(format == Format::Ndjson)
-                .with_schema_infer_max_rec(spec.infer_rows)
-                .with_file_compression_type(compression),
-        ),
-        Format::Parquet => Arc::new(ParquetFormat::default()),
+        self.look(first, scan, HEAD_BYTES)
+            .await
+            .map(|(facts, _)| Arc::new(facts))
+    }
+
+    /// What a file is and its columns, from the cache or from its head.
+    async fn facts(&self, file: &ObjectMeta, scan: &TableScan) -> Result<Arc<Facts>, Error> {
+        let key = SchemaCache::key(&self.locations[0].store_url, file, self.spec);
+        if let Some(facts) = self.cache.get(&key).await {
+            scan.learn(&file.location, Arc::clone(&facts));
+            return Ok(facts);
+        }
+        let facts = Arc::new(self.find(file, scan).await?);
+        scan.learn(&file.location, Arc::clone(&facts));
+        self.cache.keep(key, Arc::clone(&facts)).await;
+        Ok(facts)
+    }
+
+    async fn find(&self, file: &ObjectMeta, scan: &TableScan) -> Result<Facts, Error> {
+        let named = self
+            .spec
+            .format
+            .or_else(|| detect::by_name(file.location.as_ref()).0);
+        if named == Some(Format::Parquet) {
+            return self.parquet_facts(file).await;
+        }
+        let mut bytes = HEAD_BYTES;
+        loop {
+            let (facts, plain) = self.look(file, scan, bytes).await?;
+            if facts.format == Format::Parquet {
+                return self.parquet_facts(file).await;
+            }
+            let found = facts.find_schema(self.spec, file.location.as_ref(), &plain)?;
+            if let Some(schema) = found {
+                return Ok(Facts {
+                    schema: Some(schema.into()),
+                    ..facts
+                });
+            }
+            if bytes >= LARGEST_HEAD || bytes >= file.size {
+                return Err(Error::new(
+                    ErrorKind::MalformedData,
+                    format!("{}: no record ends within its first bytes", file.location),
+                ));
+            }
+            bytes *= HEAD_GROWTH;
+        }
+    }
+
+    /// Reads the head of a file and finds out how it is written.
+    async fn look(
+        &self,
+        file: &ObjectMeta,
+        scan: &TableScan,
+        bytes: u64,
+    ) -> Result<(Facts, inspect::Plain), Error> {
+        let head = match scan.heads.get(&file.location) {
+            Some(head) if head.whole || head.bytes.len() as u64 >= bytes => head,
+            _ => {
+                let head = head::read(self.store.as_ref(), file, bytes)
+                    .await
+                    .map_err(|error| planning(error.into()))?;
+                scan.heads.keep(&file.location, &head);
+                head
+            }
+        };
+        let found = inspect::facts(self.spec, file.location.as_ref(), &head).await?;
+        if self.spec.columns.is_some() {
+            scan.learn(&file.location, Arc::new(found.0.clone()));
+        }
+        Ok(found)
+    }
+
+    async fn parquet_facts(&self, file: &ObjectMeta) -> Result<Facts, Error> {
+        let format = ParquetFormat::default();
+        let schema = format
+            .infer_schema(
+                &self.session.state(),
+                &self.store,
+                std::slice::from_ref(file),
+            )
+            .await
+            .map_err(planning)?;
+        Ok(Facts::parquet(Some(schema)))
+    }
+
+    fn parquet(&self) -> Result<Arc<dyn FileFormat>, Error> {
+        if self.spec.on_error != OnError::Fail {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!(
+                    "on_error of table `{}` must be left out: values in Parquet have the types that it declares",
+                    self.locations[0].table
+                ),
+            ));
+        }
+        Ok(Arc::new(ParquetFormat::default()))
+    }
+
+    fn info(
+        &self,
+        files: &[&ObjectMeta],
+        first: &Facts,
+        columns: &Schema,
+        partitions: &[(String, datafusion::arrow::datatypes::DataType)],
+    ) -> TableInfo {
+        let named = |(name, kind): (&String, String)| (name.clone(), kind);
+        let delimited = matches!(first.format, Format::Csv | Format::Tsv);
+        let partitions: Vec<_> = partitions
+            .iter()
+            .map(|(name, kind)| named((name, kind.to_string())))
+            .collect();
+        let own = columns
+            .fields()
+            .iter()
+            .map(|field| named((field.name(), field.data_type().to_string())));
+        TableInfo {
+            table: self.locations[0].table.clone(),
+            files: files.len(),
+            bytes: files.iter().map(|file| file.size).sum(),
+            format: first.format.to_string(),
+            compression: first.compression.to_string(),
+            encoding: first.is_text().then(|| first.encoding.name().to_owned()),
+            delimiter: delimited.then(|| char::from(first.csv.dialect.delimiter)),
+            header: delimited.then_some(first.csv.header),
+            columns: own.chain(partitions.iter().cloned()).collect(),
+            partitions,
+        }
     }
 }
 
-/// A character that [`TableSpec::validate`] has found to be ASCII.
-fn ascii(character: char) -> u8 {
-    u8::try_from(character).unwrap_or(b'?')
-}
-
-#[cfg(test)]
-mod tests {
-    use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-
-    use super::by_name;
-    use crate::Format;
-
-    #[test]
-    fn names_tell_format_and_compression() {
-        assert_eq!(
-            by_name("a/calls.CSV"),
-            (Some(Format::Csv), FileCompressionType::UNCOMPRESSED)
-        );
-        assert_eq!(
-            by_name("a/calls.ndjson.gz"),
-            (Some(Format::Ndjson), FileCompressionType::GZIP)
-        );
-        assert_eq!(
-            by_name("a.csv/calls"),
-            (None, FileCompressionType::UNCOMPRESSED)
-        );
-        assert_eq!(by_name("a/*.parquet").0, Some(Format::Parquet));
+/// Up to `most` of the files: first, last and evenly between.
+fn sample<'a>(files: &[&'a ObjectMeta], most: usize) -> Vec<&'a ObjectMeta> {
+    if files.len() <= most {
+        return files.to_vec();
     }
+    if most == 1 {
+        return files[..1].to_vec();
+    }
+    (0..most)
+        .map(|step| files[step * (files.len() - 1) / (most - 1)])
+        .collect()
 }

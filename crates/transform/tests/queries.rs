@@ -351,7 +351,7 @@ async fn errors_name_what_is_wrong_and_hold_no_values() {
         (error.kind(), error.to_string().as_str()),
         (
             ErrorKind::MalformedData,
-            "line 2002 has 3 fields and 2 were expected"
+            "t.csv: line 2002 has 3 fields and 2 were expected"
         )
     );
 

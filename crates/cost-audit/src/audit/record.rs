@@ -51,6 +51,9 @@ pub struct AuditRecord {
     /// A text about the outcome, free of secrets and of data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Values that did not fit their columns and were made null, as the action's table says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nulled_values: u64,
     /// What was read.
     pub objects: Vec<AuditObject>,
     /// The Genesys organisation.
@@ -65,6 +68,9 @@ pub struct AuditRecord {
     pub request_ids: Vec<String>,
     /// Rows in the answer.
     pub rows: u64,
+    /// Rows that did not fit and were left out, as the action's table says.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped_rows: u64,
     /// How it ended.
     pub status: AuditStatus,
     /// When the attempt began.
@@ -101,6 +107,15 @@ pub struct AuditObject {
     pub version_id: Option<String>,
 }
 
+/// A zero is left out: most records have none of these, and records of before must keep their hash.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Default for AuditRecord {
     fn default() -> Self {
         Self {
@@ -118,12 +133,14 @@ impl Default for AuditRecord {
             http_status: None,
             id: String::new(),
             message: None,
+            nulled_values: 0,
             objects: Vec::new(),
             organization: None,
             params: BTreeMap::new(),
             principal: None,
             request_ids: Vec::new(),
             rows: 0,
+            skipped_rows: 0,
             status: AuditStatus::Failed,
             time: DateTime::UNIX_EPOCH,
         }

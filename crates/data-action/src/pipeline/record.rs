@@ -194,6 +194,8 @@ fn complete(
             "ok".clone_into(&mut record.code);
             record.rows = outcome.stats.rows_out;
             record.bytes_scanned = outcome.stats.bytes_scanned;
+            record.skipped_rows = outcome.stats.skipped_rows;
+            record.nulled_values = outcome.stats.nulled_values;
         }
         Err(error) => {
             record.status = AuditStatus::Failed;
@@ -277,6 +279,8 @@ fn answer(
         columns: outcome.columns,
         row_count: outcome.stats.rows_out,
         truncated: outcome.stats.truncated,
+        skipped_rows: outcome.stats.skipped_rows,
+        nulled_values: outcome.stats.nulled_values,
         metadata: outcome.metadata,
         cost_tracking,
         run: outcome.stats,

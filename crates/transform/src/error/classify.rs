@@ -79,6 +79,10 @@ fn known_cause(error: &DataFusionError) -> Option<Error> {
         if let Some(join) = error.downcast_ref::<JoinMemoryExhausted>() {
             return Some(Error::new(ErrorKind::MemoryLimit, join.to_string()));
         }
+        // An error of our own readers, on its way back through the engine.
+        if let Some(own) = error.downcast_ref::<Error>() {
+            return Some(Error::new(own.kind(), own.to_string()));
+        }
         if let Some(store) = error.downcast_ref::<object_store::Error>().filter(|error| {
             StdError::source(*error).is_none_or(|source| !source.is::<ScanLimitReached>())
         }) {

@@ -1,0 +1,39 @@
+//! How files are written: from a stream of their bytes to batches of their columns.
+//!
+//! Bytes of an object pass through [`bytes`] (decompressed, decoded to UTF-8) into a [`Decode`], one per format. Nothing
+//! here knows of stores or of the engine's plans; that is `scan`.
+
+pub(crate) mod binary;
+pub(crate) mod bytes;
+pub(crate) mod convert;
+pub(crate) mod csv;
+pub(crate) mod detect;
+pub(crate) mod infer;
+pub(crate) mod json;
+pub(crate) mod json_split;
+pub(crate) mod misfit;
+pub(crate) mod records;
+
+use datafusion::arrow::array::RecordBatch;
+
+use crate::Error;
+
+/// Longest record that is held in memory; a longer one is most likely a quote or bracket that was never closed.
+pub(crate) const LONGEST_RECORD_BYTES: usize = 64 << 20;
+/// Bytes of text after which a batch is made, however few rows it has.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
+
+/// Turns the bytes of one file into batches.
+pub(crate) trait Decode: Send {
+    /// Takes the next bytes; batches that are complete go to `out`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::MalformedData`], with the place.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error>;
+
+    /// The file has ended.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error>;
+}

@@ -1,0 +1,100 @@
+//! From the bytes of an object to plain bytes: decompressed while they stream, and text decoded to UTF-8.
+
+use std::io;
+
+use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
+use bytes::Bytes;
+use encoding_rs::{DecoderResult, Encoding, UTF_8};
+use futures::{StreamExt, stream::BoxStream};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::Compression;
+
+/// Bytes that are decompressed at a time.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// Bytes of a file, or why there are no more.
+pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// Decompresses; a file may be of several members, frames or streams, one after the other.
+pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStream {
+    let reader = StreamReader::new(bytes);
+    match compression {
+        Compression::None => reader.into_inner(),
+        Compression::Gzip => {
+            let mut decoder = GzipDecoder::new(reader);
+            decoder.multiple_members(true);
+            ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
+        }
+        Compression::Zstd => {
+            let mut decoder = ZstdDecoder::new(reader);
+            decoder.multiple_members(true);
+            ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
+        }
+        Compression::Bzip2 => {
+            let mut decoder = BzDecoder::new(reader);
+            decoder.multiple_members(true);
+            ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
+        }
+        Compression::Xz => {
+            let mut decoder = XzDecoder::new(reader);
+            decoder.multiple_members(true);
+            ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
+        }
+    }
+}
+
+/// Decodes text to UTF-8, and takes a byte order mark off.
+///
+/// Text that is UTF-8 already is passed on as it is: the formats check it, since they know the line.
+pub(crate) struct Transcoder {
+    encoding: &'static Encoding,
+    decoder: Option<encoding_rs::Decoder>,
+    /// The first bytes, until there are enough to tell a byte order mark.
+    start: Option<Vec<u8>>,
+    text: Vec<u8>,
+}
+
+impl Transcoder {
+    pub(crate) fn new(encoding: &'static Encoding) -> Self {
+        let other = encoding != UTF_8;
+        Self {
+            encoding,
+            decoder: other.then(|| encoding.new_decoder_with_bom_removal()),
+            start: (!other).then(Vec::new),
+            text: Vec::new(),
+        }
+    }
+
+    /// The text of the next bytes; `None` when they are none in this encoding.
+    pub(crate) fn push<'a>(&'a mut self, bytes: &'a [u8], last: bool) -> Option<&'a [u8]> {
+        let Some(decoder) = &mut self.decoder else {
+            return Some(self.without_mark(bytes, last));
+        };
+        self.text.clear();
+        let needed = decoder.max_utf8_buffer_length_without_replacement(bytes.len())?;
+        self.text.resize(needed, 0);
+        let (result, _read, written) =
+            decoder.decode_to_utf8_without_replacement(bytes, &mut self.text, last);
+        self.text.truncate(written);
+        (result == DecoderResult::InputEmpty).then_some(&self.text)
+    }
+
+    fn without_mark<'a>(&'a mut self, bytes: &'a [u8], last: bool) -> &'a [u8] {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        let Some(mut start) = self.start.take() else {
+            return bytes;
+        };
+        start.extend_from_slice(bytes);
+        if start.len() < MARK.len() && MARK.starts_with(&start) && !last {
+            self.start = Some(start);
+            return &[];
+        }
+        self.text = start;
+        self.text.strip_prefix(MARK).unwrap_or(&self.text)
+    }
+
+    pub(crate) fn encoding(&self) -> &'static Encoding {
+        self.encoding
+    }
+}

@@ -1,0 +1,365 @@
+//! Delimited text.
+
+use std::{collections::HashMap, sync::Arc};
+
+use datafusion::arrow::{
+    array::{
+        ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array,
+    },
+    compute::filter_record_batch,
+    datatypes::{DataType, Schema, SchemaRef},
+    error::ArrowError,
+};
+
+use super::{
+    BATCH_BYTES, Decode, convert,
+    misfit::{Misfits, kind_of},
+    records::{Broken, Dialect, Divider, Record, Records},
+};
+use crate::{Error, ErrorKind, OnError};
+
+/// How one file of delimited text is read.
+#[derive(Debug, Clone)]
+pub(crate) struct CsvOptions {
+    pub(crate) dialect: Dialect,
+    pub(crate) header: bool,
+    pub(crate) null_values: Arc<[String]>,
+}
+
+/// Reads delimited text into the columns of `wanted`.
+pub(crate) struct CsvDecoder {
+    divider: Divider,
+    options: CsvOptions,
+    misfits: Misfits,
+    batch_rows: usize,
+    /// All columns of the table.
+    table: SchemaRef,
+    /// The places in `table` that batches are made of, in order.
+    wanted: Vec<usize>,
+    /// The places that are converted: with [`OnError::Skip`], all, so that a row counts or not whatever is selected.
+    converted: Vec<usize>,
+    output: SchemaRef,
+    layout: Option<Layout>,
+}
+
+/// Where each column of the table lies in the file.
+struct Layout {
+    fields: usize,
+    places: Vec<Option<usize>>,
+}
+
+impl CsvDecoder {
+    pub(crate) fn new(
+        table: SchemaRef,
+        wanted: Vec<usize>,
+        options: CsvOptions,
+        misfits: Misfits,
+        batch_rows: usize,
+    ) -> Self {
+        let output = Arc::new(Schema::new(
+            wanted
+                .iter()
+                .map(|&place| Arc::clone(&table.fields()[place]))
+                .collect::<Vec<_>>(),
+        ));
+        let converted = if misfits.on_error == OnError::Skip {
+            (0..table.fields().len()).collect()
+        } else {
+            wanted.clone()
+        };
+        Self {
+            divider: Divider::new(options.dialect),
+            options,
+            misfits,
+            batch_rows,
+            table,
+            wanted,
+            converted,
+            output,
+            layout: None,
+        }
+    }
+
+    fn broken(&self, broken: Broken) -> Error {
+        match broken {
+            Broken::OpenQuote(line) => self.misfits.error(format_args!(
+                "a quote in the record of line {line} is never closed"
+            )),
+            Broken::TooLong(line) => self.misfits.error(format_args!(
+                "the record of line {line} is larger than 64 MiB: a quote may not be closed"
+            )),
+        }
+    }
+
+    fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        let records = self.divider.take();
+        let mut rows = records.iter();
+        if self.layout.is_none() {
+            let Some(first) = rows.next() else {
+                return Ok(());
+            };
+            self.layout = Some(self.lay_out(&first)?);
+            if !self.options.header {
+                rows = records.iter();
+            }
+        }
+        let Some(layout) = &self.layout else {
+            return Ok(());
+        };
+        let mut kept = Vec::with_capacity(records.len());
+        for record in rows {
+            if self.admit(layout, &record)? {
+                kept.push(record);
+            }
+        }
+        if !kept.is_empty() {
+            let batch = self.batch(layout, &kept)?;
+            if batch.num_rows() > 0 {
+                out.push(batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the columns by the header, or by their order when there is none.
+    fn lay_out(&self, first: &Record<'_>) -> Result<Layout, Error> {
+        let columns = self.table.fields();
+        if !self.options.header {
+            let places = (0..columns.len())
+                .map(|place| (place < first.fields()).then_some(place))
+                .collect();
+            return Ok(Layout {
+                fields: columns.len().max(first.fields()),
+                places,
+            });
+        }
+        let names = header_names(first);
+        let by_name: HashMap<_, _> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, place)| (name, place))
+            .collect();
+        let places: Vec<_> = columns
+            .iter()
+            .map(|column| by_name.get(column.name()).copied())
+            .collect();
+        if places.iter().all(Option::is_none) {
+            return Err(self.misfits.error(
+                "the header names none of the table's columns: header or delimiter may not be as declared",
+            ));
+        }
+        Ok(Layout {
+            fields: names.len(),
+            places,
+        })
+    }
+
+    /// Whether a record has the fields it should; if not, that is an error or counted.
+    fn admit(&self, layout: &Layout, record: &Record<'_>) -> Result<bool, Error> {
+        let line = record.line();
+        if record.is_torn() {
+            self.misfits.row(line, "has text after a closing quote")?;
+            return Ok(false);
+        }
+        let (fields, expected) = (record.fields(), layout.fields);
+        if fields != expected {
+            let more = if fields == 1 { "field" } else { "fields" };
+            match self.misfits.on_error {
+                OnError::Null => self.misfits.null_value(),
+                OnError::Fail | OnError::Skip => {
+                    self.misfits.row(
+                        line,
+                        format_args!("has {fields} {more} and {expected} were expected"),
+                    )?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn batch(&self, layout: &Layout, rows: &[Record<'_>]) -> Result<RecordBatch, Error> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let mut fits = vec![true; rows.len()];
+        let mut arrays: HashMap<usize, ArrayRef> = HashMap::with_capacity(self.converted.len());
+        for &place in &self.converted {
+            let column = &self.table.fields()[place];
+            let array = match layout.places[place] {
+                None => new_null_array(column.data_type(), rows.len()),
+                Some(field) => {
+                    let text = self.text(rows, field, column.data_type(), &mut fits)?;
+                    let (values, misfits) = convert::column(text, column.data_type())
+                        .map_err(|error| unsupported(column.name(), column.data_type(), &error))?;
+                    for row in misfits {
+                        let text = rows[row].field(field).unwrap_or_default();
+                        let kind = kind_of(&String::from_utf8_lossy(text));
+                        self.misfit(&rows[row], field, kind, column.data_type(), &mut fits[row])?;
+                    }
+                    values
+                }
+            };
+            arrays.insert(place, array);
+        }
+        let columns = self
+            .wanted
+            .iter()
+            .filter_map(|place| arrays.get(place).map(Arc::clone))
+            .collect();
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+            .map_err(engine)?;
+        if fits.iter().all(|&fits| fits) {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &BooleanArray::from(fits)).map_err(engine)
+    }
+
+    /// A field of each row; null where it is missing or spelled so.
+    fn text(
+        &self,
+        rows: &[Record<'_>],
+        field: usize,
+        kind: &DataType,
+        fits: &mut [bool],
+    ) -> Result<datafusion::arrow::array::StringArray, Error> {
+        let bytes = rows
+            .iter()
+            .map(|row| row.field(field).map_or(0, <[u8]>::len))
+            .sum();
+        let mut builder = StringBuilder::with_capacity(rows.len(), bytes);
+        for (row, record) in rows.iter().enumerate() {
+            let Some(text) = record.field(field) else {
+                builder.append_null();
+                continue;
+            };
+            let Ok(text) = std::str::from_utf8(text) else {
+                self.misfit(
+                    record,
+                    field,
+                    "bytes that are no UTF-8 (set `encoding`)",
+                    kind,
+                    &mut fits[row],
+                )?;
+                builder.append_null();
+                continue;
+            };
+            let null = text.is_empty() && *kind != DataType::Utf8
+                || self.options.null_values.iter().any(|null| null == text);
+            if null {
+                builder.append_null();
+            } else {
+                builder.append_value(text);
+            }
+        }
+        Ok(builder.finish())
+    }
+
+    fn misfit(
+        &self,
+        record: &Record<'_>,
+        field: usize,
+        holds: &str,
+        kind: &DataType,
+        fits: &mut bool,
+    ) -> Result<(), Error> {
+        match self.misfits.on_error {
+            OnError::Fail => {
+                let name = self.layout.as_ref().and_then(|layout| {
+                    let place = layout
+                        .places
+                        .iter()
+                        .position(|place| *place == Some(field))?;
+                    Some(self.table.field(place).name().as_str())
+                });
+                return Err(self.misfits.error(format_args!(
+                    "line {}, column {} (`{}`) holds {holds} and is {kind}",
+                    record.line(),
+                    field + 1,
+                    name.unwrap_or_default(),
+                )));
+            }
+            OnError::Null => self.misfits.null_value(),
+            OnError::Skip if *fits => {
+                *fits = false;
+                self.misfits.skip_row();
+            }
+            OnError::Skip => {}
+        }
+        Ok(())
+    }
+}
+
+impl Decode for CsvDecoder {
+    fn push(&mut self, mut bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let taken = self
+                .divider
+                .push(bytes, self.batch_rows)
+                .map_err(|broken| self.broken(broken))?;
+            bytes = &bytes[taken..];
+            let records: &Records = self.divider.records();
+            if records.len() >= self.batch_rows
+                || (records.len() > 0 && records.text_bytes() >= BATCH_BYTES)
+            {
+                self.flush(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        self.divider
+            .finish()
+            .map_err(|broken| self.broken(broken))?;
+        self.flush(out)
+    }
+}
+
+/// Names of columns: a name that stands twice gets a number, and one that is missing its place.
+pub(crate) fn header_names(record: &Record<'_>) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let given: Vec<String> = (0..record.fields())
+        .map(|place| {
+            let text = String::from_utf8_lossy(record.field(place).unwrap_or_default())
+                .trim()
+                .to_owned();
+            if text.is_empty() {
+                format!("column_{}", place + 1)
+            } else {
+                text
+            }
+        })
+        .collect();
+    let all: std::collections::HashSet<&str> = given.iter().map(String::as_str).collect();
+    let mut names = Vec::with_capacity(given.len());
+    for name in &given {
+        let count = seen.entry(name.clone()).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            names.push(name.clone());
+            continue;
+        }
+        let mut number = *count - 1;
+        let mut other = format!("{name}_{number}");
+        while all.contains(other.as_str()) {
+            number += 1;
+            other = format!("{name}_{number}");
+        }
+        names.push(other);
+    }
+    names
+}
+
+pub(crate) fn engine(error: ArrowError) -> Error {
+    let _ = error;
+    Error::new(
+        ErrorKind::Internal,
+        "a batch of rows cannot be put together",
+    )
+}
+
+fn unsupported(column: &str, kind: &DataType, _error: &ArrowError) -> Error {
+    Error::new(
+        ErrorKind::InvalidSpec,
+        format!("column `{column}` is declared {kind}, which text cannot be read as"),
+    )
+}

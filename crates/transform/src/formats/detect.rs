@@ -1,0 +1,250 @@
+//! What a file is, told from its name, its content type and its first bytes.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use super::records::{Dialect, Divider};
+use crate::{Compression, Format};
+
+/// Delimiters that are tried, likelier ones first.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// Records that the delimiter is told from.
+const DELIMITER_RECORDS: usize = 50;
+
+/// Compression by the first bytes.
+pub(crate) fn compression_by_magic(head: &[u8]) -> Option<Compression> {
+    let bzip2 = head.starts_with(b"BZh")
+        && head.get(3).is_some_and(u8::is_ascii_digit)
+        && head
+            .get(4..10)
+            .is_none_or(|magic| magic == b"1AY&SY" || magic == b"\x17\x72\x45\x38\x50\x90");
+    if head.starts_with(&[0x1f, 0x8b]) {
+        Some(Compression::Gzip)
+    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Some(Compression::Zstd)
+    } else if head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
+        Some(Compression::Xz)
+    } else {
+        bzip2.then_some(Compression::Bzip2)
+    }
+}
+
+/// Format and compression by the endings of the name: `calls.csv.gz`.
+pub(crate) fn by_name(key: &str) -> (Option<Format>, Option<Compression>) {
+    let name = key
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let compressions = [
+        (".gz", Compression::Gzip),
+        (".gzip", Compression::Gzip),
+        (".zst", Compression::Zstd),
+        (".zstd", Compression::Zstd),
+        (".bz2", Compression::Bzip2),
+        (".xz", Compression::Xz),
+    ];
+    let compressed = compressions
+        .into_iter()
+        .find_map(|(ending, kind)| Some((name.strip_suffix(ending)?, kind)));
+    let (name, compression) =
+        compressed.map_or((name.as_str(), None), |(name, kind)| (name, Some(kind)));
+    let format = match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("csv") => Some(Format::Csv),
+        Some("tsv" | "tab") => Some(Format::Tsv),
+        Some("ndjson" | "jsonl") => Some(Format::Ndjson),
+        Some("json") => Some(Format::Json),
+        Some("parquet") => Some(Format::Parquet),
+        Some("avro") => Some(Format::Avro),
+        Some("arrow" | "arrows" | "feather" | "ipc") => Some(Format::Arrow),
+        _ => None,
+    };
+    (format, compression)
+}
+
+/// Format by the content type that the store has for the object.
+pub(crate) fn by_content_type(content_type: &str) -> Option<Format> {
+    let plain = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    match plain.as_str() {
+        "text/csv" | "application/csv" => Some(Format::Csv),
+        "text/tab-separated-values" => Some(Format::Tsv),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/jsonlines" => Some(Format::Ndjson),
+        "application/json" | "text/json" => Some(Format::Json),
+        "application/vnd.apache.parquet" => Some(Format::Parquet),
+        "application/avro" | "avro/binary" | "application/vnd.apache.avro" => Some(Format::Avro),
+        "application/vnd.apache.arrow.file" | "application/vnd.apache.arrow.stream" => {
+            Some(Format::Arrow)
+        }
+        _ => None,
+    }
+}
+
+/// Binary formats by the first plain bytes.
+pub(crate) fn binary_by_magic(head: &[u8]) -> Option<Format> {
+    if head.starts_with(b"PAR1") {
+        Some(Format::Parquet)
+    } else if head.starts_with(b"Obj\x01") {
+        Some(Format::Avro)
+    } else if head.starts_with(b"ARROW1") || head.starts_with(&[0xff; 4]) {
+        Some(Format::Arrow)
+    } else {
+        None
+    }
+}
+
+/// The encoding of text by its byte order mark, by where its zero bytes are, or by what is no UTF-8 in it.
+///
+/// `whole` says that the head is all of the file, so that nothing is cut off at its end.
+pub(crate) fn encoding(head: &[u8], whole: bool) -> &'static Encoding {
+    if let Some((encoding, _)) = Encoding::for_bom(head) {
+        return encoding;
+    }
+    let sample = &head[..head.len().min(4096) & !1];
+    let zeros = |from: usize| {
+        sample
+            .iter()
+            .skip(from)
+            .step_by(2)
+            .filter(|byte| **byte == 0)
+            .count()
+    };
+    let (even, odd, pairs) = (zeros(0), zeros(1), sample.len() / 2);
+    if pairs >= 2 {
+        if odd * 10 > pairs * 4 && even * 10 < pairs {
+            return UTF_16LE;
+        }
+        if even * 10 > pairs * 4 && odd * 10 < pairs {
+            return UTF_16BE;
+        }
+    }
+    match std::str::from_utf8(head) {
+        Ok(_) => UTF_8,
+        Err(error) if error.error_len().is_none() && !whole => UTF_8,
+        Err(_) => WINDOWS_1252,
+    }
+}
+
+/// Whether text is an array, lines of objects, or another JSON document.
+pub(crate) fn json_by_text(head: &str, whole: bool) -> Option<Format> {
+    let text = head.trim_start();
+    if text.starts_with('[') {
+        return Some(Format::Json);
+    }
+    if !text.starts_with('{') {
+        return None;
+    }
+    // Lines when the first ones are objects, each by itself; the last may be cut off.
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .take(8)
+        .collect();
+    if !whole && lines.len() > 1 {
+        lines.pop();
+    }
+    let each = lines
+        .iter()
+        .all(|line| super::json::shape(line.trim().as_bytes()) == super::json::Shape::One);
+    Some(if each { Format::Ndjson } else { Format::Json })
+}
+
+/// The delimiter that divides the first records most evenly; `None` when none divides them at all.
+pub(crate) fn delimiter(text: &[u8], dialect: Dialect) -> Option<u8> {
+    let mut best: Option<(usize, usize, u8)> = None;
+    for delimiter in DELIMITERS {
+        let mut divider = Divider::new(Dialect {
+            delimiter,
+            ..dialect
+        });
+        if divider.push(text, DELIMITER_RECORDS).is_err() {
+            continue;
+        }
+        // The last record may be cut off, unless it is the only one.
+        if divider.records().len() == 0 && divider.finish().is_err() {
+            continue;
+        }
+        let records = divider.take();
+        let Some(fields) = records.iter().next().map(|record| record.fields()) else {
+            continue;
+        };
+        let even = records
+            .iter()
+            .filter(|record| record.fields() == fields && !record.is_torn())
+            .count();
+        let share = even * 1000 / records.len();
+        let better = best.is_none_or(|(best_share, best_fields, _)| {
+            (share, fields) > (best_share, best_fields)
+                && (share > best_share || fields > 2 * best_fields)
+        });
+        if fields > 1 && better {
+            best = Some((share, fields, delimiter));
+        }
+    }
+    best.map(|(_, _, delimiter)| delimiter)
+}
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+    use super::{by_name, delimiter, encoding, json_by_text};
+    use crate::{Compression, Format, formats::records::Dialect};
+
+    #[test]
+    fn names_tell_format_and_compression() {
+        assert_eq!(by_name("a/calls.CSV"), (Some(Format::Csv), None));
+        assert_eq!(
+            by_name("a/calls.ndjson.gz"),
+            (Some(Format::Ndjson), Some(Compression::Gzip))
+        );
+        assert_eq!(by_name("a.csv/calls"), (None, None));
+        assert_eq!(by_name("a/*.parquet").0, Some(Format::Parquet));
+    }
+
+    #[test]
+    fn delimiters_are_told_from_records() {
+        let dialect = Dialect {
+            delimiter: b',',
+            quote: b'"',
+            escape: None,
+            comment: None,
+        };
+        let found = |text: &str| delimiter(text.as_bytes(), dialect);
+        assert_eq!(found("a;b\n1,5;2\n3;4,5\n"), Some(b';'));
+        assert_eq!(found("a,b\n\"x;y;z\",2\n"), Some(b','));
+        assert_eq!(found("a\tb\n1\t2\n"), Some(b'\t'));
+        assert_eq!(found("a|b|c\n1|2|3"), Some(b'|'));
+        assert_eq!(found("a\n1\n"), None);
+        assert_eq!(found("a,b"), Some(b','));
+    }
+
+    #[test]
+    fn encodings_are_told_from_bytes() {
+        assert_eq!(encoding(b"a,b\n", true), UTF_8);
+        assert_eq!(encoding(b"\xef\xbb\xbfa", true), UTF_8);
+        assert_eq!(encoding(b"\xff\xfea\0", true), UTF_16LE);
+        assert_eq!(encoding(b"a\0,\0b\0\n\0", true), UTF_16LE);
+        assert_eq!(encoding(b"\0a\0,\0b\0\n", true), UTF_16BE);
+        assert_eq!(encoding(b"caf\xe9,1\n", true), WINDOWS_1252);
+        assert_eq!(encoding(b"caf\xc3", false), UTF_8);
+        assert_eq!(encoding(b"caf\xc3", true), WINDOWS_1252);
+    }
+
+    #[test]
+    fn json_is_told_from_its_first_lines() {
+        assert_eq!(json_by_text(" [1]", true), Some(Format::Json));
+        assert_eq!(
+            json_by_text("{\"a\":1}\n{\"a\":2}\n", true),
+            Some(Format::Ndjson)
+        );
+        assert_eq!(json_by_text("{\n\"a\":1}\n", true), Some(Format::Json));
+        assert_eq!(json_by_text("a,b", true), None);
+    }
+}

@@ -1,0 +1,286 @@
+//! JSON rows as columns.
+//!
+//! A batch of rows is decoded at once. Only when that fails are its rows, and of a row that fails its columns, decoded one
+//! by one to find what does not fit.
+
+use std::sync::Arc;
+
+use datafusion::arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::concat_batches,
+    datatypes::{Field, Schema, SchemaRef},
+    error::ArrowError,
+    json::ReaderBuilder,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    BATCH_BYTES, Decode,
+    csv::engine,
+    infer::{self, Members},
+    json_split::{DEEPEST, JsonRows, JsonSplitter, Stopped, TakeRow, Torn},
+    misfit::Misfits,
+};
+use crate::{Error, OnError};
+
+/// Reads JSON into the columns of `output`.
+pub(crate) struct JsonDecoder {
+    splitter: JsonSplitter,
+    rows: RowBuffer,
+}
+
+struct RowBuffer {
+    misfits: Misfits,
+    batch_rows: usize,
+    /// The columns that are decoded: with [`OnError::Skip`], all of the table.
+    decoded: SchemaRef,
+    /// Those of them that batches are made of.
+    kept: Vec<usize>,
+    output: SchemaRef,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    lines: Vec<u64>,
+    ready: Vec<RecordBatch>,
+}
+
+impl JsonDecoder {
+    pub(crate) fn new(
+        table: &SchemaRef,
+        wanted: &[usize],
+        rows: JsonRows,
+        misfits: Misfits,
+        batch_rows: usize,
+    ) -> Self {
+        let of = |places: &[usize]| {
+            Arc::new(Schema::new(
+                places
+                    .iter()
+                    .map(|&place| Arc::clone(&table.fields()[place]))
+                    .collect::<Vec<_>>(),
+            ))
+        };
+        let output = of(wanted);
+        let (decoded, kept) = if misfits.on_error == OnError::Skip {
+            (Arc::clone(table), wanted.to_vec())
+        } else {
+            (Arc::clone(&output), (0..wanted.len()).collect())
+        };
+        Self {
+            splitter: JsonSplitter::new(rows),
+            rows: RowBuffer {
+                misfits,
+                batch_rows,
+                decoded,
+                kept,
+                output,
+                text: Vec::new(),
+                ends: Vec::new(),
+                lines: Vec::new(),
+                ready: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Why a text cannot be cut into rows, as an error that names its place.
+pub(crate) fn torn(misfits: &Misfits, stopped: Stopped) -> Error {
+    match stopped {
+        Stopped::Taker(error) => error,
+        Stopped::Torn(torn) => match torn {
+            Torn::Unexpected(line, what) => {
+                misfits.error(format_args!("line {line} is not valid JSON: {what}"))
+            }
+            Torn::CutOff(line) => misfits.error(format_args!(
+                "the JSON ends inside the value of line {line}"
+            )),
+            Torn::TooLong(line) => {
+                misfits.error(format_args!("the row of line {line} is larger than 64 MiB"))
+            }
+            Torn::TooDeep(line) => misfits.error(format_args!(
+                "the row of line {line} is nested deeper than {DEEPEST}"
+            )),
+            Torn::NoArray => misfits.error("what lies at json_pointer is no array"),
+            Torn::NothingThere => misfits.error("no array lies at json_pointer"),
+        },
+    }
+}
+
+impl Decode for JsonDecoder {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        let result = self.splitter.push(bytes, &mut self.rows);
+        out.append(&mut self.rows.ready);
+        result.map_err(|stopped| torn(&self.rows.misfits, stopped))
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        let result = self.splitter.finish(&mut self.rows);
+        result.map_err(|stopped| torn(&self.rows.misfits, stopped))?;
+        self.rows.flush()?;
+        out.append(&mut self.rows.ready);
+        Ok(())
+    }
+}
+
+impl TakeRow for RowBuffer {
+    fn take(&mut self, row: &[u8], line: u64) -> Result<(), Error> {
+        if row.first() != Some(&b'{') {
+            let what = infer::json_kind(row);
+            return self.misfits.row(
+                line,
+                format_args!("holds {what} where an object was expected"),
+            );
+        }
+        match shape(row) {
+            Shape::One => {}
+            Shape::Torn => return self.misfits.row(line, "is not valid JSON"),
+            Shape::TooDeep => {
+                return self
+                    .misfits
+                    .row(line, format_args!("is nested deeper than {DEEPEST}"));
+            }
+        }
+        self.text.extend_from_slice(row);
+        self.text.push(b'\n');
+        self.ends.push(self.text.len());
+        self.lines.push(line);
+        if self.ends.len() >= self.batch_rows || self.text.len() >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text that begins with a bracket is one value, by its brackets alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    One,
+    Torn,
+    TooDeep,
+}
+
+/// Looks at the brackets of a row, so that no row can borrow brackets from the next.
+pub(crate) fn shape(text: &[u8]) -> Shape {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (place, &byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return Shape::TooDeep;
+                }
+            }
+            b'}' | b']' if !in_string => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return if place + 1 == text.len() {
+                        Shape::One
+                    } else {
+                        Shape::Torn
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    Shape::Torn
+}
+
+impl RowBuffer {
+    fn flush(&mut self) -> Result<(), Error> {
+        let rows = self.ends.len();
+        if rows == 0 {
+            return Ok(());
+        }
+        let batch = match decode(&self.decoded, &self.text, rows) {
+            Ok(batch) => batch,
+            Err(_) => self.row_by_row()?,
+        };
+        self.text.clear();
+        self.ends.clear();
+        self.lines.clear();
+        let columns = self
+            .kept
+            .iter()
+            .map(|&place| Arc::clone(batch.column(place)))
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        if batch.num_rows() > 0 {
+            self.ready.push(
+                RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+                    .map_err(engine)?,
+            );
+        }
+        Ok(())
+    }
+
+    fn row_by_row(&self) -> Result<RecordBatch, Error> {
+        let mut batches = Vec::with_capacity(self.ends.len());
+        let mut start = 0;
+        for (&end, &line) in self.ends.iter().zip(&self.lines) {
+            let text = &self.text[start..end];
+            start = end;
+            match decode(&self.decoded, text, 1) {
+                Ok(batch) => batches.push(batch),
+                Err(_) => batches.extend(self.misfit(text, line)?),
+            }
+        }
+        concat_batches(&self.decoded, &batches).map_err(engine)
+    }
+
+    /// A row that does not fit: an error, left out, or without the columns that do not.
+    fn misfit(&self, text: &[u8], line: u64) -> Result<Option<RecordBatch>, Error> {
+        let Ok(row) = serde_json::from_slice::<Members<'_>>(text) else {
+            self.misfits.row(line, "is not valid JSON")?;
+            return Ok(None);
+        };
+        if self.misfits.on_error == OnError::Skip {
+            self.misfits.skip_row();
+            return Ok(None);
+        }
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.decoded.fields().len());
+        for field in self.decoded.fields() {
+            let single = Arc::new(Schema::new(vec![Field::clone(field)]));
+            if let Ok(batch) = decode(&single, text, 1) {
+                columns.push(Arc::clone(batch.column(0)));
+                continue;
+            }
+            if self.misfits.on_error == OnError::Fail {
+                let value: Option<&RawValue> = row.last(field.name());
+                let holds =
+                    value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
+                return Err(self.misfits.error(format_args!(
+                    "line {line}, column `{}` holds {holds} and is {}",
+                    field.name(),
+                    field.data_type()
+                )));
+            }
+            self.misfits.null_value();
+            columns.push(new_null_array(field.data_type(), 1));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        RecordBatch::try_new_with_options(Arc::clone(&self.decoded), columns, &options)
+            .map(Some)
+            .map_err(engine)
+    }
+}
+
+fn decode(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, ArrowError> {
+    let incomplete = || ArrowError::JsonError("rows are incomplete".to_owned());
+    let mut decoder = ReaderBuilder::new(Arc::clone(schema))
+        .with_batch_size(rows)
+        .with_coerce_primitive(true)
+        .build_decoder()?;
+    let taken = decoder.decode(text)?;
+    if !text[taken..].trim_ascii().is_empty() || decoder.has_partial_record() {
+        return Err(incomplete());
+    }
+    let batch = decoder.flush()?.ok_or_else(incomplete)?;
+    if batch.num_rows() == rows {
+        Ok(batch)
+    } else {
+        Err(incomplete())
+    }
+}

@@ -1,0 +1,532 @@
+//! Cuts JSON into the texts of its rows while it streams: lines, values one after the other, or the elements of an array
+//! that may lie deep inside a document. Nothing but the row that is being read is held.
+
+use memchr::{memchr, memchr3};
+
+use super::LONGEST_RECORD_BYTES;
+
+/// Rows nested deeper than this are refused, so that nothing that reads them can be made to run out of stack.
+pub(crate) const DEEPEST: usize = 128;
+
+/// Where the rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JsonRows {
+    /// Each line is one.
+    Lines,
+    /// The elements of the array at the pointer; without one, of the document, or values one after the other.
+    Document(Vec<String>),
+}
+
+/// Why the text cannot be cut into rows at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Torn {
+    /// Something else than JSON's grammar wants stands in this line.
+    Unexpected(u64, &'static str),
+    /// The text ends inside a value that begins in this line.
+    CutOff(u64),
+    /// The row that begins in this line is too long.
+    TooLong(u64),
+    /// The row that begins in this line is nested too deep.
+    TooDeep(u64),
+    /// What lies at the pointer is no array.
+    NoArray,
+    /// Nothing lies at the pointer.
+    NothingThere,
+}
+
+/// Cuts text that comes in pieces.
+#[derive(Debug)]
+pub(crate) struct JsonSplitter {
+    rows: JsonRows,
+    state: State,
+    line: u64,
+    row_line: u64,
+    row: Vec<u8>,
+    /// Open brackets inside the row, or inside a value that is passed over.
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    /// How many objects on the way to the array have been entered.
+    entered: usize,
+    key: Vec<u8>,
+    elements: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the document's value.
+    Start,
+    /// Inside an object on the way: before a key or the end.
+    BeforeKey,
+    InKey,
+    AfterKey,
+    /// Before the value of a key.
+    BeforeValue,
+    /// Inside a value that is passed over.
+    Passing,
+    /// After a value that was passed over.
+    AfterPassed,
+    /// Before a row; whether the array may end here, and whether a comma has to come first.
+    BeforeRow {
+        first: bool,
+    },
+    AfterRow,
+    InRow,
+    InScalar,
+    /// After the array: the rest is only checked for being complete.
+    Rest,
+    Line,
+}
+
+/// Takes the texts of rows and the lines in which they begin.
+pub(crate) trait TakeRow {
+    /// # Errors
+    /// What keeps the row from being taken.
+    fn take(&mut self, row: &[u8], line: u64) -> Result<(), crate::Error>;
+}
+
+/// Why splitting stopped.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Torn(Torn),
+    Taker(crate::Error),
+}
+
+impl JsonSplitter {
+    pub(crate) fn new(rows: JsonRows) -> Self {
+        let state = if rows == JsonRows::Lines {
+            State::Line
+        } else {
+            State::Start
+        };
+        Self {
+            rows,
+            state,
+            line: 1,
+            row_line: 1,
+            row: Vec::new(),
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            entered: 0,
+            key: Vec::new(),
+            elements: false,
+        }
+    }
+
+    fn pointer(&self) -> &[String] {
+        match &self.rows {
+            JsonRows::Lines => &[],
+            JsonRows::Document(pointer) => pointer,
+        }
+    }
+
+    /// Cuts the next piece.
+    pub(crate) fn push(&mut self, bytes: &[u8], taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        if self.state == State::Line {
+            return self.lines(bytes, taker);
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            // The inside of strings is most of the text.
+            if self.in_string && !self.escaped {
+                let rest = &bytes[at..];
+                let plain = memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
+                self.keep(&rest[..plain])?;
+                at += plain;
+                if at == bytes.len() {
+                    break;
+                }
+            }
+            let byte = bytes[at];
+            // A number or word ends before the byte that ends it, which is then looked at again.
+            if self.one(byte, taker)? {
+                if byte == b'\n' {
+                    self.line += 1;
+                }
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The text has ended.
+    pub(crate) fn finish(&mut self, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        let ended = match self.state {
+            State::Line => {
+                self.line_row(taker)?;
+                return Ok(());
+            }
+            State::Start => Ok(()),
+            State::BeforeRow { .. } | State::AfterRow if !self.elements => Ok(()),
+            State::InScalar if !self.elements => {
+                self.end_row(taker)?;
+                return Ok(());
+            }
+            State::Rest if self.depth == 0 && !self.in_string => Ok(()),
+            State::InRow | State::InScalar => Err(Torn::CutOff(self.row_line)),
+            _ => Err(Torn::CutOff(self.line)),
+        };
+        ended.map_err(Stopped::Torn)
+    }
+
+    fn lines(&mut self, mut bytes: &[u8], taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        while let Some(end) = memchr(b'\n', bytes) {
+            if self.row.is_empty() {
+                Self::give(&bytes[..end], self.line, taker)?;
+            } else {
+                self.row.extend_from_slice(&bytes[..end]);
+                self.line_row(taker)?;
+            }
+            self.line += 1;
+            bytes = &bytes[end + 1..];
+        }
+        self.row_line = self.line;
+        self.keep_row(bytes)
+    }
+
+    fn line_row(&mut self, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        let row = std::mem::take(&mut self.row);
+        Self::give(&row, self.line, taker)
+    }
+
+    fn give(row: &[u8], line: u64, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        let row = row.trim_ascii();
+        if row.is_empty() {
+            return Ok(());
+        }
+        taker.take(row, line).map_err(Stopped::Taker)
+    }
+
+    /// Looks at one byte; whether it has been used up.
+    fn one(&mut self, byte: u8, taker: &mut dyn TakeRow) -> Result<bool, Stopped> {
+        match self.state {
+            State::Passing | State::Rest | State::InRow => return self.inside(byte, taker),
+            State::InKey => {
+                self.key.push(byte);
+                self.string_byte(byte);
+                if !self.in_string {
+                    self.state = State::AfterKey;
+                }
+                return Ok(true);
+            }
+            State::InScalar => {
+                if !matches!(byte, b',' | b']' | b'}') && !byte.is_ascii_whitespace() {
+                    self.keep_row(&[byte])?;
+                    return Ok(true);
+                }
+                self.end_row(taker)?;
+                return Ok(false);
+            }
+            _ if byte.is_ascii_whitespace() => return Ok(true),
+            State::Start => self.start(byte)?,
+            State::BeforeKey => match byte {
+                b'"' => {
+                    self.key.clear();
+                    self.key.push(byte);
+                    self.in_string = true;
+                    self.state = State::InKey;
+                }
+                b'}' => return Err(Stopped::Torn(Torn::NothingThere)),
+                _ => return self.unexpected("a key was expected"),
+            },
+            State::AfterKey if byte == b':' => self.state = State::BeforeValue,
+            State::AfterKey => return self.unexpected("a colon was expected"),
+            State::BeforeValue => self.value(byte)?,
+            State::AfterPassed => match byte {
+                b',' => self.state = State::BeforeKey,
+                b'}' => return Err(Stopped::Torn(Torn::NothingThere)),
+                _ => return self.unexpected("a comma was expected"),
+            },
+            State::BeforeRow { first } => match byte {
+                b']' if self.elements && first => self.end_array(),
+                b',' | b']' | b'}' | b':' => return self.unexpected("a value was expected"),
+                _ => {
+                    self.begin_row(byte)?;
+                }
+            },
+            State::AfterRow => match byte {
+                b',' if self.elements => self.state = State::BeforeRow { first: false },
+                b']' if self.elements => self.end_array(),
+                _ => return self.unexpected("a comma was expected"),
+            },
+            State::Line => {}
+        }
+        Ok(true)
+    }
+
+    fn unexpected(&self, what: &'static str) -> Result<bool, Stopped> {
+        Err(Stopped::Torn(Torn::Unexpected(self.line, what)))
+    }
+
+    fn start(&mut self, byte: u8) -> Result<(), Stopped> {
+        if !self.pointer().is_empty() {
+            if byte != b'{' {
+                return Err(Stopped::Torn(Torn::NothingThere));
+            }
+            self.entered = 1;
+            self.state = State::BeforeKey;
+            return Ok(());
+        }
+        if byte == b'[' {
+            self.elements = true;
+            self.state = State::BeforeRow { first: true };
+            return Ok(());
+        }
+        if byte != b'{' {
+            return self.unexpected("`[` or `{` was expected").map(drop);
+        }
+        self.begin_row(byte)
+    }
+
+    /// The first byte of the value of the key that was read last.
+    fn value(&mut self, byte: u8) -> Result<(), Stopped> {
+        let key: Option<String> = serde_json::from_slice(&self.key).ok();
+        let wanted = key.as_deref() == self.pointer().get(self.entered - 1).map(String::as_str);
+        if wanted && self.entered == self.pointer().len() {
+            if byte != b'[' {
+                return Err(Stopped::Torn(Torn::NoArray));
+            }
+            self.elements = true;
+            self.state = State::BeforeRow { first: true };
+        } else if wanted && byte == b'{' {
+            self.entered += 1;
+            self.state = State::BeforeKey;
+        } else {
+            self.depth = 0;
+            self.state = State::Passing;
+            match byte {
+                b'{' | b'[' => self.depth = 1,
+                b'"' => self.in_string = true,
+                b',' | b'}' | b']' | b':' => {
+                    return self.unexpected("a value was expected").map(drop);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_row(&mut self, byte: u8) -> Result<(), Stopped> {
+        self.row.clear();
+        self.row_line = self.line;
+        self.keep_row(&[byte])?;
+        self.depth = 0;
+        self.state = match byte {
+            b'{' | b'[' => {
+                self.depth = 1;
+                State::InRow
+            }
+            b'"' => {
+                self.in_string = true;
+                State::InRow
+            }
+            _ => State::InScalar,
+        };
+        Ok(())
+    }
+
+    /// A byte inside a value that is kept or passed over.
+    fn inside(&mut self, byte: u8, taker: &mut dyn TakeRow) -> Result<bool, Stopped> {
+        let passing = self.state == State::Passing;
+        if self.in_string {
+            self.keep(&[byte])?;
+            self.string_byte(byte);
+            if !self.in_string && self.depth == 0 {
+                return self.end_value(taker).map(|()| true);
+            }
+            return Ok(true);
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => {
+                self.depth += 1;
+                if self.state == State::InRow && self.depth > DEEPEST {
+                    return Err(Stopped::Torn(Torn::TooDeep(self.row_line)));
+                }
+            }
+            // The end of a number or word that is passed over.
+            b',' | b'}' if passing && self.depth == 0 => {
+                self.state = State::AfterPassed;
+                return Ok(false);
+            }
+            b'}' | b']' => {
+                if self.depth == 0 {
+                    return self.unexpected("a bracket is closed that was not opened");
+                }
+                self.depth -= 1;
+                if self.depth == 0 && self.state != State::Rest {
+                    self.keep(&[byte])?;
+                    return self.end_value(taker).map(|()| true);
+                }
+            }
+            byte if self.state == State::Rest && self.depth == 0 && !byte.is_ascii_whitespace() => {
+                return self.unexpected("the document had ended");
+            }
+            _ => {}
+        }
+        self.keep(&[byte])?;
+        Ok(true)
+    }
+
+    fn string_byte(&mut self, byte: u8) {
+        if self.escaped {
+            self.escaped = false;
+        } else if byte == b'\\' {
+            self.escaped = true;
+        } else if byte == b'"' {
+            self.in_string = false;
+        }
+    }
+
+    fn end_value(&mut self, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        if self.state == State::Passing {
+            self.state = State::AfterPassed;
+            return Ok(());
+        }
+        self.end_row(taker)
+    }
+
+    fn end_row(&mut self, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        self.state = if self.elements {
+            State::AfterRow
+        } else {
+            State::BeforeRow { first: true }
+        };
+        let row = std::mem::take(&mut self.row);
+        let result = Self::give(&row, self.row_line, taker);
+        self.row = row;
+        self.row.clear();
+        result
+    }
+
+    fn end_array(&mut self) {
+        self.depth = self.entered;
+        self.state = State::Rest;
+    }
+
+    /// Keeps text that is part of a row or a key.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        match self.state {
+            State::InRow => self.keep_row(bytes),
+            State::InKey => {
+                self.key.extend_from_slice(bytes);
+                if self.key.len() > LONGEST_RECORD_BYTES {
+                    return Err(Stopped::Torn(Torn::TooLong(self.line)));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep_row(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        self.row.extend_from_slice(bytes);
+        if self.row.len() > LONGEST_RECORD_BYTES {
+            return Err(Stopped::Torn(Torn::TooLong(self.row_line)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JsonRows, JsonSplitter, Stopped, TakeRow, Torn};
+
+    impl TakeRow for Vec<(String, u64)> {
+        fn take(&mut self, row: &[u8], line: u64) -> Result<(), crate::Error> {
+            self.push((String::from_utf8_lossy(row).into(), line));
+            Ok(())
+        }
+    }
+
+    fn split(rows: &JsonRows, text: &str) -> Result<Vec<(String, u64)>, Torn> {
+        let read = |piece: usize| {
+            let mut splitter = JsonSplitter::new(rows.clone());
+            let mut found = Vec::new();
+            let all = text
+                .as_bytes()
+                .chunks(piece)
+                .try_for_each(|bytes| splitter.push(bytes, &mut found))
+                .and_then(|()| splitter.finish(&mut found));
+            match all {
+                Ok(()) => Ok(found),
+                Err(Stopped::Torn(torn)) => Err(torn),
+                Err(Stopped::Taker(error)) => panic!("{error}"),
+            }
+        };
+        let whole = read(usize::MAX);
+        for piece in [1, 2, 5] {
+            assert_eq!(read(piece), whole, "{text} in pieces of {piece}");
+        }
+        whole
+    }
+
+    fn at(pointer: &str) -> JsonRows {
+        JsonRows::Document(pointer.split('/').skip(1).map(str::to_owned).collect())
+    }
+
+    fn rows(expected: &[(&str, u64)]) -> Result<Vec<(String, u64)>, Torn> {
+        Ok(expected
+            .iter()
+            .map(|&(row, line)| (row.to_owned(), line))
+            .collect())
+    }
+
+    #[test]
+    fn arrays_values_and_lines() {
+        let array = " [ {\"a\":\"]}\\\"\"} ,\n {\"a\":[1,{}]}\n, 3 ] \n";
+        let expected = rows(&[("{\"a\":\"]}\\\"\"}", 1), ("{\"a\":[1,{}]}", 2), ("3", 3)]);
+        assert_eq!(split(&at(""), array), expected);
+        assert_eq!(
+            split(&at(""), "{\"a\":\n1}{}\n{}"),
+            rows(&[("{\"a\":\n1}", 1), ("{}", 2), ("{}", 3)])
+        );
+        assert_eq!(
+            split(&JsonRows::Lines, "{}\n\n x \r\n{\"a\""),
+            rows(&[("{}", 1), ("x", 3), ("{\"a\"", 4)])
+        );
+        assert_eq!(split(&at(""), "[]"), rows(&[]));
+        assert_eq!(split(&at(""), " "), rows(&[]));
+    }
+
+    #[test]
+    fn an_array_inside_a_document() {
+        let text = "{\"n\":12,\"x\":{\"entities\":[9]},\"s\":\"\\\"[\",\"l\":[[1],{}],\n\"enti\\u0074ies\":[{\"a\":1},\n{\"a\":2}],\"more\":[{}]}\n";
+        assert_eq!(
+            split(&at("/entities"), text),
+            rows(&[("{\"a\":1}", 2), ("{\"a\":2}", 3)])
+        );
+        assert_eq!(split(&at("/x/entities"), text), rows(&[("9", 1)]));
+        assert_eq!(split(&at("/none"), text), Err(Torn::NothingThere));
+        assert_eq!(split(&at("/x"), text), Err(Torn::NoArray));
+        assert_eq!(split(&at("/n/a"), text), Err(Torn::NothingThere));
+    }
+
+    #[test]
+    fn what_is_no_json_is_told() {
+        assert_eq!(split(&at(""), "[{},\n{}"), Err(Torn::CutOff(2)));
+        assert_eq!(split(&at(""), "[{},\n{\"a\""), Err(Torn::CutOff(2)));
+        assert!(matches!(
+            split(&at(""), "[{} {}]"),
+            Err(Torn::Unexpected(1, _))
+        ));
+        assert!(matches!(
+            split(&at(""), "[{},]"),
+            Err(Torn::Unexpected(1, _))
+        ));
+        assert!(matches!(
+            split(&at(""), "[{}] x"),
+            Err(Torn::Unexpected(1, _))
+        ));
+        assert_eq!(split(&at("/e"), "{\"e\":[{}]"), Err(Torn::CutOff(1)));
+        assert_eq!(
+            split(&at(""), &format!("[{}", "[".repeat(200))),
+            Err(Torn::TooDeep(1))
+        );
+        assert_eq!(
+            split(&at(""), "{}}"),
+            Err(Torn::Unexpected(1, "a value was expected"))
+        );
+    }
+}

@@ -1,0 +1,443 @@
+//! Looks into the head of a file: how it is written, and which columns it has.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use encoding_rs::{Encoding, UTF_8};
+use futures::StreamExt;
+
+use super::head::Head;
+use crate::{
+    Compression, Error, ErrorKind, Format, TableSpec,
+    formats::{
+        Decode,
+        binary::{Adapter, ArrowDecoder, AvroDecoder},
+        bytes::{Transcoder, decompress},
+        csv::{CsvDecoder, CsvOptions, header_names},
+        detect,
+        infer::{JsonTypes, TextTypes},
+        json::{JsonDecoder, torn},
+        json_split::{JsonRows, JsonSplitter, Stopped},
+        misfit::Misfits,
+        records::{Dialect, Divider, Record},
+    },
+    schema,
+};
+
+/// Plain bytes of a head that are looked at.
+const LOOKED_AT_BYTES: usize = 32 << 20;
+
+/// What one file is.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) format: Format,
+    pub(crate) compression: Compression,
+    pub(crate) encoding: &'static Encoding,
+    pub(crate) csv: CsvOptions,
+    pub(crate) json: JsonRows,
+    /// Its columns, once they have been looked for.
+    pub(crate) schema: Option<SchemaRef>,
+}
+
+/// A head, decompressed and decoded.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it is the whole file.
+    pub(crate) whole: bool,
+}
+
+/// Finds out how a file is written.
+pub(crate) async fn facts(
+    spec: &TableSpec,
+    file: &str,
+    head: &Head,
+) -> Result<(Facts, Plain), Error> {
+    let misfits = Misfits::lenient(file);
+    let (named, named_compression) = detect::by_name(file);
+    let compression = match spec.compression {
+        Some(compression) => compression,
+        None => compression_of(&misfits, head, named_compression)?,
+    };
+    let plain = plain(&misfits, head, compression).await?;
+    let magic = detect::binary_by_magic(&plain.bytes);
+    let content_type = head
+        .content_type
+        .as_deref()
+        .and_then(detect::by_content_type);
+    let declared = spec
+        .format
+        .or(spec.json_pointer.as_ref().map(|_| Format::Json));
+    let told = declared.or(magic).or(named).or(content_type);
+    let binary = matches!(told, Some(Format::Parquet | Format::Avro | Format::Arrow));
+    let encoding = match &spec.encoding {
+        _ if binary => UTF_8,
+        Some(label) => Encoding::for_label_no_replacement(label.as_bytes()).unwrap_or(UTF_8),
+        None => detect::encoding(&plain.bytes, plain.whole),
+    };
+    let plain = if binary {
+        plain
+    } else {
+        decoded(plain, encoding)
+    };
+    let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
+    let cut = plain.whole && plain.bytes.len() <= 64 << 10;
+    let quoting = dialect(spec, b',');
+    let format = match told {
+        // Files named `.json` are arrays, documents or lines.
+        Some(Format::Json) if declared.is_none() => {
+            detect::json_by_text(&text, cut).unwrap_or(Format::Json)
+        }
+        Some(format) => format,
+        None => detect::json_by_text(&text, cut)
+            .or_else(|| {
+                let divided = detect::delimiter(&plain.bytes, quoting).is_some();
+                (divided && !plain.bytes.contains(&0)).then_some(Format::Csv)
+            })
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidSpec,
+                    format!(
+                        "{file}: neither name, content type nor first bytes tell the format: set `format` (csv, tsv, ndjson, json, parquet, avro or arrow)"
+                    ),
+                )
+            })?,
+    };
+    if format == Format::Parquet && compression != Compression::None {
+        return Err(Error::new(
+            ErrorKind::InvalidSpec,
+            format!(
+                "{file}: Parquet inside {compression} cannot be read: Parquet is compressed by itself"
+            ),
+        ));
+    }
+    let mut facts = Facts {
+        format,
+        compression,
+        encoding,
+        csv: CsvOptions {
+            dialect: quoting,
+            header: spec.header.unwrap_or(true),
+            null_values: spec.null_values.clone().into(),
+        },
+        json: match (format, &spec.json_pointer) {
+            (Format::Ndjson, _) => JsonRows::Lines,
+            (_, pointer) => JsonRows::Document(tokens(pointer.as_deref().unwrap_or_default())),
+        },
+        schema: None,
+    };
+    if matches!(format, Format::Csv | Format::Tsv) {
+        let found = match (spec.delimiter, format) {
+            (Some(delimiter), _) => ascii(delimiter),
+            (None, Format::Tsv) => b'\t',
+            (None, _) => detect::delimiter(&plain.bytes, quoting).unwrap_or(b','),
+        };
+        facts.csv.dialect = dialect(spec, found);
+        if spec.header.is_none() {
+            facts.csv.header = has_header(&facts.csv, &plain.bytes);
+        }
+    }
+    Ok((facts, plain))
+}
+
+fn compression_of(
+    misfits: &Misfits,
+    head: &Head,
+    named: Option<Compression>,
+) -> Result<Compression, Error> {
+    match (detect::compression_by_magic(&head.bytes), named) {
+        (Some(found), _) => Ok(found),
+        (None, Some(named)) if !head.bytes.is_empty() => Err(misfits.error(format_args!(
+            "is named as {named} and is not: rename it, or set `compression`"
+        ))),
+        (None, _) => Ok(Compression::None),
+    }
+}
+
+/// Decompresses a head, which may be cut off anywhere.
+async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Result<Plain, Error> {
+    if compression == Compression::None {
+        return Ok(Plain {
+            bytes: head.bytes.to_vec(),
+            whole: head.whole,
+        });
+    }
+    let bytes = head.bytes.clone();
+    let mut stream = decompress(
+        futures::stream::once(async { Ok(bytes) }).boxed(),
+        compression,
+    );
+    let mut plain = Vec::new();
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => plain.extend_from_slice(&piece),
+            Err(_) if !head.whole => {
+                return Ok(Plain {
+                    bytes: plain,
+                    whole: false,
+                });
+            }
+            // What was read before the fault may tell columns; the fault is told when the file is read.
+            Err(_) if !plain.is_empty() => {
+                return Ok(Plain {
+                    bytes: plain,
+                    whole: false,
+                });
+            }
+            Err(_) => return Err(misfits.error(broken(compression))),
+        }
+        if plain.len() > LOOKED_AT_BYTES {
+            return Ok(Plain {
+                bytes: plain,
+                whole: false,
+            });
+        }
+    }
+    Ok(Plain {
+        bytes: plain,
+        whole: head.whole,
+    })
+}
+
+/// What is said of a compressed file that cannot be decompressed.
+pub(crate) fn broken(compression: Compression) -> String {
+    format!("is not valid {compression}, or is cut off")
+}
+
+fn decoded(plain: Plain, encoding: &'static Encoding) -> Plain {
+    let mut transcoder = Transcoder::new(encoding);
+    let whole = plain.whole;
+    let bytes = match transcoder.push(&plain.bytes, whole) {
+        Some(text) => text.to_vec(),
+        // Whatever is wrong with it is told when it is read; its beginning may still tell columns.
+        None => encoding.decode(&plain.bytes).0.into_owned().into_bytes(),
+    };
+    Plain { bytes, whole }
+}
+
+/// The names on a JSON pointer.
+fn tokens(pointer: &str) -> Vec<String> {
+    pointer
+        .split('/')
+        .skip(1)
+        .map(|name| name.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
+fn dialect(spec: &TableSpec, delimiter: u8) -> Dialect {
+    Dialect {
+        delimiter: spec.delimiter.map_or(delimiter, ascii),
+        quote: ascii(spec.quote),
+        escape: spec.escape.map(ascii),
+        comment: spec.comment.map(ascii),
+    }
+}
+
+/// A character that [`TableSpec::validate`] has found to be ASCII.
+fn ascii(character: char) -> u8 {
+    u8::try_from(character).unwrap_or(b'?')
+}
+
+/// Divides the first records; the last is left out if it may be cut off.
+fn first_records(
+    options: &CsvOptions,
+    plain: &Plain,
+    rows: usize,
+) -> crate::formats::records::Records {
+    let mut divider = Divider::new(options.dialect);
+    // What cannot be divided is told when the file is read.
+    if divider.push(&plain.bytes, rows).is_ok() && plain.whole {
+        divider.finish().ok();
+    }
+    divider.take()
+}
+
+/// Whether the first record names columns: not when one of its fields is a number, a date or the like and the fields below
+/// it are too.
+fn has_header(options: &CsvOptions, text: &[u8]) -> bool {
+    let plain = Plain {
+        bytes: text[..text.len().min(256 << 10)].to_vec(),
+        whole: true,
+    };
+    let records = first_records(options, &plain, 100);
+    let mut records = records.iter();
+    let Some(first) = records.next() else {
+        return true;
+    };
+    let mut below = TextTypes::default();
+    let mut others = 0;
+    for record in records {
+        below.see(&record, &options.null_values);
+        others += 1;
+    }
+    let below = below.into_types();
+    let value = |place: usize| {
+        let text = String::from_utf8_lossy(first.field(place).unwrap_or_default()).into_owned();
+        let kind = crate::formats::infer::text_type(&text);
+        let fits = others == 0
+            || below
+                .get(place)
+                .is_some_and(|kind| !matches!(kind, DataType::Utf8 | DataType::Null));
+        !text.is_empty() && kind != DataType::Utf8 && fits
+    };
+    !(0..first.fields()).any(value)
+}
+
+impl Facts {
+    /// What Parquet is: its footer tells everything.
+    pub(crate) fn parquet(schema: Option<SchemaRef>) -> Self {
+        Self {
+            format: Format::Parquet,
+            compression: Compression::None,
+            encoding: UTF_8,
+            csv: CsvOptions {
+                dialect: Dialect {
+                    delimiter: b',',
+                    quote: b'"',
+                    escape: None,
+                    comment: None,
+                },
+                header: true,
+                null_values: Arc::default(),
+            },
+            json: JsonRows::Lines,
+            schema,
+        }
+    }
+
+    /// Finds the columns; `None` when the head is too short to tell.
+    pub(crate) fn find_schema(
+        &self,
+        spec: &TableSpec,
+        file: &str,
+        plain: &Plain,
+    ) -> Result<Option<Schema>, Error> {
+        let misfits = Misfits::lenient(file);
+        match self.format {
+            Format::Csv | Format::Tsv => Ok(self.csv_schema(spec, plain)),
+            Format::Json | Format::Ndjson => {
+                let mut types = JsonTypes::new(spec.infer_rows);
+                let mut splitter = JsonSplitter::new(self.json.clone());
+                let mut result = splitter.push(&plain.bytes, &mut types);
+                if result.is_ok() && plain.whole {
+                    result = splitter.finish(&mut types);
+                }
+                match result {
+                    Err(Stopped::Taker(error)) => Err(error),
+                    Err(stopped) if types.rows == 0 => Err(torn(&misfits, stopped)),
+                    _ if types.rows == 0 && !plain.whole => Ok(None),
+                    _ => Ok(Some(types.schema)),
+                }
+            }
+            Format::Avro => {
+                let adapter = Adapter::new(Schema::empty().into(), Vec::new(), misfits);
+                let mut decoder = AvroDecoder::new(adapter, 1024);
+                let result = decoder.push(&plain.bytes, &mut Vec::new());
+                Self::of_binary(decoder.schema(), result, &mut decoder, plain)
+            }
+            Format::Arrow => {
+                let adapter = Adapter::new(Schema::empty().into(), Vec::new(), misfits);
+                let mut decoder = ArrowDecoder::new(adapter);
+                let result = decoder.push(&plain.bytes, &mut Vec::new());
+                Self::of_binary(decoder.schema(), result, &mut decoder, plain)
+            }
+            Format::Parquet => Ok(None),
+        }
+    }
+
+    fn of_binary(
+        found: Option<SchemaRef>,
+        result: Result<(), Error>,
+        decoder: &mut dyn Decode,
+        plain: &Plain,
+    ) -> Result<Option<Schema>, Error> {
+        if let Some(schema) = found {
+            return Ok(Some(schema.as_ref().clone()));
+        }
+        result?;
+        if plain.whole {
+            decoder.finish(&mut Vec::new())?;
+        }
+        Ok(None)
+    }
+
+    fn csv_schema(&self, spec: &TableSpec, plain: &Plain) -> Option<Schema> {
+        let records = first_records(&self.csv, plain, spec.infer_rows.saturating_add(1));
+        let mut rows = records.iter().filter(|record| !record.is_torn()).peekable();
+        let Some(first) = rows.peek() else {
+            return plain.whole.then(Schema::empty);
+        };
+        let names: Vec<String> = if self.csv.header {
+            header_names(first)
+        } else {
+            (1..=first.fields())
+                .map(|place| format!("column_{place}"))
+                .collect()
+        };
+        if self.csv.header {
+            rows.next();
+        }
+        let mut types = TextTypes::default();
+        for record in rows.filter(|record: &Record<'_>| record.fields() == names.len()) {
+            types.see(&record, &spec.null_values);
+        }
+        let mut types = types.into_types();
+        types.resize(names.len(), DataType::Null);
+        let fields = names
+            .into_iter()
+            .zip(types)
+            .map(|(name, kind)| Field::new(name, kind, true));
+        Some(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// A reader of the file's plain text or bytes into the columns `wanted` of `table`.
+    pub(crate) fn decoder(
+        &self,
+        table: &SchemaRef,
+        wanted: &[usize],
+        misfits: Misfits,
+        batch_rows: usize,
+    ) -> Result<Box<dyn Decode>, Error> {
+        let adapter = |misfits| Adapter::new(Arc::clone(table), wanted.to_vec(), misfits);
+        Ok(match self.format {
+            Format::Csv | Format::Tsv => Box::new(CsvDecoder::new(
+                Arc::clone(table),
+                wanted.to_vec(),
+                self.csv.clone(),
+                misfits,
+                batch_rows,
+            )),
+            Format::Json | Format::Ndjson => Box::new(JsonDecoder::new(
+                table,
+                wanted,
+                self.json.clone(),
+                misfits,
+                batch_rows,
+            )),
+            Format::Avro => Box::new(AvroDecoder::new(adapter(misfits), batch_rows)),
+            Format::Arrow => Box::new(ArrowDecoder::new(adapter(misfits))),
+            Format::Parquet => {
+                return Err(misfits.error("is Parquet, which other files of the table are not"));
+            }
+        })
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(
+            self.format,
+            Format::Csv | Format::Tsv | Format::Json | Format::Ndjson
+        )
+    }
+
+    /// The columns as one table's files have them together, with the types that are declared for single ones.
+    pub(crate) fn declared_types(spec: &TableSpec, schema: &Schema) -> Schema {
+        let fields = schema
+            .fields()
+            .iter()
+            .map(|field| match spec.types.get(field.name()) {
+                Some(kind) => Arc::new(Field::new(field.name(), kind.0.clone(), true)),
+                None => Arc::clone(field),
+            });
+        schema::settled(&Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
