@@ -265,6 +265,11 @@ impl TransformBuilder {
             config = config.with_target_partitions(threads);
         }
         config.options_mut().execution.parquet.pushdown_filters = true;
+        // A prefix names all that lies under it.
+        config
+            .options_mut()
+            .execution
+            .listing_table_ignore_subdirectory = false;
         Ok(Transform {
             runtime,
             config,

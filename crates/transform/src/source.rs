@@ -29,6 +29,7 @@ use crate::{
         schema_cache::SchemaCache,
     },
     schema,
+    uri::WILDCARDS,
 };
 
 /// Heads that are read when a smaller one does not hold a record: 256 KiB, 4 MiB, 64 MiB.
@@ -116,7 +117,24 @@ impl Making<'_> {
     fn urls(&self) -> Result<Vec<ListingTableUrl>, Error> {
         let urls = self.locations.iter().map(|location| {
             let store = location.store_url.as_str().trim_end_matches('/');
-            ListingTableUrl::parse(format!("{store}/{}", location.key)).map_err(planning)
+            let key = location.key.as_str();
+            let Some(wildcard) = key.find(WILDCARDS) else {
+                return ListingTableUrl::parse(format!("{store}/{key}")).map_err(planning);
+            };
+            let folder = key[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
+            let (folder, glob) = key.split_at(folder);
+            if glob.contains('=') {
+                return Err(Error::new(
+                    ErrorKind::InvalidSpec,
+                    format!(
+                        "the uri of table `{}` has a wildcard at or before a `name=value` segment: name the folder before it, and restrict the column in the SQL",
+                        location.table
+                    ),
+                ));
+            }
+            ListingTableUrl::parse(format!("{store}/{folder}"))
+                .and_then(|url| url.with_glob(glob))
+                .map_err(planning)
         });
         urls.collect()
     }

@@ -9,7 +9,7 @@ use url::Url;
 use crate::{BoundParams, Error, ErrorKind};
 
 /// Characters that make a location name more than one object.
-const WILDCARDS: [char; 3] = ['*', '?', '['];
+pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 /// A location that waits for its parameters.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+#[expect(dead_code, reason = "one helper for several test files")]
 mod lake;
 
 use std::{io::Write, time::Duration};

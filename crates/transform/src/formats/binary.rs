@@ -21,7 +21,7 @@ use crate::{Error, OnError};
 /// Bytes of Avro blocks that are decoded together: each time, the file's header is read again.
 const AVRO_PIECE_BYTES: usize = 1 << 20;
 /// The beginning of an Arrow IPC file, before what is otherwise a stream.
-const ARROW_FILE_MAGIC: &[u8] = b"ARROW1\0\0";
+const ARROW_FILE_MAGIC: &[u8] = b"ARROW1";
 
 /// Brings batches of a file to the columns of the table, by name.
 pub(crate) struct Adapter {
@@ -192,9 +192,20 @@ impl Decode for ArrowDecoder {
             self.start = Some(start);
             return Ok(());
         }
-        self.is_file = start.starts_with(&ARROW_FILE_MAGIC[..6]);
+        self.is_file = start.starts_with(ARROW_FILE_MAGIC);
         if self.is_file {
-            start.drain(..ARROW_FILE_MAGIC.len());
+            // Zeros follow, up to a boundary that writers choose.
+            let message = start[ARROW_FILE_MAGIC.len()..]
+                .iter()
+                .position(|byte| *byte != 0);
+            match message {
+                Some(zeros) => drop(start.drain(..ARROW_FILE_MAGIC.len() + zeros)),
+                None if start.len() < 1024 => {
+                    self.start = Some(start);
+                    return Ok(());
+                }
+                None => return Err(self.adapter.misfits.error("is not valid Arrow IPC")),
+            }
         }
         self.decode(start, out)
     }

@@ -1,6 +1,9 @@
 //! Delimited text.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use datafusion::arrow::{
     array::{
@@ -108,12 +111,18 @@ impl CsvDecoder {
         };
         let mut kept = Vec::with_capacity(records.len());
         for record in rows {
-            if self.admit(layout, &record)? {
-                kept.push(record);
+            match self.admit(layout, &record) {
+                Ok(true) => kept.push(record),
+                Ok(false) => {}
+                Err(error) => {
+                    // What does not fit in the rows before is told first.
+                    self.batch_in_order(layout, &kept)?;
+                    return Err(error);
+                }
             }
         }
         if !kept.is_empty() {
-            let batch = self.batch(layout, &kept)?;
+            let batch = self.batch_in_order(layout, &kept)?;
             if batch.num_rows() > 0 {
                 out.push(batch);
             }
@@ -176,6 +185,16 @@ impl CsvDecoder {
             }
         }
         Ok(true)
+    }
+
+    /// The batch; where a value does not fit and is to be told, the first one in the order of the file.
+    fn batch_in_order(&self, layout: &Layout, rows: &[Record<'_>]) -> Result<RecordBatch, Error> {
+        self.batch(layout, rows).or_else(|error| {
+            for row in rows {
+                self.batch(layout, std::slice::from_ref(row))?;
+            }
+            Err(error)
+        })
     }
 
     fn batch(&self, layout: &Layout, rows: &[Record<'_>]) -> Result<RecordBatch, Error> {
@@ -329,22 +348,20 @@ pub(crate) fn header_names(record: &Record<'_>) -> Vec<String> {
             }
         })
         .collect();
-    let all: std::collections::HashSet<&str> = given.iter().map(String::as_str).collect();
+    let mut used: HashSet<String> = given.iter().cloned().collect();
     let mut names = Vec::with_capacity(given.len());
-    for name in &given {
+    for name in given {
         let count = seen.entry(name.clone()).or_insert(0);
         *count += 1;
         if *count == 1 {
-            names.push(name.clone());
+            names.push(name);
             continue;
         }
         let mut number = *count - 1;
-        let mut other = format!("{name}_{number}");
-        while all.contains(other.as_str()) {
+        while !used.insert(format!("{name}_{number}")) {
             number += 1;
-            other = format!("{name}_{number}");
         }
-        names.push(other);
+        names.push(format!("{name}_{number}"));
     }
     names
 }

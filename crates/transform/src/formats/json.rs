@@ -12,6 +12,7 @@ use datafusion::arrow::{
     error::ArrowError,
     json::ReaderBuilder,
 };
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{
@@ -108,13 +109,14 @@ pub(crate) fn torn(misfits: &Misfits, stopped: Stopped) -> Error {
 impl Decode for JsonDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let result = self.splitter.push(bytes, &mut self.rows);
+        let result = result.or_else(|stopped| self.rows.stop(stopped));
         out.append(&mut self.rows.ready);
-        result.map_err(|stopped| torn(&self.rows.misfits, stopped))
+        result
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let result = self.splitter.finish(&mut self.rows);
-        result.map_err(|stopped| torn(&self.rows.misfits, stopped))?;
+        result.or_else(|stopped| self.rows.stop(stopped))?;
         self.rows.flush()?;
         out.append(&mut self.rows.ready);
         Ok(())
@@ -124,19 +126,20 @@ impl Decode for JsonDecoder {
 impl TakeRow for RowBuffer {
     fn take(&mut self, row: &[u8], line: u64) -> Result<(), Error> {
         if row.first() != Some(&b'{') {
+            if serde_json::from_slice::<IgnoredAny>(row).is_err() {
+                return self.misfit_row(line, "is not valid JSON");
+            }
             let what = infer::json_kind(row);
-            return self.misfits.row(
+            return self.misfit_row(
                 line,
                 format_args!("holds {what} where an object was expected"),
             );
         }
         match shape(row) {
             Shape::One => {}
-            Shape::Torn => return self.misfits.row(line, "is not valid JSON"),
+            Shape::Torn => return self.misfit_row(line, "is not valid JSON"),
             Shape::TooDeep => {
-                return self
-                    .misfits
-                    .row(line, format_args!("is nested deeper than {DEEPEST}"));
+                return self.misfit_row(line, format_args!("is nested deeper than {DEEPEST}"));
             }
         }
         self.text.extend_from_slice(row);
@@ -189,6 +192,22 @@ pub(crate) fn shape(text: &[u8]) -> Shape {
 }
 
 impl RowBuffer {
+    /// A row that is none. What does not fit in the rows before is told first.
+    fn misfit_row(&mut self, line: u64, what: impl std::fmt::Display) -> Result<(), Error> {
+        if self.misfits.on_error == OnError::Fail {
+            self.flush()?;
+        }
+        self.misfits.row(line, what)
+    }
+
+    /// The text cannot be cut any further. What does not fit in the rows before is told first.
+    fn stop(&mut self, stopped: Stopped) -> Result<(), Error> {
+        if matches!(stopped, Stopped::Torn(_)) {
+            self.flush()?;
+        }
+        Err(torn(&self.misfits, stopped))
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
         let rows = self.ends.len();
         if rows == 0 {

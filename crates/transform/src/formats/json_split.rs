@@ -337,6 +337,9 @@ impl JsonSplitter {
             }
             return Ok(true);
         }
+        if self.state == State::Rest && self.depth == 0 && !byte.is_ascii_whitespace() {
+            return self.unexpected("the document had ended");
+        }
         match byte {
             b'"' => self.in_string = true,
             b'{' | b'[' => {
@@ -359,9 +362,6 @@ impl JsonSplitter {
                     self.keep(&[byte])?;
                     return self.end_value(taker).map(|()| true);
                 }
-            }
-            byte if self.state == State::Rest && self.depth == 0 && !byte.is_ascii_whitespace() => {
-                return self.unexpected("the document had ended");
             }
             _ => {}
         }

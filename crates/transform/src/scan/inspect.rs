@@ -60,6 +60,9 @@ pub(crate) async fn facts(
         None => compression_of(&misfits, head, named_compression)?,
     };
     let plain = plain(&misfits, head, compression).await?;
+    if compression != Compression::None && detect::compression_by_magic(&plain.bytes).is_some() {
+        return Err(misfits.error("is compressed twice"));
+    }
     let magic = detect::binary_by_magic(&plain.bytes);
     let content_type = head
         .content_type
