@@ -145,15 +145,15 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
 
 #[tokio::test]
 async fn a_read_over_a_budget_is_refused_recorded_and_stays_refused_after_a_restart() {
-    // One read costs at most 0.0000012 USD: one HEAD, two GETs.
-    let config = "[budget.total]\ndaily_usd = \"0.000002\"\n";
+    // One read is estimated at 0.0000012 USD, one HEAD and two GETs, and costs one GET less.
+    let config = "[budget.total]\ndaily_usd = \"0.0000019\"\n";
     let house = House::build_with(config, &[ALL]).await;
     house.run("all", json!({})).await.unwrap();
     let gets = house.stack.s3().count("GetObject");
     let (code, message) = house.run("all", json!({})).await.unwrap_err();
     assert_eq!(code, ErrorCode::BudgetExceeded);
     assert!(
-        message.starts_with("the daily budget of all actions is 0.000002 USD"),
+        message.starts_with("the daily budget of all actions is 0.0000019 USD"),
         "{message}"
     );
     assert_eq!(
@@ -167,7 +167,7 @@ async fn a_read_over_a_budget_is_refused_recorded_and_stays_refused_after_a_rest
     assert!(audit[1].contains("exports/customers.csv"), "{}", audit[1]);
     let metrics = house.pipeline.prometheus();
     assert!(
-        metrics.contains("flowlake_budget_usd{action=\"*\",period=\"day\"} 2e-6"),
+        metrics.contains("flowlake_budget_usd{action=\"*\",period=\"day\"} 1.9e-6"),
         "{metrics}"
     );
     let house = restart(house, config, |_| {}).await;
