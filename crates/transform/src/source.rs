@@ -3,7 +3,7 @@
 
 mod partitions;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{Schema, SchemaRef},
@@ -13,7 +13,7 @@ use datafusion::{
     },
     prelude::SessionContext,
 };
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
@@ -327,13 +327,19 @@ impl Making<'_> {
 
     async fn parquet_facts(&self, file: &ObjectMeta) -> Result<Facts, Error> {
         let format = ParquetFormat::default();
-        let schema = format
-            .infer_schema(
-                &self.session.state(),
-                &self.store,
-                std::slice::from_ref(file),
-            )
-            .await
+        let state = self.session.state();
+        let files = std::slice::from_ref(file);
+        // The decoder of Parquet 59 takes a length in the footer at its word and panics where it is beyond the file.
+        let found = AssertUnwindSafe(format.infer_schema(&state, &self.store, files))
+            .catch_unwind()
+            .await;
+        let schema = found
+            .map_err(|_panic| {
+                Error::new(
+                    ErrorKind::MalformedData,
+                    format!("{} is not valid Parquet, or is cut off", file.location),
+                )
+            })?
             .map_err(planning)?;
         Ok(Facts::parquet(Some(schema)))
     }
