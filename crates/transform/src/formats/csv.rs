@@ -143,11 +143,7 @@ impl CsvDecoder {
             });
         }
         let names = header_names(first);
-        let by_name: HashMap<_, _> = names
-            .iter()
-            .zip(0..)
-            .map(|(name, place)| (name, place))
-            .collect();
+        let by_name: HashMap<_, _> = names.iter().zip(0..).collect();
         let places: Vec<_> = columns
             .iter()
             .map(|column| by_name.get(column.name()).copied())
@@ -366,8 +362,9 @@ pub(crate) fn header_names(record: &Record<'_>) -> Vec<String> {
     names
 }
 
-pub(crate) fn engine(error: ArrowError) -> Error {
-    let _ = error;
+/// The engine's own message may quote values, so it is not kept.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+pub(crate) fn engine(_error: ArrowError) -> Error {
     Error::new(
         ErrorKind::Internal,
         "a batch of rows cannot be put together",

@@ -81,7 +81,7 @@ pub(crate) async fn facts(
     let plain = if binary {
         plain
     } else {
-        decoded(plain, encoding)
+        decoded(&plain, encoding)
     };
     let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
     let cut = plain.whole && plain.bytes.len() <= 64 << 10;
@@ -207,7 +207,7 @@ pub(crate) fn broken(compression: Compression) -> String {
     format!("is not valid {compression}, or is cut off")
 }
 
-fn decoded(plain: Plain, encoding: &'static Encoding) -> Plain {
+fn decoded(plain: &Plain, encoding: &'static Encoding) -> Plain {
     let mut transcoder = Transcoder::new(encoding);
     let whole = plain.whole;
     let bytes = match transcoder.push(&plain.bytes, whole) {
