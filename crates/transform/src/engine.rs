@@ -1,12 +1,10 @@
 //! The engine: one memory pool and one spill directory for all runs, a session of its own for each.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
     catalog::MemoryCatalogProviderList,
-    common::ParamValues,
-    dataframe::DataFrame,
     execution::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
@@ -15,7 +13,7 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
-    physical_plan::execute_stream,
+    physical_plan::{ExecutionPlan, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
 use object_store::ObjectStore;
@@ -24,7 +22,7 @@ use url::Url;
 use crate::{
     BoundParams, Error, ErrorKind, Prepared, RowStream, TableInfo, TransformSettings,
     error::{BoxError, planning, running},
-    guard,
+    functions, guard,
     memory::RunPool,
     scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
@@ -47,6 +45,15 @@ pub struct Transform {
     runtime: Arc<RuntimeEnv>,
     config: SessionConfig,
     schemas: SchemaCache,
+}
+
+/// What the runs of one [`Transform`] hold. Both are 0 when none runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineUsage {
+    /// Bytes that are reserved in the memory pool.
+    pub reserved_bytes: u64,
+    /// Bytes of spilled rows on disk.
+    pub spill_bytes: u64,
 }
 
 /// Builds a [`Transform`].
@@ -75,24 +82,11 @@ impl Transform {
         let meter = Arc::new(ScanMeter::new(
             prepared.limits.max_scan_bytes.map(|limit| limit.as_u64()),
         ));
-        let (session, plan) = self.plan(prepared, bound, stores, &meter).await?;
-        let values: BTreeMap<_, _> = bound
-            .entries()
-            .map(|(name, value, _)| (name.to_owned(), value.to_scalar()))
-            .collect();
-        let values = ParamValues::Map(
-            values
-                .into_iter()
-                .map(|(name, value)| (name, value.into()))
-                .collect(),
-        );
-        // From here on the plan holds values, so the engine's messages are no longer passed on.
-        let plan = plan.with_param_values(values).map_err(running)?;
-        let physical = DataFrame::new(session.state(), plan)
-            .create_physical_plan()
-            .await
-            .map_err(running)?;
         let stop = StopSwitch::after(prepared.limits.timeout);
+        let planned = self.physical(prepared, bound, stores, &meter);
+        let (session, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+            .await
+            .map_err(|_elapsed| stop.timed_out())??;
         let physical = stop.clone().into_joins(physical).map_err(running)?;
         let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
         Ok(RowStream::new(
@@ -102,6 +96,15 @@ impl Transform {
             stop,
             &prepared.limits,
         ))
+    }
+
+    /// What all runs hold at this moment.
+    #[must_use]
+    pub fn usage(&self) -> EngineUsage {
+        EngineUsage {
+            reserved_bytes: self.runtime.memory_pool.reserved() as u64,
+            spill_bytes: self.runtime.disk_manager.used_disk_space(),
+        }
     }
 
     /// The columns of the answer, without running the query. Schemas of files without one are found from their heads.
@@ -118,7 +121,27 @@ impl Transform {
         Ok(Arc::clone(plan.schema().inner()))
     }
 
-    /// The guarded plan, with its parameters still open, and the session that it belongs to.
+    /// The optimised plan, looked at by the guard, as operators.
+    async fn physical(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+        meter: &Arc<ScanMeter>,
+    ) -> Result<(SessionContext, Arc<dyn ExecutionPlan>), Error> {
+        let (session, plan) = self.plan(prepared, bound, stores, meter).await?;
+        let state = session.state();
+        let plan = state.optimize(&plan).map_err(running)?;
+        guard::work(&plan, &prepared.limits)?;
+        let physical = state
+            .query_planner()
+            .create_physical_plan(&plan, &state)
+            .await
+            .map_err(running)?;
+        Ok((session, physical))
+    }
+
+    /// The guarded plan with its values, and the session that it belongs to.
     async fn plan(
         &self,
         prepared: &Prepared,
@@ -135,12 +158,16 @@ impl Transform {
                 .register_table(source.info.table.as_str(), source.table)
                 .map_err(planning)?;
         }
+        let (statement, values) = prepared.query.bind(bound);
         let plan = session
             .state()
-            .create_logical_plan(&prepared.sql)
+            .statement_to_plan(statement)
             .await
             .map_err(planning)?;
-        guard::verify(&plan, &prepared.tables)?;
+        guard::tables(&plan, &prepared.tables)?;
+        distinct_columns(&plan)?;
+        // From here on the plan holds values, so the engine's messages are no longer passed on.
+        let plan = plan.with_param_values(values).map_err(running)?;
         Ok((session, plan))
     }
 
@@ -207,14 +234,31 @@ impl Transform {
             .build()
             .map_err(planning)?;
         runtime.disk_manager = Arc::clone(&self.runtime.disk_manager);
-        let state = SessionStateBuilder::new()
+        let builder = SessionStateBuilder::new()
             .with_default_features()
             .with_config(self.config.clone())
             .with_runtime_env(Arc::new(runtime))
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .build();
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+        let state = functions::register(builder).build();
         Ok(SessionContext::new_with_state(state))
     }
+}
+
+/// Two columns of one name would be one field in a row of JSON.
+fn distinct_columns(plan: &LogicalPlan) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    for field in plan.schema().fields() {
+        if !names.insert(field.name()) {
+            return Err(Error::new(
+                ErrorKind::InvalidSql,
+                format!(
+                    "two columns of the answer are called `{}`: give one another name with AS",
+                    field.name()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl TransformBuilder {
@@ -265,6 +309,7 @@ impl TransformBuilder {
             config = config.with_target_partitions(threads);
         }
         config.options_mut().execution.parquet.pushdown_filters = true;
+        config.options_mut().execution.time_zone = Some("UTC".to_owned());
         // A prefix names all that lies under it.
         config
             .options_mut()

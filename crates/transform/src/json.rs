@@ -1,13 +1,12 @@
 //! Rows as JSON: columns in order, numbers digit by digit, nulls written, non-finite numbers as null.
 
-use datafusion::arrow::{
-    array::RecordBatch,
-    error::ArrowError,
-    json::{WriterBuilder, writer::JsonArray},
-};
+use datafusion::arrow::{array::RecordBatch, json::writer::JsonArray};
 use serde_json::value::RawValue;
 
-use crate::{Error, ErrorKind};
+use crate::{
+    Error, ErrorKind,
+    encode::{json, without_brackets},
+};
 
 /// Collects batches as one JSON array of objects.
 ///
@@ -33,19 +32,8 @@ impl JsonRows {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let mut writer = WriterBuilder::new()
-            .with_explicit_nulls(true)
-            .build::<_, JsonArray>(Vec::new());
-        writer
-            .write(batch)
-            .and_then(|()| writer.finish())
-            .map_err(|error| not_json(&error))?;
-        let array = writer.into_inner();
-        // The batch is an array of its own: without its brackets it is the next piece of the whole.
-        let rows = array
-            .strip_prefix(b"[")
-            .and_then(|rows| rows.strip_suffix(b"]"))
-            .unwrap_or(&array);
+        let array = json::<JsonArray>(batch)?;
+        let rows = without_brackets(&array);
         if !self.text.is_empty() {
             self.text.push(b',');
         }
@@ -63,15 +51,5 @@ impl JsonRows {
         };
         let rows = String::from_utf8(self.text).map_err(|error| internal(error.into()))?;
         RawValue::from_string(format!("[{rows}]")).map_err(|error| internal(error.into()))
-    }
-}
-
-fn not_json(error: &ArrowError) -> Error {
-    match error {
-        ArrowError::NotYetImplemented(_) | ArrowError::InvalidArgumentError(_) => Error::new(
-            ErrorKind::InvalidSql,
-            "a column has a type that JSON cannot hold: cast it in the SQL",
-        ),
-        _ => Error::new(ErrorKind::Internal, "the rows could not be encoded"),
     }
 }

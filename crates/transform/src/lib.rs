@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod encode;
 mod engine;
 mod error;
 mod formats;
+mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
@@ -16,12 +18,15 @@ mod scan;
 mod scan_store;
 mod schema;
 mod settings;
+mod sizes;
 mod source;
+mod statement;
 mod stop;
 mod table;
 mod uri;
 
-pub use engine::{StoreResolver, Transform, TransformBuilder};
+pub use encode::{RowEncoder, RowFormat};
+pub use engine::{EngineUsage, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind};
 pub use limits::Limits;
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};

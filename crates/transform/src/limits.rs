@@ -18,6 +18,10 @@ pub struct Limits {
     pub max_output_bytes: ByteSize,
     /// Bytes read from the store, such as `2GiB`; more is an error. Left out: as many as it takes.
     pub max_scan_bytes: Option<ByteSize>,
+    /// Rows that the smaller side of a join without an equality may have, as far as that is known before it runs: of a
+    /// subquery with a LIMIT, of VALUES, of an aggregate without GROUP BY. Each of them is compared with every row of the
+    /// other side. A larger join is refused; 9223372036854775807 lets every join through.
+    pub max_keyless_rows: u64,
 }
 
 impl Default for Limits {
@@ -27,6 +31,7 @@ impl Default for Limits {
             max_rows: 1000,
             max_output_bytes: ByteSize::mib(4),
             max_scan_bytes: None,
+            max_keyless_rows: 1000,
         }
     }
 }

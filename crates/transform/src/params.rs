@@ -1,15 +1,18 @@
 //! `[params.NAME]` of an action: typed values from outside.
 
 mod parse;
+mod relative;
 mod value;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use regex::Regex;
+use chrono_tz::Tz;
+use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::relative::Now;
 pub use self::value::{BoundParams, BoundValue};
 use crate::{Error, ErrorKind};
 
@@ -20,19 +23,30 @@ pub struct ParamSpec {
     /// What it is.
     #[serde(rename = "type")]
     pub kind: ParamType,
-    /// Its value when none is sent; a date may also be `today`, `yesterday` or `tomorrow` (UTC).
+    /// The type of a list's items: any type but `list`.
+    #[serde(default)]
+    pub items: Option<ParamType>,
+    /// Its value when none is sent. A date may also be `today`, `yesterday`, `tomorrow` or an offset from today such as
+    /// `-7d`, `+2w`, `-1mo`, `-1y`; a timestamp also `now`, `-30min`, `-12h`, or the beginning of such a day.
     #[serde(default)]
     pub default: Option<Value>,
-    /// A regular expression that the whole text must match.
+    /// The zone whose calendar such days are of, and whose clock a timestamp without an offset is read on; a name of the
+    /// IANA database such as `Europe/Berlin`. UTC when left out.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Most items of a list; 1,000 when left out.
+    #[serde(default)]
+    pub max_items: Option<usize>,
+    /// A regular expression that the whole text must match; of a list, the text of each item.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// The smallest value.
+    /// The smallest value, or item of a list.
     #[serde(default)]
     pub min: Option<Value>,
-    /// The largest value.
+    /// The largest value, or item of a list.
     #[serde(default)]
     pub max: Option<Value>,
-    /// The values of an enum.
+    /// The values of an enum, or of a list of enums.
     #[serde(default)]
     pub values: Vec<String>,
     /// Whether the value is personal or secret: it is then recorded as a keyed hash only.
@@ -63,7 +77,16 @@ pub enum ParamType {
     Enum,
     /// A telephone number in E.164: `+`, then 2 to 15 digits of which the first is not 0.
     Phone,
+    /// Any number of values of the type `items`, for `IN ($name)`.
+    List,
 }
+
+/// Most items of a list that does not say otherwise.
+const DEFAULT_MAX_ITEMS: usize = 1000;
+/// Most items that a list can be allowed to have: each is a literal in the plan.
+const LARGEST_MAX_ITEMS: usize = 10_000;
+/// Largest compiled pattern in bytes.
+const PATTERN_BYTES: usize = 1 << 20;
 
 /// Checked declarations.
 #[derive(Debug, Clone)]
@@ -72,68 +95,18 @@ pub(crate) struct ParamSet(BTreeMap<String, Param>);
 #[derive(Debug, Clone)]
 pub(crate) struct Param {
     pub(crate) spec: ParamSpec,
-    pub(crate) pattern: Option<Regex>,
+    pattern: Option<Regex>,
+    zone: Tz,
 }
 
 impl ParamSet {
     /// Checks names, patterns, ranges, values and defaults.
     pub(crate) fn try_new(specs: BTreeMap<String, ParamSpec>) -> Result<Self, Error> {
-        let mut params = BTreeMap::new();
-        for (name, spec) in specs {
-            let invalid = |why: String| {
-                Error::new(ErrorKind::InvalidSpec, format!("parameter `{name}` {why}"))
-            };
-            if !name.starts_with(|c: char| c.is_ascii_lowercase())
-                || !name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-            {
-                return Err(invalid(
-                    "must be named with lowercase letters, digits and `_`, a letter first"
-                        .to_owned(),
-                ));
-            }
-            let pattern = match &spec.pattern {
-                Some(text) => Some(Regex::new(&format!("^(?:{text})$")).map_err(|_error| {
-                    invalid(format!(
-                        "has a pattern that is no regular expression: {text}"
-                    ))
-                })?),
-                None => None,
-            };
-            if (spec.kind == ParamType::Enum) == spec.values.is_empty() {
-                return Err(invalid(
-                    "needs `values` if its type is enum, and only then".to_owned(),
-                ));
-            }
-            params.insert(name, Param { spec, pattern });
-        }
-        let set = Self(params);
-        for (name, param) in &set.0 {
-            for text in [&param.spec.min, &param.spec.max].into_iter().flatten() {
-                param
-                    .spec
-                    .kind
-                    .parse(name, text, DateTime::UNIX_EPOCH)
-                    .map_err(|error| {
-                        Error::new(
-                            ErrorKind::InvalidSpec,
-                            format!("a bound is not of the type: {error}"),
-                        )
-                    })?;
-            }
-            if let Some(default) = &param.spec.default {
-                param
-                    .accept(name, default, DateTime::UNIX_EPOCH)
-                    .map_err(|error| {
-                        Error::new(
-                            ErrorKind::InvalidSpec,
-                            format!("the default is not accepted: {error}"),
-                        )
-                    })?;
-            }
-        }
-        Ok(set)
+        let params = specs.into_iter().map(|(name, spec)| {
+            let param = Param::try_new(&name, spec)?;
+            Ok((name, param))
+        });
+        Ok(Self(params.collect::<Result<_, Error>>()?))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -194,22 +167,150 @@ impl ParamSet {
 }
 
 impl Param {
+    fn try_new(name: &str, spec: ParamSpec) -> Result<Self, Error> {
+        let invalid =
+            |why: &str| Error::new(ErrorKind::InvalidSpec, format!("parameter `{name}` {why}"));
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(plain) {
+            return Err(invalid(
+                "must be named with lowercase letters, digits and `_`, a letter first",
+            ));
+        }
+        if (spec.kind == ParamType::List)
+            != spec.items.is_some_and(|items| items != ParamType::List)
+        {
+            return Err(invalid(
+                "needs `items`, which is any type but list, if its type is list, and only then",
+            ));
+        }
+        if spec.kind != ParamType::List && spec.max_items.is_some() {
+            return Err(invalid("is no list and cannot have `max_items`"));
+        }
+        if !(1..=LARGEST_MAX_ITEMS).contains(&spec.max_items()) {
+            return Err(invalid("must have `max_items` from 1 to 10000"));
+        }
+        if (spec.item_kind() == ParamType::Enum) == spec.values.is_empty() {
+            return Err(invalid("needs `values` if its type is enum, and only then"));
+        }
+        let zone = match &spec.time_zone {
+            None => Tz::UTC,
+            Some(text) => text.parse().map_err(|_error| {
+                invalid(
+                    "has a time_zone that is no name of the IANA database, such as Europe/Berlin",
+                )
+            })?,
+        };
+        let compiled = spec.pattern.as_ref().map(|text| {
+            RegexBuilder::new(&format!("^(?:{text})$"))
+                .size_limit(PATTERN_BYTES)
+                .build()
+                .map_err(|_error| {
+                    invalid(&format!(
+                        "has a pattern that is no regular expression, or a very large one: {text}"
+                    ))
+                })
+        });
+        let pattern = compiled.transpose()?;
+        let param = Self {
+            spec,
+            pattern,
+            zone,
+        };
+        param.check_defaults(name)?;
+        Ok(param)
+    }
+
+    /// Bounds and default must be of the type, and the default within the bounds.
+    fn check_defaults(&self, name: &str) -> Result<(), Error> {
+        let invalid = |what: &str| {
+            let what = what.to_owned();
+            move |error: Error| Error::new(ErrorKind::InvalidSpec, format!("{what}: {error}"))
+        };
+        for bound in [&self.spec.min, &self.spec.max].into_iter().flatten() {
+            let bound = self
+                .spec
+                .item_kind()
+                .parse(name, bound, self.now(DateTime::UNIX_EPOCH))
+                .map_err(invalid("a bound is not of the type"))?;
+            if bound.compare(&bound).is_none() {
+                return Err(Error::new(
+                    ErrorKind::InvalidSpec,
+                    format!(
+                        "parameter `{name}` is of a type without an order and cannot have bounds"
+                    ),
+                ));
+            }
+        }
+        if let Some(default) = &self.spec.default {
+            // A relative default may be within relative bounds on one day and not on another.
+            self.accept(name, default, DateTime::UNIX_EPOCH)
+                .map_err(invalid("the default is not accepted"))?;
+        }
+        Ok(())
+    }
+
+    const fn now(&self, moment: DateTime<Utc>) -> Now {
+        Now {
+            moment,
+            zone: self.zone,
+        }
+    }
+
     /// The value as the declared type, if pattern, range and values allow it. Errors never hold the value.
     fn accept(&self, name: &str, value: &Value, now: DateTime<Utc>) -> Result<BoundValue, Error> {
+        if self.spec.kind != ParamType::List {
+            return self.accept_one(name, value, now);
+        }
         let invalid = |why: String| {
-            Error::new(
-                ErrorKind::InvalidParam,
-                format!("the parameter `{name}` {why}"),
-            )
+            let message = format!("the parameter `{name}` {why}");
+            Error::new(ErrorKind::InvalidParam, message)
         };
+        let items = parse::items(value).ok_or_else(|| {
+            invalid("must be a list, or text with commas between its items".to_owned())
+        })?;
+        if items.len() > self.spec.max_items() {
+            return Err(invalid(format!(
+                "has more than {} items",
+                self.spec.max_items()
+            )));
+        }
+        let items = items
+            .iter()
+            .map(|item| self.accept_one(name, item, now))
+            .collect::<Result<_, _>>()?;
+        let list = BoundValue::List(self.spec.item_kind(), items);
+        if list.is_too_precise() {
+            return Err(invalid(
+                "has items that need more than 38 digits in one column".to_owned(),
+            ));
+        }
+        Ok(list)
+    }
+
+    /// One value, or one item of a list.
+    fn accept_one(
+        &self,
+        name: &str,
+        value: &Value,
+        now: DateTime<Utc>,
+    ) -> Result<BoundValue, Error> {
         let spec = &self.spec;
-        let bound = spec.kind.parse(name, value, now)?;
+        let part = if spec.kind == ParamType::List {
+            "an item of "
+        } else {
+            ""
+        };
+        let invalid = |why: String| {
+            let message = format!("{part}the parameter `{name}` {why}");
+            Error::new(ErrorKind::InvalidParam, message)
+        };
+        let bound = spec.item_kind().parse(name, value, self.now(now))?;
         if let (Some(pattern), Some(text)) = (&self.pattern, &spec.pattern)
             && !pattern.is_match(&bound.to_string())
         {
             return Err(invalid(format!("does not match its pattern {text}")));
         }
-        if spec.kind == ParamType::Enum && !spec.values.contains(&bound.to_string()) {
+        if !spec.values.is_empty() && !spec.values.contains(&bound.to_string()) {
             return Err(invalid(format!(
                 "must be one of {}",
                 spec.values.join(", ")
@@ -217,7 +318,7 @@ impl Param {
         }
         for (limit, is_min) in [(&spec.min, true), (&spec.max, false)] {
             let Some(limit) = limit else { continue };
-            let limit = spec.kind.parse(name, limit, now)?;
+            let limit = spec.item_kind().parse(name, limit, self.now(now))?;
             let order = bound.compare(&limit);
             if order.is_none_or(|order| if is_min { order.is_lt() } else { order.is_gt() }) {
                 return Err(invalid(format!(
@@ -227,5 +328,16 @@ impl Param {
             }
         }
         Ok(bound)
+    }
+}
+
+impl ParamSpec {
+    /// The type of one value: of the parameter, or of the items of a list.
+    fn item_kind(&self) -> ParamType {
+        self.items.unwrap_or(self.kind)
+    }
+
+    fn max_items(&self) -> usize {
+        self.max_items.unwrap_or(DEFAULT_MAX_ITEMS)
     }
 }

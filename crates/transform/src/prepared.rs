@@ -1,19 +1,15 @@
 //! An action's SQL, tables and parameters, checked as far as that goes without reading a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use datafusion::sql::sqlparser::{
-    dialect::GenericDialect,
-    tokenizer::{Token, Tokenizer},
-};
 use object_store::path::Path;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Limits, ParamSpec, TableSpec, guard, params::ParamSet,
-    uri::UriTemplate,
+    BoundParams, Error, ErrorKind, Limits, ParamSpec, ParamType, TableSpec, guard,
+    params::ParamSet, statement::QueryText, uri::UriTemplate,
 };
 
 /// What an action declares.
@@ -32,7 +28,7 @@ pub struct TransformSpec {
 /// A checked [`TransformSpec`].
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    pub(crate) sql: String,
+    pub(crate) query: QueryText,
     pub(crate) tables: BTreeMap<String, Table>,
     pub(crate) params: ParamSet,
     pub(crate) limits: Limits,
@@ -73,7 +69,8 @@ impl Prepared {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAllowed`].
     pub fn try_new(spec: TransformSpec) -> Result<Self, Error> {
-        guard::one_query(&spec.sql)?;
+        let query = QueryText::parse(&spec.sql)?;
+        guard::syntax(&query)?;
         if spec.tables.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidSpec,
@@ -94,7 +91,7 @@ impl Prepared {
                 ))
             })
             .collect::<Result<BTreeMap<_, _>, Error>>()?;
-        let mut used = placeholders(&spec.sql)?;
+        let mut used = query.placeholders()?;
         used.extend(
             tables
                 .values()
@@ -116,17 +113,23 @@ impl Prepared {
             ));
         }
         for name in tables.values().flat_map(Table::uri_params) {
-            if params.get(name).is_some_and(|param| param.spec.sensitive) {
-                return Err(Error::new(
-                    ErrorKind::InvalidSpec,
-                    format!(
-                        "the parameter `{name}` is sensitive and would become part of a key: keys are recorded in the clear"
-                    ),
-                ));
-            }
+            let Some(param) = params.get(name) else {
+                continue;
+            };
+            let why = if param.spec.sensitive {
+                "is sensitive and would become part of a key: keys are recorded in the clear"
+            } else if param.spec.kind == ParamType::List {
+                "is a list and cannot be part of a key"
+            } else {
+                continue;
+            };
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!("the parameter `{name}` {why}"),
+            ));
         }
         Ok(Self {
-            sql: spec.sql,
+            query,
             tables,
             params,
             limits: spec.limits,
@@ -178,32 +181,4 @@ impl Prepared {
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
-}
-
-/// The names behind `$` in the SQL.
-fn placeholders(sql: &str) -> Result<BTreeSet<String>, Error> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
-        .tokenize()
-        .map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidSql,
-                format!("the SQL cannot be read: {error}"),
-            )
-        })?;
-    tokens
-        .into_iter()
-        .filter_map(|token| match token {
-            Token::Placeholder(text) => Some(text),
-            _ => None,
-        })
-        .map(|text| match text.strip_prefix('$') {
-            Some(name) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                Ok(name.to_owned())
-            }
-            _ => Err(Error::new(
-                ErrorKind::InvalidSql,
-                format!("`{text}` is no parameter: write `$name`"),
-            )),
-        })
-        .collect()
 }

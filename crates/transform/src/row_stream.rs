@@ -18,7 +18,10 @@ use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio::time::Sleep;
 
-use crate::{Error, ErrorKind, Limits, error::running, scan_store::ScanMeter, stop::StopSwitch};
+use crate::{
+    Error, ErrorKind, Limits, error::running, scan_store::ScanMeter, sizes::array_bytes,
+    stop::StopSwitch,
+};
 
 /// The rows of one run. Dropping it stops the run and frees what it holds.
 pub struct RowStream {
@@ -66,8 +69,8 @@ impl RowStream {
             rows,
             plan,
             meter,
+            deadline: Box::pin(tokio::time::sleep(stop.time_left())),
             stop,
-            deadline: Box::pin(tokio::time::sleep(limits.timeout)),
             timeout: limits.timeout,
             rows_left: limits.max_rows,
             bytes_left: limits.max_output_bytes.as_u64(),
@@ -107,12 +110,9 @@ impl RowStream {
         } else {
             batch
         };
-        let bytes: usize = batch
-            .columns()
-            .iter()
-            .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
-            .sum();
-        self.bytes_left = self.bytes_left.checked_sub(bytes as u64).ok_or_else(|| {
+        let columns = batch.columns().iter();
+        let bytes: u64 = columns.map(|column| array_bytes(column.as_ref())).sum();
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {
             Error::new(
                 ErrorKind::OutputLimit,
                 "the answer is larger than max_output_bytes",

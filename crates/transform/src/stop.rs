@@ -32,6 +32,8 @@ use datafusion::{
     },
 };
 
+use crate::{Error, ErrorKind};
+
 /// Whether a run is to end. Cheap to clone; clones are one switch.
 #[derive(Debug, Clone)]
 pub(crate) struct StopSwitch {
@@ -70,6 +72,17 @@ impl StopSwitch {
     /// Ends the run as soon as it next asks.
     pub(crate) fn throw(&self) {
         self.stopped.store(true, Relaxed);
+    }
+
+    /// Until it throws itself.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.limit.saturating_sub(self.started.elapsed())
+    }
+
+    /// What a caller is told when the time is up.
+    pub(crate) fn timed_out(&self) -> Error {
+        let stopped = Stopped { limit: self.limit };
+        Error::new(ErrorKind::Timeout, stopped.to_string())
     }
 
     fn check(&self) -> Result<()> {

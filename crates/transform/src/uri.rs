@@ -3,7 +3,7 @@
 //! The bucket is fixed text. A parameter fills a part of one segment and can never add a segment, climb out of one, or
 //! turn into a wildcard.
 
-use object_store::path::{Path, PathPart};
+use object_store::path::Path;
 use url::Url;
 
 use crate::{BoundParams, Error, ErrorKind};
@@ -115,25 +115,51 @@ impl UriTemplate {
     }
 }
 
+/// Longest value in a segment, in bytes. A whole key has 1,024.
+const LONGEST_VALUE: usize = 512;
+
 /// The value of a parameter as part of a segment.
+///
+/// The key holds the value as it is (`Köln`), and wherever the key becomes a URL it is percent-encoded. What could end the
+/// segment, climb out of it, name more than one object, be decoded into any of that, or look like another name is refused.
 fn segment(name: &str, bound: &BoundParams) -> Result<String, Error> {
     let value = bound.get(name).map(ToString::to_string).unwrap_or_default();
-    // What `object_store` would have to encode in one path segment (a slash, `..`, wildcards, `%`, control characters)
-    // is not a name that anybody writes files under, but is what somebody who tries to get elsewhere sends.
     let plain = !value.is_empty()
-        && PathPart::from(value.as_str()).as_ref() == value
-        && !value.contains(WILDCARDS)
-        && !value.contains('#');
+        && value.len() <= LONGEST_VALUE
+        && value != "."
+        && value.trim() == value
+        && !value.contains("..")
+        && !value.chars().any(is_refused);
     if plain {
         Ok(value)
     } else {
         Err(Error::new(
             ErrorKind::InvalidParam,
             format!(
-                "the value of `{name}` cannot be part of a key: it is empty or has characters such as `/`, `..`, `*` or `%`"
+                "the value of `{name}` cannot be part of a key: it is empty, very long, or has characters such as `/`, `..`, `*` or `%`"
             ),
         ))
     }
+}
+
+fn is_refused(c: char) -> bool {
+    let invisible = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}');
+    // Other slashes and dots are other characters to S3, but a person who reads the audit log would not see that.
+    let lookalike = matches!(
+        c,
+        '\u{2044}'
+            | '\u{2215}'
+            | '\u{29f8}'
+            | '\u{ff0f}'
+            | '\u{ff3c}'
+            | '\u{2024}'
+            | '\u{2025}'
+            | '\u{2026}'
+            | '\u{ff0e}'
+    );
+    c.is_control() || invisible || lookalike || "/\\%#?*[]{}<>|^`\"".contains(c)
 }
 
 fn parse_parts(key: &str) -> Option<Vec<Part>> {
@@ -201,6 +227,57 @@ mod tests {
         ] {
             assert!(UriTemplate::parse("t", uri).is_err(), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_value_stays_in_its_segment() {
+        use crate::params::ParamSet;
+        let specs = serde_json::from_value(serde_json::json!({ "p": { "type": "string" } }));
+        let params = ParamSet::try_new(specs.unwrap()).unwrap();
+        let template = UriTemplate::parse("t", "s3://b/a/{p}/x-{p}.csv").unwrap();
+        let fill = |value: &str| {
+            let sent = serde_json::json!({ "p": value });
+            let bound = params.bind(sent.as_object().unwrap(), chrono::DateTime::UNIX_EPOCH);
+            bound.and_then(|bound| template.fill(&bound))
+        };
+        for (value, key) in [
+            ("2026-01-01", "a/2026-01-01/x-2026-01-01.csv"),
+            ("K\u{f6}ln", "a/K\u{f6}ln/x-K\u{f6}ln.csv"),
+            ("Tech Tier 2", "a/Tech Tier 2/x-Tech Tier 2.csv"),
+            ("a+b&c=d", "a/a+b&c=d/x-a+b&c=d.csv"),
+        ] {
+            assert_eq!(fill(value).unwrap(), key);
+        }
+        for value in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/",
+            "../x",
+            "a..b",
+            "%2e%2e",
+            "%2f",
+            "a%",
+            "*",
+            "a?b",
+            "[a]",
+            "{p}",
+            "a#b",
+            "a\\b",
+            "a\nb",
+            "a\0b",
+            " a",
+            "a ",
+            "a\u{2215}b",
+            "\u{ff0e}\u{ff0e}",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{feff}a",
+        ] {
+            assert!(fill(value).is_err(), "{value:?}");
+        }
+        assert!(fill(&"x".repeat(513)).is_err());
     }
 
     #[test]

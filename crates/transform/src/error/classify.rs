@@ -13,7 +13,11 @@ use datafusion::{
 use regex::Regex;
 
 use crate::{
-    Error, ErrorKind, memory::JoinMemoryExhausted, scan_store::ScanLimitReached, stop::Stopped,
+    Error, ErrorKind,
+    functions::{GrowthRefused, InvalidArgument},
+    memory::JoinMemoryExhausted,
+    scan_store::ScanLimitReached,
+    stop::Stopped,
 };
 
 /// Column names that are listed when one is not found.
@@ -78,6 +82,12 @@ fn known_cause(error: &DataFusionError) -> Option<Error> {
         }
         if let Some(join) = error.downcast_ref::<JoinMemoryExhausted>() {
             return Some(Error::new(ErrorKind::MemoryLimit, join.to_string()));
+        }
+        if let Some(growth) = error.downcast_ref::<GrowthRefused>() {
+            return Some(Error::new(ErrorKind::MemoryLimit, growth.to_string()));
+        }
+        if let Some(argument) = error.downcast_ref::<InvalidArgument>() {
+            return Some(Error::new(ErrorKind::InvalidSql, argument.to_string()));
         }
         // An error of our own readers, on its way back through the engine.
         if let Some(own) = error.downcast_ref::<Error>() {
@@ -151,6 +161,11 @@ fn arrow_error(error: &ArrowError) -> Error {
         ArrowError::ParquetError(_) => Error::new(
             ErrorKind::MalformedData,
             "the file is not valid Parquet, or is cut off",
+        ),
+        // What the engine's spill files say when their directory is full, as text alone.
+        ArrowError::IoError(text, _) if text.contains("during the spilling process") => Error::new(
+            ErrorKind::MemoryLimit,
+            "the query needs more memory and spill space than is configured",
         ),
         ArrowError::DivideByZero => Error::new(
             ErrorKind::MalformedData,

@@ -1,9 +1,9 @@
 //! From JSON values, or the text of a command line, to typed values.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 
-use super::{BoundValue, ParamType};
+use super::{BoundValue, ParamType, relative::Now};
 use crate::{Error, ErrorKind};
 
 /// Longest text of a parameter in bytes.
@@ -13,12 +13,7 @@ const DECIMAL_DIGITS: usize = 38;
 
 impl ParamType {
     /// Reads `value` as this type. Errors name the parameter and what is expected, never the value.
-    pub(super) fn parse(
-        self,
-        name: &str,
-        value: &Value,
-        now: DateTime<Utc>,
-    ) -> Result<BoundValue, Error> {
+    pub(super) fn parse(self, name: &str, value: &Value, now: Now) -> Result<BoundValue, Error> {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -31,14 +26,14 @@ impl ParamType {
             Self::String | Self::Enum => {
                 (is_text && !text.contains('\0')).then_some(BoundValue::String(text))
             }
-            Self::Integer => text.parse().ok().map(BoundValue::Integer),
+            Self::Integer => integer(&text).map(BoundValue::Integer),
             Self::Decimal => decimal(&text),
             Self::Boolean => text.parse().ok().map(BoundValue::Boolean),
             Self::Date => date(&text, now).map(BoundValue::Date),
-            Self::Timestamp => DateTime::parse_from_rfc3339(&text)
-                .ok()
-                .map(|moment| BoundValue::Timestamp(moment.to_utc())),
-            Self::Phone => is_e164(&text).then_some(BoundValue::String(text)),
+            Self::Timestamp => timestamp(&text, now),
+            Self::Phone => (is_text && is_e164(&text)).then_some(BoundValue::String(text)),
+            // Its items are read one by one.
+            Self::List => None,
         };
         parsed.ok_or_else(|| {
             Error::new(
@@ -48,30 +43,64 @@ impl ParamType {
         })
     }
 
-    const fn expectation(self) -> &'static str {
+    pub(super) const fn expectation(self) -> &'static str {
         match self {
             Self::String | Self::Enum => "text of at most 4096 bytes",
             Self::Integer => "a whole number of 64 bits",
             Self::Decimal => "a decimal number of at most 38 digits",
             Self::Boolean => "true or false",
-            Self::Date => "a day such as 2026-01-31, or today, yesterday or tomorrow",
-            Self::Timestamp => "a moment such as 2026-01-31T12:00:00Z",
+            Self::Date => "a day such as 2026-01-31, or today, yesterday, tomorrow or -7d",
+            Self::Timestamp => "a moment such as 2026-01-31T12:00:00Z, or now, today or -12h",
             Self::Phone => "a telephone number in E.164, such as +12025550142",
+            Self::List => "a list",
         }
     }
 }
 
-/// Days by name are days in UTC, as export folders usually are.
-fn date(text: &str, now: DateTime<Utc>) -> Option<NaiveDate> {
-    let today = now.date_naive();
-    match text {
-        "today" => Some(today),
-        "yesterday" => today.checked_sub_days(Days::new(1)),
-        "tomorrow" => today.checked_add_days(Days::new(1)),
-        // The strict form only: `chrono` alone would also take 2026-1-3.
-        _ if text.len() == 10 => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
-        _ => None,
+/// The items of a list: a JSON array, or text with commas between the items, as flows and command lines send it.
+pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Array(items) => Some(items.clone()),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).ok()
+        }
+        Value::String(text) if text.trim().is_empty() => Some(Vec::new()),
+        Value::String(text) => Some(
+            text.split(',')
+                .map(|item| Value::String(item.trim().to_owned()))
+                .collect(),
+        ),
+        Value::Number(_) | Value::Bool(_) => Some(vec![value.clone()]),
+        Value::Null | Value::Object(_) => None,
     }
+}
+
+/// Digits with an optional `-`; `+5`, which Rust would take, is no number in JSON either.
+fn integer(text: &str) -> Option<i64> {
+    (!text.starts_with('+')).then(|| text.parse().ok())?
+}
+
+fn date(text: &str, now: Now) -> Option<NaiveDate> {
+    // The strict form only: `chrono` alone would also take 2026-1-3 and +2026-01-03.
+    let strict = text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit());
+    if strict && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some(day);
+    }
+    now.day(text)
+}
+
+/// With an offset as written, else on the clock of the parameter's zone; within what microseconds in 64 bits can say.
+fn timestamp(text: &str, now: Now) -> Option<BoundValue> {
+    let moment = DateTime::parse_from_rfc3339(text)
+        .map(|moment| moment.to_utc())
+        .ok()
+        .or_else(|| {
+            let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+            now.wall_clock(local)
+        })
+        .or_else(|| now.moment(text))?;
+    // A leap second would be a moment that SQL cannot hold.
+    (moment.timestamp_subsec_nanos() < 1_000_000_000).then_some(BoundValue::Timestamp(moment))
 }
 
 /// `-12.340` as the digits -12340 and the scale 3.

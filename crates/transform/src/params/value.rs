@@ -3,7 +3,12 @@
 use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use datafusion::scalar::ScalarValue;
+use datafusion::{
+    arrow::datatypes::{DataType, TimeUnit},
+    scalar::ScalarValue,
+};
+
+use super::ParamType;
 
 /// The value of one parameter. `Display` is its text, as in a location or a record.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub enum BoundValue {
     Date(NaiveDate),
     /// A moment.
     Timestamp(DateTime<Utc>),
+    /// Values of one type.
+    List(ParamType, Vec<BoundValue>),
 }
 
 impl BoundValue {
@@ -42,6 +49,42 @@ impl BoundValue {
                 Some(moment.timestamp_micros()),
                 Some("UTC".into()),
             ),
+            Self::List(kind, items) => {
+                let scale = items.iter().map(Self::scale).max().unwrap_or_default();
+                let items: Vec<_> = items.iter().map(|item| item.rescaled(scale)).collect();
+                ScalarValue::List(ScalarValue::new_list_nullable(
+                    &items,
+                    &kind.data_type(scale),
+                ))
+            }
+        }
+    }
+
+    fn scale(&self) -> u8 {
+        match self {
+            Self::Decimal { scale, .. } => *scale,
+            _ => 0,
+        }
+    }
+
+    /// Whether the decimals of a list cannot all have one scale.
+    pub(super) fn is_too_precise(&self) -> bool {
+        let Self::List(_, items) = self else {
+            return false;
+        };
+        let scale = items.iter().map(Self::scale).max().unwrap_or_default();
+        items.iter().any(|item| item.rescaled(scale).is_null())
+    }
+
+    /// As an item of a list, whose decimals all have one scale; null where that takes more than 38 digits.
+    fn rescaled(&self, to: u8) -> ScalarValue {
+        match self {
+            Self::Decimal { units, scale } => {
+                let factor = 10_i128.checked_pow(u32::from(to - scale));
+                let units = factor.and_then(|factor| units.checked_mul(factor));
+                ScalarValue::Decimal128(units, 38, i8::try_from(to).unwrap_or(i8::MAX))
+            }
+            other => other.to_scalar(),
         }
     }
 
@@ -59,6 +102,20 @@ impl BoundValue {
                 Some(a.cmp(&b))
             }
             _ => None,
+        }
+    }
+}
+
+impl ParamType {
+    /// The type of one such value in SQL.
+    fn data_type(self, scale: u8) -> DataType {
+        match self {
+            Self::String | Self::Enum | Self::Phone | Self::List => DataType::Utf8,
+            Self::Integer => DataType::Int64,
+            Self::Decimal => DataType::Decimal128(38, i8::try_from(scale).unwrap_or(i8::MAX)),
+            Self::Boolean => DataType::Boolean,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         }
     }
 }
@@ -87,6 +144,10 @@ impl fmt::Display for BoundValue {
             Self::Timestamp(moment) => {
                 formatter.write_str(&moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
             }
+            Self::List(_, items) => items.iter().enumerate().try_for_each(|(index, item)| {
+                formatter.write_str(if index == 0 { "" } else { "," })?;
+                item.fmt(formatter)
+            }),
         }
     }
 }
@@ -101,6 +162,7 @@ impl fmt::Debug for BoundValue {
             Self::Boolean(_) => "Boolean(..)",
             Self::Date(_) => "Date(..)",
             Self::Timestamp(_) => "Timestamp(..)",
+            Self::List(..) => "List(..)",
         })
     }
 }

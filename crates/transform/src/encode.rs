@@ -1,0 +1,259 @@
+//! Rows as bytes: JSON, NDJSON, CSV, Arrow IPC, Parquet, batch by batch.
+
+mod csv;
+
+use std::{fmt, str::FromStr};
+
+use datafusion::{
+    arrow::{
+        array::RecordBatch,
+        datatypes::SchemaRef,
+        error::ArrowError,
+        ipc::writer::StreamWriter,
+        json::{
+            WriterBuilder,
+            writer::{JsonArray, JsonFormat, LineDelimited},
+        },
+    },
+    parquet::{
+        arrow::ArrowWriter,
+        basic::{Compression, ZstdLevel},
+        errors::ParquetError,
+        file::properties::WriterProperties,
+    },
+};
+use serde::Deserialize;
+
+use self::csv::CsvRows;
+use crate::{Error, ErrorKind};
+
+/// Rows of one group of a Parquet file: what is kept in memory until it is written.
+const GROUP_ROWS: usize = 65_536;
+
+/// How rows are written.
+///
+/// JSON, NDJSON and CSV hold numbers digit by digit, timestamps as ISO 8601 with their offset where they have one, and
+/// binary as hexadecimal. What is no number (NaN, infinities) is `null` in JSON and NDJSON, and `NaN`, `inf` or `-inf` in CSV.
+/// Lists, structs and maps are JSON, also in a field of CSV. In CSV null is an empty field, and an empty text is `""`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowFormat {
+    /// One JSON array of objects.
+    #[default]
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+    /// Comma-separated values as of RFC 4180, with a header.
+    Csv,
+    /// The Arrow IPC stream format.
+    Arrow,
+    /// Apache Parquet, compressed with Zstandard.
+    Parquet,
+}
+
+impl RowFormat {
+    /// Every format.
+    pub const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Ndjson,
+        Self::Csv,
+        Self::Arrow,
+        Self::Parquet,
+    ];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Its media type. CSV and Parquet are registered with IANA, and so is Arrow's; NDJSON's is the one in use.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+
+    /// The format of a media type, parameters left aside.
+    #[must_use]
+    pub fn of_media_type(text: &str) -> Option<Self> {
+        let name = text.split(';').next().unwrap_or_default().trim();
+        Self::ALL
+            .into_iter()
+            .find(|format| format.media_type().eq_ignore_ascii_case(name))
+    }
+}
+
+impl FromStr for RowFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|format| format.name()).collect();
+                format!("no such format; there are {}", names.join(", "))
+            })
+    }
+}
+
+/// Writes batches in one format. [`Self::take`] gives what is ready, so that nothing has to be kept.
+pub struct RowEncoder(Kind);
+
+enum Kind {
+    Json { text: Vec<u8>, begun: bool },
+    Ndjson(Vec<u8>),
+    Csv(CsvRows),
+    Arrow(StreamWriter<Vec<u8>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+}
+
+impl RowEncoder {
+    /// An encoder of rows of this schema.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSql`] for a column of a type that the format cannot hold.
+    pub fn try_new(format: RowFormat, schema: &SchemaRef) -> Result<Self, Error> {
+        Ok(Self(match format {
+            RowFormat::Json => Kind::Json {
+                text: vec![b'['],
+                begun: false,
+            },
+            RowFormat::Ndjson => Kind::Ndjson(Vec::new()),
+            RowFormat::Csv => Kind::Csv(CsvRows::new(schema)),
+            RowFormat::Arrow => Kind::Arrow(
+                StreamWriter::try_new(Vec::new(), schema)
+                    .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
+            ),
+            RowFormat::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_row_count(Some(GROUP_ROWS))
+                    .build();
+                let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))
+                    .map_err(|error| not_parquet(&error))?;
+                Kind::Parquet(Box::new(writer))
+            }
+        }))
+    }
+
+    /// Adds the rows of a batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSql`] for a column of a type that the format cannot hold.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        match &mut self.0 {
+            Kind::Json { text, begun } => {
+                let array = json::<JsonArray>(batch)?;
+                if std::mem::replace(begun, true) {
+                    text.push(b',');
+                }
+                text.extend_from_slice(without_brackets(&array));
+                Ok(())
+            }
+            Kind::Ndjson(text) => {
+                text.extend(json::<LineDelimited>(batch)?);
+                Ok(())
+            }
+            Kind::Csv(rows) => rows.push(batch),
+            Kind::Arrow(writer) => writer
+                .write(batch)
+                .map_err(|error| not_encoded(&error, "Arrow IPC")),
+            Kind::Parquet(writer) => writer.write(batch).map_err(|error| not_parquet(&error)),
+        }
+    }
+
+    /// The bytes that have not been taken yet and will not change.
+    pub fn take(&mut self) -> Vec<u8> {
+        match &mut self.0 {
+            Kind::Json { text, .. } | Kind::Ndjson(text) => std::mem::take(text),
+            Kind::Csv(rows) => rows.take(),
+            Kind::Arrow(writer) => std::mem::take(writer.get_mut()),
+            // Its writer counts where it stands in the file by what it holds.
+            Kind::Parquet(_) => Vec::new(),
+        }
+    }
+
+    /// The last bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`].
+    pub fn finish(self) -> Result<Vec<u8>, Error> {
+        Ok(match self.0 {
+            Kind::Json { mut text, .. } => {
+                text.push(b']');
+                text
+            }
+            Kind::Ndjson(text) => text,
+            Kind::Csv(mut rows) => rows.take(),
+            Kind::Arrow(writer) => writer
+                .into_inner()
+                .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
+            Kind::Parquet(writer) => writer.into_inner().map_err(|error| not_parquet(&error))?,
+        })
+    }
+}
+
+/// A batch as a piece of JSON of its own.
+pub(crate) fn json<F: JsonFormat>(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, F>(Vec::new());
+    writer
+        .write(batch)
+        .and_then(|()| writer.finish())
+        .map_err(|error| not_encoded(&error, "JSON"))?;
+    Ok(writer.into_inner())
+}
+
+/// Without its brackets an array is the next piece of a larger one.
+pub(crate) fn without_brackets(array: &[u8]) -> &[u8] {
+    array
+        .strip_prefix(b"[")
+        .and_then(|rows| rows.strip_suffix(b"]"))
+        .unwrap_or(array)
+}
+
+pub(crate) fn not_encoded(error: &ArrowError, format: &str) -> Error {
+    match error {
+        ArrowError::NotYetImplemented(_)
+        | ArrowError::InvalidArgumentError(_)
+        | ArrowError::JsonError(_) => not_held(format),
+        _ => Error::new(ErrorKind::Internal, "the rows could not be encoded"),
+    }
+}
+
+fn not_held(format: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidSql,
+        format!("a column has a type that {format} cannot hold: cast it in the SQL"),
+    )
+}
+
+fn not_parquet(error: &ParquetError) -> Error {
+    match error {
+        ParquetError::NYI(_) | ParquetError::ArrowError(_) => not_held("Parquet"),
+        _ => Error::new(ErrorKind::Internal, "the rows could not be encoded"),
+    }
+}
+
+impl fmt::Debug for RowEncoder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RowEncoder").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! RFC 4180, in which null and empty text are two things.
+
+use std::{fmt::Write, sync::Arc};
+
+use datafusion::arrow::{
+    array::{Array, RecordBatch, StructArray},
+    datatypes::{Field, Schema, SchemaRef},
+    json::writer::LineDelimited,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+
+use super::{json, not_encoded};
+use crate::Error;
+
+/// Lines of CSV, the header first.
+pub(super) struct CsvRows {
+    text: String,
+}
+
+impl CsvRows {
+    pub(super) fn new(schema: &SchemaRef) -> Self {
+        let mut rows = Self {
+            text: String::new(),
+        };
+        for (index, field) in schema.fields().iter().enumerate() {
+            rows.separate(index);
+            rows.field(field.name());
+        }
+        rows.text.push_str("\r\n");
+        rows
+    }
+
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text).into_bytes()
+    }
+
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let columns = batch
+            .columns()
+            .iter()
+            .map(Values::try_new)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut value = String::new();
+        for row in 0..batch.num_rows() {
+            for (index, (column, values)) in batch.columns().iter().zip(&columns).enumerate() {
+                self.separate(index);
+                if column.is_null(row) {
+                    continue;
+                }
+                value.clear();
+                values.write(row, &mut value)?;
+                if value.is_empty() {
+                    self.text.push_str("\"\"");
+                } else {
+                    self.field(&value);
+                }
+            }
+            self.text.push_str("\r\n");
+        }
+        Ok(())
+    }
+
+    fn separate(&mut self, index: usize) {
+        if index > 0 {
+            self.text.push(',');
+        }
+    }
+
+    fn field(&mut self, text: &str) {
+        if text.contains([',', '"', '\r', '\n']) || text != text.trim() {
+            let _ = write!(self.text, "\"{}\"", text.replace('"', "\"\""));
+        } else {
+            self.text.push_str(text);
+        }
+    }
+}
+
+/// The values of one column as text.
+enum Values<'a> {
+    Plain(ArrayFormatter<'a>),
+    /// A line of JSON each.
+    Nested(Vec<String>),
+}
+
+const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
+
+impl<'a> Values<'a> {
+    fn try_new(column: &'a Arc<dyn Array>) -> Result<Self, Error> {
+        if column.data_type().is_nested() {
+            return Ok(Self::Nested(lines(column)?));
+        }
+        ArrayFormatter::try_new(column.as_ref(), &OPTIONS)
+            .map(Self::Plain)
+            .map_err(|error| not_encoded(&error, "CSV"))
+    }
+
+    fn write(&self, row: usize, text: &mut String) -> Result<(), Error> {
+        match self {
+            Self::Plain(values) => values
+                .value(row)
+                .write(text)
+                .map_err(|error| not_encoded(&error, "CSV")),
+            Self::Nested(lines) => {
+                text.push_str(lines.get(row).map_or("", String::as_str));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Each value of a nested column as JSON: that of a row `{"":value}` without what is around it.
+fn lines(column: &Arc<dyn Array>) -> Result<Vec<String>, Error> {
+    let schema = Schema::new(vec![Field::new("", column.data_type().clone(), true)]);
+    let row = StructArray::new(schema.fields().clone(), vec![Arc::clone(column)], None);
+    let text = json::<LineDelimited>(&RecordBatch::from(row))?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(text
+        .lines()
+        .map(|line| {
+            let value = line
+                .strip_prefix("{\"\":")
+                .and_then(|l| l.strip_suffix('}'));
+            value.unwrap_or(line).to_owned()
+        })
+        .collect())
+}

@@ -1,0 +1,38 @@
+//! Functions of this field that `DataFusion` lacks, and bounds on those that it has; described in `docs/functions.md`.
+
+mod arguments;
+mod bounded;
+mod business_days;
+mod growth;
+mod local_time;
+mod phone;
+mod series;
+
+use std::sync::Arc;
+
+use datafusion::{execution::SessionStateBuilder, logical_expr::ScalarUDF};
+
+pub(crate) use self::{
+    arguments::InvalidArgument,
+    bounded::{Bounded, GrowthRefused},
+    series::{SERIES, Series},
+};
+
+/// Adds our functions and bounds to a session in the making.
+pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut builder = builder
+        .with_analyzer_rule(Arc::new(Bounded))
+        .with_table_functions(series::functions());
+    builder
+        .scalar_functions()
+        .get_or_insert_default()
+        .extend(own().into_iter().map(Arc::new));
+    builder
+}
+
+fn own() -> Vec<ScalarUDF> {
+    let mut functions = business_days::functions();
+    functions.extend(local_time::functions());
+    functions.extend(phone::functions());
+    functions
+}

@@ -1,0 +1,178 @@
+//! What the plan of a query may not come to.
+
+use std::collections::BTreeMap;
+
+use datafusion::{
+    common::{
+        DataFusionError, Result as PlanResult,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    datasource::source_as_provider,
+    execution::context::SQLOptions,
+    logical_expr::{
+        Expr, JoinType, LogicalPlan, Operator, TableScan,
+        expr::{BinaryExpr, ScalarFunction},
+        logical_plan::Join,
+    },
+};
+use regex::RegexBuilder;
+
+use super::{LONGEST_REGEX, REGEX_BYTES};
+use crate::{
+    Error, Limits, error::planning, functions::Series, prepared::Table, statement::not_allowed,
+};
+
+/// Checks a plan: no change of anything, no table but the declared ones.
+pub(crate) fn tables(plan: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Result<(), Error> {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(plan)
+        .map_err(|_error| not_allowed("changes to data, schemas or settings"))?;
+    first_refusal(plan, |node| forbidden(node, tables))
+}
+
+/// Checks an optimised plan, values and all, for work without bounds. Messages hold no values.
+pub(crate) fn work(plan: &LogicalPlan, limits: &Limits) -> Result<(), Error> {
+    first_refusal(plan, |node| {
+        if let LogicalPlan::Join(join) = node
+            && let Some(refused) = keyless(join, limits.max_keyless_rows)
+        {
+            return Some(refused);
+        }
+        let mut refused = None;
+        let _ = node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                refused = refused.take().or_else(|| pattern(expr));
+                Ok(if refused.is_some() {
+                    TreeNodeRecursion::Stop
+                } else {
+                    TreeNodeRecursion::Continue
+                })
+            })
+        });
+        refused
+    })
+}
+
+fn first_refusal(
+    plan: &LogicalPlan,
+    check: impl Fn(&LogicalPlan) -> Option<String>,
+) -> Result<(), Error> {
+    let mut found = Ok(());
+    let walked: PlanResult<_> = plan.apply_with_subqueries(|node| {
+        if let Some(what) = check(node) {
+            found = Err(not_allowed(&what));
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found.and(
+        walked
+            .map(drop)
+            .map_err(|error: DataFusionError| planning(error)),
+    )
+}
+
+fn forbidden(node: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Option<String> {
+    match node {
+        LogicalPlan::TableScan(scan) => {
+            let name = scan.table_name.table();
+            let own = scan
+                .table_name
+                .schema()
+                .is_none_or(|schema| schema == "public")
+                && tables.contains_key(name);
+            (!own && !is_series(scan)).then(|| {
+                format!(
+                    "reading `{}`, which is not declared under [tables]",
+                    scan.table_name
+                )
+            })
+        }
+        LogicalPlan::RecursiveQuery(_) => Some("recursive queries".to_owned()),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => {
+            Some("EXPLAIN and DESCRIBE".to_owned())
+        }
+        LogicalPlan::Ddl(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Copy(_)
+        | LogicalPlan::Statement(_) => Some("changes to data, schemas or settings".to_owned()),
+        LogicalPlan::Extension(_) => Some("extensions of the engine".to_owned()),
+        _ => None,
+    }
+}
+
+fn is_series(scan: &TableScan) -> bool {
+    source_as_provider(&scan.source).is_ok_and(|table| table.is::<Series>())
+}
+
+/// A join whose rows are all compared with each other, unless one side is known to be small.
+fn keyless(join: &Join, most: u64) -> Option<String> {
+    // The engine's own joins for IN and EXISTS end at the first match or keep one side's rows.
+    let multiplies = matches!(
+        join.join_type,
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+    );
+    // TOML's largest integer lifts the bound; how many rows a file has is not known.
+    if !join.on.is_empty() || !multiplies || most >= i64::MAX.unsigned_abs() {
+        return None;
+    }
+    let small = |side: &LogicalPlan| {
+        side.max_rows()
+            .is_some_and(|rows| u64::try_from(rows).unwrap_or(u64::MAX) <= most)
+    };
+    (!small(&join.left) && !small(&join.right)).then(|| {
+        format!(
+            "a join without an equality between its tables; give it one, put LIMIT {most} or less on one side, or raise max_keyless_rows"
+        )
+    })
+}
+
+/// Regular expressions must be known before the rows are, and be small.
+fn pattern(expr: &Expr) -> Option<String> {
+    let (what, pattern) = match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) => {
+            if !func.name().starts_with("regexp_") {
+                return None;
+            }
+            (func.name().to_owned(), args.get(1)?)
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            op:
+                op @ (Operator::RegexMatch
+                | Operator::RegexIMatch
+                | Operator::RegexNotMatch
+                | Operator::RegexNotIMatch),
+            right,
+            ..
+        }) => (op.to_string(), right.as_ref()),
+        Expr::SimilarTo(like) => ("SIMILAR TO".to_owned(), like.pattern.as_ref()),
+        _ => return None,
+    };
+    let text = match pattern {
+        Expr::Literal(value, _) if value.is_null() => return None,
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        Expr::Cast(cast) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => value.try_as_str().flatten(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(text) = text else {
+        return Some(format!(
+            "a regular expression of `{what}` that comes out of the rows: write it into the SQL or a parameter"
+        ));
+    };
+    let small = text.len() <= LONGEST_REGEX
+        && match RegexBuilder::new(text).size_limit(REGEX_BYTES).build() {
+            Ok(_) => true,
+            Err(error) => !matches!(error, regex::Error::CompiledTooBig(_)),
+        };
+    (!small).then(|| {
+        format!(
+            "a regular expression of `{what}` that is longer than {LONGEST_REGEX} bytes, or larger than 1 MiB when compiled"
+        )
+    })
+}

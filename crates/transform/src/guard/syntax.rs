@@ -1,0 +1,333 @@
+//! What the text of a query may not hold.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
+
+use datafusion::sql::sqlparser::{
+    ast::{
+        Expr, Function, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned,
+        TableFactor, Visit, Visitor, WindowType, visit_relations,
+    },
+    tokenizer::Span,
+};
+
+use crate::{
+    Error,
+    functions::SERIES,
+    statement::{QueryText, not_allowed_at},
+};
+
+/// Most tables that a query may come to when every WITH is written out where it is used: the engine writes them out.
+const MOST_RELATIONS: u64 = 500;
+/// Most columns of a CUBE or ROLLUP: a cube of n columns groups the rows 2^n times.
+const MOST_CUBED: usize = 6;
+/// Functions that keep all rows before the present one when used with OVER, for each row anew.
+const GROWING_WINDOWS: [&str; 3] = ["array_agg", "string_agg", "list"];
+
+/// Checks the text of a query. Refusals name line and column.
+pub(crate) fn syntax(query: &QueryText) -> Result<(), Error> {
+    let mut guard = Syntax::default();
+    if let ControlFlow::Break(refusal) = query.statement().visit(&mut guard) {
+        return Err(*refusal);
+    }
+    let relations = query.query().map_or(0, |query| guard.expanded(query));
+    if relations > MOST_RELATIONS {
+        return Err(crate::statement::not_allowed(&format!(
+            "more than {MOST_RELATIONS} tables, counting those of each WITH wherever it is used"
+        )));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Syntax {
+    /// Tables that each WITH names, by its own name; of two with one name, both together.
+    named: BTreeMap<String, Vec<String>>,
+}
+
+type Found = ControlFlow<Box<Error>>;
+
+fn refuse(what: &str, span: Span) -> Found {
+    ControlFlow::Break(Box::new(not_allowed_at(what, span)))
+}
+
+impl Syntax {
+    /// Tables of the whole query with every WITH written out.
+    fn expanded(&self, query: &Query) -> u64 {
+        let mut counts = BTreeMap::new();
+        let mut body = query.clone();
+        body.with = None;
+        relations(&body)
+            .iter()
+            .map(|name| self.count(name, &mut counts, &mut BTreeSet::new()))
+            .fold(0, u64::saturating_add)
+    }
+
+    fn count(
+        &self,
+        name: &str,
+        counts: &mut BTreeMap<String, u64>,
+        within: &mut BTreeSet<String>,
+    ) -> u64 {
+        if let Some(count) = counts.get(name) {
+            return *count;
+        }
+        let Some(tables) = self.named.get(name) else {
+            return 1;
+        };
+        // A WITH of the name of a table can read that table, not itself: recursion is refused.
+        if !within.insert(name.to_owned()) {
+            return 1;
+        }
+        let count = tables
+            .iter()
+            .map(|table| self.count(table, counts, within))
+            .fold(1, u64::saturating_add);
+        within.remove(name);
+        counts.insert(name.to_owned(), count);
+        count
+    }
+}
+
+impl Visitor for Syntax {
+    type Break = Box<Error>;
+
+    fn pre_visit_query(&mut self, query: &Query) -> Found {
+        if let Some(with) = &query.with {
+            if with.recursive {
+                return refuse("recursive queries", with.with_token.0.span);
+            }
+            for cte in &with.cte_tables {
+                let tables = self.named.entry(cte.alias.name.value.clone()).or_default();
+                tables.extend(relations(&cte.query));
+            }
+        }
+        if !query.locks.is_empty()
+            || query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty()
+        {
+            return refuse(
+                "FOR, SETTINGS, FORMAT and `|>` behind a query",
+                query.span(),
+            );
+        }
+        changes(&query.body)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> Found {
+        if let Some(into) = &select.into {
+            return refuse("SELECT INTO", into.name.span());
+        }
+        if !select.lateral_views.is_empty() || !select.connect_by.is_empty() {
+            return refuse("LATERAL VIEW and CONNECT BY", select.select_token.0.span);
+        }
+        if let GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) =
+            &select.group_by
+            && !modifiers.is_empty()
+        {
+            return refuse("WITH CUBE and WITH ROLLUP", select.select_token.0.span);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> Found {
+        if relation.0.len() > 1 {
+            return refuse(
+                &format!("`{}`: tables have one name and no schema", shown(relation)),
+                relation.span(),
+            );
+        }
+        let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == ' ';
+        if !table_name(relation).is_some_and(|name| name.chars().all(plain)) {
+            return refuse(
+                &format!("`{}`, which is no name of a table", shown(relation)),
+                relation.span(),
+            );
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Found {
+        match factor {
+            TableFactor::Table {
+                name,
+                args: Some(_),
+                ..
+            }
+            | TableFactor::Function { name, .. } => {
+                let known = table_name(name)
+                    .is_some_and(|name| SERIES.contains(&name.to_lowercase().as_str()));
+                if known {
+                    ControlFlow::Continue(())
+                } else {
+                    refuse(
+                        &format!("the table function `{}`", shown(name)),
+                        name.span(),
+                    )
+                }
+            }
+            TableFactor::Table { .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::NestedJoin { .. }
+            | TableFactor::UNNEST { .. } => ControlFlow::Continue(()),
+            other => refuse("this kind of table", other.span()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> Found {
+        match expr {
+            Expr::Cube(columns) | Expr::Rollup(columns) if columns.len() > MOST_CUBED => refuse(
+                &format!("CUBE and ROLLUP of more than {MOST_CUBED} columns"),
+                columns
+                    .iter()
+                    .flatten()
+                    .next()
+                    .map_or_else(Span::empty, Spanned::span),
+            ),
+            Expr::Function(function) => growing_window(function),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// `INSERT` and its like can stand where a query's body stands.
+fn changes(body: &SetExpr) -> Found {
+    match body {
+        SetExpr::Insert(statement)
+        | SetExpr::Update(statement)
+        | SetExpr::Delete(statement)
+        | SetExpr::Merge(statement) => refuse("changes to data", statement.span()),
+        SetExpr::Table(_) => refuse("TABLE as a query: write SELECT", body.span()),
+        SetExpr::SetOperation { left, right, .. } => {
+            changes(left)?;
+            changes(right)
+        }
+        SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => ControlFlow::Continue(()),
+    }
+}
+
+fn growing_window(function: &Function) -> Found {
+    let Some(name) = table_name(&function.name) else {
+        return refuse("functions with more than one name", function.name.span());
+    };
+    let grows = GROWING_WINDOWS.contains(&name.to_lowercase().as_str());
+    match &function.over {
+        Some(WindowType::WindowSpec(_) | WindowType::NamedWindow(_)) if grows => refuse(
+            &format!("`{name}` with OVER, which copies all rows before each row"),
+            function.name.span(),
+        ),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// The names of tables in a query, as often as they stand there.
+///
+/// What a WITH inside it reads is counted there and here: too much rather than too little.
+fn relations(query: &Query) -> Vec<String> {
+    let mut names = Vec::new();
+    let _ = visit_relations(query, |relation| {
+        names.extend(table_name(relation).map(str::to_owned));
+        ControlFlow::<()>::Continue(())
+    });
+    names
+}
+
+/// The one name, as written.
+fn table_name(name: &ObjectName) -> Option<&str> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(identifier)] => Some(&identifier.value),
+        _ => None,
+    }
+}
+
+/// A name from the SQL, short enough for a message.
+fn shown(name: &ObjectName) -> String {
+    let text = name.to_string();
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::syntax;
+    use crate::{ErrorKind, statement::QueryText};
+
+    fn check(sql: &str) -> Result<(), crate::Error> {
+        syntax(&QueryText::parse(sql)?)
+    }
+
+    #[test]
+    fn only_one_query_passes() {
+        check("SELECT 1").unwrap();
+        check("WITH a AS (SELECT 1 AS x) SELECT * FROM a;").unwrap();
+        check("SELECT * FROM a JOIN (b JOIN c USING (k)) USING (k)").unwrap();
+        for sql in [
+            "SELECT 1; SELECT 2",
+            "SELECT 1; DROP TABLE calls",
+            "INSERT INTO calls VALUES (1)",
+            "UPDATE calls SET a = 1",
+            "DELETE FROM calls",
+            "CREATE TABLE t AS SELECT 1",
+            "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'file:///etc/passwd'",
+            "COPY calls TO 's3://elsewhere/x.csv'",
+            "SET datafusion.execution.batch_size = 1",
+            "SHOW TABLES",
+            "EXPLAIN ANALYZE SELECT 1",
+            "DESCRIBE calls",
+            "PREPARE p AS SELECT 1",
+            "SELECT * INTO x FROM calls",
+            "WITH x AS (INSERT INTO calls VALUES (1)) SELECT 1",
+        ] {
+            let kind = check(sql).unwrap_err().kind();
+            assert!(
+                matches!(kind, ErrorKind::NotAllowed | ErrorKind::InvalidSql),
+                "{sql}: {kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refusals_say_where() {
+        let message = |sql| check(sql).unwrap_err().to_string();
+        assert_eq!(
+            message("SELECT *\nFROM information_schema.tables"),
+            "not allowed in an action: `information_schema.tables`: tables have one name and no schema, at line 2, column 6"
+        );
+        assert!(message("SELECT 1\n FROM \"file:///etc/passwd\"").ends_with("at line 2, column 7"));
+        assert!(
+            message("WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a")
+                .ends_with("at line 1, column 1")
+        );
+        assert!(
+            message("SELECT * FROM read_csv('/etc/passwd')")
+                .contains("`read_csv`, at line 1, column 15")
+        );
+    }
+
+    #[test]
+    fn withs_that_multiply_are_counted() {
+        let mut sql = "WITH c0 AS (SELECT 1 AS x)".to_owned();
+        for n in 1..40 {
+            let last = n - 1;
+            sql += &format!(", c{n} AS (SELECT * FROM c{last} UNION ALL SELECT * FROM c{last})");
+        }
+        let error = check(&format!("{sql} SELECT * FROM c39")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAllowed);
+        check("WITH t AS (SELECT * FROM t) SELECT * FROM t AS a, t AS b").unwrap();
+    }
+
+    #[test]
+    fn what_is_no_sql_is_said() {
+        assert_eq!(check("SELEC 1").unwrap_err().kind(), ErrorKind::InvalidSql);
+        assert_eq!(check("").unwrap_err().kind(), ErrorKind::InvalidSql);
+        let deep = format!("SELECT {}1{}", "(".repeat(2000), ")".repeat(2000));
+        assert_eq!(check(&deep).unwrap_err().kind(), ErrorKind::InvalidSql);
+    }
+}

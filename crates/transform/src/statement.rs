@@ -1,0 +1,268 @@
+//! The action's SQL as a syntax tree, and how parameters come into it: as typed placeholders, never as text.
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use datafusion::{
+    common::ParamValues,
+    sql::{
+        parser::{DFParser, Statement},
+        sqlparser::{
+            ast::{
+                BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Query,
+                Statement as SqlStatement, TimezoneInfo, Value, ValueWithSpan, VisitMut, Visitor,
+                VisitorMut,
+            },
+            tokenizer::Span,
+        },
+    },
+};
+
+use crate::{BoundParams, BoundValue, Error, ErrorKind, error::planning};
+
+/// Longest SQL of an action in bytes.
+const LONGEST_SQL: usize = 256 * 1024;
+
+/// One query.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryText {
+    query: Box<SqlStatement>,
+}
+
+impl QueryText {
+    /// Parses the text, which must be one query.
+    pub(crate) fn parse(sql: &str) -> Result<Self, Error> {
+        if sql.len() > LONGEST_SQL {
+            return Err(Error::new(
+                ErrorKind::InvalidSql,
+                "the SQL is longer than 256 KiB",
+            ));
+        }
+        let mut statements = DFParser::parse_sql(sql).map_err(planning)?;
+        let statement = match (statements.len(), statements.pop_front()) {
+            (1, Some(statement)) => statement,
+            (0, _) | (_, None) => {
+                return Err(Error::new(ErrorKind::InvalidSql, "the SQL is empty"));
+            }
+            (count, _) => return Err(not_allowed(&format!("{count} statements; write one"))),
+        };
+        match statement {
+            Statement::Statement(query) if matches!(*query, SqlStatement::Query(_)) => {
+                Ok(Self { query })
+            }
+            other => Err(not_allowed(&format!(
+                "`{}` statements, at line 1",
+                keyword(&other.to_string())
+            ))),
+        }
+    }
+
+    pub(crate) fn statement(&self) -> &SqlStatement {
+        &self.query
+    }
+
+    pub(crate) fn query(&self) -> Option<&Query> {
+        match self.query.as_ref() {
+            SqlStatement::Query(query) => Some(query),
+            _ => None,
+        }
+    }
+
+    /// The names behind `$`.
+    pub(crate) fn placeholders(&self) -> Result<BTreeSet<String>, Error> {
+        let mut found = Placeholders::default();
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
+        match found.wrong {
+            Some(text) => Err(Error::new(
+                ErrorKind::InvalidSql,
+                format!("`{text}` is no parameter: write `$name`"),
+            )),
+            None => Ok(found.names),
+        }
+    }
+
+    /// The statement with each placeholder given its value's type, `IN ($list)` with one placeholder for each item, and the
+    /// values that belong to the placeholders.
+    pub(crate) fn bind(&self, bound: &BoundParams) -> (Statement, ParamValues) {
+        let mut query = self.query.clone();
+        let _ = query.visit(&mut Typed { bound });
+        let mut values = Vec::new();
+        for (name, value, _) in bound.entries() {
+            values.push((name.to_owned(), value.to_scalar().into()));
+            if let BoundValue::List(_, items) = value {
+                let items = items.iter().enumerate();
+                values.extend(
+                    items.map(|(index, item)| (item_name(name, index), item.to_scalar().into())),
+                );
+            }
+        }
+        let values = ParamValues::Map(values.into_iter().collect());
+        (Statement::Statement(query), values)
+    }
+}
+
+/// A name that no parameter can have.
+fn item_name(list: &str, index: usize) -> String {
+    format!("{list}.{index}")
+}
+
+/// What is refused, and where it stands.
+pub(crate) fn not_allowed_at(what: &str, span: Span) -> Error {
+    if span.start.line == 0 {
+        return not_allowed(what);
+    }
+    not_allowed(&format!(
+        "{what}, at line {}, column {}",
+        span.start.line, span.start.column
+    ))
+}
+
+pub(crate) fn not_allowed(what: &str) -> Error {
+    Error::new(
+        ErrorKind::NotAllowed,
+        format!("not allowed in an action: {what}"),
+    )
+}
+
+/// The first word of a statement.
+fn keyword(statement: &str) -> String {
+    statement
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_uppercase()
+}
+
+#[derive(Default)]
+struct Placeholders {
+    names: BTreeSet<String>,
+    wrong: Option<String>,
+}
+
+impl Visitor for Placeholders {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        if let Value::Placeholder(text) = &value.value {
+            match text.strip_prefix('$') {
+                Some(name) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                    self.names.insert(name.to_owned());
+                }
+                _ => self.wrong = Some(text.clone()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Gives placeholders their types, and lists their items.
+struct Typed<'a> {
+    bound: &'a BoundParams,
+}
+
+impl Typed<'_> {
+    /// The items of the list that the expression is a placeholder of.
+    fn list(&self, expr: &Expr) -> Option<Vec<Expr>> {
+        let name = placeholder(expr)?;
+        match self.bound.get(name)? {
+            BoundValue::List(_, items) => Some(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| typed(&item_name(name, index), item))
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl VisitorMut for Typed<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let rewritten = match expr {
+            Expr::InList {
+                expr,
+                list,
+                negated,
+            } => list.iter().any(|item| self.list(item).is_some()).then(|| {
+                let items = list
+                    .iter()
+                    .flat_map(|item| self.list(item).unwrap_or_else(|| vec![item.clone()]));
+                in_list(expr, items.collect(), *negated)
+            }),
+            Expr::AnyOp {
+                left,
+                compare_op: BinaryOperator::Eq,
+                right,
+                ..
+            } => self.list(right).map(|items| in_list(left, items, false)),
+            Expr::AllOp {
+                left,
+                compare_op: BinaryOperator::NotEq,
+                right,
+            } => self.list(right).map(|items| in_list(left, items, true)),
+            _ => None,
+        };
+        if let Some(rewritten) = rewritten {
+            *expr = rewritten;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(name) = placeholder(expr)
+            && let Some(value) = self.bound.get(name)
+        {
+            *expr = typed(name, value);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `expr IN (items)`, also with no items: nothing is in an empty list.
+fn in_list(expr: &Expr, items: Vec<Expr>, negated: bool) -> Expr {
+    if items.is_empty() {
+        return Expr::value(Value::Boolean(negated));
+    }
+    Expr::InList {
+        expr: Box::new(expr.clone()),
+        list: items,
+        negated,
+    }
+}
+
+fn placeholder(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(text) => text.strip_prefix('$'),
+            _ => None,
+        },
+        Expr::Nested(inner) => placeholder(inner),
+        _ => None,
+    }
+}
+
+/// A placeholder that says its type: the engine finds out types of bare ones only next to columns.
+fn typed(name: &str, value: &BoundValue) -> Expr {
+    let bare = Expr::value(Value::Placeholder(format!("${name}")));
+    let data_type = match value {
+        BoundValue::String(_) => DataType::Varchar(None),
+        BoundValue::Integer(_) => DataType::BigInt(None),
+        BoundValue::Boolean(_) => DataType::Boolean,
+        BoundValue::Date(_) => DataType::Date,
+        BoundValue::Timestamp(_) => DataType::Timestamp(Some(6), TimezoneInfo::WithTimeZone),
+        BoundValue::Decimal { scale, .. } => {
+            DataType::Decimal(ExactNumberInfo::PrecisionAndScale(38, i64::from(*scale)))
+        }
+        // SQL has no way to write the type of a list that holds for all of them.
+        BoundValue::List(..) => return bare,
+    };
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(bare),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
