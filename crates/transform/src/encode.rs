@@ -2,6 +2,8 @@
 
 mod csv;
 
+use std::sync::Arc;
+
 use std::{fmt, str::FromStr};
 
 use datafusion::{
@@ -116,7 +118,7 @@ enum Kind {
     Json { text: Vec<u8>, begun: bool },
     Ndjson(Vec<u8>),
     Csv(CsvRows),
-    Arrow(StreamWriter<Vec<u8>>),
+    Arrow(Box<StreamWriter<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -133,16 +135,16 @@ impl RowEncoder {
             },
             RowFormat::Ndjson => Kind::Ndjson(Vec::new()),
             RowFormat::Csv => Kind::Csv(CsvRows::new(schema)),
-            RowFormat::Arrow => Kind::Arrow(
+            RowFormat::Arrow => Kind::Arrow(Box::new(
                 StreamWriter::try_new(Vec::new(), schema)
                     .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
-            ),
+            )),
             RowFormat::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .set_max_row_group_row_count(Some(GROUP_ROWS))
                     .build();
-                let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))
+                let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties))
                     .map_err(|error| not_parquet(&error))?;
                 Kind::Parquet(Box::new(writer))
             }

@@ -88,6 +88,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[tokio::test]
 async fn delimited_text() {
     let one = |value: Value| Rows(json!([{ "a": value }]));
@@ -408,6 +409,7 @@ async fn compressed_and_binary_files() {
     .await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[tokio::test]
 async fn json() {
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

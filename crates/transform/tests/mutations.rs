@@ -106,6 +106,10 @@ fn mutate(chance: &mut Chance, seeds: &[&[u8]]) -> Vec<u8> {
 }
 
 fn run(name: &str, seeds: &[&[u8]], target: fn(&[u8])) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long to run, which only its caller knows"
+    )]
     let seconds = std::env::var("FLOWLAKE_FUZZ_SECONDS").ok();
     let seconds = seconds.and_then(|text| text.parse::<u64>().ok());
     let seed = match seconds {
@@ -115,6 +119,10 @@ fn run(name: &str, seeds: &[&[u8]], target: fn(&[u8])) {
             .map_or(1, |time| time.as_secs() | 1),
     };
     let mut chance = Chance(seed);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "real time is what the run is given"
+    )]
     let began = Instant::now();
     let mut runs = 0_u64;
     for text in seeds {

@@ -363,7 +363,6 @@ pub(crate) fn header_names(record: &Record<'_>) -> Vec<String> {
 }
 
 /// The engine's own message may quote values, so it is not kept.
-#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn engine(_error: ArrowError) -> Error {
     Error::new(
         ErrorKind::Internal,

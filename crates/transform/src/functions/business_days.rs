@@ -114,12 +114,14 @@ impl ScalarUDFImpl for BusinessDays {
                 .args
                 .get(leading)
                 .map(|_| argument(leading))
-                .transpose()?,
+                .transpose()?
+                .as_ref(),
             arguments
                 .args
                 .get(leading + 1)
                 .map(|_| argument(leading + 1))
-                .transpose()?,
+                .transpose()?
+                .as_ref(),
         )?;
         let result: ArrayRef = match self.question {
             Question::Is => Arc::new(
@@ -162,10 +164,10 @@ struct Calendars {
 }
 
 impl Calendars {
-    fn new(holidays: Option<ArrayRef>, weekends: Option<ArrayRef>) -> Result<Self> {
+    fn new(holidays: Option<&ArrayRef>, weekends: Option<&ArrayRef>) -> Result<Self> {
         Ok(Self {
-            holidays: holidays.as_ref().map(day_lists).transpose()?,
-            weekends: weekends.as_ref().map(texts).transpose()?,
+            holidays: holidays.map(day_lists).transpose()?,
+            weekends: weekends.map(texts).transpose()?,
         })
     }
 

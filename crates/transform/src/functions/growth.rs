@@ -103,7 +103,7 @@ fn series(
     );
     if in_days {
         // The smallest step is one of nanoseconds, and only the longest spans matter: a day at most has 86,400 seconds.
-        let per_day: u64 = match step.as_ref().map(|step| finest(step)) {
+        let per_day: u64 = match step.as_ref().map(finest) {
             Some(Finest::Days) => 1,
             Some(Finest::Hours) => 24,
             _ => 86_400_000,
