@@ -33,7 +33,7 @@ pub(crate) struct Place {
 pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// The public key that every finished segment must be signed with; left out, that of `seal_key` in [audit]
+    /// The public key that every finished segment must be signed with; left out, that of `seal_key` in `[audit]`
     #[arg(long, value_name = "HEX")]
     pub(crate) public_key: Option<String>,
     /// A record known to be in the log, from an answer or an earlier `verify`: shows a cut end and a log written anew

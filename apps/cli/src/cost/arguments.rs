@@ -44,7 +44,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct Prices {
-    /// A price list of AWS, the index.json of its S3 or data transfer offer; its figures go into the file that [cost] prices names
+    /// A price list of AWS, the index.json of its S3 or data transfer offer; its figures go into the file that `prices` in `[cost]` names
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Vec<PathBuf>,
     /// Only this region
