@@ -1,4 +1,5 @@
 //! nginx over a folder: it answers path-style GET and HEAD as S3 does, ranges and `If-Match` included, and ignores signatures.
+//! To STS's `GetCallerIdentity`, it answers with a user.
 
 use std::{
     net::TcpListener,
@@ -8,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
+const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+    <GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/bench</Arn><UserId>AIDABENCH</UserId>\
+    <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
 /// A running nginx, ended when dropped.
 #[derive(Debug)]
@@ -32,7 +37,8 @@ impl Nginx {
              http {{ access_log off; sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_requests 1000000;\n\
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4;\n\
              scgi_temp_path {here}/5; types {{ text/csv csv; }} default_type application/octet-stream;\n\
-             server {{ listen 127.0.0.1:{port}; root {}; }} }}\n",
+             server {{ listen 127.0.0.1:{port}; root {};\n\
+             location = / {{ default_type text/xml; return 200 '{IDENTITY}'; }} }} }}\n",
             root.display()
         );
         let file = folder.path().join("nginx.conf");

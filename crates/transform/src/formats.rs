@@ -5,14 +5,21 @@
 
 pub(crate) mod binary;
 pub(crate) mod bytes;
+pub(crate) mod cells;
+pub(crate) mod chunk;
+pub(crate) mod chunk_reader;
 pub(crate) mod convert;
 pub(crate) mod csv;
+pub(crate) mod csv_chunks;
 pub(crate) mod detect;
 pub(crate) mod infer;
 pub(crate) mod json;
+pub(crate) mod json_chunks;
 pub(crate) mod json_split;
+pub(crate) mod marks;
 pub(crate) mod misfit;
 pub(crate) mod records;
+pub(crate) mod sieve;
 
 use datafusion::arrow::array::RecordBatch;
 

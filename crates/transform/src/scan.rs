@@ -1,12 +1,16 @@
 //! Where formats meet the engine: a table's files are opened, looked into, and read as the engine asks for them.
 //!
-//! Parquet is the engine's own. All other formats are read here, each file as one piece from its start to its end: a seam
-//! for readers that divide a file is [`source::RowsSource`], which now refuses to be given ranges.
+//! Parquet is the engine's own. Text whose records can be found without reading all before them ([`chunks`]) is decoded in
+//! chunks, side by side; all other files ([`reading`]) by one reader from start to end. Either way a file is one range for
+//! the engine, and its rows keep their order.
 
+pub(crate) mod chunks;
 pub(crate) mod format;
 pub(crate) mod head;
 pub(crate) mod inspect;
 pub(crate) mod opener;
+pub(crate) mod predicate;
+pub(crate) mod reading;
 pub(crate) mod schema_cache;
 pub(crate) mod source;
 
@@ -26,15 +30,23 @@ pub(crate) struct TableScan {
     pub(crate) spec: TableSpec,
     pub(crate) counts: Arc<MisfitCounts>,
     pub(crate) heads: Arc<Heads>,
+    /// Threads that decode.
+    pub(crate) threads: usize,
     facts: Mutex<HashMap<Path, Arc<Facts>>>,
 }
 
 impl TableScan {
-    pub(crate) fn new(spec: TableSpec, counts: Arc<MisfitCounts>, heads: Arc<Heads>) -> Self {
+    pub(crate) fn new(
+        spec: TableSpec,
+        counts: Arc<MisfitCounts>,
+        heads: Arc<Heads>,
+        threads: usize,
+    ) -> Self {
         Self {
             spec,
             counts,
             heads,
+            threads,
             facts: Mutex::default(),
         }
     }

@@ -88,6 +88,7 @@ impl Making<'_> {
             self.spec.clone(),
             Arc::clone(self.counts),
             Arc::new(Heads::default()),
+            self.session.copied_config().target_partitions(),
         ));
         let partitions = partitions::found(self.spec, &urls, &listed)?;
         let (first, columns) = self.columns(&files, &scan).await?;

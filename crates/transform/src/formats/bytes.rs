@@ -4,14 +4,21 @@ use std::io;
 
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::Compression;
 
 /// Bytes that are decompressed at a time.
-const PIECE_BYTES: usize = 128 << 10;
+const PIECE_BYTES: usize = 256 << 10;
+/// Pieces that are decompressed before they are asked for.
+const PIECES_AHEAD: usize = 8;
 
 /// Bytes of a file, or why there are no more.
 pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -42,6 +49,32 @@ pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStr
             ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
         }
     }
+}
+
+/// As [`decompress`], in a task of its own ahead of whoever reads. Dropping the stream stops it.
+pub(crate) fn decompress_ahead(bytes: ByteStream, compression: Compression) -> ByteStream {
+    if compression == Compression::None {
+        return bytes;
+    }
+    let mut plain = decompress(bytes, compression);
+    let (pieces, received) = mpsc::channel(PIECES_AHEAD);
+    let task = SpawnedTask::spawn(async move {
+        while let Some(piece) = plain.next().await {
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    stream::unfold(Some((received, task)), |state| async {
+        let (mut received, task) = state?;
+        if let Some(piece) = received.recv().await {
+            return Some((piece, Some((received, task))));
+        }
+        // A decoder that broke down must not look like the end of the file.
+        let broken_down = task.join().await.err()?;
+        Some((Err(io::Error::other(broken_down)), None))
+    })
+    .boxed()
 }
 
 /// Decodes text to UTF-8, and takes a byte order mark off.

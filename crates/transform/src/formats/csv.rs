@@ -10,12 +10,14 @@ use datafusion::arrow::{
         ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array,
     },
     compute::filter_record_batch,
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::DataType,
     error::ArrowError,
 };
 
 use super::{
-    BATCH_BYTES, Decode, convert,
+    BATCH_BYTES, Decode,
+    chunk::{Asked, Resumed},
+    convert,
     misfit::{Misfits, kind_of},
     records::{Broken, Dialect, Divider, Record, Records},
 };
@@ -29,69 +31,56 @@ pub(crate) struct CsvOptions {
     pub(crate) null_values: Arc<[String]>,
 }
 
-/// Reads delimited text into the columns of `wanted`.
+/// Reads delimited text into the columns that are asked for. It knows all cases; [`super::csv_chunks`] is quicker at what
+/// most files are.
 pub(crate) struct CsvDecoder {
     divider: Divider,
     options: CsvOptions,
     misfits: Misfits,
-    batch_rows: usize,
-    /// All columns of the table.
-    table: SchemaRef,
-    /// The places in `table` that batches are made of, in order.
-    wanted: Vec<usize>,
+    asked: Asked,
     /// The places that are converted: with [`OnError::Skip`], all, so that a row counts or not whatever is selected.
     converted: Vec<usize>,
-    output: SchemaRef,
-    layout: Option<Layout>,
+    layout: Option<Arc<Layout>>,
 }
 
 /// Where each column of the table lies in the file.
-struct Layout {
-    fields: usize,
-    places: Vec<Option<usize>>,
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// Number of fields of a record.
+    pub(crate) fields: usize,
+    /// The field of each column of the table; `None` when the file does not have it.
+    pub(crate) places: Vec<Option<usize>>,
 }
 
 impl CsvDecoder {
-    pub(crate) fn new(
-        table: SchemaRef,
-        wanted: Vec<usize>,
-        options: CsvOptions,
-        misfits: Misfits,
-        batch_rows: usize,
-    ) -> Self {
-        let output = Arc::new(Schema::new(
-            wanted
-                .iter()
-                .map(|&place| Arc::clone(&table.fields()[place]))
-                .collect::<Vec<_>>(),
-        ));
-        let converted = if misfits.on_error == OnError::Skip {
-            (0..table.fields().len()).collect()
+    pub(crate) fn new(asked: Asked, options: CsvOptions, misfits: Misfits) -> Self {
+        let converted = if asked.all_must_fit {
+            (0..asked.table.fields().len()).collect()
         } else {
-            wanted.clone()
+            asked.wanted.clone()
         };
         Self {
             divider: Divider::new(options.dialect),
             options,
             misfits,
-            batch_rows,
-            table,
-            wanted,
+            asked,
             converted,
-            output,
             layout: None,
         }
     }
 
-    fn broken(&self, broken: Broken) -> Error {
-        match broken {
-            Broken::OpenQuote(line) => self.misfits.error(format_args!(
-                "a quote in the record of line {line} is never closed"
-            )),
-            Broken::TooLong(line) => self.misfits.error(format_args!(
-                "the record of line {line} is larger than 64 MiB: a quote may not be closed"
-            )),
-        }
+    /// A reader of text that begins with a record in `line`, of a file whose columns have been found.
+    pub(crate) fn resumed(
+        asked: Asked,
+        options: CsvOptions,
+        misfits: Misfits,
+        layout: Arc<Layout>,
+        line: u64,
+    ) -> Self {
+        let mut decoder = Self::new(asked, options, misfits);
+        decoder.divider = Divider::at_line(decoder.options.dialect, line);
+        decoder.layout = Some(layout);
+        decoder
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
@@ -101,12 +90,13 @@ impl CsvDecoder {
             let Some(first) = rows.next() else {
                 return Ok(());
             };
-            self.layout = Some(self.lay_out(&first)?);
+            let found = Layout::find(&self.asked, &self.options, &first, &self.misfits)?;
+            self.layout = Some(Arc::new(found));
             if !self.options.header {
                 rows = records.iter();
             }
         }
-        let Some(layout) = &self.layout else {
+        let Some(layout) = self.layout.as_deref() else {
             return Ok(());
         };
         let mut kept = Vec::with_capacity(records.len());
@@ -128,35 +118,6 @@ impl CsvDecoder {
             }
         }
         Ok(())
-    }
-
-    /// Finds the columns by the header, or by their order when there is none.
-    fn lay_out(&self, first: &Record<'_>) -> Result<Layout, Error> {
-        let columns = self.table.fields();
-        if !self.options.header {
-            let places = (0..columns.len())
-                .map(|place| (place < first.fields()).then_some(place))
-                .collect();
-            return Ok(Layout {
-                fields: columns.len().max(first.fields()),
-                places,
-            });
-        }
-        let names = header_names(first);
-        let by_name: HashMap<_, _> = names.iter().zip(0..).collect();
-        let places: Vec<_> = columns
-            .iter()
-            .map(|column| by_name.get(column.name()).copied())
-            .collect();
-        if places.iter().all(Option::is_none) {
-            return Err(self.misfits.error(
-                "the header names none of the table's columns: header or delimiter may not be as declared",
-            ));
-        }
-        Ok(Layout {
-            fields: names.len(),
-            places,
-        })
     }
 
     /// Whether a record has the fields it should; if not, that is an error or counted.
@@ -198,7 +159,7 @@ impl CsvDecoder {
         let mut fits = vec![true; rows.len()];
         let mut arrays: HashMap<usize, ArrayRef> = HashMap::with_capacity(self.converted.len());
         for &place in &self.converted {
-            let column = &self.table.fields()[place];
+            let column = &self.asked.table.fields()[place];
             let array = match layout.places[place] {
                 None => new_null_array(column.data_type(), rows.len()),
                 Some(field) => {
@@ -216,12 +177,14 @@ impl CsvDecoder {
             arrays.insert(place, array);
         }
         let columns = self
+            .asked
             .wanted
             .iter()
             .filter_map(|place| arrays.get(place).map(Arc::clone))
             .collect();
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
-            .map_err(engine)?;
+        let batch =
+            RecordBatch::try_new_with_options(Arc::clone(&self.asked.output), columns, &options)
+                .map_err(engine)?;
         if fits.iter().all(|&fits| fits) {
             return Ok(batch);
         }
@@ -283,7 +246,7 @@ impl CsvDecoder {
                         .places
                         .iter()
                         .position(|place| *place == Some(field))?;
-                    Some(self.table.field(place).name().as_str())
+                    Some(self.asked.table.field(place).name().as_str())
                 });
                 return Err(self.misfits.error(format_args!(
                     "line {}, column {} (`{}`) holds {holds} and is {kind}",
@@ -308,11 +271,11 @@ impl Decode for CsvDecoder {
         while !bytes.is_empty() {
             let taken = self
                 .divider
-                .push(bytes, self.batch_rows)
-                .map_err(|broken| self.broken(broken))?;
+                .push(bytes, self.asked.batch_rows)
+                .map_err(|broken| broken.told(&self.misfits))?;
             bytes = &bytes[taken..];
             let records: &Records = self.divider.records();
-            if records.len() >= self.batch_rows
+            if records.len() >= self.asked.batch_rows
                 || (records.len() > 0 && records.text_bytes() >= BATCH_BYTES)
             {
                 self.flush(out)?;
@@ -324,8 +287,68 @@ impl Decode for CsvDecoder {
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         self.divider
             .finish()
-            .map_err(|broken| self.broken(broken))?;
+            .map_err(|broken| broken.told(&self.misfits))?;
         self.flush(out)
+    }
+}
+
+impl Resumed for CsvDecoder {
+    fn between_records(&self) -> bool {
+        self.divider.between_records()
+    }
+
+    fn line(&self) -> u64 {
+        self.divider.line()
+    }
+}
+
+impl Layout {
+    /// Finds the columns by the header, or by their order when there is none.
+    pub(crate) fn find(
+        asked: &Asked,
+        options: &CsvOptions,
+        first: &Record<'_>,
+        misfits: &Misfits,
+    ) -> Result<Self, Error> {
+        let columns = asked.table.fields();
+        if !options.header {
+            let places = (0..columns.len())
+                .map(|place| (place < first.fields()).then_some(place))
+                .collect();
+            return Ok(Self {
+                fields: columns.len().max(first.fields()),
+                places,
+            });
+        }
+        let names = header_names(first);
+        let by_name: HashMap<_, _> = names.iter().zip(0..).collect();
+        let places: Vec<_> = columns
+            .iter()
+            .map(|column| by_name.get(column.name()).copied())
+            .collect();
+        if places.iter().all(Option::is_none) {
+            return Err(misfits.error(
+                "the header names none of the table's columns: header or delimiter may not be as declared",
+            ));
+        }
+        Ok(Self {
+            fields: names.len(),
+            places,
+        })
+    }
+}
+
+impl Broken {
+    /// As an error that names the place.
+    pub(crate) fn told(self, misfits: &Misfits) -> Error {
+        match self {
+            Self::OpenQuote(line) => misfits.error(format_args!(
+                "a quote in the record of line {line} is never closed"
+            )),
+            Self::TooLong(line) => misfits.error(format_args!(
+                "the record of line {line} is larger than 64 MiB: a quote may not be closed"
+            )),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use super::{
     BATCH_BYTES, Decode,
+    chunk::{Asked, Resumed},
     csv::engine,
     infer::{self, Members},
     json_split::{DEEPEST, JsonRows, JsonSplitter, Stopped, TakeRow, Torn},
@@ -24,7 +25,8 @@ use super::{
 };
 use crate::{Error, OnError};
 
-/// Reads JSON into the columns of `output`.
+/// Reads JSON into the columns that are asked for. It knows all cases; [`super::json_chunks`] is quicker at what most
+/// files are.
 pub(crate) struct JsonDecoder {
     splitter: JsonSplitter,
     rows: RowBuffer,
@@ -45,41 +47,33 @@ struct RowBuffer {
 }
 
 impl JsonDecoder {
-    pub(crate) fn new(
-        table: &SchemaRef,
-        wanted: &[usize],
-        rows: JsonRows,
-        misfits: Misfits,
-        batch_rows: usize,
-    ) -> Self {
-        let of = |places: &[usize]| {
-            Arc::new(Schema::new(
-                places
-                    .iter()
-                    .map(|&place| Arc::clone(&table.fields()[place]))
-                    .collect::<Vec<_>>(),
-            ))
-        };
-        let output = of(wanted);
-        let (decoded, kept) = if misfits.on_error == OnError::Skip {
-            (Arc::clone(table), wanted.to_vec())
+    pub(crate) fn new(asked: Asked, rows: JsonRows, misfits: Misfits) -> Self {
+        let (decoded, kept) = if asked.all_must_fit {
+            (asked.table, asked.wanted)
         } else {
-            (Arc::clone(&output), (0..wanted.len()).collect())
+            let all = (0..asked.wanted.len()).collect();
+            (Arc::clone(&asked.output), all)
         };
         Self {
             splitter: JsonSplitter::new(rows),
             rows: RowBuffer {
                 misfits,
-                batch_rows,
+                batch_rows: asked.batch_rows,
                 decoded,
                 kept,
-                output,
+                output: asked.output,
                 text: Vec::new(),
                 ends: Vec::new(),
                 lines: Vec::new(),
                 ready: Vec::new(),
             },
         }
+    }
+
+    /// For text that begins in `line`.
+    pub(crate) fn at_line(mut self, line: u64) -> Self {
+        self.splitter = self.splitter.at_line(line);
+        self
     }
 }
 
@@ -120,6 +114,16 @@ impl Decode for JsonDecoder {
         self.rows.flush()?;
         out.append(&mut self.rows.ready);
         Ok(())
+    }
+}
+
+impl Resumed for JsonDecoder {
+    fn between_records(&self) -> bool {
+        self.splitter.between_lines()
+    }
+
+    fn line(&self) -> u64 {
+        self.splitter.line()
     }
 }
 

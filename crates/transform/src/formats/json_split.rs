@@ -114,6 +114,22 @@ impl JsonSplitter {
         }
     }
 
+    /// For text that begins in `line`.
+    pub(crate) fn at_line(mut self, line: u64) -> Self {
+        (self.line, self.row_line) = (line, line);
+        self
+    }
+
+    /// Whether all lines so far are complete.
+    pub(crate) fn between_lines(&self) -> bool {
+        self.state == State::Line && self.row.is_empty()
+    }
+
+    /// The line of what comes next.
+    pub(crate) const fn line(&self) -> u64 {
+        self.line
+    }
+
     fn pointer(&self) -> &[String] {
         match &self.rows {
             JsonRows::Lines => &[],

@@ -22,6 +22,15 @@ impl MisfitCounts {
     pub(crate) fn nulled_values(&self) -> u64 {
         self.nulled_values.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn add(&self, others: &Self) {
+        let Self {
+            skipped_rows,
+            nulled_values,
+        } = self;
+        skipped_rows.fetch_add(others.skipped_rows(), Ordering::Relaxed);
+        nulled_values.fetch_add(others.nulled_values(), Ordering::Relaxed);
+    }
 }
 
 /// What to do about misfits of one file.

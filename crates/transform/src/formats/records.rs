@@ -114,13 +114,18 @@ impl<'a> Record<'a> {
 
 impl Divider {
     pub(crate) fn new(dialect: Dialect) -> Self {
+        Self::at_line(dialect, 1)
+    }
+
+    /// For text that begins with a record in `line`.
+    pub(crate) fn at_line(dialect: Dialect, line: u64) -> Self {
         Self {
             dialect,
             state: State::RecordStart,
             records: Records::default(),
-            line: 1,
+            line,
             after_cr: false,
-            row_line: 1,
+            row_line: line,
             row_text: 0,
             row_field: 0,
             torn: false,
@@ -144,6 +149,16 @@ impl Divider {
         };
         (self.row_text, self.row_field) = (0, 0);
         std::mem::replace(&mut self.records, open)
+    }
+
+    /// Whether all text so far is of complete records.
+    pub(crate) fn between_records(&self) -> bool {
+        self.state == State::RecordStart
+    }
+
+    /// The line of what comes next.
+    pub(crate) const fn line(&self) -> u64 {
+        self.line
     }
 
     pub(crate) fn records(&self) -> &Records {

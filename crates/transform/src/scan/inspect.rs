@@ -13,6 +13,7 @@ use crate::{
         Decode,
         binary::{Adapter, ArrowDecoder, AvroDecoder},
         bytes::{Transcoder, decompress},
+        chunk::Asked,
         csv::{CsvDecoder, CsvOptions, header_names},
         detect,
         infer::{JsonTypes, TextTypes},
@@ -393,36 +394,33 @@ impl Facts {
         Some(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// A reader of the file's plain text or bytes into the columns `wanted` of `table`.
-    pub(crate) fn decoder(
-        &self,
-        table: &SchemaRef,
-        wanted: &[usize],
-        misfits: Misfits,
-        batch_rows: usize,
-    ) -> Result<Box<dyn Decode>, Error> {
-        let adapter = |misfits| Adapter::new(Arc::clone(table), wanted.to_vec(), misfits);
+    /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
+    pub(crate) fn decoder(&self, asked: Asked, misfits: Misfits) -> Result<Box<dyn Decode>, Error> {
+        let rows = asked.batch_rows;
+        let adapter = |misfits| Adapter::new(asked.table.clone(), asked.wanted.clone(), misfits);
         Ok(match self.format {
-            Format::Csv | Format::Tsv => Box::new(CsvDecoder::new(
-                Arc::clone(table),
-                wanted.to_vec(),
-                self.csv.clone(),
-                misfits,
-                batch_rows,
-            )),
-            Format::Json | Format::Ndjson => Box::new(JsonDecoder::new(
-                table,
-                wanted,
-                self.json.clone(),
-                misfits,
-                batch_rows,
-            )),
-            Format::Avro => Box::new(AvroDecoder::new(adapter(misfits), batch_rows)),
+            Format::Csv | Format::Tsv => {
+                Box::new(CsvDecoder::new(asked, self.csv.clone(), misfits))
+            }
+            Format::Json | Format::Ndjson => {
+                Box::new(JsonDecoder::new(asked, self.json.clone(), misfits))
+            }
+            Format::Avro => Box::new(AvroDecoder::new(adapter(misfits), rows)),
             Format::Arrow => Box::new(ArrowDecoder::new(adapter(misfits))),
             Format::Parquet => {
                 return Err(misfits.error("is Parquet, which other files of the table are not"));
             }
         })
+    }
+
+    /// Whether the file can be read in chunks, side by side.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self.format, Format::Csv | Format::Tsv) || self.is_lines()
+    }
+
+    /// Whether each line is a row of JSON.
+    pub(crate) fn is_lines(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Ndjson) && self.json == JsonRows::Lines
     }
 
     pub(crate) fn is_text(&self) -> bool {

@@ -1,9 +1,9 @@
 //! Reads one file from its start to its end: head, rest, decompression, decoding, rows.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use datafusion::{
-    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    arrow::array::RecordBatch,
     common::DataFusionError,
     datasource::{
         listing::PartitionedFile,
@@ -15,15 +15,18 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use super::{
     TableScan,
+    chunks::{self, CHUNK_BYTES, ChunkReading},
     head::{self, HEAD_BYTES, Head},
-    inspect::{self, Facts},
+    inspect,
+    reading::{Reading, Text},
 };
 use crate::{
     Error, ErrorKind,
     formats::{
-        Decode,
-        bytes::{ByteStream, Transcoder, decompress},
+        bytes::{ByteStream, decompress_ahead},
+        chunk::Asked,
         misfit::Misfits,
+        sieve::Sieve,
     },
 };
 
@@ -32,9 +35,10 @@ use crate::{
 pub(crate) struct RowsOpener {
     pub(crate) scan: Arc<TableScan>,
     pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) table: SchemaRef,
-    pub(crate) wanted: Vec<usize>,
-    pub(crate) batch_rows: usize,
+    pub(crate) asked: Asked,
+    pub(crate) sieve: Arc<Sieve>,
+    /// Chunks of one file that are decoded at a time.
+    pub(crate) chunks: usize,
 }
 
 impl FileOpener for RowsOpener {
@@ -50,7 +54,7 @@ impl FileOpener for RowsOpener {
     }
 }
 
-type Rows = BoxStream<'static, datafusion::common::Result<RecordBatch>>;
+pub(crate) type Rows = BoxStream<'static, datafusion::common::Result<RecordBatch>>;
 
 impl RowsOpener {
     async fn rows(self, file: ObjectMeta) -> datafusion::common::Result<Rows> {
@@ -78,20 +82,21 @@ impl RowsOpener {
             file: path.as_ref().into(),
             counts: Arc::clone(&self.scan.counts),
         };
-        let decoder = facts
-            .decoder(&self.table, &self.wanted, misfits.clone(), self.batch_rows)
-            .map_err(external)?;
         let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
-        let reading = Reading {
-            bytes: decompress(bytes, facts.compression),
-            transcoder: facts.is_text().then(|| Transcoder::new(facts.encoding)),
-            facts,
-            decoder,
-            misfits,
-            ready: VecDeque::new(),
-            ended: false,
-        };
-        Ok(futures::stream::try_unfold(reading, Reading::next).boxed())
+        let bytes = decompress_ahead(bytes, facts.compression);
+        let text = Text::new(bytes, &facts, misfits.clone());
+        if facts.is_cut() {
+            let setting = chunks::Setting {
+                asked: self.asked,
+                sieve: self.sieve,
+                misfits,
+                at_a_time: self.chunks,
+                chunk_bytes: CHUNK_BYTES,
+            };
+            return Ok(ChunkReading::new(text, facts, setting).rows());
+        }
+        let decoder = facts.decoder(self.asked, misfits).map_err(external)?;
+        Ok(Reading::new(text, decoder).rows())
     }
 }
 
@@ -126,67 +131,6 @@ async fn bytes_of(
         .into());
     }
     Ok(first.chain(rest.into_stream().map_err(stored)).boxed())
-}
-
-/// A file that is being read.
-struct Reading {
-    bytes: ByteStream,
-    facts: Arc<Facts>,
-    transcoder: Option<Transcoder>,
-    decoder: Box<dyn Decode>,
-    misfits: Misfits,
-    ready: VecDeque<RecordBatch>,
-    ended: bool,
-}
-
-impl Reading {
-    async fn next(mut self) -> datafusion::common::Result<Option<(RecordBatch, Self)>> {
-        loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some((batch, self)));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            match self.bytes.next().await {
-                Some(Ok(bytes)) => self.take(&bytes, false).map_err(external)?,
-                Some(Err(error)) => return Err(self.failed(error)),
-                None => {
-                    self.ended = true;
-                    self.take(&[], true).map_err(external)?;
-                }
-            }
-            // Decoding takes long enough for others to want their turn.
-            tokio::task::consume_budget().await;
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8], last: bool) -> Result<(), Error> {
-        let mut out = Vec::new();
-        let text = match &mut self.transcoder {
-            Some(transcoder) => {
-                let encoding = transcoder.encoding().name();
-                transcoder.push(bytes, last).ok_or_else(|| {
-                    self.misfits
-                        .error(format_args!("is not valid {encoding}: set `encoding`"))
-                })?
-            }
-            None => bytes,
-        };
-        self.decoder.push(text, &mut out)?;
-        if last {
-            self.decoder.finish(&mut out)?;
-        }
-        self.ready.extend(out);
-        Ok(())
-    }
-
-    fn failed(&self, error: io::Error) -> DataFusionError {
-        match error.downcast::<object_store::Error>() {
-            Ok(store) => store.into(),
-            Err(_) => external(self.misfits.error(inspect::broken(self.facts.compression))),
-        }
-    }
 }
 
 /// An error of ours on its way through the engine.

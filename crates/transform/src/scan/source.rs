@@ -1,21 +1,25 @@
-//! The engine's view of files that are read here. A reader that divides files plugs in here: it would allow ranges in
-//! [`FileSource::supports_repartitioning`] and open them in its own [`FileOpener`].
+//! The engine's view of files that are read here. A file is one range for the engine: it is divided inside of the scan.
 
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    common::{Result, tree_node::TreeNodeRecursion},
+    common::{Result, config::ConfigOptions, tree_node::TreeNodeRecursion},
     datasource::{
         physical_plan::{FileOpener, FileScanConfig, FileSource},
         projection::{ProjectionOpener, SplitProjection},
         table_schema::TableSchema,
     },
     physical_expr::projection::ProjectionExprs,
-    physical_plan::{DisplayFormatType, PhysicalExpr, metrics::ExecutionPlanMetricsSet},
+    physical_plan::{
+        DisplayFormatType, PhysicalExpr, apply_expression_roots,
+        filter_pushdown::{FilterPushdownPropagation, PushedDown},
+        metrics::ExecutionPlanMetricsSet,
+    },
 };
 use object_store::ObjectStore;
 
-use super::{TableScan, opener::RowsOpener};
+use super::{TableScan, opener::RowsOpener, predicate};
+use crate::{OnError, formats::chunk::Asked};
 
 /// Files of one table, projected.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ pub(crate) struct RowsSource {
     scan: Arc<TableScan>,
     schema: TableSchema,
     projection: SplitProjection,
+    /// Conditions that rows may be left out by; the engine applies them again.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
     batch_rows: usize,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -33,6 +39,7 @@ impl RowsSource {
             scan,
             projection: SplitProjection::unprojected(&schema),
             schema,
+            filters: Vec::new(),
             batch_rows: 8192,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -43,15 +50,22 @@ impl FileSource for RowsSource {
     fn create_file_opener(
         &self,
         store: Arc<dyn ObjectStore>,
-        _config: &FileScanConfig,
+        config: &FileScanConfig,
         _partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
+        let file = self.schema.file_schema();
+        let wanted = self.projection.file_indices.clone();
+        let quote = u8::try_from(self.scan.spec.quote).unwrap_or_default();
+        let sieve = predicate::sieve(&self.filters, file, &wanted, quote);
+        let all_must_fit = self.scan.spec.on_error == OnError::Skip;
+        // Files of several partitions are read at the same time.
+        let partitions = config.file_groups.len().max(1);
         let opener = RowsOpener {
             scan: Arc::clone(&self.scan),
             store,
-            table: Arc::clone(self.schema.file_schema()),
-            wanted: self.projection.file_indices.clone(),
-            batch_rows: self.batch_rows,
+            asked: Asked::new(Arc::clone(file), wanted, all_must_fit, self.batch_rows),
+            sieve: Arc::new(sieve),
+            chunks: self.scan.threads.div_ceil(partitions) + 1,
         };
         ProjectionOpener::try_new(
             self.projection.clone(),
@@ -102,10 +116,39 @@ impl FileSource for RowsSource {
         false
     }
 
+    /// Conditions are only used to leave rows out early, so none is taken off the engine. With `on_error = "skip"` each row
+    /// is looked at, since those that do not fit are counted.
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let left = FilterPushdownPropagation::with_parent_pushdown_result(vec![
+            PushedDown::No;
+            filters.len()
+        ]);
+        if self.scan.spec.on_error == OnError::Skip {
+            return Ok(left);
+        }
+        let file = self.schema.file_schema();
+        let mut source = self.clone();
+        let usable = filters
+            .into_iter()
+            .filter(|filter| predicate::is_usable(filter, file));
+        source.filters.extend(usable);
+        Ok(left.with_updated_node(Arc::new(source)))
+    }
+
     fn apply_expressions(
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        datafusion::physical_plan::apply_expression_roots(self.projection.source.iter(), visit)
+        let (projected, filters) = (self.projection.source.iter(), self.filters.iter());
+        match apply_expression_roots(projected, visit)? {
+            TreeNodeRecursion::Stop => Ok(TreeNodeRecursion::Stop),
+            TreeNodeRecursion::Continue | TreeNodeRecursion::Jump => {
+                apply_expression_roots(filters, visit)
+            }
+        }
     }
 }

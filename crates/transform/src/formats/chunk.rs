@@ -1,0 +1,167 @@
+//! Text that is decoded in chunks, side by side: what its formats have in common.
+
+use std::sync::Arc;
+
+use datafusion::arrow::{
+    array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::filter,
+    datatypes::{Schema, SchemaRef},
+};
+
+use super::{Decode, marks::Marks, misfit::Misfits, sieve::Sieve};
+
+/// A format whose text can be cut into chunks.
+pub(crate) trait Chunked: Send + Sync {
+    /// The place after the last record of `text` that is complete, as far as can be told without dividing it.
+    fn cut(&self, text: &[u8]) -> Option<usize>;
+
+    /// Decodes a chunk that begins with a record; `None` when there is anything unusual about it, or when it does not end
+    /// with a record.
+    fn decode(&self, text: &[u8], sieve: &Sieve, space: &mut Space) -> Option<Chunk>;
+
+    /// A reader that knows all cases, for text that begins with a record in `line`.
+    fn decoder(&self, line: u64, misfits: Misfits) -> Box<dyn Resumed>;
+}
+
+/// A reader that can begin and stop between any two records.
+pub(crate) trait Resumed: Decode {
+    /// Whether all text so far is of complete records.
+    fn between_records(&self) -> bool;
+
+    /// The line of what comes next, from 1.
+    fn line(&self) -> u64;
+}
+
+/// What a chunk held.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) lines: u64,
+}
+
+/// Memory that is used again for the next chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    pub(crate) marks: Marks,
+    pub(crate) ends: Vec<u32>,
+    pub(crate) starts: Vec<u32>,
+    pub(crate) spans: Vec<Vec<(u32, u32)>>,
+}
+
+/// Which columns a scan asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// All columns of the table.
+    pub(crate) table: SchemaRef,
+    /// The places in `table` that batches are made of, in order.
+    pub(crate) wanted: Vec<usize>,
+    /// Those columns.
+    pub(crate) output: SchemaRef,
+    /// Whether a row counts only if all columns of the table fit.
+    pub(crate) all_must_fit: bool,
+    /// Rows of a batch, at most.
+    pub(crate) batch_rows: usize,
+}
+
+/// Rows that have been divided into cells.
+pub(crate) trait Rows {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// A column of the table, of all rows or of the given ones; `None` when a value is unusual.
+    fn column(&self, place: usize, rows: Option<&[u32]>) -> Option<ArrayRef>;
+}
+
+impl Asked {
+    pub(crate) fn new(
+        table: SchemaRef,
+        wanted: Vec<usize>,
+        all_must_fit: bool,
+        batch_rows: usize,
+    ) -> Self {
+        let fields = wanted
+            .iter()
+            .map(|&place| Arc::clone(&table.fields()[place]));
+        Self {
+            output: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            table,
+            wanted,
+            all_must_fit,
+            batch_rows,
+        }
+    }
+
+    /// The columns of the rows that pass the sieve.
+    pub(crate) fn batches(&self, rows: &impl Rows, sieve: &Sieve) -> Option<Vec<RecordBatch>> {
+        if rows.len() == 0 {
+            return Some(Vec::new());
+        }
+        if self.all_must_fit {
+            for place in 0..self.table.fields().len() {
+                if !self.wanted.contains(&place) {
+                    rows.column(place, None)?;
+                }
+            }
+        }
+        let judged = self.judge(rows, sieve)?;
+        let kept = judged.kept.as_ref().map(|kept| {
+            let places = kept.values().set_indices();
+            places
+                .map(|row| u32::try_from(row).unwrap_or(u32::MAX))
+                .collect::<Vec<_>>()
+        });
+        let count = kept.as_ref().map_or(rows.len(), Vec::len);
+        if count == 0 {
+            return Some(Vec::new());
+        }
+        let mut columns = Vec::with_capacity(self.wanted.len());
+        for &place in &self.wanted {
+            let known = judged.columns.iter().find(|(known, _)| *known == place);
+            columns.push(match (known, &judged.kept) {
+                (Some((_, column)), Some(kept)) => filter(column, kept).ok()?,
+                (Some((_, column)), None) => Arc::clone(column),
+                (None, _) => rows.column(place, kept.as_deref())?,
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let all = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options);
+        let all = all.ok()?;
+        let starts = (0..count).step_by(self.batch_rows);
+        Some(
+            starts
+                .map(|start| all.slice(start, self.batch_rows.min(count - start)))
+                .collect(),
+        )
+    }
+
+    fn judge(&self, rows: &impl Rows, sieve: &Sieve) -> Option<Judged> {
+        let mut judged = Judged::default();
+        let Some(judge) = &sieve.judge else {
+            return Some(judged);
+        };
+        for &place in &sieve.columns {
+            judged.columns.push((place, rows.column(place, None)?));
+        }
+        let fields = sieve
+            .columns
+            .iter()
+            .map(|&place| Arc::clone(&self.table.fields()[place]));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let columns = judged.columns.iter().map(|(_, column)| Arc::clone(column));
+        let batch = RecordBatch::try_new(schema, columns.collect()).ok()?;
+        judged.kept = judge(&batch)
+            .map(|kept| match kept.nulls() {
+                Some(nulls) => BooleanArray::new(kept.values() & nulls.inner(), None),
+                None => kept,
+            })
+            .filter(|kept| kept.true_count() < rows.len());
+        Some(judged)
+    }
+}
+
+#[derive(Default)]
+struct Judged {
+    columns: Vec<(usize, ArrayRef)>,
+    /// `None` when all rows pass.
+    kept: Option<BooleanArray>,
+}

@@ -1,0 +1,450 @@
+//! Lines of JSON in chunks: of objects whose columns are plain values, only the columns that are asked for are decoded, and
+//! all else is passed over.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use datafusion::arrow::{array::ArrayRef, datatypes::DataType};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use serde::de::IgnoredAny;
+
+use super::{
+    cells::{self, Cell},
+    chunk::{Asked, Chunk, Chunked, Resumed, Rows, Space},
+    json::JsonDecoder,
+    json_split::{DEEPEST, JsonRows},
+    misfit::Misfits,
+    sieve::Sieve,
+};
+
+/// Where this share of the text or more may hold a needle, it is quicker to decode all.
+const FEW: usize = 4;
+/// Keys whose order is remembered.
+const KEPT_KEYS: usize = 1024;
+
+/// Lines of JSON of one file.
+#[derive(Debug)]
+pub(crate) struct JsonChunks {
+    asked: Asked,
+    /// The columns that are decoded, by name; `None` when one of them is nested or of a rare type.
+    slots: Option<HashMap<Vec<u8>, usize>>,
+    /// The place in the table of each of them.
+    places: Vec<usize>,
+}
+
+/// A value that was found: what it is, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Null,
+    /// A string without escapes, as the bytes between its quotes.
+    Text,
+    /// A string with escapes, as bytes of the texts that were put down without them.
+    Plain,
+    Number,
+    Boolean,
+}
+
+/// The place of a value in 29 bits, and above them its token.
+const PLACE_BITS: u32 = 29;
+const PLACE: u32 = (1 << PLACE_BITS) - 1;
+
+/// A key as the rows before wrote it, up to its colon, and the column that it is.
+#[derive(Debug)]
+struct Key {
+    written: Vec<u8>,
+    slot: Option<usize>,
+}
+
+/// Goes through the objects of a chunk.
+struct Walk<'a> {
+    slots: &'a HashMap<Vec<u8>, usize>,
+    text: &'a [u8],
+    spans: &'a mut [Vec<(u32, u32)>],
+    plain: Vec<u8>,
+    keys: Vec<Key>,
+    rows: usize,
+}
+
+struct JsonRowsOfChunk<'a> {
+    chunks: &'a JsonChunks,
+    text: &'a [u8],
+    plain: &'a [u8],
+    spans: &'a [Vec<(u32, u32)>],
+    rows: usize,
+}
+
+impl JsonChunks {
+    pub(crate) fn new(asked: Asked) -> Self {
+        let places = if asked.all_must_fit {
+            (0..asked.table.fields().len()).collect()
+        } else {
+            asked.wanted.clone()
+        };
+        let fields = asked.table.fields();
+        let quick = places.iter().all(|&place| {
+            matches!(
+                fields[place].data_type(),
+                DataType::Utf8
+                    | DataType::Int64
+                    | DataType::Float64
+                    | DataType::Boolean
+                    | DataType::Date32
+                    | DataType::Timestamp(..)
+            )
+        });
+        let slots = places
+            .iter()
+            .enumerate()
+            .map(|(slot, &place)| (fields[place].name().clone().into_bytes(), slot))
+            .collect();
+        Self {
+            slots: quick.then_some(slots),
+            places,
+            asked,
+        }
+    }
+}
+
+impl Chunked for JsonChunks {
+    fn cut(&self, text: &[u8]) -> Option<usize> {
+        memrchr(b'\n', text).map(|newline| newline + 1)
+    }
+
+    fn decode(&self, text: &[u8], sieve: &Sieve, space: &mut Space) -> Option<Chunk> {
+        let slots = self.slots.as_ref()?;
+        let whole = text.len() < PLACE as usize && text.last() == Some(&b'\n');
+        if !whole || simdutf8::basic::from_utf8(text).is_err() {
+            return None;
+        }
+        space.spans.resize_with(self.places.len(), Vec::new);
+        space.spans.iter_mut().for_each(Vec::clear);
+        let mut walk = Walk {
+            slots,
+            text,
+            spans: &mut space.spans,
+            plain: Vec::new(),
+            keys: Vec::new(),
+            rows: 0,
+        };
+        if candidates(text, sieve, &mut space.starts) {
+            for &start in &space.starts {
+                let start = start as usize;
+                let end = start + memchr(b'\n', &text[start..])?;
+                walk.line(start, end)?;
+            }
+        } else {
+            let mut start = 0;
+            for end in memchr_iter(b'\n', text) {
+                walk.line(start, end)?;
+                start = end + 1;
+            }
+        }
+        let rows = JsonRowsOfChunk {
+            chunks: self,
+            text,
+            plain: &std::mem::take(&mut walk.plain),
+            rows: walk.rows,
+            spans: walk.spans,
+        };
+        Some(Chunk {
+            batches: self.asked.batches(&rows, sieve)?,
+            lines: memchr_iter(b'\n', text).count() as u64,
+        })
+    }
+
+    fn decoder(&self, line: u64, misfits: Misfits) -> Box<dyn Resumed> {
+        let decoder = JsonDecoder::new(self.asked.clone(), JsonRows::Lines, misfits);
+        Box::new(decoder.at_line(line))
+    }
+}
+
+/// Finds the lines that hold a needle, or an escape that may hide one. Whether they are few enough to be worth while.
+fn candidates(text: &[u8], sieve: &Sieve, starts: &mut Vec<u32>) -> bool {
+    starts.clear();
+    let Some(needles) = &sieve.needles else {
+        return false;
+    };
+    let (mut from, mut bytes) = (0, 0);
+    let after = |place: Option<usize>, from: usize| place.map(|place| from + place);
+    let mut needle = after(needles.find(text).map(|found| found.start()), 0);
+    let mut escape = memchr(b'\\', text);
+    while let Some(place) = [needle, escape].into_iter().flatten().min() {
+        let start = memrchr(b'\n', &text[from..place]).map_or(from, |newline| from + newline + 1);
+        let end = memchr(b'\n', &text[place..]).map_or(text.len(), |end| place + end + 1);
+        bytes += end - start;
+        if bytes > text.len() / FEW {
+            return false;
+        }
+        starts.push(u32::try_from(start).unwrap_or(u32::MAX));
+        from = end;
+        if needle.is_some_and(|place| place < end) {
+            needle = after(needles.find(&text[end..]).map(|found| found.start()), end);
+        }
+        if escape.is_some_and(|place| place < end) {
+            escape = after(memchr(b'\\', &text[end..]), end);
+        }
+    }
+    true
+}
+
+impl Walk<'_> {
+    /// One line, without its end; `None` when it is not what writers commonly write.
+    fn line(&mut self, start: usize, end: usize) -> Option<()> {
+        let at = self.blank(start);
+        if at == end {
+            return Some(());
+        }
+        let end_of_row = self.object(at, end)?;
+        if self.blank(end_of_row) != end {
+            return None;
+        }
+        self.rows += 1;
+        for spans in &mut *self.spans {
+            if spans.len() < self.rows {
+                spans.push((0, 0));
+            }
+        }
+        Some(())
+    }
+
+    /// The place of the first byte that is not blank; the end of the line stops it.
+    fn blank(&self, mut at: usize) -> usize {
+        while matches!(self.text.get(at), Some(b' ' | b'\t' | b'\r')) {
+            at += 1;
+        }
+        at
+    }
+
+    fn object(&mut self, at: usize, end: usize) -> Option<usize> {
+        let mut at = self.blank(self.expect(at, b'{')?);
+        if self.text[at] == b'}' {
+            return Some(at + 1);
+        }
+        let mut next = 0;
+        loop {
+            let (slot, value) = self.key(at, end, &mut next)?;
+            at = self.value(self.blank(value), end, slot)?;
+            at = self.blank(at);
+            match self.text[at] {
+                b',' => at = self.blank(at + 1),
+                b'}' => return Some(at + 1),
+                _ => return None,
+            }
+        }
+    }
+
+    fn expect(&self, at: usize, byte: u8) -> Option<usize> {
+        (self.text[at] == byte).then_some(at + 1)
+    }
+
+    /// The column of the key, and the place after its colon. Rows mostly have the same keys in the same order.
+    fn key(&mut self, at: usize, end: usize, next: &mut usize) -> Option<(Option<usize>, usize)> {
+        if let Some(key) = self.keys.get(*next)
+            && self.text[at..].starts_with(&key.written)
+        {
+            *next += 1;
+            return Some((key.slot, at + key.written.len()));
+        }
+        let start = self.expect(at, b'"')?;
+        let quote = start + memchr2(b'"', b'\\', &self.text[start..end])?;
+        let after = self.expect(self.blank(self.expect(quote, b'"')?), b':')?;
+        let written = &self.text[at..after];
+        let known = self.keys.iter().position(|key| key.written == written);
+        let slot = match known {
+            Some(place) => self.keys[place].slot,
+            None => self.slots.get(&self.text[start..quote]).copied(),
+        };
+        match known {
+            Some(place) => *next = place + 1,
+            None if self.keys.len() < KEPT_KEYS => {
+                *next = self.keys.len() + 1;
+                self.keys.push(Key {
+                    written: written.to_vec(),
+                    slot,
+                });
+            }
+            None => {}
+        }
+        Some((slot, after))
+    }
+
+    /// Takes a value; the place after it.
+    fn value(&mut self, at: usize, end: usize, slot: Option<usize>) -> Option<usize> {
+        match self.text[at] {
+            b'"' => self.string(at + 1, end, slot),
+            b'-' | b'0'..=b'9' => {
+                let after = self.number(at)?;
+                self.put(slot, Token::Number, at, after)?;
+                Some(after)
+            }
+            b't' => self.word(at, b"true", slot, Token::Boolean),
+            b'f' => self.word(at, b"false", slot, Token::Boolean),
+            b'n' => self.word(at, b"null", slot, Token::Null),
+            b'{' | b'[' if slot.is_none() => self.pass_nested(at, end),
+            _ => None,
+        }
+    }
+
+    /// The place after a number as the standard has it (RFC 8259, section 6).
+    fn number(&self, at: usize) -> Option<usize> {
+        let digits = |from: usize| {
+            let mut at = from;
+            while self.text[at].is_ascii_digit() {
+                at += 1;
+            }
+            (at > from).then_some(at)
+        };
+        let first = at + usize::from(self.text[at] == b'-');
+        let mut after = digits(first)?;
+        if self.text[first] == b'0' && after > first + 1 {
+            return None;
+        }
+        if self.text[after] == b'.' {
+            after = digits(after + 1)?;
+        }
+        if matches!(self.text[after], b'e' | b'E') {
+            let signed = matches!(self.text[after + 1], b'+' | b'-');
+            after = digits(after + 1 + usize::from(signed))?;
+        }
+        Some(after)
+    }
+
+    fn word(&mut self, at: usize, word: &[u8], slot: Option<usize>, token: Token) -> Option<usize> {
+        if !self.text[at..].starts_with(word) {
+            return None;
+        }
+        self.put(slot, token, at, at + word.len())?;
+        Some(at + word.len())
+    }
+
+    fn string(&mut self, start: usize, end: usize, slot: Option<usize>) -> Option<usize> {
+        let mut at = start;
+        let mut escaped = false;
+        let quote = loop {
+            let found = at + memchr2(b'"', b'\\', &self.text[at..end])?;
+            if self.text[found] == b'"' {
+                break found;
+            }
+            escaped = true;
+            // The byte after a backslash ends neither the string nor, as text in a line, the line.
+            at = found + 2;
+            if at > end {
+                return None;
+            }
+        };
+        if !escaped {
+            self.put(slot, Token::Text, start, quote)?;
+        } else {
+            let plain: String = serde_json::from_slice(&self.text[start - 1..=quote]).ok()?;
+            let before = self.plain.len();
+            self.plain.extend_from_slice(plain.as_bytes());
+            self.put(slot, Token::Plain, before, self.plain.len())?;
+        }
+        Some(quote + 1)
+    }
+
+    fn pass_nested(&self, start: usize, end: usize) -> Option<usize> {
+        let (mut at, mut depth) = (start, 0_usize);
+        loop {
+            match self.text[at] {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                b'"' => {
+                    let mut inside = at + 1;
+                    at = loop {
+                        let found = inside + memchr2(b'"', b'\\', self.text.get(inside..end)?)?;
+                        if self.text[found] == b'"' {
+                            break found;
+                        }
+                        inside = found + 2;
+                    };
+                }
+                _ => {}
+            }
+            at += 1;
+            if depth == 0 {
+                let value: Result<IgnoredAny, _> = serde_json::from_slice(&self.text[start..at]);
+                return value.is_ok().then_some(at);
+            }
+            if depth >= DEEPEST || at >= end {
+                return None;
+            }
+        }
+    }
+
+    /// Puts down where the value of a column is; `None` when it is the column's second in this row.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a chunk has less than 2^29 bytes, and what is put down is shorter"
+    )]
+    fn put(&mut self, slot: Option<usize>, token: Token, start: usize, end: usize) -> Option<()> {
+        let Some(slot) = slot else {
+            return Some(());
+        };
+        let spans = &mut self.spans[slot];
+        if spans.len() != self.rows {
+            return None;
+        }
+        spans.push((start as u32 | (token as u32) << PLACE_BITS, end as u32));
+        Some(())
+    }
+}
+
+impl JsonRowsOfChunk<'_> {
+    fn token(span: u32) -> Token {
+        match span >> PLACE_BITS {
+            1 => Token::Text,
+            2 => Token::Plain,
+            3 => Token::Number,
+            4 => Token::Boolean,
+            _ => Token::Null,
+        }
+    }
+
+    fn cell(&self, (start, end): (u32, u32)) -> Cell<'_> {
+        let place = (start & PLACE) as usize..end as usize;
+        match Self::token(start) {
+            Token::Null => None,
+            Token::Plain => Some(Cow::Borrowed(&self.plain[place])),
+            Token::Text | Token::Number | Token::Boolean => Some(Cow::Borrowed(&self.text[place])),
+        }
+    }
+
+    /// Whether a value of this kind is always read as it is written.
+    fn fits(kind: &DataType, token: Token) -> bool {
+        match kind {
+            DataType::Utf8 => true,
+            DataType::Int64 | DataType::Float64 => matches!(token, Token::Null | Token::Number),
+            DataType::Boolean => matches!(token, Token::Null | Token::Boolean),
+            _ => matches!(token, Token::Null | Token::Text),
+        }
+    }
+}
+
+impl Rows for JsonRowsOfChunk<'_> {
+    fn len(&self) -> usize {
+        self.rows
+    }
+
+    fn column(&self, place: usize, rows: Option<&[u32]>) -> Option<ArrayRef> {
+        let kind = self.chunks.asked.table.field(place).data_type();
+        let slot = self
+            .chunks
+            .places
+            .iter()
+            .position(|&known| known == place)?;
+        let spans = &self.spans[slot];
+        if !spans
+            .iter()
+            .all(|&(start, _)| Self::fits(kind, Self::token(start)))
+        {
+            return None;
+        }
+        match rows {
+            None => cells::column(kind, spans.iter().map(|&span| self.cell(span))),
+            Some(rows) => {
+                let spans = rows.iter().map(|&row| spans[row as usize]);
+                cells::column(kind, spans.map(|span| self.cell(span)))
+            }
+        }
+    }
+}
