@@ -46,16 +46,7 @@ metadata_ttl_ms = 3600000
 directory = "audit"
 "#;
 
-const LOOK_UP: &str = r#"
-name = "look-up"
-[tables.customers]
-uri = "s3://lake/exports/customers.csv"
-[params.ani]
-type = "phone"
-sensitive = true
-[query]
-sql = "SELECT name, tier FROM customers WHERE ani = $ani"
-"#;
+const LOOK_UP: &str = include_str!("../tests/support/look-up.toml");
 
 fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

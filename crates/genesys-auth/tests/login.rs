@@ -121,6 +121,14 @@ async fn thousand(source: &TokenSource) -> Vec<Result<AccessToken, Error>> {
     callers.join_all().await
 }
 
+/// Answers the next logins with a wait of so many seconds.
+fn rate_limit(stack: &DevStack, logins: usize, retry_after_seconds: u64) {
+    let failure = Failure::RateLimited {
+        retry_after_seconds,
+    };
+    stack.genesys().login().fail_next(logins, failure);
+}
+
 fn secret() -> String {
     GenesysSettings::default().client_secret
 }
@@ -197,12 +205,7 @@ async fn a_failed_refresh_keeps_the_token_and_is_not_repeated_at_once() {
     clock.advance(Duration::from_secs(
         GenesysSettings::default().token_seconds - margin,
     ));
-    stack.genesys().login().fail_next(
-        1,
-        Failure::RateLimited {
-            retry_after_seconds: 30,
-        },
-    );
+    rate_limit(&stack, 1, 30);
     assert_eq!(source.token().await.unwrap(), old);
     until(|| stack.genesys().login().total() == 2).await;
     // The platform asked for 30 seconds: the token in use is handed out, and nobody asks before that.
@@ -330,12 +333,7 @@ async fn a_caller_who_goes_away_does_not_end_the_login_of_the_others() {
 async fn a_wait_that_was_asked_for_is_told_to_all_who_come_before_it_is_over() {
     let (stack, _folder) = stack().await;
     let clock = ManualClock::start();
-    stack.genesys().login().fail_next(
-        1,
-        Failure::RateLimited {
-            retry_after_seconds: 60,
-        },
-    );
+    rate_limit(&stack, 1, 60);
     let source = source(&stack, &secret(), &clock);
     assert!(source.token().await.is_err());
     clock.advance(Duration::from_secs(20));
@@ -431,22 +429,12 @@ async fn a_wrong_secret_is_final_and_not_repeated() {
 async fn a_short_wait_is_waited_and_a_long_one_is_told() {
     let (stack, _folder) = stack().await;
     let clock = ManualClock::start();
-    stack.genesys().login().fail_next(
-        2,
-        Failure::RateLimited {
-            retry_after_seconds: 3,
-        },
-    );
+    rate_limit(&stack, 2, 3);
     let patient = source(&stack, &secret(), &clock);
     patient.token().await.unwrap();
     assert_eq!(stack.genesys().login().total(), 3);
 
-    stack.genesys().login().fail_next(
-        1,
-        Failure::RateLimited {
-            retry_after_seconds: 60,
-        },
-    );
+    rate_limit(&stack, 1, 60);
     let error = source(&stack, &secret(), &clock).token().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));

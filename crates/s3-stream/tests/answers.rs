@@ -451,13 +451,8 @@ async fn who_pays_is_said_when_it_is_set() {
             })
             .build()
             .unwrap();
-        store
-            .get(&Path::from("x"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
+        let result = store.get(&Path::from("x")).await.unwrap();
+        assert_eq!(result.bytes().await.unwrap(), "hello");
         store.list(None).try_collect::<Vec<_>>().await.unwrap();
         let expected = pays.then(|| "requester".to_owned());
         let sent = scripted.sent();

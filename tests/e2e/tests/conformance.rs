@@ -1,6 +1,7 @@
 //! `object_store`'s own suite for stores, on our store over a SeaweedFS that checks signatures.
 
-use std::sync::Arc;
+#[path = "../../../crates/s3-stream/tests/embedded/kinds.rs"]
+mod kinds;
 
 use anyhow::{Result, ensure};
 use aws_sdk_s3::{
@@ -9,15 +10,8 @@ use aws_sdk_s3::{
 };
 use flowlake_e2e::{Environment, Keys, SeaweedFs};
 use flowlake_s3_stream::{S3Stream, S3StreamSettings};
-use object_store::{ObjectStore, integration, limit::LimitStore, prefix::PrefixStore};
-
-/// The store in each way in which it is used.
-const KINDS: [fn(S3Stream) -> Arc<dyn ObjectStore>; 4] = [
-    |store| Arc::new(store),
-    |store| Arc::new(store.request()),
-    |store| Arc::new(PrefixStore::new(store, "below/this")),
-    |store| Arc::new(LimitStore::new(store, 4)),
-];
+use kinds::KINDS;
+use object_store::{ObjectStore, integration};
 
 fn client(seaweed: &SeaweedFs) -> Client {
     let keys = SeaweedFs::admin();

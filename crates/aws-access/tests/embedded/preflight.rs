@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use flowlake_aws_access::{
-    AccessMode, AccessRequest, AccessSettings, BucketSettings, Effect, ErrorKind,
+    AccessMode, AccessRequest, AccessSettings, BucketSettings, Decision, Effect, ErrorKind,
 };
 use flowlake_dev_stack::{Failure, IamDocument, Identity, ObjectState};
 use serde_json::json;
@@ -20,13 +20,7 @@ fn object() -> AccessRequest {
 
 /// The context entries of the last simulation: name to type and value.
 fn context(bench: &Bench) -> BTreeMap<String, (String, String)> {
-    let form = bench
-        .stack
-        .aws()
-        .received("SimulatePrincipalPolicy")
-        .pop()
-        .unwrap()
-        .form();
+    let form = form(bench);
     (1..)
         .map_while(|index| {
             let field = |name: &str| {
@@ -50,6 +44,11 @@ fn form(bench: &Bench) -> BTreeMap<String, String> {
         .pop()
         .unwrap()
         .form()
+}
+
+fn assert_noted(decision: &Decision, text: &str) {
+    let notes = &decision.notes;
+    assert!(notes.iter().any(|note| note.contains(text)), "{notes:?}");
 }
 
 #[tokio::test]
@@ -110,13 +109,7 @@ async fn the_statement_that_decided_is_named() {
         decision.reason
     );
 
-    bench
-        .stack
-        .set_iam(document(
-            USER,
-            statements(json!([ask_iam(), read_exports()])),
-        ))
-        .unwrap();
+    bench.change_user(json!([ask_iam(), read_exports()]));
     let access = bench.access(USER, AccessMode::Enforce).await;
     let decision = access.check(&object()).await.unwrap();
     assert_eq!(decision.matched[0].policy, "reading");
@@ -189,11 +182,7 @@ async fn a_bucket_of_another_account_is_told_and_its_owner_sent() {
 async fn a_version_and_a_prefix_have_actions_and_context_of_their_own() {
     let version = json!({ "Effect": "Allow", "Action": "s3:GetObjectVersion", "Resource": "*", "Condition": { "StringEquals": { "s3:VersionId": "v7" } } });
     let list = json!({ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*", "Condition": { "StringLike": { "s3:prefix": "exports/*" } } });
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), version, list])),
-    ))
-    .await;
+    let bench = Bench::of_user(json!([ask_iam(), version, list])).await;
     let access = bench.access(USER, AccessMode::Enforce).await;
     for (request, allowed) in [
         (
@@ -223,36 +212,21 @@ async fn a_version_and_a_prefix_have_actions_and_context_of_their_own() {
 
 #[tokio::test]
 async fn a_prefix_is_asked_about_as_a_whole_and_says_so() {
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), read_exports()])),
-    ))
-    .await;
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
     let access = bench.access(USER, AccessMode::Enforce).await;
     let decision = access
         .check(&AccessRequest::read("lake", "exports/*"))
         .await
         .unwrap();
     assert!(decision.allowed);
-    assert!(
-        decision
-            .notes
-            .iter()
-            .any(|note| note.contains("each object")),
-        "{:?}",
-        decision.notes
-    );
+    assert_noted(&decision, "each object");
 }
 
 #[tokio::test]
 async fn an_encrypted_object_needs_its_key() {
     let decrypt = |effect| json!({ "Effect": effect, "Action": "kms:Decrypt", "Resource": KEY_ARN, "Condition": { "StringEquals": { "kms:ViaService": "s3.us-east-1.amazonaws.com" } } });
     let request = AccessRequest::decrypt("lake", "exports/calls.csv", KEY_ARN);
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), read_exports(), decrypt("Allow")])),
-    ))
-    .await;
+    let bench = Bench::of_user(json!([ask_iam(), read_exports(), decrypt("Allow")])).await;
     let state = ObjectState {
         kms_key_arn: Some(KEY_ARN.to_owned()),
         ..ObjectState::default()
@@ -260,93 +234,39 @@ async fn an_encrypted_object_needs_its_key() {
     bench
         .stack
         .set_object_state("lake", "exports/calls.csv", state);
-    let decision = bench
-        .access(USER, AccessMode::Enforce)
-        .await
-        .check(&request)
-        .await
-        .unwrap();
+    let decision = bench.check_anew(&request).await.unwrap();
     assert!(decision.allowed, "{}", decision.reason);
     assert_eq!(form(&bench)["ResourceArns.member.1"], KEY_ARN);
-    assert!(
-        decision
-            .notes
-            .iter()
-            .any(|note| note.contains("key's own policy"))
-    );
+    assert_noted(&decision, "key's own policy");
 
     // Nothing of the principal's allows it: the key's own policy still may, so S3 is asked for one byte.
-    bench
-        .stack
-        .set_iam(document(
-            USER,
-            statements(json!([ask_iam(), read_exports()])),
-        ))
-        .unwrap();
+    bench.change_user(json!([ask_iam(), read_exports()]));
     let gets = bench.stack.s3().count("GetObject");
-    let decision = bench
-        .access(USER, AccessMode::Enforce)
-        .await
-        .check(&request)
-        .await
-        .unwrap();
+    let decision = bench.check_anew(&request).await.unwrap();
     assert!(!decision.allowed);
     assert_eq!(bench.stack.s3().count("GetObject"), gets + 1);
     assert_eq!(
         decision.policy.as_ref().unwrap()["Statement"][0]["Action"],
         "kms:Decrypt"
     );
-    assert!(
-        decision.notes.iter().any(|note| note.contains("KMS key")),
-        "{:?}",
-        decision.notes
-    );
+    assert_noted(&decision, "KMS key");
 
     // A deny is final.
-    bench
-        .stack
-        .set_iam(document(
-            USER,
-            statements(json!([ask_iam(), read_exports(), decrypt("Deny")])),
-        ))
-        .unwrap();
+    bench.change_user(json!([ask_iam(), read_exports(), decrypt("Deny")]));
     let gets = bench.stack.s3().count("GetObject");
-    let decision = bench
-        .access(USER, AccessMode::Enforce)
-        .await
-        .check(&request)
-        .await
-        .unwrap();
+    let decision = bench.check_anew(&request).await.unwrap();
     assert_eq!(decision.effect, Effect::ExplicitDeny);
     assert_eq!(bench.stack.s3().count("GetObject"), gets);
 }
 
 #[tokio::test]
 async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), read_exports()])),
-    ))
-    .await;
-    assert!(
-        bench
-            .access(USER, AccessMode::Enforce)
-            .await
-            .check(&object())
-            .await
-            .unwrap()
-            .allowed
-    );
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
+    assert!(bench.check_anew(&object()).await.unwrap().allowed);
     assert_eq!(bench.stack.s3().count("GetObjectTagging"), 0);
     let tagged = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": { "StringEquals": { "s3:ExistingObjectTag/class": "public" } } });
     let may_tag = json!({ "Effect": "Allow", "Action": "s3:GetObjectTagging", "Resource": "*" });
-    bench
-        .stack
-        .set_iam(document(
-            USER,
-            statements(json!([ask_iam(), tagged, may_tag])),
-        ))
-        .unwrap();
+    bench.change_user(json!([ask_iam(), tagged, may_tag]));
     let state = ObjectState {
         tags: [("class".to_owned(), "public".to_owned())].into(),
         ..ObjectState::default()
@@ -354,36 +274,13 @@ async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
     bench
         .stack
         .set_object_state("lake", "exports/calls.csv", state);
-    assert!(
-        bench
-            .access(USER, AccessMode::Enforce)
-            .await
-            .check(&object())
-            .await
-            .unwrap()
-            .allowed
-    );
+    assert!(bench.check_anew(&object()).await.unwrap().allowed);
     assert_eq!(context(&bench)["s3:ExistingObjectTag/class"].1, "public");
 
-    bench
-        .stack
-        .set_iam(document(USER, statements(json!([ask_iam(), tagged]))))
-        .unwrap();
-    let decision = bench
-        .access(USER, AccessMode::Enforce)
-        .await
-        .check(&object())
-        .await
-        .unwrap();
+    bench.change_user(json!([ask_iam(), tagged]));
+    let decision = bench.check_anew(&object()).await.unwrap();
     assert!(!decision.allowed);
-    assert!(
-        decision
-            .notes
-            .iter()
-            .any(|note| note.contains("could not be read")),
-        "{:?}",
-        decision.notes
-    );
+    assert_noted(&decision, "could not be read");
     assert_eq!(
         decision.missing_context_keys,
         ["s3:ExistingObjectTag/class"]
@@ -392,11 +289,7 @@ async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
 
 #[tokio::test]
 async fn throttling_is_retried_and_lasting_throttling_is_named() {
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), read_exports()])),
-    ))
-    .await;
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
     let throttled = || Failure::Code {
         status: 400,
         code: "Throttling".to_owned(),
@@ -412,36 +305,20 @@ async fn throttling_is_retried_and_lasting_throttling_is_named() {
         .stack
         .aws()
         .fail_next_of("SimulatePrincipalPolicy", 3, throttled());
-    let error = bench
-        .access(USER, AccessMode::Enforce)
-        .await
-        .check(&object())
-        .await
-        .unwrap_err();
+    let error = bench.check_anew(&object()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
 }
 
 #[tokio::test]
 async fn what_was_decided_without_the_bucket_policy_is_not_kept() {
-    let bench = Bench::new(document(
-        USER,
-        statements(json!([ask_iam(), read_exports()])),
-    ))
-    .await;
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
     let access = bench.access(USER, AccessMode::Enforce).await;
     bench
         .stack
         .s3()
         .fail_next_of("GetBucketPolicy", 3, Failure::Disconnect);
     let decision = access.check(&object()).await.unwrap();
-    assert!(
-        decision
-            .notes
-            .iter()
-            .any(|note| note.contains("did not answer")),
-        "{:?}",
-        decision.notes
-    );
+    assert_noted(&decision, "did not answer");
     let decision = access.check(&object()).await.unwrap();
     assert!(decision.notes.is_empty(), "{:?}", decision.notes);
     assert_eq!(bench.stack.aws().count("SimulatePrincipalPolicy"), 2);

@@ -7,8 +7,8 @@ use std::{
 
 use aws_smithy_types::retry::RetryConfig;
 use flowlake_aws_access::{
-    Access, AccessMode, AccessSettings, AwsSettings, Clock, StaticCredentials, iam_client,
-    load_sdk_config, s3_client, sts_client,
+    Access, AccessMode, AccessRequest, AccessSettings, AwsSettings, Clock, Decision, Error,
+    StaticCredentials, iam_client, load_sdk_config, s3_client, sts_client,
 };
 use flowlake_dev_stack::{DevStack, DevStackBuilder, IamDocument, Identity};
 use serde_json::{Value, json};
@@ -34,6 +34,23 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn new(document: IamDocument) -> Self {
         Self::with(document, |builder| builder).await
+    }
+
+    /// With [`USER`], who has these statements.
+    pub(crate) async fn of_user(allowed: Value) -> Self {
+        Self::new(document(USER, statements(allowed))).await
+    }
+
+    /// Gives [`USER`] these statements in place of all others.
+    pub(crate) fn change_user(&self, allowed: Value) {
+        let changed = document(USER, statements(allowed));
+        self.stack.set_iam(changed).unwrap();
+    }
+
+    /// Asks as [`USER`], with empty caches.
+    pub(crate) async fn check_anew(&self, request: &AccessRequest) -> Result<Arc<Decision>, Error> {
+        let access = self.access(USER, AccessMode::Enforce).await;
+        access.check(request).await
     }
 
     #[expect(

@@ -44,16 +44,7 @@ client_id = "x"
 client_secret = { env = "SECRET" }
 "#;
 
-pub const LOOK_UP: &str = r#"
-name = "look-up"
-[tables.customers]
-uri = "s3://lake/exports/customers.csv"
-[params.ani]
-type = "phone"
-sensitive = true
-[query]
-sql = "SELECT name, tier FROM customers WHERE ani = $ani"
-"#;
+pub const LOOK_UP: &str = include_str!("look-up.toml");
 
 impl House {
     pub async fn build(more_actions: &[&str]) -> Self {

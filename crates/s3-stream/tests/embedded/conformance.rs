@@ -1,11 +1,12 @@
 //! `object_store`'s own suite for stores, on the embedded S3: bare, as a request's view, and under `object_store`'s wrappers.
 //! Each part of the suite deletes everything in its bucket.
 
-use std::sync::Arc;
-
-use crate::support::{Embedded, small_parts};
-use flowlake_s3_stream::{S3Stream, S3StreamSettings};
-use object_store::{ObjectStore, integration, limit::LimitStore, prefix::PrefixStore};
+use crate::{
+    kinds::KINDS,
+    support::{Embedded, small_parts},
+};
+use flowlake_s3_stream::S3StreamSettings;
+use object_store::integration;
 
 /// Parts for objects of some megabytes: several, and not thousands.
 fn middling_parts() -> S3StreamSettings {
@@ -29,13 +30,6 @@ macro_rules! conformance {
         }
     )*};
 }
-
-const KINDS: [fn(S3Stream) -> Arc<dyn ObjectStore>; 4] = [
-    |store| Arc::new(store),
-    |store| Arc::new(store.request()),
-    |store| Arc::new(PrefixStore::new(store, "below/this")),
-    |store| Arc::new(LimitStore::new(store, 4)),
-];
 
 conformance! {
     KINDS,

@@ -6,5 +6,6 @@
 )]
 
 mod conformance;
+mod kinds;
 mod reading;
 mod support;

@@ -1,6 +1,6 @@
 //! Reading from the embedded S3: parts, pins, retries, the meter, and what failures are called.
 
-use crate::support::{Embedded, content, small_parts};
+use crate::support::{Embedded, content, read, small_parts};
 use flowlake_dev_stack::Failure;
 use flowlake_s3_stream::{Error, ErrorKind, S3StreamSettings};
 use futures::StreamExt;
@@ -12,14 +12,8 @@ async fn an_object_is_read_in_parts_and_in_order() {
     let bytes = content(10_123);
     embedded.write("a/b.bin", &bytes);
     let request = embedded.store(small_parts()).request();
-    let read = request
-        .get(&Path::from("a/b.bin"))
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap();
-    assert!(read == bytes);
+    let got = read(&request, "a/b.bin").await;
+    assert!(got == bytes);
     let moved = request.meter().snapshot();
     assert_eq!(
         (
@@ -70,16 +64,7 @@ async fn an_empty_object_is_read_with_one_get() {
     let embedded = Embedded::start().await;
     embedded.write("empty", b"");
     let request = embedded.store(small_parts()).request();
-    assert!(
-        request
-            .get(&Path::from("empty"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(read(&request, "empty").await.is_empty());
     assert_eq!(request.meter().snapshot().get_requests, 1);
 }
 
@@ -90,13 +75,7 @@ async fn metadata_is_asked_once_and_shared_by_requests() {
     let store = embedded.store(S3StreamSettings::default());
     let (first, second) = (store.request(), store.request());
     for request in [&first, &second] {
-        request
-            .get(&Path::from("x"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
+        read(request, "x").await;
     }
     assert_eq!(first.meter().snapshot().head_requests, 1);
     assert_eq!(second.meter().snapshot().head_requests, 0);
@@ -130,16 +109,7 @@ async fn an_object_that_changes_under_a_reader_is_never_mixed() {
     // The pin holds until it is given up; then the new version is read, whole.
     assert!(request.get(&Path::from("x")).await.is_err());
     request.invalidate(&Path::from("x")).await;
-    assert!(
-        request
-            .get(&Path::from("x"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            == vec![7; 100_000]
-    );
+    assert!(read(&request, "x").await == vec![7; 100_000]);
 }
 
 #[tokio::test]
@@ -152,16 +122,7 @@ async fn failures_that_pass_are_tried_again_and_counted() {
         .s3()
         .fail_next_of("GetObject", 3, Failure::Status(503));
     let request = embedded.store(small_parts()).request();
-    assert!(
-        request
-            .get(&Path::from("x"))
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            == bytes
-    );
+    assert!(read(&request, "x").await == bytes);
     let moved = request.meter().snapshot();
     assert_eq!(
         (moved.retries, moved.throttles, moved.get_requests),

@@ -5,8 +5,10 @@ use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Region},
 };
+use bytes::Bytes;
 use flowlake_dev_stack::{DevStack, IamDocument};
 use flowlake_s3_stream::{S3Stream, S3StreamSettings};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
 pub(crate) const BUCKET: &str = "lake";
 
@@ -63,6 +65,12 @@ pub(crate) fn small_parts() -> S3StreamSettings {
         concurrency: 4,
         ..S3StreamSettings::default()
     }
+}
+
+/// An object's bytes, whole.
+pub(crate) async fn read(store: &impl ObjectStore, key: &str) -> Bytes {
+    let result = store.get(&Path::from(key)).await.unwrap();
+    result.bytes().await.unwrap()
 }
 
 /// Bytes of which no two pieces are alike.
