@@ -8,7 +8,7 @@ use aws_sdk_s3::{
 };
 use object_store::{Attribute, PutMode, PutOptions, PutPayload, Result, path::Path};
 
-use crate::{Error, ErrorKind, ObjectMetadata, S3Stream, key, meter::Operation, put::Headers};
+use crate::{Error, ErrorKind, ObjectMetadata, S3Stream, key, meter::Operation};
 
 /// Most bytes that one copy request takes: 5 GB (Amazon S3 User Guide, "Copying, moving, and renaming objects").
 const LARGEST_COPY_BYTES: u64 = 5_000_000_000;
@@ -81,36 +81,14 @@ impl S3Stream {
         to: &Path,
         if_none_match: Option<&str>,
     ) -> Result<(), Error> {
-        let what = key::display(self.bucket(), to);
-        let headers = Headers::new(&source.attributes);
-        let request = |client: Client| {
-            client
-                .create_multipart_upload()
-                .bucket(self.bucket())
-                .key(to.as_ref())
-                .set_content_type(headers.get(&Attribute::ContentType))
-                .set_content_encoding(headers.get(&Attribute::ContentEncoding))
-                .set_content_language(headers.get(&Attribute::ContentLanguage))
-                .set_content_disposition(headers.get(&Attribute::ContentDisposition))
-                .set_cache_control(headers.get(&Attribute::CacheControl))
-                .set_metadata(headers.metadata())
-                .set_request_payer(self.request_payer())
-                .send()
-        };
-        let created = self.send(&what, Operation::Put, request).await?;
-        let upload_id = created.upload_id.unwrap_or_default();
+        // As with a copy at once, the class is not taken along.
+        let mut attributes = source.attributes.clone();
+        attributes.remove(&Attribute::StorageClass);
+        let upload_id = self.create_upload(to, &attributes, None).await?;
         let copied = self.copy_parts(source, to, &upload_id, if_none_match).await;
         if copied.is_err() {
             // S3 keeps, and charges for, the parts of an upload that is not ended.
-            let abort = |client: Client| {
-                client
-                    .abort_multipart_upload()
-                    .bucket(self.bucket())
-                    .key(to.as_ref())
-                    .upload_id(&upload_id)
-                    .send()
-            };
-            if let Err(error) = self.send(&what, Operation::Delete, abort).await {
+            if let Err(error) = self.abort_upload(to, &upload_id).await {
                 tracing::warn!(%error, "the parts of a failed copy could not be removed");
             }
         }

@@ -11,11 +11,11 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use futures::FutureExt;
 use object_store::{
-    Attribute, MultipartUpload, PutMultipartOptions, PutPayload, PutResult, Result, UploadPart,
-    path::Path,
+    Attribute, Attributes, MultipartUpload, PutMultipartOptions, PutPayload, PutResult, Result,
+    UploadPart, path::Path,
 };
 
-use crate::{S3Stream, key, meter::Operation, put::Headers};
+use crate::{Error, S3Stream, key, meter::Operation, put::Headers};
 
 /// An upload under way. S3 keeps its parts, and charges for them, until it is completed or aborted.
 #[derive(Debug)]
@@ -33,9 +33,29 @@ impl S3Stream {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let what = key::display(self.bucket(), location);
-        let headers = Headers::new(&options.attributes);
         let tags = Some(options.tags.encoded().to_owned()).filter(|tags| !tags.is_empty());
+        let upload_id = self
+            .create_upload(location, &options.attributes, tags)
+            .await
+            .map_err(|error| error.into_object_store(location.as_ref()))?;
+        Ok(Box::new(Upload {
+            store: self.clone(),
+            location: location.clone(),
+            upload_id,
+            next_part: 1,
+            done: Arc::default(),
+        }))
+    }
+
+    /// Begins an upload and tells its id.
+    pub(crate) async fn create_upload(
+        &self,
+        location: &Path,
+        attributes: &Attributes,
+        tags: Option<String>,
+    ) -> Result<String, Error> {
+        let what = key::display(self.bucket(), location);
+        let headers = Headers::new(attributes);
         let request = |client: Client| {
             client
                 .create_multipart_upload()
@@ -52,17 +72,23 @@ impl S3Stream {
                 .set_request_payer(self.request_payer())
                 .send()
         };
-        let created = self
-            .send(&what, Operation::Put, request)
-            .await
-            .map_err(|error| error.into_object_store(location.as_ref()))?;
-        Ok(Box::new(Upload {
-            store: self.clone(),
-            location: location.clone(),
-            upload_id: created.upload_id.unwrap_or_default(),
-            next_part: 1,
-            done: Arc::default(),
-        }))
+        let created = self.send(&what, Operation::Put, request).await?;
+        Ok(created.upload_id.unwrap_or_default())
+    }
+
+    /// Ends an upload and lets its parts go.
+    pub(crate) async fn abort_upload(&self, location: &Path, upload_id: &str) -> Result<(), Error> {
+        let what = key::display(self.bucket(), location);
+        let request = |client: Client| {
+            client
+                .abort_multipart_upload()
+                .bucket(self.bucket())
+                .key(location.as_ref())
+                .upload_id(upload_id)
+                .set_request_payer(self.request_payer())
+                .send()
+        };
+        self.send(&what, Operation::Delete, request).await.map(drop)
     }
 }
 
@@ -147,19 +173,9 @@ impl MultipartUpload for Upload {
 
     async fn abort(&mut self) -> Result<()> {
         let (store, location) = (&self.store, &self.location);
-        let what = key::display(store.bucket(), location);
-        let request = |client: Client| {
-            client
-                .abort_multipart_upload()
-                .bucket(store.bucket())
-                .key(location.as_ref())
-                .upload_id(&self.upload_id)
-                .set_request_payer(store.request_payer())
-                .send()
-        };
-        let result = store.send(&what, Operation::Delete, request).await;
-        result
-            .map(drop)
+        store
+            .abort_upload(location, &self.upload_id)
+            .await
             .map_err(|error| error.into_object_store(location.as_ref()))
     }
 }

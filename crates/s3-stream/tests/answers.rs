@@ -462,6 +462,61 @@ async fn who_pays_is_said_when_it_is_set() {
 }
 
 #[tokio::test]
+async fn where_versions_are_kept_the_one_that_metadata_named_is_read() {
+    let scripted = Scripted::new(|sent, _| {
+        let mut found = five_bytes(sent);
+        found.headers_mut().insert("x-amz-version-id", "v7");
+        found
+    });
+    let request = scripted.store("lake").request();
+    let result = request.get(&Path::from("x")).await.unwrap();
+    assert_eq!(result.meta.version.as_deref(), Some("v7"));
+    assert_eq!(result.bytes().await.unwrap(), "hello");
+    request.get_range(&Path::from("x"), 0..5).await.unwrap();
+    let sent = scripted.sent();
+    let asked: Vec<_> = sent
+        .iter()
+        .map(|sent| sent.uri.contains("versionId=v7"))
+        .collect();
+    assert_eq!(asked, [false, true, true], "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_leaves_no_parts_whoever_pays() {
+    let scripted = Scripted::new(|sent, _| match sent.method.as_str() {
+        "POST" => answer(
+            200,
+            &[],
+            "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+        ),
+        "PUT" => answer(403, &[], "<Error><Code>AccessDenied</Code></Error>"),
+        "DELETE" => answer(204, &[], ""),
+        _ => five_bytes(sent),
+    });
+    let store = S3Stream::builder(Client::from_conf(scripted.config().build()), "lake")
+        .with_settings(S3StreamSettings {
+            requester_pays: true,
+            ..S3StreamSettings::default()
+        })
+        .build()
+        .unwrap();
+    let (from, to) = (Path::from("x"), Path::from("y"));
+    assert!(store.copy_if_not_exists(&from, &to).await.is_err());
+    let sent = scripted.sent();
+    let last = sent.last().unwrap();
+    assert_eq!(last.method, "DELETE");
+    assert!(
+        last.uri.contains("/y?") && last.uri.contains("uploadId=u"),
+        "{last:?}"
+    );
+    assert!(
+        sent.iter()
+            .all(|sent| sent.payer.as_deref() == Some("requester")),
+        "{sent:?}"
+    );
+}
+
+#[tokio::test]
 async fn every_kind_of_bucket_is_asked_at_its_own_host() {
     let cases = [
         ("lake", "https://lake.s3.us-east-1.amazonaws.com/x"),

@@ -222,3 +222,32 @@ async fn many_who_ask_at_once_make_one_head() {
     assert!(sizes.iter().all(|size| *size == 5));
     assert_eq!(embedded.stack.s3().count("HeadObject"), 1);
 }
+
+#[tokio::test]
+async fn each_kind_of_request_is_counted_and_the_first_ids_are_kept() {
+    let embedded = Embedded::start().await;
+    let request = embedded.store(S3StreamSettings::default()).request();
+    let key = Path::from("x");
+    request.put(&key, "hello".into()).await.unwrap();
+    for _ in 0..20 {
+        read(&request, "x").await;
+    }
+    let listed: Vec<_> = request.list(None).collect().await;
+    assert_eq!(listed.len(), 1);
+    request.delete(&key).await.unwrap();
+    let moved = request.meter().snapshot();
+    assert_eq!(
+        (
+            moved.put_requests,
+            moved.head_requests,
+            moved.get_requests,
+            moved.list_requests,
+            moved.delete_requests
+        ),
+        (1, 1, 20, 1, 1)
+    );
+    assert_eq!(moved.bytes_received, 100);
+    // All of 24 requests had one.
+    let ids: std::collections::BTreeSet<_> = moved.request_ids.iter().collect();
+    assert_eq!((moved.request_ids.len(), ids.len()), (16, 16), "{ids:?}");
+}
