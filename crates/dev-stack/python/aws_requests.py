@@ -14,7 +14,7 @@ from botocore.loaders import Loader
 
 OPERATIONS = {
     "sts": ("2011-06-15", ["GetCallerIdentity", "AssumeRole", "AssumeRoleWithWebIdentity"]),
-    "iam": ("2010-05-08", ["GetRole", "SimulatePrincipalPolicy"]),
+    "iam": ("2010-05-08", ["GetRole", "ListUserTags", "SimulatePrincipalPolicy"]),
     "ce": ("2017-10-25", ["GetCostAndUsage"]),
     "s3": (
         "2006-03-01",
@@ -24,6 +24,7 @@ OPERATIONS = {
             "CopyObject",
             "CreateMultipartUpload",
             "DeleteObject",
+            "DeleteObjects",
             "GetBucketLocation",
             "GetBucketPolicy",
             "GetObject",
@@ -38,7 +39,7 @@ OPERATIONS = {
     ),
 }
 
-SHAPE_KEYS = ("type", "required", "enum", "min", "max", "pattern", "flattened")
+SHAPE_KEYS = ("type", "required", "enum", "min", "max", "pattern", "flattened", "payload")
 MEMBER_KEYS = ("shape", "location", "locationName")
 
 

@@ -10,5 +10,5 @@ mod sts;
 mod xml;
 
 pub use cost::{CostRow, CostTable};
-pub(crate) use model::check_rest;
+pub(crate) use model::{check_rest, check_xml, has_xml_body};
 pub(crate) use service::AwsFront;

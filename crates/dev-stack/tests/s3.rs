@@ -578,3 +578,28 @@ async fn a_policy_that_wants_tls_sees_what_the_stack_is_told() {
         assert_eq!(text(&client, "x", None).await, expected);
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_not_in_the_model_is_refused() {
+    let (_folder, stack, _client) = stack_with(&[]).await;
+    let url = stack.s3_url();
+    let send = async |body: &'static str| {
+        let url = format!("{url}{BUCKET}/new.csv?uploadId=u");
+        let sent = reqwest::Client::new().post(url).body(body).send().await;
+        let answer = sent.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = send("<CompleteMultipartUpload><Parts/></CompleteMultipartUpload>").await;
+    assert_eq!(status, 400);
+    assert!(
+        text.contains("Unknown parameter in CompleteMultipartUpload"),
+        "{text}"
+    );
+    // What is right goes on to the next check, the signature.
+    let part = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
+    let (status, text) = send(part).await;
+    assert!(
+        status == 403 && text.contains("AccessDenied"),
+        "{status} {text}"
+    );
+}

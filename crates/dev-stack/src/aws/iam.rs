@@ -1,13 +1,14 @@
-//! IAM: `SimulatePrincipalPolicy` decided for real, and `GetRole`.
+//! IAM: `SimulatePrincipalPolicy` decided for real, `GetRole` and `ListUserTags`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::query::Parameters;
 use super::service::{Call, Refusal};
 use super::xml::Xml;
-use crate::iam::{Arn, Context, Decision, Evaluation, Outcome, Policy, Span, evaluate};
+use crate::iam::{Arn, Context, Decision, Entity, Evaluation, Outcome, Policy, Span, evaluate};
 
 /// The namespace of IAM answers.
 pub(crate) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -17,21 +18,8 @@ const PAGE: usize = 100;
 
 /// Answers `GetRole`.
 pub(crate) fn get_role(call: &Call<'_>) -> Result<Xml, Refusal> {
-    let name = call.parameters.required("RoleName")?;
-    let account = &call.principal.account;
-    let role = call.directory.role(account, name);
-    let arn = role.as_ref().map_or_else(
-        || format!("arn:aws:iam::{account}:role/{name}"),
-        |role| role.identity.arn.clone(),
-    );
-    call.require("iam:GetRole", &arn)?;
-    let role = role.ok_or_else(|| {
-        Refusal::new(
-            404,
-            "NoSuchEntity",
-            format!("The role with name {name} cannot be found."),
-        )
-    })?;
+    let role = named(call, "role", "RoleName", "iam:GetRole")?;
+    let arn = role.identity.arn.clone();
     let parsed = Arn::parse(&arn).ok_or_else(|| invalid("the role's ARN"))?;
     let trust = role
         .identity
@@ -50,11 +38,55 @@ pub(crate) fn get_role(call: &Call<'_>) -> Result<Xml, Refusal> {
                 &utf8_percent_encode(&trust, NON_ALPHANUMERIC).to_string(),
             )
             .text("MaxSessionDuration", "3600")
-            .members("Tags", &role.identity.tags, |xml, (key, value)| {
-                xml.text("Key", key).text("Value", value);
-            });
+            .members("Tags", &role.identity.tags, write_tag);
     });
     Ok(xml)
+}
+
+/// Answers `ListUserTags`.
+pub(crate) fn list_user_tags(call: &Call<'_>) -> Result<Xml, Refusal> {
+    let user = named(call, "user", "UserName", "iam:ListUserTags")?;
+    let tags = &user.identity.tags;
+    let start = page_start(call.parameters)?;
+    let end = (start + page_size(call.parameters)?).min(tags.len());
+    let mut xml = Xml::default();
+    if end < tags.len() {
+        xml.text("IsTruncated", "true")
+            .text("Marker", &end.to_string());
+    } else {
+        xml.text("IsTruncated", "false");
+    }
+    let page = tags.iter().take(end).skip(start);
+    xml.members("Tags", page, write_tag);
+    Ok(xml)
+}
+
+fn write_tag(xml: &mut Xml, (key, value): (&String, &String)) {
+    xml.text("Key", key).text("Value", value);
+}
+
+/// The role or user that a parameter names, for a caller who may ask about it; whether it is there is told to nobody else.
+fn named(
+    call: &Call<'_>,
+    kind: &str,
+    parameter: &str,
+    action: &str,
+) -> Result<Arc<Entity>, Refusal> {
+    let name = call.parameters.required(parameter)?;
+    let account = &call.principal.account;
+    let found = call.directory.named(kind, account, name);
+    let arn = found.as_ref().map_or_else(
+        || format!("arn:aws:iam::{account}:{kind}/{name}"),
+        |entity| entity.identity.arn.clone(),
+    );
+    call.require(action, &arn)?;
+    found.ok_or_else(|| {
+        Refusal::new(
+            404,
+            "NoSuchEntity",
+            format!("The {kind} with name {name} cannot be found."),
+        )
+    })
 }
 
 /// One simulation, read from its parameters.

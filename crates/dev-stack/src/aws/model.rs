@@ -3,6 +3,8 @@
 //! Every request to the stand-ins is held against it, so that a wrong parameter fails each test that sends it.
 //! `data/aws-requests.json` is taken from botocore's models by `python/aws_requests.py`.
 
+mod body;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -10,6 +12,8 @@ use http::HeaderMap;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
+
+pub(crate) use body::{check_xml, has_xml_body};
 
 #[derive(Debug, Deserialize)]
 struct Models {
@@ -38,6 +42,11 @@ struct Shape {
     min: Option<f64>,
     max: Option<f64>,
     pattern: Option<String>,
+    /// A list whose items stand in the structure itself, without an element around them.
+    #[serde(default)]
+    flattened: bool,
+    /// The member that is the body of the request.
+    payload: Option<String>,
     #[serde(default)]
     members: BTreeMap<String, Member>,
     member: Option<Member>,
@@ -75,6 +84,7 @@ enum Field {
     Text(String),
     Json(Value),
     Fields(BTreeMap<String, Field>),
+    Items(Vec<Field>),
 }
 
 /// Checks the form fields of STS and IAM.
@@ -110,21 +120,13 @@ pub(crate) fn check_json(service: &str, operation: &str, body: &[u8]) -> Result<
     check(service, operation, &Field::Json(body))
 }
 
-/// Checks query and headers of S3; operations that are not in the excerpt pass.
+/// Checks query and headers of S3, those that must be there as well; operations that are not in the excerpt pass.
 pub(crate) fn check_rest(
     operation: &str,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<(), String> {
-    let service = &MODELS.services["s3"];
-    let Some(known) = service.operations.get(operation) else {
-        return Ok(());
-    };
-    let Some(input) = known
-        .input
-        .as_ref()
-        .and_then(|name| service.shapes.get(name))
-    else {
+    let Some((service, known, input)) = s3_operation(operation) else {
         return Ok(());
     };
     let member = |location: &str, name: &str| {
@@ -135,7 +137,21 @@ pub(crate) fn check_rest(
         })
     };
     let fixed = known.uri.split_once('?').map_or("", |(_, fixed)| fixed);
-    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    let query: BTreeMap<_, _> =
+        url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
+    for name in &input.required {
+        let member = &input.members[name];
+        let own = member.location_name.as_deref().unwrap_or(name);
+        let is_there = match member.location.as_deref() {
+            Some("querystring") => query.contains_key(own),
+            Some("header") => headers.contains_key(own),
+            _ => true,
+        };
+        if !is_there {
+            return Err(format!("{operation} needs {own}"));
+        }
+    }
+    for (name, value) in query {
         // `x-id` names the operation, `X-Amz-…` is a signature in the address.
         let is_fixed = fixed
             .split('&')
@@ -147,6 +163,8 @@ pub(crate) fn check_rest(
             .ok_or_else(|| format!("{operation} has no query parameter {name}"))?;
         check_member(service, member, &name, &Field::Text(value.into_owned()))?;
     }
+    // Where an algorithm may be named, its checksum may be sent, whether or not the model has a member for it.
+    let has_checksum = input.members.contains_key("ChecksumAlgorithm");
     for (name, value) in headers {
         let name = name.as_str();
         let member = member("header", name);
@@ -160,6 +178,7 @@ pub(crate) fn check_rest(
             // What belongs to the signature or the SDK and not to the operation.
             None if has_prefix
                 || !name.starts_with("x-amz-")
+                || has_checksum && name.starts_with("x-amz-checksum-")
                 || matches!(
                     name,
                     "x-amz-date"
@@ -173,6 +192,14 @@ pub(crate) fn check_rest(
         }
     }
     Ok(())
+}
+
+/// An operation of S3 with its input.
+fn s3_operation(name: &str) -> Option<(&'static Service, &'static Operation, &'static Shape)> {
+    let service = &MODELS.services["s3"];
+    let operation = service.operations.get(name)?;
+    let input = service.shapes.get(operation.input.as_ref()?)?;
+    Some((service, operation, input))
 }
 
 fn check(service: &str, operation: &str, fields: &Field) -> Result<(), String> {
@@ -205,6 +232,13 @@ fn walk(service: &Service, shape: &Shape, path: &str, field: &Field) -> Result<(
             structure(service, shape, path, &below(object))
         }
         ("list", Field::Fields(fields)) => query_list(service, shape, path, fields),
+        ("list", Field::Items(items)) => {
+            in_range(shape, path, items.len(), "items")?;
+            let member = item(shape, path)?;
+            items.iter().enumerate().try_for_each(|(index, item)| {
+                check_member(service, member, &format!("{path}[{index}]"), item)
+            })
+        }
         // An empty list in the query protocol.
         ("list", Field::Text(text)) if text.is_empty() => Ok(()),
         ("list", Field::Json(Value::Array(items))) => {

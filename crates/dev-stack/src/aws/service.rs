@@ -186,6 +186,7 @@ impl AwsFront {
             ("sts", "AssumeRole") => xml(sts::NAMESPACE, sts::assume_role(&call)),
             ("iam", _) if parameters.version != "2010-05-08" => Err(unknown(operation)),
             ("iam", "GetRole") => xml(iam::NAMESPACE, iam::get_role(&call)),
+            ("iam", "ListUserTags") => xml(iam::NAMESPACE, iam::list_user_tags(&call)),
             ("iam", "SimulatePrincipalPolicy") => {
                 xml(iam::NAMESPACE, iam::simulate_principal_policy(&call))
             }

@@ -142,14 +142,14 @@ impl Directory {
         self.parsed().by_arn.get(arn).cloned()
     }
 
-    /// A role by account and name, whatever its path.
-    pub(crate) fn role(&self, account: &str, name: &str) -> Option<Arc<Entity>> {
+    /// A `role` or `user` by account and name, whatever its path.
+    pub(crate) fn named(&self, kind: &str, account: &str, name: &str) -> Option<Arc<Entity>> {
         self.parsed()
             .by_arn
             .iter()
             .find(|(arn, _)| {
                 Arn::parse(arn).is_some_and(|arn| {
-                    arn.resource_type() == "role" && arn.account == account && arn.name() == name
+                    arn.resource_type() == kind && arn.account == account && arn.name() == name
                 })
             })
             .map(|(_, entity)| Arc::clone(entity))

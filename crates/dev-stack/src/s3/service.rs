@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Error, S3ErrorCode};
@@ -15,11 +17,14 @@ use s3s_fs::FileSystem;
 use super::access::{Gate, Keys};
 use super::object_state::ObjectStates;
 use super::store::Store;
-use crate::aws::check_rest;
+use crate::aws::{check_rest, check_xml, has_xml_body};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::faults::{Failure, ReceivedRequest, Traffic};
 use crate::iam::Directory;
+
+/// Room for the 10,000 parts of the longest upload.
+const MAX_XML_BYTES: usize = 8 << 20;
 
 /// What answers S3's port.
 #[derive(Clone)]
@@ -91,22 +96,25 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
         Box::pin(async move {
             let id = this.sequence.fetch_add(1, Ordering::Relaxed);
             let operation = operation(&request);
+            let (request, xml) = with_xml(operation, request).await?;
             this.traffic.remember(ReceivedRequest::new(
                 operation,
                 request.uri(),
                 request.headers(),
-                b"",
+                &xml,
             ));
-            let wrong = check_rest(operation, request.uri().query(), request.headers()).err();
+            let wrong = check_rest(operation, request.uri().query(), request.headers())
+                .and_then(|()| check_xml(operation, &xml))
+                .err();
             let mut response = match this.traffic.failure(operation) {
                 None if wrong.is_some() => {
                     this.traffic.note(operation);
                     refused("InvalidArgument", wrong.unwrap_or_default())?
                 }
-                None => this.service.call(request.map(Body::from)).await?,
+                None => this.service.call(request).await?,
                 Some(Failure::Slow(time)) => {
                     tokio::time::sleep(time).await;
-                    this.service.call(request.map(Body::from)).await?
+                    this.service.call(request).await?
                 }
                 Some(Failure::Hang) => {
                     this.traffic.note(operation);
@@ -133,6 +141,21 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
             Ok(response)
         })
     }
+}
+
+/// Reads the body ahead where it is XML, so that it can be checked; the bytes of objects stream.
+async fn with_xml(
+    operation: &str,
+    request: Request<Incoming>,
+) -> Result<(Request<Body>, Bytes), HttpError> {
+    if !has_xml_body(operation) {
+        return Ok((request.map(Body::from), Bytes::new()));
+    }
+    let (parts, body) = request.into_parts();
+    let read = Limited::new(body, MAX_XML_BYTES).collect().await;
+    let bytes = read.map_err(HttpError::new)?.to_bytes();
+    let request = Request::from_parts(parts, Body::from(bytes.clone()));
+    Ok((request, bytes))
 }
 
 /// The operation of a request, as far as it must be known before `s3s` reads it: enough to aim a

@@ -149,6 +149,89 @@ fn rest_is_held_to_the_model() {
 }
 
 #[test]
+fn what_an_operation_cannot_do_without_is_missed() {
+    let none = HeaderMap::new();
+    for (operation, query, missing) in [
+        ("UploadPart", "partNumber=1", "uploadId"),
+        ("UploadPart", "uploadId=u", "partNumber"),
+        ("CopyObject", "", "x-amz-copy-source"),
+    ] {
+        let error = check_rest(operation, Some(query), &none).unwrap_err();
+        assert!(error.contains(missing), "{error}");
+    }
+}
+
+#[test]
+fn xml_bodies_are_held_to_the_model() {
+    let complete = |body: &str| check_xml("CompleteMultipartUpload", body.as_bytes());
+    let part = "<Part><ETag>&quot;e&quot;</ETag><PartNumber>1</PartNumber></Part>";
+    let around = |parts: &str| {
+        format!(
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}</CompleteMultipartUpload>"
+        )
+    };
+    assert_eq!(complete(&around(&format!("{part}{part}"))), Ok(()));
+    for (what, body, expected) in [
+        (
+            "another root",
+            "<Upload/>".to_owned(),
+            "must be a CompleteMultipartUpload",
+        ),
+        (
+            "another list",
+            around("<Parts></Parts>"),
+            "Unknown parameter",
+        ),
+        (
+            "another element",
+            around("<Part><Number>1</Number></Part>"),
+            "Unknown parameter",
+        ),
+        (
+            "a number that is none",
+            around("<Part><PartNumber>one</PartNumber></Part>"),
+            "must be an integer",
+        ),
+        (
+            "a value twice",
+            around("<Part><ETag>a</ETag><ETag>b</ETag></Part>"),
+            "2 times",
+        ),
+        (
+            "a structure where a value is wanted",
+            around("<Part><ETag><Value/></ETag></Part>"),
+            "must be a string",
+        ),
+        (
+            "no end",
+            "<CompleteMultipartUpload><Part>".to_owned(),
+            "XML",
+        ),
+    ] {
+        let error = complete(&body).unwrap_err();
+        assert!(error.contains(expected), "{what}: {error}");
+    }
+    let delete = |body: &str| check_xml("DeleteObjects", body.as_bytes());
+    assert_eq!(
+        delete("<Delete><Object><Key>a</Key></Object></Delete>"),
+        Ok(())
+    );
+    for (body, expected) in [
+        ("", "XML"),
+        ("<Delete></Delete>", "Value null at 'Objects'"),
+        ("<Delete><Object></Object></Delete>", "Value null at 'Key'"),
+        (
+            "<Delete><Object><Key></Key></Object></Delete>",
+            "characters",
+        ),
+    ] {
+        let error = delete(body).unwrap_err();
+        assert!(error.contains(expected), "{body}: {error}");
+    }
+    assert!(!has_xml_body("PutObject") && !has_xml_body("GetObject"));
+}
+
+#[test]
 fn only_one_pattern_cannot_be_compiled() {
     let shapes = MODELS.services.values().flat_map(|service| &service.shapes);
     let missing: Vec<_> = shapes
