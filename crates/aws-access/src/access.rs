@@ -1,6 +1,7 @@
 //! Decisions, cached: one question to AWS per principal and resource within a TTL, however many ask at once.
 
 mod probe;
+mod tags;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -17,6 +18,8 @@ use crate::{
     request::Operation,
     simulate::simulate,
 };
+
+pub(crate) use tags::Tags;
 
 /// Answers who we are and what may be read. Cheap to clone; clones share the caches.
 #[derive(Debug, Clone)]
@@ -165,27 +168,21 @@ impl Access {
         let settings = shared.settings.buckets.get(&request.bucket);
         let policy = self.bucket_policy(&request.bucket, settings).await?;
         let is_kept = !matches!(policy, BucketPolicy::Unreachable);
-        let ask = async |object_tags: &BTreeMap<String, String>| {
+        let ask = async |tags: &Tags| {
             let known = Known {
                 region: shared.s3.config().region().map(AsRef::as_ref),
                 owner: settings.and_then(|settings| settings.owner.as_deref()),
-                object_tags,
+                tags,
             };
             simulate(&shared.iam, identity, request, &policy, known).await
         };
-        let mut decision = ask(&BTreeMap::new()).await?;
-        // A policy asks for the object's tags: they are read, and the question asked again with them.
-        if let Some(tags) = self.object_tags(request, &decision).await {
-            decision = match tags {
-                Ok(tags) => ask(&tags).await?,
-                Err(error) => {
-                    decision.notes.push(format!(
-                        "the object's tags, for which a policy asks, could not be read: {error}"
-                    ));
-                    decision
-                }
-            };
+        let mut decision = ask(&Tags::default()).await?;
+        // A policy asks for tags: they are read, and the question asked again with them.
+        let (tags, unread) = Tags::asked_for(shared, identity, request, &decision).await;
+        if !tags.is_empty() {
+            decision = ask(&tags).await?;
         }
+        decision.notes.extend(unread);
         // The policy of a KMS key may allow by itself what no policy of the principal allows, and IAM does not simulate it.
         if decision.effect == Effect::ImplicitDeny
             && matches!(request.operation, Operation::Decrypt { .. })
@@ -197,32 +194,6 @@ impl Access {
             decision.notes.extend(simulated.notes);
         }
         Ok((decision, is_kept))
-    }
-
-    /// The object's tags, when a policy asks for one that was not given.
-    async fn object_tags(
-        &self,
-        request: &AccessRequest,
-        decision: &Decision,
-    ) -> Option<Result<BTreeMap<String, String>, Error>> {
-        let asked = |key: &String| {
-            let prefix = "s3:existingobjecttag/";
-            key.to_ascii_lowercase().starts_with(prefix)
-        };
-        let key = request.object()?;
-        if !decision.missing_context_keys.iter().any(asked) {
-            return None;
-        }
-        let call = self.shared.s3.get_object_tagging();
-        let answer = call.bucket(&request.bucket).key(key).send().await;
-        Some(
-            answer
-                .map(|tagging| {
-                    let tags = tagging.tag_set.into_iter();
-                    tags.map(|tag| (tag.key, tag.value)).collect()
-                })
-                .map_err(|error| Error::from_sdk("s3:GetObjectTagging", error)),
-        )
     }
 
     /// The bucket's policy: from the settings, from the cache, or from S3.

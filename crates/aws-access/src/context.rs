@@ -1,10 +1,8 @@
 //! The context keys of a request that are known before it is made.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum};
 
-use crate::{AccessRequest, Identity, PrincipalKind, request::Operation};
+use crate::{AccessRequest, Identity, PrincipalKind, access::Tags, request::Operation};
 
 /// What else is known when the context is made.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +10,8 @@ pub(crate) struct Known<'a> {
     pub(crate) region: Option<&'a str>,
     /// The account that owns the bucket.
     pub(crate) owner: Option<&'a str>,
-    /// The object's tags, read when a policy asks for one.
-    pub(crate) object_tags: &'a BTreeMap<String, String>,
+    /// Read when a policy asks for one.
+    pub(crate) tags: &'a Tags,
 }
 
 /// The entries for a simulation. Keys: "AWS global condition context keys" of the IAM user guide, and the S3 and KMS
@@ -39,10 +37,10 @@ pub(crate) fn entries(
         string("aws:PrincipalType", kind),
         string("aws:userid", &identity.user_id),
     ];
-    if !is_session && let Some((_, name)) = identity.arn.rsplit_once('/') {
-        entries.push(string("aws:username", name));
+    if !is_session {
+        entries.push(string("aws:username", identity.name()));
     }
-    for (key, value) in &identity.tags {
+    for (key, value) in identity.tags.iter().chain(&known.tags.user) {
         entries.push(string(&format!("aws:PrincipalTag/{key}"), value));
     }
     if let Some(region) = known.region {
@@ -52,7 +50,7 @@ pub(crate) fn entries(
     match &request.operation {
         Operation::Read { version, .. } => {
             entries.extend(version.as_deref().map(|id| string("s3:VersionId", id)));
-            for (key, value) in known.object_tags {
+            for (key, value) in &known.tags.object {
                 entries.push(string(&format!("s3:ExistingObjectTag/{key}"), value));
             }
         }

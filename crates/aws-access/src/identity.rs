@@ -24,7 +24,7 @@ pub struct Identity {
     /// `None` for root and federated users, whom IAM cannot simulate.
     pub policy_source_arn: Option<String>,
     /// Its tags, as policies see them in `aws:PrincipalTag/KEY`: a role's, and over them the session's. Those of a user
-    /// are not asked for.
+    /// are read with a decision, when a policy asks for one.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -33,6 +33,11 @@ impl Identity {
     #[must_use]
     pub fn partition(&self) -> &str {
         self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+
+    /// The name without its path.
+    pub(crate) fn name(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or(&self.arn)
     }
 
     /// The ARN that policies see as `aws:PrincipalArn`: a session's role.

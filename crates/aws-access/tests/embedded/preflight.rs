@@ -288,6 +288,37 @@ async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
 }
 
 #[tokio::test]
+async fn a_users_tags_are_read_only_when_a_policy_asks_for_them() {
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
+    assert!(bench.check_anew(&object()).await.unwrap().allowed);
+    assert_eq!(bench.stack.aws().count("ListUserTags"), 0);
+
+    let of_team = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": { "StringEquals": { "aws:PrincipalTag/team": "lake" } } });
+    let may_ask = json!({ "Effect": "Allow", "Action": "iam:ListUserTags", "Resource": USER });
+    for (team, allowed) in [("lake", true), ("payroll", false)] {
+        let policy = statements(json!([ask_iam(), of_team, may_ask]));
+        let user = Identity::new(USER).with_policy("reading", policy);
+        let tagged = IamDocument::default().with_identity(user.with_tag("team", team));
+        bench.stack.set_iam(tagged).unwrap();
+        let decision = bench.check_anew(&object()).await.unwrap();
+        assert_eq!(decision.allowed, allowed, "{}", decision.reason);
+        assert!(decision.missing_context_keys.is_empty());
+        assert_eq!(context(&bench)["aws:PrincipalTag/team"].1, team);
+    }
+    let asked = bench.stack.aws().received("ListUserTags").pop().unwrap();
+    assert_eq!(asked.form()["UserName"], "reader");
+
+    bench.change_user(json!([ask_iam(), of_team]));
+    let decision = bench.check_anew(&object()).await.unwrap();
+    assert!(!decision.allowed);
+    assert_noted(
+        &decision,
+        "the user's tags, for which a policy asks, could not be read",
+    );
+    assert_eq!(decision.missing_context_keys, ["aws:PrincipalTag/team"]);
+}
+
+#[tokio::test]
 async fn throttling_is_retried_and_lasting_throttling_is_named() {
     let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
     let throttled = || Failure::Code {

@@ -1,0 +1,80 @@
+//! Tags that are read only when a policy asks for one: the object's, and those of the user who signs.
+
+use std::collections::BTreeMap;
+
+use super::Shared;
+use crate::{AccessRequest, Decision, Error, Identity, PrincipalKind};
+
+/// What was read, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Tags {
+    pub(crate) object: BTreeMap<String, String>,
+    /// A user's; those of a role are known with its path.
+    pub(crate) user: BTreeMap<String, String>,
+}
+
+impl Tags {
+    pub(super) fn is_empty(&self) -> bool {
+        self.object.is_empty() && self.user.is_empty()
+    }
+
+    /// Reads the tags that `decision` says are missing, and tells which of them could not be read.
+    pub(super) async fn asked_for(
+        shared: &Shared,
+        identity: &Identity,
+        request: &AccessRequest,
+        decision: &Decision,
+    ) -> (Self, Vec<String>) {
+        let is_missing = |prefix: &str| {
+            let mut missing = decision.missing_context_keys.iter();
+            missing.any(|key| key.to_ascii_lowercase().starts_with(prefix))
+        };
+        let (mut tags, mut unread) = (Self::default(), Vec::new());
+        if let Some(key) = request.object()
+            && is_missing("s3:existingobjecttag/")
+        {
+            match object_tags(shared, &request.bucket, key).await {
+                Ok(read) => tags.object = read,
+                Err(error) => unread.push(not_read("object", &error)),
+            }
+        }
+        if identity.kind == PrincipalKind::User && is_missing("aws:principaltag/") {
+            match user_tags(shared, identity.name()).await {
+                Ok(read) => tags.user = read,
+                Err(error) => unread.push(not_read("user", &error)),
+            }
+        }
+        (tags, unread)
+    }
+}
+
+fn not_read(whose: &str, error: &Error) -> String {
+    format!("the {whose}'s tags, for which a policy asks, could not be read: {error}")
+}
+
+async fn object_tags(
+    shared: &Shared,
+    bucket: &str,
+    key: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let call = shared.s3.get_object_tagging();
+    let tagging = call
+        .bucket(bucket)
+        .key(key)
+        .send()
+        .await
+        .map_err(|error| Error::from_sdk("s3:GetObjectTagging", error))?;
+    let tags = tagging.tag_set.into_iter();
+    Ok(tags.map(|tag| (tag.key, tag.value)).collect())
+}
+
+async fn user_tags(shared: &Shared, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    let call = shared.iam.list_user_tags().user_name(name);
+    let mut pages = call.into_paginator().items().send();
+    let mut tags = BTreeMap::new();
+    while let Some(tag) = pages.next().await {
+        let tag = tag.map_err(|error| Error::from_sdk("iam:ListUserTags", error))?;
+        tags.insert(tag.key, tag.value);
+    }
+    Ok(tags)
+}
