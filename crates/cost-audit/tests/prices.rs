@@ -366,6 +366,68 @@ fn an_unknown_price_is_an_error_and_never_a_guess() {
     }
 }
 
+/// The commercial regions that have S3, as of botocore 1.44.5.
+const REGIONS: [&str; 34] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+#[test]
+fn every_region_has_a_price_or_is_refused() {
+    let table = PriceTable::builtin();
+    let mut refused = Vec::new();
+    for region in REGIONS {
+        match table.estimate(&look_up(region)) {
+            Ok(cost) => assert!(!cost.total_usd.is_zero(), "{region}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::UnknownPrice);
+                let said = error.to_string();
+                assert!(
+                    said.contains(region) && said.contains("load an AWS price list"),
+                    "{said}"
+                );
+                refused.push(region);
+            }
+        }
+    }
+    // What README.md says: fourteen regions have prices of requests.
+    assert_eq!(REGIONS.len() - refused.len(), 14, "{refused:?}");
+    let unknown = table.regions().find(|(name, _)| !REGIONS.contains(name));
+    assert!(unknown.is_none(), "{unknown:?}");
+}
+
 #[test]
 fn an_override_replaces_only_what_it_sets() {
     let prices: RegionPrices = serde_json::from_str(

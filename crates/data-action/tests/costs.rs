@@ -237,17 +237,21 @@ async fn a_budget_does_not_hold_for_what_cannot_be_priced() {
     let house = House::build_with(&prices, &[ALL]).await;
     let answer = house.run("all", json!({})).await.unwrap();
     assert!(answer["cost_tracking"]["actual"].is_null());
+    let reason = "cannot be priced: no prices for region `us-east-1`, load an AWS price list or set an override";
+    let warnings = &answer["cost_tracking"]["warnings"];
+    assert_eq!(*warnings, json!([format!("the read {reason}")]));
     let budget = format!("{prices}[budget.actions.all]\nmonthly_usd = 1\n");
     let house = House::build_with(&budget, &[ALL]).await;
-    let (code, _) = house.run("all", json!({})).await.unwrap_err();
+    let (code, said) = house.run("all", json!({})).await.unwrap_err();
     assert_eq!(code, ErrorCode::BudgetUnpriced);
+    assert!(said.contains(reason), "{said}");
     assert_eq!(house.stack.s3().count("GetObject"), 0);
     let warned = format!("{budget}over = \"warn\"\n");
     let house = House::build_with(&warned, &[ALL]).await;
     let answer = house.run("all", json!({})).await.unwrap();
     assert_eq!(
         answer["cost_tracking"]["warnings"],
-        json!(["a budget is set, and the read cannot be priced"])
+        json!([format!("a budget is set, and the read {reason}")])
     );
 }
 

@@ -181,7 +181,12 @@ impl From<audit::Error> for ActionError {
         use audit::ErrorKind;
         let said = error.to_string();
         let (code, message, advice) = match error.kind() {
-            ErrorKind::InvalidSetting | ErrorKind::InvalidPrices | ErrorKind::UnknownPrice => (
+            ErrorKind::UnknownPrice => (
+                ErrorCode::ConfigInvalid,
+                said,
+                "Load AWS's price list of the region with `flowlake cost prices --from FILE`, or set the figure in [cost.overrides].",
+            ),
+            ErrorKind::InvalidSetting | ErrorKind::InvalidPrices => (
                 ErrorCode::ConfigInvalid,
                 said,
                 "Correct [audit], [budget] or [cost] in flowlake.toml, or the file they name.",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowlake_cost_audit::{Cost, OverBudget, Usage};
+use flowlake_cost_audit::{Cost, Error as CostError, OverBudget, Usage};
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata};
 use flowlake_transform::TableLocation;
 use futures::TryStreamExt;
@@ -75,23 +75,29 @@ impl Attempt<'_> {
         Ok(plan)
     }
 
-    /// Sets the estimate aside of the budgets, before anything is read.
+    /// Sets the estimate aside of the budgets, before anything is read. A read without a price is told as such.
     pub(super) fn reserve(
         &self,
         action: &Action,
-        estimate: Option<&Cost>,
+        estimate: Result<&Cost, &CostError>,
     ) -> Result<(), ActionError> {
         let budgets = &self.shared.budgets;
-        let Some(estimate) = estimate else {
-            return match budgets.over_unpriced(action.name()) {
-                None => Ok(()),
-                Some(OverBudget::Warn) => {
-                    let warning = "a budget is set, and the read cannot be priced".to_owned();
-                    self.trace.state().warnings.push(warning);
-                    Ok(())
+        let estimate = match estimate {
+            Ok(estimate) => estimate,
+            Err(reason) => {
+                let over = budgets.over_unpriced(action.name());
+                if matches!(over, Some(OverBudget::Refuse)) {
+                    return Err(unpriced(reason));
                 }
-                Some(OverBudget::Refuse) => Err(unpriced()),
-            };
+                let begin = if over.is_some() {
+                    "a budget is set, and the read"
+                } else {
+                    "the read"
+                };
+                let warning = format!("{begin} cannot be priced: {reason}");
+                self.trace.state().warnings.push(warning);
+                return Ok(());
+            }
         };
         let reservation = budgets
             .reserve(action.name(), estimate.total_usd)
@@ -110,7 +116,10 @@ impl Attempt<'_> {
 impl Shared {
     /// What reading the objects whole would cost: all their bytes, in as many GETs as they are read with, and one GET more for
     /// each object to find its columns.
-    pub(super) fn estimate_before(&self, plan: &ReadPlan) -> Option<Cost> {
+    ///
+    /// # Errors
+    /// The figure that the table does not have.
+    pub(super) fn estimate_before(&self, plan: &ReadPlan) -> Result<Cost, CostError> {
         let settings = self.s3.settings();
         let objects = plan.objects.iter().map(|object| Usage {
             storage_class: object.storage_class.clone(),
@@ -151,6 +160,8 @@ impl Shared {
             ..self.no_usage()
         });
         self.price(usages)
+            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
+            .ok()
     }
 
     /// Counts what the attempt cost, and gives back what was set aside for it.
@@ -177,8 +188,8 @@ impl Shared {
         }
     }
 
-    /// The price of all usages; `None` when the table has no figure for one of them, since a part would read as the whole.
-    fn price(&self, usages: impl Iterator<Item = Usage>) -> Option<Cost> {
+    /// The price of all usages; none at all when the table has no figure for one of them, since a part would read as the whole.
+    fn price(&self, usages: impl Iterator<Item = Usage>) -> Result<Cost, CostError> {
         let nothing = Cost {
             total_usd: Decimal::ZERO,
             lines: Vec::new(),
@@ -191,11 +202,8 @@ impl Shared {
                 earlier_bytes += usage.bytes;
                 self.prices.estimate(&usage)
             })
-            .collect::<Result<Vec<_>, _>>();
-        let costs = costs
-            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
-            .ok()?;
-        Some(costs.into_iter().fold(nothing, |mut total, cost| {
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(costs.into_iter().fold(nothing, |mut total, cost| {
             total.total_usd += cost.total_usd;
             total.lines.extend(cost.lines);
             total
@@ -229,10 +237,10 @@ fn listing_failed(error: object_store::Error) -> ActionError {
     })
 }
 
-fn unpriced() -> ActionError {
+fn unpriced(reason: &CostError) -> ActionError {
     ActionError::new(
         ErrorCode::BudgetUnpriced,
-        "a budget is set, and the read cannot be priced",
+        format!("a budget is set, and the read cannot be priced: {reason}"),
         "Load a price list with `flowlake cost prices --from FILE`, set the figure in [cost.overrides], or let [budget] only warn.",
     )
 }

@@ -39,6 +39,7 @@ impl Attempt<'_> {
             .await?;
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
+        let estimate = estimate.ok();
         let (data, columns, stats) = self.rows(action, bound, stores).await?;
         let objects = stores
             .objects()
