@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use flowlake_data_action::RowFormat;
 
 use crate::{audit::AuditCommand, cost::CostCommand};
 
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run an action and print its rows
     Run(Run),
+    /// Tell in plain language what an action would do: files, bytes, conditions, steps, memory, columns
+    Explain(Explain),
     /// Check configuration, access and readability without running anything
     Check(Check),
     /// Look at everything that actions need: credentials, clock, buckets, permissions, keys, logins
@@ -55,10 +58,13 @@ pub(crate) struct Run {
     /// A parameter; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// How to print the rows
+    /// How to write the rows
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) output: Format,
-    /// Print everything: metadata, cost, audit record and profile too
+    pub(crate) format: Format,
+    /// The file to write them to, standard output when left out; a file that is there is replaced once all rows are there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Give everything: metadata, cost, audit record and profile too (`table` and `json`)
     #[arg(long)]
     pub(crate) full: bool,
 }
@@ -73,6 +79,43 @@ pub(crate) enum Format {
     Ndjson,
     /// Comma-separated values with a header
     Csv,
+    /// Arrow IPC stream
+    Arrow,
+    /// Apache Parquet
+    Parquet,
+}
+
+impl Format {
+    /// The encoding of the rows alone; none where the whole answer is shown.
+    pub(crate) const fn of_rows(self) -> Option<RowFormat> {
+        match self {
+            Self::Table | Self::Json => None,
+            Self::Ndjson => Some(RowFormat::Ndjson),
+            Self::Csv => Some(RowFormat::Csv),
+            Self::Arrow => Some(RowFormat::Arrow),
+            Self::Parquet => Some(RowFormat::Parquet),
+        }
+    }
+
+    /// Whether it is no text.
+    pub(crate) const fn is_binary(self) -> bool {
+        matches!(self, Self::Arrow | Self::Parquet)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The action's name
+    pub(crate) action: String,
+    /// A parameter; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Run it too, with an audit record as any run, and tell what each step really did
+    #[arg(long)]
+    pub(crate) run: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub(crate) format: DoctorFormat,
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +142,7 @@ pub(crate) struct Doctor {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DoctorFormat {
-    /// A tick or a cross a line, with the fix below a cross
+    /// Lines for people
     Text,
     /// One JSON object
     Json,

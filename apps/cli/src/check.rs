@@ -43,7 +43,7 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
 }
 
 /// What a table's files are, in one line.
-fn detected(info: &TableInfo) -> String {
+pub(crate) fn detected(info: &TableInfo) -> String {
     let mut parts = vec![info.format.clone()];
     if info.compression != "none" {
         parts.push(info.compression.clone());

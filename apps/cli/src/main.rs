@@ -5,7 +5,9 @@ mod audit;
 mod check;
 mod cost;
 mod demo;
+mod destination;
 mod doctor;
+mod explain;
 mod failure;
 mod init;
 mod output;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
 async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
+        Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
         Command::Audit(command) => audit::audit(&arguments.config, command).await,

@@ -24,18 +24,13 @@ pub(crate) fn note(text: &str) {
     eprintln!("note: {text}");
 }
 
-/// The answer in the format asked for.
-pub(crate) fn rows(answer: &Answer, format: Format, full: bool) -> Result<String, Failure> {
+/// The whole answer for people, or for programs.
+pub(crate) fn answer(answer: &Answer, format: Format, full: bool) -> Result<String, Failure> {
     Ok(match format {
         Format::Table if full => format!("{}\n{}\n", table(answer)?, crate::text::report(answer)),
         Format::Table => format!("{}\n{}\n", table(answer)?, crate::text::summary(answer)),
-        Format::Json if full => json(answer)?,
-        Format::Json => json(&answer.to_flow())?,
-        Format::Ndjson => objects(answer)?
-            .iter()
-            .map(|row| format!("{}\n", Value::Object(row.clone())))
-            .collect(),
-        Format::Csv => csv(answer)?,
+        _ if full => json(answer)?,
+        _ => json(&answer.to_flow())?,
     })
 }
 
@@ -82,49 +77,5 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    }
-}
-
-/// RFC 4180: fields with a comma, a quote or a line end are quoted, quotes doubled.
-fn csv(answer: &Answer) -> Result<String, Failure> {
-    let line = |fields: Vec<String>| {
-        fields
-            .iter()
-            .map(|field| csv_field(field))
-            .collect::<Vec<_>>()
-            .join(",")
-            + "\r\n"
-    };
-    let mut out = line(answer.columns.clone());
-    for row in objects(answer)? {
-        out += &line(
-            answer
-                .columns
-                .iter()
-                .map(|column| row.get(column).map_or_else(String::new, text))
-                .collect(),
-        );
-    }
-    Ok(out)
-}
-
-fn csv_field(field: &str) -> String {
-    if field.contains([',', '"', '\r', '\n']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::csv_field;
-
-    #[test]
-    fn csv_fields_are_quoted_where_needed() {
-        assert_eq!(csv_field("plain"), "plain");
-        assert_eq!(csv_field("a, b"), "\"a, b\"");
-        assert_eq!(csv_field("said \"hi\""), "\"said \"\"hi\"\"\"");
-        assert_eq!(csv_field("two\nlines"), "\"two\nlines\"");
     }
 }

@@ -2,22 +2,37 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionRequest, Caller, Environment, Pipeline, Project};
+use flowlake_data_action::{
+    ActionRequest, Answer, Caller, Environment, Pipeline, Project, RowOutput,
+};
 use flowlake_server::ProcessEnvironment;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     arguments::{Format, Run},
+    destination::Destination,
     failure::Failure,
-    output,
+    output, text,
 };
 
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
     let pipeline = Pipeline::builder(Project::load(config)?)
         .build(&ProcessEnvironment)
         .await?;
-    let request = request(&arguments.action, &arguments.params);
+    let (format, to) = (arguments.format, arguments.output.as_deref());
+    // Rows alone can be many: they are put by until the audit record is written, and are not kept in memory.
+    let mut destination = match (format.of_rows(), to) {
+        (None, None) => None,
+        _ => Some(Destination::new(to, format)?),
+    };
+    let mut request = request(&arguments.action, &arguments.params);
+    if let (Some(format), Some(destination)) = (format.of_rows(), &destination) {
+        request.output = RowOutput {
+            format,
+            file: Some(destination.handle()?),
+        };
+    }
     let cancellation = request.cancellation.clone();
     let mut attempt = std::pin::pin!(pipeline.run(request));
     let result = tokio::select! {
@@ -31,13 +46,28 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
     let answer = match result {
         Ok(answer) => answer,
         Err(failure) => {
-            if arguments.output == Format::Json {
+            if format == Format::Json {
                 output::print(&format!("{:#}\n", failure.to_json()))?;
             }
             return Err(failure.into());
         }
     };
-    output::print(&output::rows(&answer, arguments.output, arguments.full)?)?;
+    if format.of_rows().is_none() {
+        let text = output::answer(&answer, format, arguments.full)?;
+        match &mut destination {
+            Some(destination) => destination.write(&text)?,
+            None => output::print(&text)?,
+        }
+    }
+    if let Some(destination) = destination {
+        destination.release()?;
+    }
+    remarks(&answer, to);
+    Ok(())
+}
+
+/// What rows alone do not say.
+fn remarks(answer: &Answer, to: Option<&Path>) {
     for warning in &answer.cost_tracking.warnings {
         output::note(warning);
     }
@@ -47,7 +77,24 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
             answer.row_count
         ));
     }
-    Ok(())
+    for (count, what) in [
+        (answer.skipped_rows, "rows that did not fit were left out"),
+        (
+            answer.nulled_values,
+            "values that did not fit were made null",
+        ),
+    ] {
+        if count > 0 {
+            output::note(&format!("{count} {what}"));
+        }
+    }
+    if let Some(path) = to {
+        output::note(&format!(
+            "{} written to {}",
+            text::summary(answer),
+            path.display()
+        ));
+    }
 }
 
 /// A request of the person at this terminal.

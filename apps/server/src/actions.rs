@@ -8,13 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flowlake_data_action::{
-    ActionError, ActionRequest, Caller, Clock, ErrorCode, Failure, SystemClock,
+    ActionError, ActionRequest, Caller, Clock, ErrorCode, Failure, RowFormat, RowOutput,
+    SystemClock,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::server::AppState;
+use crate::{negotiation, server::AppState};
 
 /// The header that carries the caller's own identifier of a request.
 const CORRELATION_ID: &str = "x-correlation-id";
@@ -34,6 +35,8 @@ enum Envelope {
     Flow,
     /// Everything: metadata, cost, audit record, profile.
     Full,
+    /// None: the rows alone.
+    Rows,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,18 +90,24 @@ pub(crate) async fn run(
         Ok(parsed) => parsed,
         Err(error) => return refuse(error),
     };
+    let format = negotiation::format(&headers);
     let request = ActionRequest {
         action: name,
         params,
+        output: RowOutput { format, file: None },
+        explain: false,
         caller: caller(caller_name, &headers),
         cancellation: CancellationToken::new(),
         authenticated_in,
         observer: state.telemetry.begin(&headers, arrived_at),
     };
     match (state.pipeline.run(request).await, envelope) {
+        (Err(failure), _) => fail(&failure),
+        // Only JSON has an envelope.
+        (Ok(answer), Envelope::Rows) => negotiation::rows(answer, format),
+        (Ok(answer), _) if format != RowFormat::Json => negotiation::rows(answer, format),
         (Ok(answer), Envelope::Flow) => Json(answer.to_flow()).into_response(),
         (Ok(answer), Envelope::Full) => Json(answer).into_response(),
-        (Err(failure), _) => fail(&failure),
     }
 }
 

@@ -3,6 +3,7 @@
 mod actions;
 mod auth;
 mod environment;
+mod negotiation;
 mod operations;
 mod server;
 mod telemetry;

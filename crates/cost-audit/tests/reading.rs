@@ -43,6 +43,8 @@ async fn fill(directory: &std::path::Path, count: u64) {
             }],
             request_ids: vec![format!("R{number}")],
             params: [("agent".to_owned(), "7".to_owned())].into(),
+            skipped_rows: number,
+            nulled_values: number * 10,
             time: format!("2026-11-23T10:00:{number:02}Z").parse().unwrap(),
             ..AuditRecord::default()
         };
@@ -172,6 +174,13 @@ async fn exports_can_be_read_by_others() {
     );
     assert_eq!(&rows[0][column("cost_usd")], "0.0000004");
     assert_eq!(&rows[0][column("objects")], "s3://lake/exports/0.csv");
+    assert_eq!(
+        (
+            &rows[2][column("skipped_rows")],
+            &rows[2][column("nulled_values")]
+        ),
+        ("2", "20")
+    );
 
     let lines = get(ExportFormat::JsonLines);
     let first: Value =
@@ -205,6 +214,13 @@ async fn exports_can_be_read_by_others() {
         failed["resources"][0]["uid"],
         "arn:aws:s3:::lake/exports/3.csv"
     );
+    assert_eq!(
+        (
+            &events[2]["unmapped"]["skipped_rows"],
+            &events[2]["unmapped"]["nulled_values"]
+        ),
+        (&Value::from(2), &Value::from(20))
+    );
     for event in &events {
         for required in [
             "actor",
@@ -217,6 +233,6 @@ async fn exports_can_be_read_by_others() {
         ] {
             assert!(!event[required].is_null(), "OCSF requires {required}");
         }
-        assert!(!event.to_string().contains("null"));
+        assert!(!event.to_string().contains(":null"));
     }
 }

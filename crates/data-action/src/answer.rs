@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowlake_cost_audit::{AuditReceipt, AuditRecord, Cost};
 use flowlake_profiler::{Profiler, Snapshot};
 use flowlake_s3_stream::ObjectMetadata;
-use flowlake_transform::RunStats;
+use flowlake_transform::{RunStats, Step};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
 
@@ -19,6 +19,10 @@ pub struct Answer {
     pub action: String,
     /// The rows: a JSON array of objects whose keys are in the order of the SELECT.
     pub data: Box<RawValue>,
+    /// The rows in the format that the request asked for, if that is not JSON and there is no file for them; `data` is then an
+    /// empty array.
+    #[serde(skip)]
+    pub encoded: Vec<u8>,
     /// The names of the columns, in order.
     pub columns: Vec<String>,
     /// Number of rows in `data`.
@@ -35,6 +39,9 @@ pub struct Answer {
     pub cost_tracking: CostTracking,
     /// What the engine did.
     pub run: RunStats,
+    /// What each step of the query did, if the request asked for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// Where the audit record is.
     pub audit: AuditReceipt,
     /// The audit record itself.

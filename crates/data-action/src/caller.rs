@@ -1,6 +1,8 @@
 //! Who asks, and for what.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
+
+use flowlake_transform::RowFormat;
 
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +18,26 @@ pub struct ActionRequest {
     pub params: Map<String, Value>,
     /// Who asks.
     pub caller: Caller,
+    /// How the rows are wanted.
+    pub output: RowOutput,
+    /// Whether the answer tells what each step of the query did.
+    pub explain: bool,
     /// Cancels the attempt; it is then audited as `request.cancelled`.
     pub cancellation: CancellationToken,
     /// How long it took to find out who asks, before the request came here; part of the phase `auth`.
     pub authenticated_in: Duration,
     /// Who is told how the attempt went.
     pub observer: Option<Arc<dyn AttemptObserver>>,
+}
+
+/// How the rows of an answer are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct RowOutput {
+    /// JSON is the answer's `data`; any other format is its `encoded`.
+    pub format: RowFormat,
+    /// An empty file of the caller's that rows not in JSON are written to as they come, instead of being kept in memory. What
+    /// is in it is an answer only when the attempt has succeeded: its audit record is written after the rows.
+    pub file: Option<Arc<File>>,
 }
 
 /// Who asks, as far as it is known; all of it goes into the audit record.

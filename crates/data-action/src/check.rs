@@ -134,7 +134,11 @@ impl Pipeline {
 
 impl Shared {
     /// Whether one table's location may be read and is there.
-    async fn check_table(&self, location: &TableLocation, stores: &RequestStores) -> TableCheck {
+    pub(crate) async fn check_table(
+        &self,
+        location: &TableLocation,
+        stores: &RequestStores,
+    ) -> TableCheck {
         let url = location.store_url.as_str().trim_end_matches('/');
         let mut check = TableCheck {
             table: location.table.clone(),

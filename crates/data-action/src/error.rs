@@ -146,6 +146,8 @@ error_codes! {
     AuditBroken = "audit.broken", 500, 4, false;
     /// The audit log cannot be read.
     AuditUnreadable = "audit.unreadable", 500, 6, false;
+    /// The rows could not be written to where the caller wants them.
+    OutputUnwritable = "output.unwritable", 507, 6, false;
     /// The caller went away before the answer was ready.
     Cancelled = "request.cancelled", 499, 130, true;
     /// The request carries no key that the server knows.

@@ -8,13 +8,14 @@ mod config;
 mod definition;
 mod doctor;
 mod error;
+mod explain;
 mod observer;
 mod pipeline;
 mod policy;
 mod stores;
 
 pub use answer::{Answer, CostTracking, FlowAnswer, Profile};
-pub use caller::{ActionRequest, Caller};
+pub use caller::{ActionRequest, Caller, RowOutput};
 pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};
 pub use config::{
@@ -24,9 +25,12 @@ pub use config::{
 pub use definition::{Action, ActionDefinition, QueryDefinition};
 pub use doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict};
 pub use error::{ActionError, BoxError, ErrorCode};
+pub use explain::ActionExplanation;
 pub use flowlake_profiler::Phase;
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use pipeline::{Failure, Pipeline, PipelineBuilder};
 pub use policy::{PolicySettings, ReadPolicy};
 
-pub use flowlake_transform::TableInfo;
+pub use flowlake_transform::{
+    Explanation, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,
+};

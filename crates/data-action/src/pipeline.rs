@@ -6,6 +6,7 @@ mod cost;
 mod execute;
 mod metrics;
 mod record;
+mod rows;
 mod ship;
 mod trace;
 
@@ -191,7 +192,7 @@ fn printable(name: &str) -> String {
 /// One attempt from start to record. Panics inside are caught, so that they are recorded too.
 async fn run_and_record(shared: Arc<Shared>, request: ActionRequest) -> Result<Answer, Failure> {
     let trace = Trace::new(&shared, &request);
-    let attempt = Attempt::new(Arc::clone(&shared), &trace);
+    let attempt = Attempt::new(Arc::clone(&shared), &trace, &request);
     let limit = attempt.time_limit(&request);
     let work = AssertUnwindSafe(attempt.run(&request)).catch_unwind();
     let outcome: Result<Outcome, ActionError> = tokio::select! {

@@ -186,8 +186,8 @@ impl RowEncoder {
             Kind::Json { text, .. } | Kind::Ndjson(text) => std::mem::take(text),
             Kind::Csv(rows) => rows.take(),
             Kind::Arrow(writer) => std::mem::take(writer.get_mut()),
-            // Its writer counts where it stands in the file by what it holds.
-            Kind::Parquet(_) => Vec::new(),
+            // Whole row groups; its writer counts by itself where it stands in the file.
+            Kind::Parquet(writer) => std::mem::take(writer.inner_mut()),
         }
     }
 

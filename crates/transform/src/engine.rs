@@ -8,7 +8,7 @@ use datafusion::{
     execution::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::MemoryPool,
+        memory_pool::{MemoryLimit, MemoryPool},
         object_store::DefaultObjectStoreRegistry,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
@@ -84,7 +84,7 @@ impl Transform {
         ));
         let stop = StopSwitch::after(prepared.limits.timeout);
         let planned = self.physical(prepared, bound, stores, &meter);
-        let (session, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let (session, _, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
         let physical = stop.clone().into_joins(physical).map_err(running)?;
@@ -121,14 +121,37 @@ impl Transform {
         Ok(Arc::clone(plan.schema().inner()))
     }
 
-    /// The optimised plan, looked at by the guard, as operators.
+    /// The optimised plan, and its operators, for looking at.
+    pub(crate) async fn planned(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+    ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
+        let meter = Arc::default();
+        let planned = self.physical(prepared, bound, stores, &meter);
+        let (_, logical, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+            .await
+            .map_err(|_elapsed| StopSwitch::after(prepared.limits.timeout).timed_out())??;
+        Ok((logical, physical))
+    }
+
+    /// Size of the memory pool.
+    pub(crate) fn pool_bytes(&self) -> u64 {
+        match self.runtime.memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes as u64,
+            _ => u64::MAX,
+        }
+    }
+
+    /// The optimised plan, looked at by the guard, also as operators.
     async fn physical(
         &self,
         prepared: &Prepared,
         bound: &BoundParams,
         stores: &dyn StoreResolver,
         meter: &Arc<ScanMeter>,
-    ) -> Result<(SessionContext, Arc<dyn ExecutionPlan>), Error> {
+    ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let (session, plan) = self.plan(prepared, bound, stores, meter).await?;
         let state = session.state();
         let plan = state.optimize(&plan).map_err(running)?;
@@ -138,7 +161,7 @@ impl Transform {
             .create_physical_plan(&plan, &state)
             .await
             .map_err(running)?;
-        Ok((session, physical))
+        Ok((session, plan, physical))
     }
 
     /// The guarded plan with its values, and the session that it belongs to.

@@ -3,6 +3,7 @@
 mod encode;
 mod engine;
 mod error;
+mod explain;
 mod formats;
 mod functions;
 #[doc(hidden)]
@@ -25,9 +26,12 @@ mod stop;
 mod table;
 mod uri;
 
+/// The Arrow that rows come in: callers use this one, so that there is one of it.
+pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat};
 pub use engine::{EngineUsage, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind};
+pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use limits::Limits;
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};

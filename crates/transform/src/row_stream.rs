@@ -19,8 +19,8 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 use crate::{
-    Error, ErrorKind, Limits, error::running, scan_store::ScanMeter, sizes::array_bytes,
-    stop::StopSwitch,
+    Error, ErrorKind, Limits, Step, error::running, explain::steps::done, scan_store::ScanMeter,
+    sizes::array_bytes, stop::StopSwitch,
 };
 
 /// The rows of one run. Dropping it stops the run and frees what it holds.
@@ -99,6 +99,12 @@ impl RowStream {
         };
         collect(self.plan.as_ref(), &mut stats);
         stats
+    }
+
+    /// What each step of the query did so far.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        done(self.plan.as_ref())
     }
 
     /// Cuts a batch to what the limits leave.

@@ -120,7 +120,15 @@ impl Making<'_> {
             let store = location.store_url.as_str().trim_end_matches('/');
             let key = location.key.as_str();
             let Some(wildcard) = key.find(WILDCARDS) else {
-                return ListingTableUrl::parse(format!("{store}/{key}")).map_err(planning);
+                let url = ListingTableUrl::parse(format!("{store}/{key}")).map_err(planning)?;
+                // The policy was asked about the path: what the engine reads must be that.
+                if url.prefix() != &location.path {
+                    return Err(Error::new(
+                        ErrorKind::InvalidParam,
+                        format!("the key of table `{}` is another as a URL", location.table),
+                    ));
+                }
+                return Ok(url);
             };
             let folder = key[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
             let (folder, glob) = key.split_at(folder);

@@ -39,6 +39,12 @@ impl UriTemplate {
         let (bucket, key) = rest
             .split_once('/')
             .ok_or_else(|| invalid("names no object: write s3://bucket/key"))?;
+        // Where the key becomes a URL these would be left out, and another object would be read than the one that was asked about.
+        if text.contains(char::is_control) || text.trim() != text {
+            return Err(invalid(
+                "may not hold control characters or blanks at its ends",
+            ));
+        }
         if scheme != "s3" || bucket.is_empty() || key.is_empty() {
             return Err(invalid("must be s3://bucket/key"));
         }
@@ -52,6 +58,9 @@ impl UriTemplate {
         }
         let store_url = Url::parse(&format!("s3://{bucket}"))
             .map_err(|_error| invalid("has a bucket that is no host name"))?;
+        if key.starts_with('/') {
+            return Err(invalid("may not hold `.`, `..` or empty segments"));
+        }
         let parts = parse_parts(key)
             .ok_or_else(|| invalid("has a `{` without its `}`, or no name between them"))?;
         for part in &parts {
@@ -224,6 +233,12 @@ mod tests {
             "s3://b/{}",
             "s3://b/{a}}",
             "s3://b/{a b}",
+            "s3://b//key",
+            "s3://b/key ",
+            "s3://b/{p} ",
+            "s3://b/a\tb",
+            "s3://b/a\nb",
+            "s3://b/a\u{1f}",
         ] {
             assert!(UriTemplate::parse("t", uri).is_err(), "{uri}");
         }

@@ -414,6 +414,12 @@ async fn bombs_end_within_the_limit_and_give_their_memory_back() {
             error.kind()
         );
         assert!(took < Duration::from_secs(20), "{shown}: {took:?}");
+        // A row of it would be gigabytes: it is refused before there is one.
+        let before_any_row = error.kind() == ErrorKind::NotAllowed;
+        assert!(
+            !sql.contains("FixedSize") || before_any_row,
+            "{shown}: {error}"
+        );
         until_free(&transform, &shown).await;
     }
 }

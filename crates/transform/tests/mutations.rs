@@ -1,5 +1,4 @@
-//! Mutated CSV and JSON through the entry points of fuzzing, on a stable toolchain: nothing panics, and the pieces that
-//! text comes in do not matter.
+//! Mutated input through the entry points of fuzzing, on a stable toolchain: nothing panics, and what must hold of it holds.
 //!
 //! The ordinary run is short and always the same. `FLOWLAKE_FUZZ_SECONDS=300 cargo nextest run -p flowlake-transform
 //! mutations` goes on for that long for each target with a new seed, and prints it.
@@ -25,6 +24,40 @@ const JSON: [&[u8]; 6] = [
     b"\x31{\"x\":[1,{\"e\":[]}],\"e\":[{\"a\":1},{\"a\":2}],\"y\":\"z\"}",
     b"\x02{\"a\":1}{\"a\":2}\n{\"a\":\n3}\nnull\n[]\n",
     b"\x32{\"e\":[{\"a\":true,\"a\":2,\"d\":\"no\"}]}",
+];
+/// Where a seed begins with a number, it chooses the type and what is declared besides.
+const PARAMS: [&[u8]; 10] = [
+    b"\x04\x00+1y",
+    b"\x04\x08+100000y",
+    b"\x05\x00-12h",
+    b"\x05\x082026-03-29T02:30:00.5",
+    b"\x02\x02[\"1.50\", \"-0.001\"]",
+    b"\x01\x019223372036854775807",
+    b"\x00\x04sales-1",
+    b"\x06\x02Sales, Tech Tier 2",
+    b"\x07\x00+12025550142",
+    b"\x00\x80{\"type\":\"date\",\"default\":\"-7d\",\"min\":\"-1mo\"}",
+];
+const URIS: [&[u8]; 9] = [
+    b"s3://b//b/a/{p}.\nx",
+    b"s3://lake/{p} \nx",
+    b"s3://lake/a\tb/{p}.csv\nx",
+    b"s3://lake/exports/{date}/calls.csv\n2026-01-01",
+    b"s3://b/a/{p}/x-{p}.csv\n..",
+    b"s3://b/{a}{b}\nK\xc3\xb6ln",
+    b"s3://lake/exports/*/calls.csv\n%2e",
+    b"s3://lake/p/\n/",
+    b"s3://lake/a b/{p}\n a\\",
+];
+const SQL: [&[u8]; 8] = [
+    b"SELECT queue, count(*) AS n FROM t WHERE queue = $q GROUP BY queue ORDER BY n",
+    b"SELECT * FROM t a JOIN t b ON a.agent = b.agent AND a.ms < b.ms",
+    b"WITH x AS (SELECT ms FROM t) SELECT sum(ms) OVER (ORDER BY ms) AS s FROM x",
+    b"SELECT (SELECT what FROM secret) AS s FROM t",
+    b"COPY t TO 's3://lake/x.csv'",
+    b"SELECT * FROM generate_series(1, 100) UNION ALL SELECT ms FROM t",
+    b"SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)') AS n FROM t",
+    b"SELECT CASE WHEN ms > 1 THEN CAST(ms AS VARCHAR) ELSE upper(queue) END AS c FROM t LIMIT 2",
 ];
 const TOKENS: [&[u8]; 24] = [
     b",",
@@ -105,7 +138,7 @@ fn mutate(chance: &mut Chance, seeds: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-fn run(name: &str, seeds: &[&[u8]], target: fn(&[u8])) {
+fn run(name: &str, seeds: &[&[u8]], most: u64, target: fn(&[u8])) {
     #[expect(
         clippy::disallowed_methods,
         reason = "how long to run, which only its caller knows"
@@ -128,7 +161,7 @@ fn run(name: &str, seeds: &[&[u8]], target: fn(&[u8])) {
     for text in seeds {
         target(text);
     }
-    while seconds.map_or(runs < 3000, |limit| {
+    while seconds.map_or(runs < most, |limit| {
         began.elapsed() < Duration::from_secs(limit)
     }) {
         let text = mutate(&mut chance, seeds);
@@ -145,10 +178,25 @@ fn run(name: &str, seeds: &[&[u8]], target: fn(&[u8])) {
 
 #[test]
 fn csv() {
-    run("csv", &CSV, fuzzing::csv);
+    run("csv", &CSV, 3000, fuzzing::csv);
 }
 
 #[test]
 fn json() {
-    run("json", &JSON, fuzzing::json);
+    run("json", &JSON, 3000, fuzzing::json);
+}
+
+#[test]
+fn params() {
+    run("params", &PARAMS, 20_000, fuzzing::params);
+}
+
+#[test]
+fn uri() {
+    run("uri", &URIS, 20_000, fuzzing::uri);
+}
+
+#[test]
+fn guard() {
+    run("guard", &SQL, 300, fuzzing::guard);
 }

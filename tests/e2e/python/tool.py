@@ -53,6 +53,16 @@ def query(sql, tables, params):
     return [dict(zip(columns, map(plain, row))) for row in result.fetchall()]
 
 
+def cases(folder):
+    """DuckDB's part in the SQL cases of a folder: how many it answered; one that it answers otherwise is an error."""
+    from cases import check
+
+    counts, wrong = check(folder)
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+    return counts
+
+
 def plain(value):
     """A value as our own JSON has it."""
     if isinstance(value, (datetime.datetime, datetime.date)):
@@ -156,7 +166,7 @@ def genesys_hosts():
 
 FUNCTIONS = {
     function.__name__: function
-    for function in (generate, query, put, users, enforce, policy_cases, genesys_hosts)
+    for function in (generate, query, cases, put, users, enforce, policy_cases, genesys_hosts)
 }
 
 if __name__ == "__main__":

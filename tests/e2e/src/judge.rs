@@ -29,7 +29,7 @@ impl Question {
     /// What is typed after `flowlake` to ask it.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments: Vec<String> = ["run", &self.action, "--output", "json"]
+        let mut arguments: Vec<String> = ["run", &self.action, "--format", "json"]
             .map(str::to_owned)
             .into();
         for (name, value) in self.parameters.as_object().into_iter().flatten() {

@@ -44,7 +44,7 @@ fn a_project_that_init_wrote_passes_its_check() -> Result<()> {
         "agent-scorecard",
         "--param",
         &agent,
-        "--output",
+        "--format",
         "json",
     ])?;
     ensure!(
@@ -75,7 +75,7 @@ fn every_format_holds_the_same_rows() -> Result<()> {
     let setting = Setting::start("cli-formats", ROWS)?;
     let project = setting.examples("reader", "")?;
     let ask = |format: &str| -> Result<String> {
-        let finished = project.run(&["run", "queue-summary", "--output", format])?;
+        let finished = project.run(&["run", "queue-summary", "--format", format])?;
         ensure!(finished.status.success(), "{format}: {}", finished.stderr);
         Ok(finished.stdout)
     };
@@ -99,6 +99,111 @@ fn every_format_holds_the_same_rows() -> Result<()> {
             "{name} is missing:\n{csv}\n{table}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn rows_go_into_a_file_whole_or_not_at_all() -> Result<()> {
+    let setting = Setting::start("cli-files", ROWS)?;
+    let project = setting.examples("reader", "")?;
+    let folder = project.folder().to_owned();
+    let csv = project
+        .run(&["run", "queue-summary", "--format", "csv"])?
+        .stdout;
+    for (format, begins) in [
+        ("csv", csv.as_bytes()),
+        ("ndjson", b"{\""),
+        ("json", b"{\"data\":["),
+        ("table", "┌".as_bytes()),
+        ("arrow", b"\xff\xff\xff\xff"),
+        ("parquet", b"PAR1"),
+    ] {
+        let path = folder.join(format!("rows.{format}"));
+        fs::write(&path, "what was there")?;
+        let to = path.to_string_lossy();
+        let finished =
+            project.run(&["run", "queue-summary", "--format", format, "--output", &to])?;
+        ensure!(finished.status.success(), "{format}: {}", finished.stderr);
+        ensure!(finished.stdout.is_empty(), "{format}: {}", finished.stdout);
+        let written = fs::read(&path)?;
+        ensure!(
+            written.starts_with(begins),
+            "{format}: {} bytes",
+            written.len()
+        );
+    }
+    let kept = folder.join("kept.csv");
+    fs::write(&kept, "what was there")?;
+    let to = kept.to_string_lossy();
+    let refused = project.run(&[
+        "run",
+        "queue-summary",
+        "--param",
+        "date=2020-02-29",
+        "--format",
+        "csv",
+        "--output",
+        &to,
+    ])?;
+    ensure!(!refused.status.success(), "a missing day was answered");
+    ensure!(
+        fs::read_to_string(&kept)? == "what was there",
+        "a failed run changed the file"
+    );
+    let left: Vec<_> = fs::read_dir(&folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with(".tmp"))
+        .collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+#[test]
+fn explain_says_what_would_be_done_and_then_what_was() -> Result<()> {
+    let setting = Setting::start("cli-explain", ROWS)?;
+    let project = setting.examples("reader", "")?;
+    let agent = format!("agent_id={}", setting.files.example_agent_id);
+    let told = project.run(&["explain", "agent-scorecard", "--param", &agent])?;
+    ensure!(told.status.success(), "{}", told.stderr);
+    for part in [
+        "Tables",
+        "Reads",
+        "1 of 1 files",
+        "columns",
+        "Steps",
+        "keep rows by conditions on `agent_id`",
+        "Memory",
+        "Answers",
+    ] {
+        ensure!(told.stdout.contains(part), "no {part} in {}", told.stdout);
+    }
+    ensure!(!told.stdout.contains("Ran:"), "{}", told.stdout);
+    let ran = project.run(&["explain", "agent-scorecard", "--param", &agent, "--run"])?;
+    ensure!(ran.status.success(), "{}", ran.stderr);
+    let decoded = format!("of {ROWS} that were decoded");
+    ensure!(
+        ran.stdout.contains(&decoded) && ran.stdout.contains(" rows, "),
+        "{}",
+        ran.stdout
+    );
+    let json = project
+        .run(&[
+            "explain",
+            "agent-scorecard",
+            "--param",
+            &agent,
+            "--run",
+            "--format",
+            "json",
+        ])?
+        .json()?;
+    ensure!(json["run"]["stats"]["rows_scanned"] == ROWS, "{json}");
+    ensure!(
+        json["explanation"]["scans"][0]["bytes_to_read"]
+            .as_u64()
+            .is_some_and(|bytes| bytes > 0),
+        "{json}"
+    );
     Ok(())
 }
 

@@ -10,7 +10,7 @@ const ROWS: u64 = 2_000;
 
 /// Runs the example that reads a whole file, and gives its full answer.
 fn ask(project: &Project) -> Result<Value> {
-    let finished = project.run(&["run", "queue-summary", "--output", "json", "--full"])?;
+    let finished = project.run(&["run", "queue-summary", "--format", "json", "--full"])?;
     ensure!(finished.status.success(), "{}", finished.stderr);
     finished.json()
 }

@@ -253,7 +253,7 @@ fn personal_data_in_a_parameter_leaves_no_trace() -> Result<()> {
         "caller-history",
         "--param",
         &format!("ani={CALLER}"),
-        "--output",
+        "--format",
         "json",
     ])?;
     ensure!(finished.status.success(), "{}", finished.stderr);

@@ -47,7 +47,7 @@ fn moto_decides_who_may_read() -> Result<()> {
     let stranger = moto.user("stranger", &json!([]))?;
     moto.enforce()?;
 
-    let arguments = ["run", "queue-summary", "--output", "json"];
+    let arguments = ["run", "queue-summary", "--format", "json"];
     let allowed = project(
         &environment,
         &folder.join("reader"),

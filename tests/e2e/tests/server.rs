@@ -3,8 +3,10 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings, Server, request};
-use serde_json::json;
+use flowlake_e2e::{
+    BUCKET, EmbeddedStack, Environment, Project, ProjectSettings, Server, request, request_with,
+};
+use serde_json::{Value, json};
 
 const ROWS: u64 = 500_000;
 
@@ -35,6 +37,74 @@ impl Setting {
             _stack: stack,
         })
     }
+}
+
+#[test]
+fn rows_come_in_the_format_that_is_accepted() -> Result<()> {
+    let setting = Setting::start("server-formats")?;
+    let server = setting.project.serve()?;
+    let url = format!("{}/v1/actions/queue-summary", server.url());
+    let ask = |url: &str, accept: &str| {
+        request_with(
+            url,
+            Some(Server::KEY),
+            &[("Accept", accept)],
+            Some(&json!({})),
+        )
+    };
+    let flow = ask(&url, "*/*")?;
+    let rows = flow.json()?["data"].clone();
+    ensure!(
+        flow.json()?["row_count"].as_u64() > Some(0),
+        "{}",
+        flow.body
+    );
+    let alone = ask(&format!("{url}?envelope=rows"), "application/json")?;
+    ensure!(alone.json()? == rows, "{}", alone.body);
+    let lines = ask(&url, "application/x-ndjson")?;
+    let parsed: Vec<Value> = lines
+        .body
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    ensure!(json!(parsed) == rows, "{}", lines.body);
+    let csv = ask(&url, "text/csv, application/json;q=0.5")?;
+    ensure!(
+        csv.header("content-type") == Some("text/csv; charset=utf-8; header=present"),
+        "{:?}",
+        csv.headers
+    );
+    ensure!(
+        csv.header("x-flowlake-row-count") == Some(&parsed.len().to_string()),
+        "{:?}",
+        csv.headers
+    );
+    ensure!(
+        csv.header("x-flowlake-truncated") == Some("false")
+            && csv.header("x-flowlake-audit-id").is_some(),
+        "{:?}",
+        csv.headers
+    );
+    ensure!(csv.body.lines().count() == parsed.len() + 1, "{}", csv.body);
+    let parquet = ask(&url, "application/vnd.apache.parquet")?;
+    ensure!(
+        parquet.header("content-type") == Some("application/vnd.apache.parquet")
+            && parquet.body.starts_with("PAR1"),
+        "{:?}",
+        parquet.headers
+    );
+    let refused = request_with(
+        &format!("{url}-unknown"),
+        Some(Server::KEY),
+        &[("Accept", "text/csv")],
+        Some(&json!({})),
+    )?;
+    ensure!(
+        refused.status == 404 && refused.json()?["error"]["code"] == "action.unknown",
+        "{}",
+        refused.body
+    );
+    Ok(())
 }
 
 #[test]

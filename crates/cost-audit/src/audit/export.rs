@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 28] = [
     "sequence",
     "time",
     "id",
@@ -101,6 +101,8 @@ const COLUMNS: [&str; 26] = [
     "hash",
     "previous",
     "versions",
+    "skipped_rows",
+    "nulled_values",
 ];
 
 fn write_csv(
@@ -180,6 +182,8 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
                 .filter_map(|object| object.version_id.clone())
                 .collect(),
         ),
+        record.skipped_rows.to_string(),
+        record.nulled_values.to_string(),
     ]
 }
 

@@ -64,10 +64,12 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
             "conversation_id": record.conversation_id,
             "cost_usd": record.cost_usd,
             "hash": entry.hash,
+            "nulled_values": record.nulled_values,
             "params": record.params,
             "previous": entry.previous,
             "request_ids": record.request_ids,
             "rows": record.rows,
+            "skipped_rows": record.skipped_rows,
         },
     });
     if record.status == AuditStatus::Failed {

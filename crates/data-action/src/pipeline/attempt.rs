@@ -23,11 +23,20 @@ const UNKNOWN_ACTION_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Attempt<'trace> {
     pub(super) shared: Arc<Shared>,
     pub(super) trace: &'trace Trace,
+    pub(super) request: &'trace ActionRequest,
 }
 
 impl<'trace> Attempt<'trace> {
-    pub(super) fn new(shared: Arc<Shared>, trace: &'trace Trace) -> Self {
-        Self { shared, trace }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        trace: &'trace Trace,
+        request: &'trace ActionRequest,
+    ) -> Self {
+        Self {
+            shared,
+            trace,
+            request,
+        }
     }
 
     /// The wall-clock limit of the whole attempt.

@@ -5,21 +5,34 @@ use std::sync::Arc;
 use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
-use flowlake_transform::{BoundParams, RunStats, TableLocation, json::JsonRows};
+use flowlake_transform::{BoundParams, RunStats, Step, TableLocation};
 use futures::StreamExt;
 use serde_json::value::RawValue;
 
-use super::attempt::Attempt;
+use super::{
+    attempt::Attempt,
+    rows::{EncodedRows, Rows},
+};
 use crate::{Action, ActionError, stores::RequestStores};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) data: Box<RawValue>,
+    pub(crate) encoded: Vec<u8>,
     pub(crate) columns: Vec<String>,
     pub(crate) stats: RunStats,
+    pub(crate) steps: Vec<Step>,
     pub(crate) estimate: Option<Cost>,
     pub(crate) metadata: Vec<Arc<ObjectMetadata>>,
+}
+
+/// What a query gave.
+struct Read {
+    rows: EncodedRows,
+    columns: Vec<String>,
+    stats: RunStats,
+    steps: Vec<Step>,
 }
 
 impl Attempt<'_> {
@@ -40,16 +53,23 @@ impl Attempt<'_> {
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
-        let (data, columns, stats) = self.rows(action, bound, stores).await?;
+        let Read {
+            rows,
+            columns,
+            stats,
+            steps,
+        } = self.rows(action, bound, stores).await?;
         let objects = stores
             .objects()
             .into_iter()
             .map(|(_, metadata)| metadata)
             .collect();
         Ok(Outcome {
-            data,
+            data: rows.data,
+            encoded: rows.encoded,
             columns,
             stats,
+            steps,
             estimate,
             metadata: objects,
         })
@@ -61,7 +81,7 @@ impl Attempt<'_> {
         action: &Action,
         bound: &BoundParams,
         stores: &Arc<RequestStores>,
-    ) -> Result<(Box<RawValue>, Vec<String>, RunStats), ActionError> {
+    ) -> Result<Read, ActionError> {
         let scan = async {
             let mut stream = self
                 .shared
@@ -74,17 +94,23 @@ impl Attempt<'_> {
                 .iter()
                 .map(|field| field.name().clone())
                 .collect();
-            let mut rows = JsonRows::new();
+            let mut rows = Rows::begin(&self.request.output, &stream.schema())?;
             while let Some(batch) = stream.next().await {
                 rows.push(&batch?)?;
             }
-            Ok::<_, ActionError>((rows, columns, stream.stats()))
+            let steps = self.request.explain.then(|| stream.steps());
+            Ok::<_, ActionError>((rows, columns, stream.stats(), steps))
         };
-        let (rows, columns, stats) = self.trace.phase(Phase::Scan, scan).await?;
-        let data = self
+        let (rows, columns, stats, steps) = self.trace.phase(Phase::Scan, scan).await?;
+        let rows = self
             .trace
             .phase(Phase::Encode, async { rows.finish() })
             .await?;
-        Ok((data, columns, stats))
+        Ok(Read {
+            rows,
+            columns,
+            stats,
+            steps: steps.unwrap_or_default(),
+        })
     }
 }

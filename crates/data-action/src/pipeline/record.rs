@@ -276,6 +276,7 @@ fn answer(
     Answer {
         action: record.action.clone(),
         data: outcome.data,
+        encoded: outcome.encoded,
         columns: outcome.columns,
         row_count: outcome.stats.rows_out,
         truncated: outcome.stats.truncated,
@@ -284,6 +285,7 @@ fn answer(
         metadata: outcome.metadata,
         cost_tracking,
         run: outcome.stats,
+        steps: outcome.steps,
         audit: receipt,
         audit_log: record,
         profiler_snapshot: Profile {

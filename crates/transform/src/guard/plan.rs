@@ -30,7 +30,9 @@ pub(crate) fn tables(plan: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Re
         .with_allow_statements(false)
         .verify_plan(plan)
         .map_err(|_error| not_allowed("changes to data, schemas or settings"))?;
-    first_refusal(plan, |node| forbidden(node, tables))
+    first_refusal(plan, |node| forbidden(node, tables))?;
+    // Here and not in `work`: a constant is computed when the plan is optimised.
+    first_refusal(plan, |node| in_expressions(node, &fixed_size))
 }
 
 /// Checks an optimised plan, values and all, for work without bounds. Messages hold no values.
@@ -41,19 +43,38 @@ pub(crate) fn work(plan: &LogicalPlan, limits: &Limits) -> Result<(), Error> {
         {
             return Some(refused);
         }
-        let mut refused = None;
-        let _ = node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                refused = refused.take().or_else(|| pattern(expr));
-                Ok(if refused.is_some() {
-                    TreeNodeRecursion::Stop
-                } else {
-                    TreeNodeRecursion::Continue
-                })
-            })
-        });
-        refused
+        in_expressions(node, &pattern)
     })
+}
+
+/// The first refusal of an expression of a node.
+fn in_expressions(node: &LogicalPlan, check: &dyn Fn(&Expr) -> Option<String>) -> Option<String> {
+    let mut refused = None;
+    let _ = node.apply_expressions(|expr| {
+        expr.apply(|expr| {
+            refused = refused.take().or_else(|| check(expr));
+            Ok(if refused.is_some() {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        })
+    });
+    refused
+}
+
+/// A type that gives each row, null or not, as many bytes as it says: `FixedSizeBinary(2000000000)`.
+fn fixed_size(expr: &Expr) -> Option<String> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else {
+        return None;
+    };
+    let casts = ["arrow_cast", "arrow_try_cast"].contains(&func.name());
+    let Some(Expr::Literal(kind, _)) = args.get(1).filter(|_| casts) else {
+        return None;
+    };
+    let text = kind.try_as_str().flatten().unwrap_or_default();
+    text.contains("FixedSize")
+        .then(|| format!("a type of a fixed size in `{}`", func.name()))
 }
 
 fn first_refusal(

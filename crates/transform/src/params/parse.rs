@@ -1,6 +1,6 @@
 //! From JSON values, or the text of a command line, to typed values.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 
 use super::{BoundValue, ParamType, relative::Now};
@@ -8,6 +8,8 @@ use crate::{Error, ErrorKind};
 
 /// Longest text of a parameter in bytes.
 const LONGEST_TEXT: usize = 4096;
+/// Years that ISO 8601 writes with four digits: what is bound can be written, in a key or a record, and read again.
+const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 /// Most digits of a decimal: those of Arrow's `Decimal128`.
 const DECIMAL_DIGITS: usize = 38;
 
@@ -43,7 +45,7 @@ impl ParamType {
         })
     }
 
-    pub(super) const fn expectation(self) -> &'static str {
+    pub(crate) const fn expectation(self) -> &'static str {
         match self {
             Self::String | Self::Enum => "text of at most 4096 bytes",
             Self::Integer => "a whole number of 64 bits",
@@ -81,12 +83,13 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 fn date(text: &str, now: Now) -> Option<NaiveDate> {
+    let written = |day: &NaiveDate| YEARS.contains(&day.year());
     // The strict form only: `chrono` alone would also take 2026-1-3 and +2026-01-03.
     let strict = text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit());
     if strict && let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(day);
+        return Some(day).filter(written);
     }
-    now.day(text)
+    now.day(text).filter(written)
 }
 
 /// With an offset as written, else on the clock of the parameter's zone; within what microseconds in 64 bits can say.
@@ -100,7 +103,8 @@ fn timestamp(text: &str, now: Now) -> Option<BoundValue> {
         })
         .or_else(|| now.moment(text))?;
     // A leap second would be a moment that SQL cannot hold.
-    (moment.timestamp_subsec_nanos() < 1_000_000_000).then_some(BoundValue::Timestamp(moment))
+    let held = moment.timestamp_subsec_nanos() < 1_000_000_000 && YEARS.contains(&moment.year());
+    held.then_some(BoundValue::Timestamp(moment))
 }
 
 /// `-12.340` as the digits -12340 and the scale 3.

@@ -4,6 +4,7 @@ use std::{
     fmt,
     ops::Range,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -90,6 +91,8 @@ impl Lake {
             params: serde_json::from_value(json!({})).unwrap(),
             limits: Limits {
                 max_rows: 1_000_000,
+                // These tests are about rows; without optimisation, and beside other tests, they take their time.
+                timeout: Duration::from_secs(50),
                 ..Limits::default()
             },
         })

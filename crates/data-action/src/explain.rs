@@ -1,0 +1,68 @@
+//! `flowlake explain`: what an action would do, told without running its query.
+
+use std::sync::Arc;
+
+use flowlake_transform::Explanation;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{ActionError, Pipeline, stores::RequestStores};
+
+/// What an action would do.
+#[derive(Debug, Serialize)]
+pub struct ActionExplanation {
+    /// The action's name.
+    pub action: String,
+    /// What it is for.
+    pub description: String,
+    /// Where its tables are: name and location, with parameters filled in.
+    pub locations: Vec<(String, String)>,
+    /// What the engine would do.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// Rows that the answer may have; more are cut off.
+    pub max_rows: u64,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl Pipeline {
+    /// Explains one action with these parameters, its defaults otherwise.
+    ///
+    /// Asks policy and IAM as an attempt does, and reads what is read before the first row: metadata, heads and footers of
+    /// files. Writes no audit record since no row is read out.
+    ///
+    /// # Errors
+    /// What [`Self::run`] would fail with before it reads rows.
+    pub async fn explain(
+        &self,
+        action: &str,
+        params: &Map<String, Value>,
+    ) -> Result<ActionExplanation, ActionError> {
+        let shared = self.shared();
+        let action = Arc::clone(shared.action(action)?);
+        let bound = action.prepared.bind(params, shared.clock.now())?;
+        let stores = RequestStores::new(Arc::clone(&shared.s3));
+        let mut locations = Vec::new();
+        for location in action.prepared.locations(&bound)? {
+            let check = shared.check_table(&location, &stores).await;
+            if let Some(error) = check.error {
+                return Err(error);
+            }
+            locations.push((check.table, check.location));
+        }
+        let explanation = shared
+            .engine
+            .explain(&action.prepared, &bound, &stores)
+            .await?;
+        let limits = action.prepared.limits();
+        Ok(ActionExplanation {
+            action: action.name().to_owned(),
+            description: action.definition().description.clone(),
+            locations,
+            explanation,
+            max_rows: limits.max_rows,
+            timeout_ms: u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! What a query would do, in plain language, without running it: which files it would read and how much of them, what is left
+//! to the files' own indexes, which steps follow, and what they keep in memory.
+
+pub(crate) mod scans;
+pub(crate) mod steps;
+
+use datafusion::physical_plan::ExecutionPlan;
+use serde::Serialize;
+
+pub use self::{
+    scans::ScanExplanation,
+    steps::{Step, StepRun},
+};
+use self::{scans::Scans, steps::steps};
+use crate::{BoundParams, Error, Prepared, StoreResolver, TableInfo, Transform};
+
+/// What a reader holds of each thread's file, as [`crate::TransformSettings::memory`] says: buffers and one batch.
+const READER_BYTES: u64 = 20 << 20;
+
+/// What a query would do. It names tables, files and columns, and no value of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// What the tables' files are.
+    pub tables: Vec<TableInfo>,
+    /// What would be read, one for each place of the SQL that names a table.
+    pub scans: Vec<ScanExplanation>,
+    /// What would be done, the answer first and what it is made of below.
+    pub steps: Vec<Step>,
+    /// Names and types of the answer's columns.
+    pub columns: Vec<(String, String)>,
+    /// Bytes that steps would keep in memory at most, as far as that can be told; more than the pool has is spilled or refused.
+    /// Beside it stands what readers hold, which the pool does not count.
+    pub estimated_memory_bytes: u64,
+    /// What readers hold.
+    pub reader_memory_bytes: u64,
+    /// The memory pool that all runs share.
+    pub pool_bytes: u64,
+}
+
+impl Explanation {
+    /// Bytes that would be read at most.
+    #[must_use]
+    pub fn bytes_to_read(&self) -> u64 {
+        self.scans.iter().map(|scan| scan.bytes_to_read).sum()
+    }
+}
+
+impl Transform {
+    /// What [`Self::run`] would do. Reads what it reads before the first row: listings, heads and footers of files.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn explain(
+        &self,
+        prepared: &Prepared,
+        bound: &BoundParams,
+        stores: &dyn StoreResolver,
+    ) -> Result<Explanation, Error> {
+        let tables = self.tables(prepared, bound, stores).await?;
+        let locations = prepared.locations(bound)?;
+        let (logical, physical) = self.planned(prepared, bound, stores).await?;
+        let mut scans = Scans::new(&tables, &locations, &logical);
+        let scans = scans.all(physical.as_ref(), stores).await?;
+        let steps = steps(physical.as_ref(), &scans);
+        let schema = physical.schema();
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| (field.name().clone(), field.data_type().to_string()));
+        let parallel: usize = scans.iter().map(|scan| scan.threads).sum();
+        Ok(Explanation {
+            estimated_memory_bytes: steps.iter().filter_map(|step| step.keeps_bytes).sum(),
+            reader_memory_bytes: READER_BYTES * parallel as u64,
+            pool_bytes: self.pool_bytes(),
+            columns: columns.collect(),
+            tables,
+            scans,
+            steps,
+        })
+    }
+}
+
+/// Leaves of a plan in the order in which its steps name them.
+fn leaves<'plan>(plan: &'plan dyn ExecutionPlan, all: &mut Vec<&'plan dyn ExecutionPlan>) {
+    if plan.children().is_empty() {
+        all.push(plan);
+    }
+    for child in plan.children() {
+        leaves(child.as_ref(), all);
+    }
+}

@@ -1,0 +1,313 @@
+//! The places of a plan where files are read.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use datafusion::{
+    common::tree_node::TreeNodeRecursion,
+    datasource::{
+        physical_plan::{FileScanConfig, parquet::metadata::DFParquetMetadata},
+        source::DataSourceExec,
+    },
+    logical_expr::{LogicalPlan, TableScan},
+    parquet::file::metadata::ParquetMetaData,
+    physical_plan::ExecutionPlan,
+};
+use object_store::{ObjectMeta, ObjectStore};
+use serde::Serialize;
+
+use super::leaves;
+use crate::{
+    Error, ErrorKind, StoreResolver, TableInfo, TableLocation, error::planning, uri::WILDCARDS,
+};
+
+/// Footers of Parquet files that are looked at; of more files, the rest is taken to be like these.
+const FOOTERS: usize = 32;
+/// Files that are named.
+const NAMED_FILES: usize = 20;
+/// What compressed text grows to, as a rule.
+const COMPRESSED_FACTOR: u64 = 5;
+/// Bytes of one value as text with its delimiter, as a rule.
+const TEXT_VALUE_BYTES: u64 = 10;
+
+/// One place of a query that reads files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScanExplanation {
+    /// The table's name.
+    pub table: String,
+    /// Files that would be read, of those that the table has.
+    pub files: usize,
+    /// Keys of the first of them.
+    pub first_files: Vec<String>,
+    /// Bytes of these files, as they are stored.
+    pub bytes_of_files: u64,
+    /// Bytes that would be read of them at most: of Parquet, the columns; of other formats, all.
+    pub bytes_to_read: u64,
+    /// Rows in them: of Parquet, as their footers say; of other formats, a guess from their size.
+    pub estimated_rows: u64,
+    /// Columns that are read.
+    pub columns: Vec<String>,
+    /// Columns of keys that a condition chooses files by.
+    pub conditions_on_files: Vec<String>,
+    /// Columns whose conditions the file's own index answers, so that what cannot match is not read.
+    pub conditions_pushed_down: Vec<String>,
+    /// Rows after which reading ends, when fewer than all are needed.
+    pub limit: Option<usize>,
+    /// Files that are read side by side.
+    pub threads: usize,
+}
+
+/// What is known before the plan's leaves are looked at.
+pub(crate) struct Scans<'a> {
+    tables: &'a [TableInfo],
+    locations: &'a [TableLocation],
+    logical: BTreeMap<String, VecDeque<TableScan>>,
+}
+
+impl<'a> Scans<'a> {
+    pub(crate) fn new(
+        tables: &'a [TableInfo],
+        locations: &'a [TableLocation],
+        plan: &LogicalPlan,
+    ) -> Self {
+        let mut logical: BTreeMap<String, VecDeque<TableScan>> = BTreeMap::new();
+        let _ = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let scans = logical
+                    .entry(scan.table_name.table().to_owned())
+                    .or_default();
+                scans.push_back(scan.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        Self {
+            tables,
+            locations,
+            logical,
+        }
+    }
+
+    /// One for each leaf that reads files, in the order of the leaves.
+    pub(crate) async fn all(
+        &mut self,
+        plan: &dyn ExecutionPlan,
+        stores: &dyn StoreResolver,
+    ) -> Result<Vec<ScanExplanation>, Error> {
+        let mut found = Vec::new();
+        let mut all = Vec::new();
+        leaves(plan, &mut all);
+        for leaf in all {
+            if let Some(config) = files_of(leaf) {
+                found.push(self.one(config, stores).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn one(
+        &mut self,
+        config: &FileScanConfig,
+        stores: &dyn StoreResolver,
+    ) -> Result<ScanExplanation, Error> {
+        let files: Vec<&ObjectMeta> = config
+            .file_groups
+            .iter()
+            .flat_map(|group| group.files())
+            .map(|file| &file.object_meta)
+            .collect();
+        let distinct: BTreeMap<&str, &ObjectMeta> = files
+            .iter()
+            .map(|file| (file.location.as_ref(), *file))
+            .collect();
+        let table = self.table_of(config, files.first().copied());
+        let info = self
+            .tables
+            .iter()
+            .find(|info| Some(&info.table) == table.as_ref());
+        let logical = table
+            .as_ref()
+            .and_then(|table| self.logical.get_mut(table)?.pop_front());
+        let schema = config.projected_schema().map_err(planning)?;
+        let columns: Vec<String> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let (on_files, pushed) = conditions(config, logical.as_ref());
+        let bytes: u64 = distinct.values().map(|file| file.size).sum();
+        let mut scan = ScanExplanation {
+            table: table.clone().unwrap_or_default(),
+            files: distinct.len(),
+            first_files: distinct
+                .keys()
+                .take(NAMED_FILES)
+                .map(|&key| key.to_owned())
+                .collect(),
+            bytes_of_files: bytes,
+            bytes_to_read: bytes,
+            estimated_rows: 0,
+            limit: config.limit,
+            threads: config.file_groups.len(),
+            columns,
+            conditions_on_files: on_files,
+            conditions_pushed_down: pushed,
+        };
+        match info {
+            Some(info) if info.format == "parquet" => {
+                let location = self
+                    .locations
+                    .iter()
+                    .find(|location| Some(&location.table) == table.as_ref());
+                if let Some(location) = location {
+                    let store = stores.store(&location.store_url).map_err(|error| {
+                        Error::new(ErrorKind::Store, "the store cannot be used").with_source(error)
+                    })?;
+                    footers(&mut scan, store.as_ref(), &distinct).await?;
+                }
+            }
+            _ => {
+                let plain = match info {
+                    Some(info) if info.compression != "none" => bytes * COMPRESSED_FACTOR,
+                    _ => bytes,
+                };
+                let width = config.file_schema().fields().len().max(1) as u64;
+                scan.estimated_rows = plain / (width * TEXT_VALUE_BYTES);
+            }
+        }
+        Ok(scan)
+    }
+
+    /// The table whose location a file is at. Of two tables over one file, the one that has these columns.
+    fn table_of(&self, config: &FileScanConfig, file: Option<&ObjectMeta>) -> Option<String> {
+        let lies_at = |location: &&TableLocation| {
+            let Some(file) = file else {
+                return false;
+            };
+            let key = location.key.as_str();
+            let prefix = key.find(WILDCARDS).map_or(key, |wildcard| &key[..wildcard]);
+            config.object_store_url.as_str().trim_end_matches('/')
+                == location.store_url.as_str().trim_end_matches('/')
+                && (location.exact && location.path == file.location
+                    || !location.exact && file.location.as_ref().starts_with(prefix))
+        };
+        let names: BTreeSet<&String> = config
+            .file_schema()
+            .fields()
+            .iter()
+            .map(|field| field.name())
+            .collect();
+        let has_columns = |table: &str| {
+            self.tables.iter().any(|info| {
+                let own: BTreeSet<&String> = info
+                    .columns
+                    .iter()
+                    .map(|(name, _)| name)
+                    .filter(|name| {
+                        info.partitions
+                            .iter()
+                            .all(|(partition, _)| partition != *name)
+                    })
+                    .collect();
+                info.table == table && own == names
+            })
+        };
+        let at: Vec<_> = self.locations.iter().filter(lies_at).collect();
+        // Without a file, the only table without files left.
+        at.iter()
+            .find(|location| has_columns(&location.table))
+            .or(at.first())
+            .map(|location| location.table.clone())
+            .or_else(|| {
+                self.tables
+                    .iter()
+                    .find(|info| has_columns(&info.table))
+                    .map(|info| info.table.clone())
+            })
+    }
+}
+
+/// The files that a leaf reads.
+pub(super) fn files_of(leaf: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
+    leaf.downcast_ref::<DataSourceExec>()?
+        .data_source()
+        .downcast_ref::<FileScanConfig>()
+}
+
+/// Columns of conditions that choose files, and of those that a file's index answers.
+fn conditions(config: &FileScanConfig, logical: Option<&TableScan>) -> (Vec<String>, Vec<String>) {
+    let partitions: BTreeSet<&str> = config
+        .table_partition_cols()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
+    let (mut on_files, mut pushed) = (BTreeSet::new(), BTreeSet::new());
+    for filter in logical.iter().flat_map(|scan| &scan.filters) {
+        let columns: Vec<String> = filter
+            .column_refs()
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        if columns
+            .iter()
+            .all(|name| partitions.contains(name.as_str()))
+        {
+            on_files.extend(columns);
+        }
+    }
+    if let Some(predicate) = config.file_source().filter() {
+        let columns = datafusion::physical_expr::utils::collect_columns(&predicate);
+        pushed.extend(
+            columns
+                .iter()
+                .map(|column| column.name().to_owned())
+                .filter(|name| !partitions.contains(name.as_str())),
+        );
+    }
+    (on_files.into_iter().collect(), pushed.into_iter().collect())
+}
+
+/// What the footers of Parquet files say: rows, and bytes of the columns that are read.
+async fn footers(
+    scan: &mut ScanExplanation,
+    store: &dyn ObjectStore,
+    files: &BTreeMap<&str, &ObjectMeta>,
+) -> Result<(), Error> {
+    let read: BTreeSet<&str> = scan
+        .columns
+        .iter()
+        .chain(&scan.conditions_pushed_down)
+        .map(String::as_str)
+        .collect();
+    let (mut rows, mut bytes, mut looked_at) = (0_u64, 0_u64, 0_u64);
+    for file in files.values().take(FOOTERS) {
+        let footer = DFParquetMetadata::new(store, file)
+            .fetch_metadata()
+            .await
+            .map_err(planning)?;
+        rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
+        bytes += column_bytes(&footer, &read);
+        looked_at += file.size;
+    }
+    let whole = |part: u64| {
+        let scaled =
+            u128::from(part) * u128::from(scan.bytes_of_files) / u128::from(looked_at.max(1));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    };
+    (scan.estimated_rows, scan.bytes_to_read) = (whole(rows), whole(bytes));
+    Ok(())
+}
+
+fn column_bytes(footer: &ParquetMetaData, read: &BTreeSet<&str>) -> u64 {
+    footer
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns())
+        .filter(|column| {
+            column
+                .column_path()
+                .parts()
+                .first()
+                .is_some_and(|name| read.contains(name.as_str()))
+        })
+        .map(|column| u64::try_from(column.compressed_size()).unwrap_or_default())
+        .sum()
+}

@@ -1,0 +1,196 @@
+//! Any bytes as a file, in any pieces or chunks: they must be decoded the same way, without a panic.
+
+use std::sync::Arc;
+
+use datafusion::arrow::{
+    array::RecordBatch,
+    compute::concat_batches,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+
+use crate::{
+    Error, OnError,
+    formats::{
+        Decode,
+        chunk::{Asked, Chunked},
+        chunk_reader::{Cutter, Decoding, Joiner, start_csv},
+        csv::{CsvDecoder, CsvOptions},
+        json::JsonDecoder,
+        json_chunks::JsonChunks,
+        json_split::JsonRows,
+        misfit::Misfits,
+        records::Dialect,
+    },
+};
+
+/// What decoding gave: rows as text, or the error; and what was skipped and nulled.
+type Outcome = (Result<String, String>, u64, u64);
+
+fn table() -> SchemaRef {
+    let columns = [
+        ("a", DataType::Int64),
+        ("b", DataType::Utf8),
+        ("c", DataType::Float64),
+        ("d", DataType::Date32),
+    ];
+    let fields = columns.map(|(name, kind)| Field::new(name, kind, true));
+    Arc::new(Schema::new(fields.to_vec()))
+}
+
+fn misfits(choice: u8) -> Misfits {
+    Misfits {
+        on_error: [OnError::Fail, OnError::Null, OnError::Skip][usize::from(choice) % 3],
+        ..Misfits::lenient("f")
+    }
+}
+
+fn asked(choice: u8) -> Asked {
+    let all_must_fit = misfits(choice).on_error == OnError::Skip;
+    Asked::new(table(), vec![0, 1, 2, 3], all_must_fit, 3)
+}
+
+fn decode(decoder: &mut dyn Decode, misfits: &Misfits, data: &[u8], piece: usize) -> Outcome {
+    let mut out: Vec<RecordBatch> = Vec::new();
+    let result = data
+        .chunks(piece.max(1))
+        .try_for_each(|bytes| decoder.push(bytes, &mut out))
+        .and_then(|()| decoder.finish(&mut out));
+    outcome(result, &out, misfits)
+}
+
+/// As [`decode`], in chunks that are decoded each by itself.
+fn decode_chunks(options: Option<&CsvOptions>, choice: u8, data: &[u8], bytes: usize) -> Outcome {
+    let misfits = misfits(choice);
+    let asked = asked(choice);
+    let mut out: Vec<RecordBatch> = Vec::new();
+    let result = (|| {
+        let mut cutter = Cutter::new(bytes);
+        let mut joiner: Option<(Arc<Decoding>, Joiner)> = None;
+        let mut pieces = data.chunks(bytes).peekable();
+        loop {
+            cutter
+                .text
+                .extend_from_slice(pieces.next().unwrap_or_default());
+            let last = pieces.peek().is_none();
+            if joiner.is_none() {
+                let (chunked, line): (Box<dyn Chunked>, u64) = if let Some(options) = options {
+                    let text = &cutter.text;
+                    match start_csv(&asked, options, &misfits, text, last)? {
+                        Some(started) => {
+                            cutter.text.drain(..started.skip);
+                            (Box::new(started.chunks), started.line)
+                        }
+                        None if last => return Ok(()),
+                        None => continue,
+                    }
+                } else {
+                    (Box::new(JsonChunks::new(asked.clone())), 1)
+                };
+                let decoding = Decoding::new(chunked, Arc::default(), misfits.clone());
+                let decoding = Arc::new(decoding);
+                joiner = Some((Arc::clone(&decoding), Joiner::new(decoding, line)));
+            }
+            let Some((decoding, joiner)) = &mut joiner else {
+                return Ok(());
+            };
+            if let Some(cut) = cutter.next(decoding.chunked.as_ref(), last) {
+                let attempt = decoding.attempt(&cut);
+                joiner.join(&cut, attempt, &mut out)?;
+                cutter.recycle(cut);
+            }
+            if last {
+                return joiner.finish(&mut out);
+            }
+        }
+    })();
+    outcome(result, &out, &misfits)
+}
+
+fn outcome(result: Result<(), Error>, out: &[RecordBatch], misfits: &Misfits) -> Outcome {
+    let rows = concat_batches(&table(), out).map(|batch| format!("{batch:?}"));
+    let shown = match (result, rows) {
+        (Ok(()), Ok(rows)) => Ok(rows),
+        (Err(error), _) => Err(error.to_string()),
+        (Ok(()), Err(error)) => Err(format!("batches differ: {error}")),
+    };
+    (
+        shown,
+        misfits.counts.skipped_rows(),
+        misfits.counts.nulled_values(),
+    )
+}
+
+fn same(outcomes: &[Outcome]) {
+    for pair in outcomes.windows(2) {
+        // Where a file fails, how much of it was counted before depends on its pieces.
+        if pair[0].0.is_err() && pair[0].0 == pair[1].0 {
+            continue;
+        }
+        assert_eq!(
+            pair[0], pair[1],
+            "the pieces that text comes in must not matter"
+        );
+    }
+}
+
+/// Sizes of pieces and chunks.
+const PIECES: [usize; 3] = [usize::MAX, 1, 7];
+const CHUNKS: [usize; 4] = [1 << 20, 5, 16, 100];
+
+/// Delimited text. The first byte chooses policy and dialect.
+///
+/// # Panics
+/// If the pieces matter, or the chunks that text is decoded in.
+pub fn csv(data: &[u8]) {
+    let Some((&choice, text)) = data.split_first() else {
+        return;
+    };
+    let options = CsvOptions {
+        dialect: Dialect {
+            delimiter: if choice & 0x10 == 0 { b',' } else { b';' },
+            quote: b'"',
+            escape: (choice & 0x20 != 0).then_some(b'\\'),
+            comment: (choice & 0x40 != 0).then_some(b'#'),
+        },
+        header: choice & 0x80 == 0,
+        null_values: vec![String::new()].into(),
+    };
+    let in_pieces = PIECES.map(|piece| {
+        let misfits = misfits(choice);
+        let mut decoder = CsvDecoder::new(asked(choice), options.clone(), misfits.clone());
+        decode(&mut decoder, &misfits, text, piece)
+    });
+    same(&in_pieces);
+    for bytes in CHUNKS {
+        let in_chunks = decode_chunks(Some(&options), choice, text, bytes);
+        same(&[in_pieces[0].clone(), in_chunks]);
+    }
+}
+
+/// JSON. The first byte chooses policy and where the rows are.
+///
+/// # Panics
+/// If the pieces matter, or the chunks that lines are decoded in.
+pub fn json(data: &[u8]) {
+    let Some((&choice, text)) = data.split_first() else {
+        return;
+    };
+    let rows = match choice >> 4 & 3 {
+        0 => JsonRows::Lines,
+        1 | 2 => JsonRows::Document(Vec::new()),
+        _ => JsonRows::Document(vec!["e".to_owned()]),
+    };
+    let in_pieces = PIECES.map(|piece| {
+        let misfits = misfits(choice);
+        let mut decoder = JsonDecoder::new(asked(choice), rows.clone(), misfits.clone());
+        decode(&mut decoder, &misfits, text, piece)
+    });
+    same(&in_pieces);
+    if rows != JsonRows::Lines {
+        return;
+    }
+    for bytes in CHUNKS {
+        let in_chunks = decode_chunks(None, choice, text, bytes);
+        same(&[in_pieces[0].clone(), in_chunks]);
+    }
+}
