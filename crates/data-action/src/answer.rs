@@ -35,6 +35,9 @@ pub struct Answer {
     pub nulled_values: u64,
     /// The object versions that were read.
     pub metadata: Vec<Arc<ObjectMetadata>>,
+    /// How the answer came from memory; none when files were read for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hot: Option<HotServed>,
     /// What the read was estimated to cost before it, and what it cost.
     pub cost_tracking: CostTracking,
     /// What the engine did.
@@ -50,6 +53,15 @@ pub struct Answer {
     pub profiler_snapshot: Profile,
     /// From the request's start to the written audit record, in milliseconds.
     pub duration_ms: f64,
+}
+
+/// How an answer came from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HotServed {
+    /// Milliseconds since the tables were last known to be of the present versions.
+    pub age_ms: u64,
+    /// Whether the last try to check that failed.
+    pub unchecked: bool,
 }
 
 /// The profile of a process, put together when it is asked for: that takes longer than a small request, and flows do not ask.

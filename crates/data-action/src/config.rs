@@ -17,7 +17,7 @@ use flowlake_cost_audit::BudgetSettings;
 use flowlake_genesys_auth::TokenSettings;
 use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
-use flowlake_transform::TransformSettings;
+use flowlake_transform::{HotSettings, TransformSettings};
 use serde::Deserialize;
 
 pub use self::audit::{AuditConfig, ShipConfig};
@@ -48,6 +48,8 @@ pub struct Config {
     pub s3: S3StreamSettings,
     /// Memory, spill space and threads of the SQL engine.
     pub transform: TransformSettings,
+    /// Memory and freshness of actions with `hot = true`.
+    pub hot: HotSettings,
     /// What reads are priced with.
     pub cost: CostSettings,
     /// What reads may cost a day and a month; an action's own limits may also be in its file.

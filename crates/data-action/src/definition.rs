@@ -1,9 +1,9 @@
 //! One action as an analyst writes it: `actions/NAME.toml`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use flowlake_cost_audit::BudgetLimits;
-use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
+use flowlake_transform::{HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
 use serde::Deserialize;
 
 use crate::{ActionError, ErrorCode, config::read_toml};
@@ -34,6 +34,13 @@ pub struct ActionDefinition {
     /// OAuth client is disabled, which turns the client into a switch for the action.
     #[serde(default)]
     pub genesys_token: bool,
+    /// Whether the tables are kept decoded in memory, within the bounds of `[hot]` in flowlake.toml, so that a look-up takes
+    /// microseconds. Every uri must then name single objects.
+    #[serde(default)]
+    pub hot: bool,
+    /// Columns with an index while the tables are in memory, for conditions such as `ani = $ani`; only with `hot = true`.
+    #[serde(default)]
+    pub index: Vec<String>,
     /// The files the SQL may name, by table name.
     pub tables: BTreeMap<String, TableSpec>,
     /// The parameters, by name.
@@ -62,6 +69,7 @@ pub struct QueryDefinition {
 pub struct Action {
     pub(crate) definition: ActionDefinition,
     pub(crate) prepared: Prepared,
+    pub(crate) hot: Option<Arc<HotQuery>>,
 }
 
 impl ActionDefinition {
@@ -103,7 +111,24 @@ impl Action {
         };
         let prepared = Prepared::try_new(spec)
             .map_err(|error| ActionError::from(error).in_action(&definition.name))?;
+        if !definition.hot && !definition.index.is_empty() {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!(
+                    "`index` of action `{}` has no effect without `hot = true`",
+                    definition.name
+                ),
+                "Set `hot = true`, or leave `index` out.",
+            ));
+        }
+        let hot = definition.hot.then(|| {
+            let index = definition.index.iter().cloned();
+            HotQuery::try_new(&definition.name, prepared.clone(), index)
+                .map(Arc::new)
+                .map_err(|error| ActionError::from(error).in_action(&definition.name))
+        });
         Ok(Self {
+            hot: hot.transpose()?,
             definition,
             prepared,
         })

@@ -9,12 +9,13 @@ mod definition;
 mod doctor;
 mod error;
 mod explain;
+mod hot;
 mod observer;
 mod pipeline;
 mod policy;
 mod stores;
 
-pub use answer::{Answer, CostTracking, FlowAnswer, Profile};
+pub use answer::{Answer, CostTracking, FlowAnswer, HotServed, Profile};
 pub use caller::{ActionRequest, Caller, RowOutput};
 pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};

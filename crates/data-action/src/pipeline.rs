@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 mod builder;
 mod cost;
 mod execute;
+mod hot;
 mod metrics;
 mod record;
 mod rows;
@@ -16,7 +17,7 @@ use flowlake_aws_access::Access;
 use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
 use flowlake_genesys_auth::{Secret, TokenSource};
 use flowlake_profiler::Profiler;
-use flowlake_transform::Transform;
+use flowlake_transform::{HotTables, Transform};
 use futures::FutureExt;
 use serde_json::Value;
 
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) s3: Arc<S3>,
     pub(crate) engine: Transform,
+    pub(crate) hot: HotTables,
     pub(crate) prices: PriceTable,
     pub(crate) region: String,
     pub(crate) destination: Destination,
@@ -125,7 +127,8 @@ impl Pipeline {
         (!self.shared.audit.is_healthy()).then(|| "the audit log cannot be written".to_owned())
     }
 
-    /// What an operator should look at while requests are still served: audit segments that cannot be shipped.
+    /// What an operator should look at while requests are still served: audit segments that cannot be shipped, and hot tables
+    /// whose objects cannot be checked.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let status = self.shared.shipper.as_ref().map(Shipper::status);
@@ -139,7 +142,18 @@ impl Pipeline {
                 )
             })
             .into_iter()
+            .chain(self.stale_tables())
             .collect()
+    }
+
+    /// Hot tables that could not be checked of late.
+    fn stale_tables(&self) -> Option<String> {
+        let stale = self.shared.hot.status().stale;
+        (stale > 0).then(|| {
+            format!(
+                "the objects of {stale} hot actions cannot be checked: answers may be out of date"
+            )
+        })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

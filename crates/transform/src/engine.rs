@@ -1,6 +1,6 @@
 //! The engine: one memory pool and one spill directory for all runs, a session of its own for each.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{any::Any, collections::BTreeSet, fmt, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Gives the stores that a run reads from.
-pub trait StoreResolver: Send + Sync {
+pub trait StoreResolver: Any + Send + Sync {
     /// The store of `store_url`, such as `s3://bucket`.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl Transform {
         }
     }
 
-    /// The optimised plan, looked at by the guard, also as operators.
+    /// A session with the tables, the optimised plan, and its operators.
     async fn physical(
         &self,
         prepared: &Prepared,
@@ -153,15 +153,52 @@ impl Transform {
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let (session, plan) = self.plan(prepared, bound, stores, meter).await?;
+        let (plan, physical) = Self::operators(&session, &plan, prepared).await?;
+        Ok((session, plan, physical))
+    }
+
+    /// The optimised plan, looked at by the guard, also as operators.
+    async fn operators(
+        session: &SessionContext,
+        plan: &LogicalPlan,
+        prepared: &Prepared,
+    ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let state = session.state();
-        let plan = state.optimize(&plan).map_err(running)?;
+        let plan = state.optimize(plan).map_err(running)?;
         guard::work(&plan, &prepared.limits)?;
         let physical = state
             .query_planner()
             .create_physical_plan(&plan, &state)
             .await
             .map_err(running)?;
-        Ok((session, plan, physical))
+        Ok((plan, physical))
+    }
+
+    /// Runs the query over tables that are there already.
+    pub(crate) async fn run_over(
+        &self,
+        session: &SessionContext,
+        prepared: &Prepared,
+        bound: &BoundParams,
+    ) -> Result<RowStream, Error> {
+        let stop = StopSwitch::after(prepared.limits.timeout);
+        let planned = async {
+            let plan = self.bound(session, prepared, bound).await?;
+            Self::operators(session, &plan, prepared).await
+        };
+        let (_, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+            .await
+            .map_err(|_elapsed| stop.timed_out())??;
+        let physical = stop.clone().into_joins(physical).map_err(running)?;
+        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
+        let meter = Arc::default();
+        Ok(RowStream::new(
+            rows,
+            physical,
+            meter,
+            stop,
+            &prepared.limits,
+        ))
     }
 
     /// The guarded plan with its values, and the session that it belongs to.
@@ -181,7 +218,31 @@ impl Transform {
                 .register_table(source.info.table.as_str(), source.table)
                 .map_err(planning)?;
         }
-        let (statement, values) = prepared.query.bind(bound);
+        let plan = self.bound(&session, prepared, bound).await?;
+        Ok((session, plan))
+    }
+
+    /// The guarded plan with its values, over the tables of the session.
+    async fn bound(
+        &self,
+        session: &SessionContext,
+        prepared: &Prepared,
+        bound: &BoundParams,
+    ) -> Result<LogicalPlan, Error> {
+        let plan = self.unbound(session, prepared, bound).await?;
+        let (_, values) = prepared.query.bind(bound);
+        // From here on the plan holds values, so the engine's messages are no longer passed on.
+        plan.with_param_values(values).map_err(running)
+    }
+
+    /// The guarded plan with typed placeholders, over the tables of the session.
+    pub(crate) async fn unbound(
+        &self,
+        session: &SessionContext,
+        prepared: &Prepared,
+        bound: &BoundParams,
+    ) -> Result<LogicalPlan, Error> {
+        let (statement, _) = prepared.query.bind(bound);
         let plan = session
             .state()
             .statement_to_plan(statement)
@@ -189,9 +250,7 @@ impl Transform {
             .map_err(planning)?;
         guard::tables(&plan, &prepared.tables)?;
         distinct_columns(&plan)?;
-        // From here on the plan holds values, so the engine's messages are no longer passed on.
-        let plan = plan.with_param_values(values).map_err(running)?;
-        Ok((session, plan))
+        Ok(plan)
     }
 
     /// What the files of each table are, and which columns they have.
@@ -215,7 +274,7 @@ impl Transform {
     }
 
     /// The tables with their stores, found out about as far as that is not declared.
-    async fn sources(
+    pub(crate) async fn sources(
         &self,
         session: &SessionContext,
         prepared: &Prepared,
@@ -250,7 +309,7 @@ impl Transform {
     }
 
     /// A session with its own tables, stores and caches, on the shared memory and spill space.
-    fn session(&self) -> Result<SessionContext, Error> {
+    pub(crate) fn session(&self) -> Result<SessionContext, Error> {
         let mut runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.runtime.memory_pool))
             .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))

@@ -9,6 +9,7 @@ mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod hot;
 pub mod json;
 mod limits;
 mod memory;
@@ -32,6 +33,10 @@ pub use encode::{RowEncoder, RowFormat};
 pub use engine::{EngineUsage, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
+pub use hot::{
+    HotClock, HotQuery, HotRows, HotSettings, HotSource, HotStatus, HotTables, HotTablesBuilder,
+    HotView, OnNoRoom,
+};
 pub use limits::Limits;
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};

@@ -176,6 +176,14 @@ impl Prepared {
             .collect()
     }
 
+    /// A table of which a uri names more than one object.
+    pub(crate) fn inexact_table(&self) -> Option<&str> {
+        let mut tables = self.tables.iter();
+        tables
+            .find(|(_, table)| !table.uris.iter().all(UriTemplate::is_exact))
+            .map(|(name, _)| name.as_str())
+    }
+
     /// What one run may take.
     #[must_use]
     pub const fn limits(&self) -> &Limits {

@@ -31,11 +31,17 @@ pub struct RowStream {
     stop: StopSwitch,
     deadline: Pin<Box<Sleep>>,
     timeout: Duration,
+    admission: Admission,
+    ended: bool,
+}
+
+/// What the limits leave of an answer.
+#[derive(Debug)]
+pub(crate) struct Admission {
     rows_left: u64,
     bytes_left: u64,
-    rows_out: u64,
-    truncated: bool,
-    ended: bool,
+    pub(crate) rows_out: u64,
+    pub(crate) truncated: bool,
 }
 
 /// What a run did. Complete when its stream has ended.
@@ -72,10 +78,7 @@ impl RowStream {
             deadline: Box::pin(tokio::time::sleep(stop.time_left())),
             stop,
             timeout: limits.timeout,
-            rows_left: limits.max_rows,
-            bytes_left: limits.max_output_bytes.as_u64(),
-            rows_out: 0,
-            truncated: false,
+            admission: Admission::new(limits),
             ended: false,
         }
     }
@@ -90,9 +93,9 @@ impl RowStream {
     #[must_use]
     pub fn stats(&self) -> RunStats {
         let mut stats = RunStats {
-            rows_out: self.rows_out,
+            rows_out: self.admission.rows_out,
             bytes_scanned: self.meter.taken(),
-            truncated: self.truncated,
+            truncated: self.admission.truncated,
             skipped_rows: self.meter.misfits().skipped_rows(),
             nulled_values: self.meter.misfits().nulled_values(),
             ..RunStats::default()
@@ -106,9 +109,20 @@ impl RowStream {
     pub fn steps(&self) -> Vec<Step> {
         done(self.plan.as_ref())
     }
+}
+
+impl Admission {
+    pub(crate) const fn new(limits: &Limits) -> Self {
+        Self {
+            rows_left: limits.max_rows,
+            bytes_left: limits.max_output_bytes.as_u64(),
+            rows_out: 0,
+            truncated: false,
+        }
+    }
 
     /// Cuts a batch to what the limits leave.
-    fn admit(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>, Error> {
+    pub(crate) fn admit(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>, Error> {
         let rows = batch.num_rows() as u64;
         let batch = if rows > self.rows_left {
             self.truncated = true;
@@ -136,7 +150,7 @@ impl Stream for RowStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if this.ended || this.truncated {
+            if this.ended || this.admission.truncated {
                 return Poll::Ready(None);
             }
             if this.deadline.poll_unpin(context).is_ready() {
@@ -163,7 +177,7 @@ impl Stream for RowStream {
                     this.ended = true;
                     return Poll::Ready(Some(Err(running(error))));
                 }
-                Some(Ok(batch)) => match this.admit(batch) {
+                Some(Ok(batch)) => match this.admission.admit(batch) {
                     Ok(None) => {}
                     Ok(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
                     Err(error) => {
@@ -200,8 +214,8 @@ impl fmt::Debug for RowStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RowStream")
-            .field("rows_out", &self.rows_out)
-            .field("truncated", &self.truncated)
+            .field("rows_out", &self.admission.rows_out)
+            .field("truncated", &self.admission.truncated)
             .finish_non_exhaustive()
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Making<'a> {
 pub(crate) struct Source {
     pub(crate) table: Arc<ListingTable>,
     pub(crate) info: TableInfo,
+    /// The version of each location that names one object.
+    pub(crate) objects: Vec<(TableLocation, ObjectMeta)>,
 }
 
 impl Making<'_> {
@@ -112,7 +114,16 @@ impl Making<'_> {
             .with_listing_options(options)
             .with_schema(columns);
         let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
-        Ok(Source { table, info })
+        let objects = listed
+            .iter()
+            .filter(|(place, _)| self.locations[*place].exact)
+            .map(|(place, file)| (self.locations[*place].clone(), file.clone()))
+            .collect();
+        Ok(Source {
+            table,
+            info,
+            objects,
+        })
     }
 
     fn urls(&self) -> Result<Vec<ListingTableUrl>, Error> {

@@ -101,7 +101,7 @@ impl QueryText {
 }
 
 /// A name that no parameter can have.
-fn item_name(list: &str, index: usize) -> String {
+pub(crate) fn item_name(list: &str, index: usize) -> String {
     format!("{list}.{index}")
 }
 

@@ -9,14 +9,14 @@ use flowlake_cost_audit::{
 };
 use flowlake_genesys_auth::{Region, Secret, TokenSource};
 use flowlake_profiler::Profiler;
-use flowlake_transform::Transform;
+use flowlake_transform::{HotTables, Transform};
 use url::Url;
 use uuid::Uuid;
 
 use super::{Pipeline, Shared, ship::S3Sink};
 use crate::{
     Action, ActionError, AuditConfig, Clock, Environment, ErrorCode, GenesysSettings, Project,
-    ReadPolicy, SystemClock, stores::S3,
+    ReadPolicy, SystemClock, hot::HotTime, stores::S3,
 };
 
 /// Builds a [`Pipeline`]; see [`Pipeline::builder`].
@@ -85,6 +85,13 @@ impl PipelineBuilder {
         };
         let s3 = Arc::new(S3::new(s3, config.s3.clone()));
         let shipper = start_shipping(&config.audit, &s3, clock)?;
+        let engine = Transform::builder()
+            .with_settings(config.transform.clone())
+            .build()?;
+        let time = Arc::new(HotTime::new(Arc::clone(&self.clock)));
+        let hot = HotTables::builder(engine.clone(), time)
+            .with_settings(config.hot.clone())
+            .build()?;
         let region = sdk
             .region()
             .map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
@@ -94,9 +101,8 @@ impl PipelineBuilder {
                 policy: ReadPolicy::try_new(&config.policy)?,
                 access,
                 s3,
-                engine: Transform::builder()
-                    .with_settings(config.transform.clone())
-                    .build()?,
+                engine,
+                hot,
                 prices: config.cost.price_table()?,
                 region,
                 destination,

@@ -13,7 +13,7 @@ use super::{
     attempt::Attempt,
     rows::{EncodedRows, Rows},
 };
-use crate::{Action, ActionError, stores::RequestStores};
+use crate::{Action, ActionError, HotServed, stores::RequestStores};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(crate) struct Outcome {
     pub(crate) steps: Vec<Step>,
     pub(crate) estimate: Option<Cost>,
     pub(crate) metadata: Vec<Arc<ObjectMetadata>>,
+    pub(crate) hot: Option<HotServed>,
 }
 
 /// What a query gave.
@@ -43,6 +44,12 @@ impl Attempt<'_> {
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
     ) -> Result<Outcome, ActionError> {
+        if let Some(outcome) = self
+            .answer_from_memory(action, bound, locations, stores)
+            .await?
+        {
+            return Ok(outcome);
+        }
         let plan = self
             .trace
             .phase(Phase::Metadata, self.plan(locations, stores))
@@ -72,6 +79,7 @@ impl Attempt<'_> {
             steps,
             estimate,
             metadata: objects,
+            hot: None,
         })
     }
 

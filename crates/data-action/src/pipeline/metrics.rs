@@ -2,6 +2,7 @@
 
 use flowlake_cost_audit::{BudgetStatus, audit::Shipper};
 use flowlake_profiler::Gauge;
+use flowlake_transform::HotStatus;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::Pipeline;
@@ -50,12 +51,56 @@ impl Pipeline {
                 ),
             ]);
         }
+        gauges.extend(hot(&self.shared.hot.status()));
         // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
         if self.shared.budgets.has_limits() {
             gauges.extend(budgets(&self.shared.budgets.status()));
         }
         gauges
     }
+}
+
+/// What hot tables hold and did.
+fn hot(status: &HotStatus) -> [Gauge; 8] {
+    [
+        ("flowlake_hot_bytes", "Memory of hot tables.", status.bytes),
+        (
+            "flowlake_hot_resident",
+            "Sets of hot tables in memory.",
+            status.resident,
+        ),
+        (
+            "flowlake_hot_stale",
+            "Sets of hot tables whose last check failed.",
+            status.stale,
+        ),
+        (
+            "flowlake_hot_hits",
+            "Requests answered from memory since the start.",
+            status.hits,
+        ),
+        (
+            "flowlake_hot_loads",
+            "Loads of hot tables since the start.",
+            status.loads,
+        ),
+        (
+            "flowlake_hot_failed_checks",
+            "Failed checks of hot tables since the start.",
+            status.failed_checks,
+        ),
+        (
+            "flowlake_hot_evictions",
+            "Sets of hot tables that made room since the start.",
+            status.evictions,
+        ),
+        (
+            "flowlake_hot_refusals",
+            "Loads of hot tables that found no room since the start.",
+            status.refusals,
+        ),
+    ]
+    .map(|(name, help, value)| single(name, help, number(value)))
 }
 
 /// What is spent of each budget and what its limit is; all actions together are the action `*`.
@@ -99,7 +144,7 @@ fn single(name: &'static str, help: &'static str, value: f64) -> Gauge {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "counts of segments stay far below 2^53"
+    reason = "counts and bytes stay far below 2^53"
 )]
 fn number(count: u64) -> f64 {
     count as f64

@@ -109,8 +109,12 @@ fn moved(
         .stores
         .iter()
         .flat_map(|stores| stores.objects())
-        .collect();
-    (usage, objects)
+        .collect::<Vec<_>>();
+    if state.hot.is_empty() {
+        return (usage, objects);
+    }
+    // What was answered from is one version, whether this attempt read it or an earlier one.
+    (usage, state.hot.clone())
 }
 
 /// Two meters as one.
@@ -283,6 +287,7 @@ fn answer(
         skipped_rows: outcome.stats.skipped_rows,
         nulled_values: outcome.stats.nulled_values,
         metadata: outcome.metadata,
+        hot: outcome.hot,
         cost_tracking,
         run: outcome.stats,
         steps: outcome.steps,

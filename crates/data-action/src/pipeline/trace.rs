@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use flowlake_cost_audit::{AuditRecord, Reservation};
 use flowlake_profiler::Phase;
+use flowlake_s3_stream::ObjectMetadata;
 use uuid::Uuid;
 
 use super::Shared;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub(crate) warnings: Vec<String>,
     /// The stores of every try, whose meters say what moved: the second is there when an object changed under the first.
     pub(crate) stores: Vec<Arc<RequestStores>>,
+    /// Object versions that were answered from memory, with their buckets.
+    pub(crate) hot: Vec<(String, Arc<ObjectMetadata>)>,
 }
 
 /// What an attempt was to read, known before anything is asked of AWS.
@@ -107,6 +110,7 @@ impl Trace {
                 reservations: Vec::new(),
                 warnings: Vec::new(),
                 stores: Vec::new(),
+                hot: Vec::new(),
             }),
         }
     }

@@ -1,0 +1,159 @@
+//! Answers from memory, for actions with `hot = true`.
+
+use std::sync::Arc;
+
+use flowlake_profiler::Phase;
+use flowlake_s3_stream::ObjectMetadata;
+use flowlake_transform::{
+    BoundParams, HotQuery, HotSource, HotView, OnNoRoom, RunStats, StoreResolver, TableLocation,
+};
+
+use super::{
+    attempt::{Attempt, denied, object_requests},
+    cost::ReadPlan,
+    execute::Outcome,
+    rows::Rows,
+};
+use crate::{Action, ActionError, ErrorCode, HotServed, hot::Watch, stores::RequestStores};
+
+impl Attempt<'_> {
+    /// The answer from memory, tables being read into it first where they are not there; `None` for an action that is not
+    /// hot, and where there is no room and the action may run cold.
+    ///
+    /// A request that finds its tables in memory reads nothing of S3 and costs nothing. Policy and IAM have been asked before,
+    /// and are asked about version and key of the objects that the tables were read from as in any other attempt.
+    pub(super) async fn answer_from_memory(
+        &self,
+        action: &Action,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+        stores: &Arc<RequestStores>,
+    ) -> Result<Option<Outcome>, ActionError> {
+        let Some(query) = &action.hot else {
+            return Ok(None);
+        };
+        let plan = if self.shared.hot.is_resident(query, locations) {
+            ReadPlan::default()
+        } else {
+            let plan = self
+                .trace
+                .phase(Phase::Metadata, self.plan(locations, stores))
+                .await?;
+            self.trace
+                .phase(Phase::Access, self.check_objects(locations, stores))
+                .await?;
+            plan
+        };
+        let estimate = self.shared.estimate_before(&plan);
+        self.reserve(action, estimate.as_ref())?;
+        let estimate = estimate.ok();
+        let view = self
+            .trace
+            .phase(Phase::Scan, self.view(query, bound, locations, stores))
+            .await?;
+        let Some(view) = view else {
+            return self.no_room().map(|()| None);
+        };
+        let objects = view
+            .read_through::<RequestStores>()
+            .map(RequestStores::objects)
+            .unwrap_or_default();
+        self.trace
+            .phase(Phase::Access, self.check_versions(locations, &objects))
+            .await?;
+        let (rows, columns, stats) = self
+            .trace
+            .phase(Phase::Scan, self.hot_rows(query, bound, &view))
+            .await?;
+        let rows = self
+            .trace
+            .phase(Phase::Encode, async { rows.finish() })
+            .await?;
+        let metadata = objects.iter().map(|(_, object)| Arc::clone(object));
+        let metadata = metadata.collect();
+        self.trace.state().hot = objects;
+        Ok(Some(Outcome {
+            data: rows.data,
+            encoded: rows.encoded,
+            columns,
+            stats,
+            // Rows from memory come through no steps.
+            steps: Vec::new(),
+            estimate,
+            metadata,
+            hot: Some(HotServed {
+                age_ms: u64::try_from(view.age().as_millis()).unwrap_or(u64::MAX),
+                unchecked: view.is_failing(),
+            }),
+        }))
+    }
+
+    async fn view(
+        &self,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+        stores: &Arc<RequestStores>,
+    ) -> Result<Option<HotView>, ActionError> {
+        let stores: Arc<dyn StoreResolver> = Arc::clone(stores) as _;
+        let source: Arc<dyn HotSource> = Arc::new(Watch(Arc::clone(&self.shared.s3)));
+        let view = self
+            .shared
+            .hot
+            .get(query, bound, locations, &stores, &source);
+        Ok(view.await?)
+    }
+
+    async fn hot_rows(
+        &self,
+        query: &HotQuery,
+        bound: &BoundParams,
+        view: &HotView,
+    ) -> Result<(Rows, Vec<String>, RunStats), ActionError> {
+        let mut found = self.shared.hot.run(query, bound, view).await?;
+        let schema = found.schema();
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        let columns = columns.collect();
+        let mut rows = Rows::begin(&self.request.output, &schema)?;
+        while let Some(batch) = found.next().await {
+            rows.push(&batch?)?;
+        }
+        Ok((rows, columns, found.stats()))
+    }
+
+    /// Asks whether the versions in memory may be read by who asks now.
+    async fn check_versions(
+        &self,
+        locations: &[TableLocation],
+        objects: &[(String, Arc<ObjectMetadata>)],
+    ) -> Result<(), ActionError> {
+        for location in locations {
+            let bucket = location.store_url.host_str().unwrap_or_default();
+            let found = objects
+                .iter()
+                .find(|(name, object)| name == bucket && object.location == location.path);
+            let Some((_, object)) = found else { continue };
+            for request in object_requests(location, object) {
+                let decision = self.shared.access.check(&request).await?;
+                if !decision.allowed {
+                    return Err(denied(&decision));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of an attempt whose tables do not fit.
+    fn no_room(&self) -> Result<(), ActionError> {
+        if self.shared.hot.settings().on_no_room == OnNoRoom::Refuse {
+            return Err(ActionError::new(
+                ErrorCode::LimitMemory,
+                "the action's tables do not fit into the memory for hot tables",
+                "Raise `memory` in [hot], select fewer columns, or set `on_no_room = \"cold\"`.",
+            ));
+        }
+        let warning = "there is no room in memory for the action's tables: the files were read";
+        self.trace.state().warnings.push(warning.to_owned());
+        Ok(())
+    }
+}

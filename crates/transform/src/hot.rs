@@ -1,0 +1,20 @@
+//! Hot tables: files decoded once, indexed, kept in bounded memory, and watched for new versions.
+
+mod budget;
+mod cache;
+mod index;
+mod load;
+mod lookup;
+mod provider;
+mod query;
+mod run;
+mod settings;
+mod table;
+mod template;
+
+pub use self::{
+    cache::{HotClock, HotSource, HotStatus, HotTables, HotTablesBuilder, HotView},
+    query::HotQuery,
+    run::HotRows,
+    settings::{HotSettings, OnNoRoom},
+};

@@ -1,0 +1,568 @@
+//! Which tables are in memory, how old they are, and which go when there is no room.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use object_store::ObjectMeta;
+
+use super::{
+    budget::{Budget, Held, Room},
+    load::{Loaded, NotLoaded},
+    query::HotQuery,
+    settings::HotSettings,
+};
+use crate::{
+    BoundParams, Error, ErrorKind, StoreResolver, TableLocation, Transform, error::BoxError,
+};
+
+/// Where hot tables take the time from.
+pub trait HotClock: fmt::Debug + Send + Sync {
+    /// Time since some fixed moment; never goes back.
+    fn elapsed(&self) -> Duration;
+}
+
+/// Asks for versions, and opens stores for reads that no request waits for.
+#[async_trait]
+pub trait HotSource: Send + Sync {
+    /// Stores for one load; whatever they read of an object must be one version of it.
+    fn open(&self) -> Arc<dyn StoreResolver>;
+
+    /// The present version of an object, asked of the store itself and of no cache.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError>;
+}
+
+/// Hot tables in bounded memory. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct HotTables(Arc<Shared>);
+
+/// Builds [`HotTables`].
+#[derive(Debug)]
+pub struct HotTablesBuilder {
+    engine: Transform,
+    settings: HotSettings,
+    clock: Arc<dyn HotClock>,
+}
+
+struct Shared {
+    engine: Transform,
+    settings: HotSettings,
+    clock: Arc<dyn HotClock>,
+    budget: Arc<Budget>,
+    entries: Mutex<HashMap<String, Arc<Entry>>>,
+    asked: Mutex<Asked>,
+    counts: Counts,
+}
+
+/// The tables of one query at one set of locations.
+#[derive(Debug, Default)]
+struct Entry {
+    key: String,
+    version: Mutex<Option<Arc<Version>>>,
+    /// Held while tables are read: one at a time.
+    loading: tokio::sync::Mutex<()>,
+    checking: AtomicBool,
+    used_at_ms: AtomicU64,
+    /// Until when not to try again for want of room.
+    no_room_until_ms: AtomicU64,
+    failing: AtomicBool,
+}
+
+/// One version of tables; freed by whoever lets it go last.
+struct Version {
+    loaded: Loaded,
+    stores: Arc<dyn StoreResolver>,
+    checked_at_ms: AtomicU64,
+}
+
+/// A version that one request answers from.
+#[derive(Debug, Clone)]
+pub struct HotView {
+    version: Arc<Version>,
+    age: Duration,
+    failing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    hits: AtomicU64,
+    loads: AtomicU64,
+    checks: AtomicU64,
+    failed_checks: AtomicU64,
+    evictions: AtomicU64,
+    refusals: AtomicU64,
+}
+
+/// What hot tables hold and did since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HotStatus {
+    /// Sets of tables in memory.
+    pub resident: u64,
+    /// Bytes that are held, those of old versions with readers included.
+    pub bytes: u64,
+    /// The most that was ever held.
+    pub most_bytes: u64,
+    /// Requests that were answered from memory without reading.
+    pub hits: u64,
+    /// Loads that were begun.
+    pub loads: u64,
+    /// Versions that were asked for.
+    pub checks: u64,
+    /// Checks or reloads that failed.
+    pub failed_checks: u64,
+    /// Sets of tables that made room for others.
+    pub evictions: u64,
+    /// Loads that found no room.
+    pub refusals: u64,
+    /// Sets of tables whose last check failed: they are answered from until they are too old.
+    pub stale: u64,
+}
+
+impl HotTables {
+    /// Starts from default settings.
+    #[must_use]
+    pub fn builder(engine: Transform, clock: Arc<dyn HotClock>) -> HotTablesBuilder {
+        HotTablesBuilder {
+            engine,
+            settings: HotSettings::default(),
+            clock,
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &HotSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn engine(&self) -> &Transform {
+        &self.0.engine
+    }
+
+    /// The tables of a query: from memory, or read through `stores` if they are not there; `None` when there is no room.
+    ///
+    /// Tables that are older than the freshness are given as they are, and checked in the background through `source`. Tables
+    /// older than the bound on staleness are checked first.
+    ///
+    /// A load goes on when the returned future is dropped, for whoever asks next.
+    ///
+    /// # Errors
+    /// As [`Transform::run`], of a first load or of a check that had to be waited for.
+    pub async fn get(
+        &self,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+        stores: &Arc<dyn StoreResolver>,
+        source: &Arc<dyn HotSource>,
+    ) -> Result<Option<HotView>, Error> {
+        let shared = &self.0;
+        let entry = shared.entry(&key(query, locations));
+        entry.used_at_ms.store(shared.now_ms(), Relaxed);
+        lock(&shared.asked).note(&entry.key);
+        let task = Task {
+            shared: Arc::clone(shared),
+            entry: Arc::clone(&entry),
+            query: Arc::clone(query),
+            bound: bound.clone(),
+        };
+        if let Some(version) = entry.version() {
+            let age = shared.age(&version);
+            if age < shared.settings.freshness || age < shared.settings.max_staleness {
+                if age >= shared.settings.freshness && !entry.checking.swap(true, Relaxed) {
+                    let source = Arc::clone(source);
+                    tokio::spawn(async move {
+                        // A failure is counted and seen in the age; the next request tries again.
+                        let _ = task.check(&source).await;
+                        task.entry.checking.store(false, Relaxed);
+                    });
+                }
+                shared.counts.hits.fetch_add(1, Relaxed);
+                return Ok(Some(shared.view(&entry, version)));
+            }
+            let source = Arc::clone(source);
+            let checked = tokio::spawn(async move { task.check(&source).await });
+            return match checked.await.map_err(lost)? {
+                Ok(()) => Ok(entry.version().map(|version| shared.view(&entry, version))),
+                Err(NotLoaded::NoRoom) => Ok(None),
+                Err(NotLoaded::Failed(error)) => Err(error),
+            };
+        }
+        if shared.now_ms() < entry.no_room_until_ms.load(Relaxed) {
+            return Ok(None);
+        }
+        let stores = Arc::clone(stores);
+        let loaded = tokio::spawn(async move { task.load(stores).await });
+        match loaded.await.map_err(lost)? {
+            Ok(version) => Ok(Some(shared.view(&entry, version))),
+            Err(NotLoaded::NoRoom) => Ok(None),
+            Err(NotLoaded::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Whether the tables are in memory, in whatever version.
+    #[must_use]
+    pub fn is_resident(&self, query: &HotQuery, locations: &[TableLocation]) -> bool {
+        let entries = lock(&self.0.entries);
+        let entry = entries.get(&key(query, locations));
+        entry.is_some_and(|entry| entry.version().is_some())
+    }
+
+    /// What is held, and what was done.
+    #[must_use]
+    pub fn status(&self) -> HotStatus {
+        let shared = &self.0;
+        let entries = lock(&shared.entries);
+        let resident = entries.values().filter(|entry| entry.version().is_some());
+        let counts = &shared.counts;
+        HotStatus {
+            resident: resident.count() as u64,
+            bytes: shared.budget.used(),
+            most_bytes: shared.budget.most(),
+            hits: counts.hits.load(Relaxed),
+            loads: counts.loads.load(Relaxed),
+            checks: counts.checks.load(Relaxed),
+            failed_checks: counts.failed_checks.load(Relaxed),
+            evictions: counts.evictions.load(Relaxed),
+            refusals: counts.refusals.load(Relaxed),
+            stale: entries
+                .values()
+                .filter(|entry| entry.failing.load(Relaxed) && entry.version().is_some())
+                .count() as u64,
+        }
+    }
+}
+
+fn key(query: &HotQuery, locations: &[TableLocation]) -> String {
+    let mut key = query.name().to_owned();
+    for location in locations {
+        key.push(' ');
+        key.push_str(location.store_url.as_str());
+        key.push_str(location.path.as_ref());
+    }
+    key
+}
+
+fn lost(error: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Internal, "reading a hot table failed").with_source(error)
+}
+
+/// What a load or a check needs, which may outlast the request that began it.
+struct Task {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    query: Arc<HotQuery>,
+    bound: BoundParams,
+}
+
+impl Task {
+    /// The version that is there when it is this one's turn, or a new one.
+    async fn load(&self, stores: Arc<dyn StoreResolver>) -> Result<Arc<Version>, NotLoaded> {
+        let _turn = self.entry.loading.lock().await;
+        if let Some(version) = self.entry.version() {
+            return Ok(version);
+        }
+        if self.shared.now_ms() < self.entry.no_room_until_ms.load(Relaxed) {
+            return Err(NotLoaded::NoRoom);
+        }
+        self.read(stores).await
+    }
+
+    /// Makes sure that the version is the present one.
+    async fn check(&self, source: &Arc<dyn HotSource>) -> Result<(), NotLoaded> {
+        let _turn = self.entry.loading.lock().await;
+        let Some(version) = self.entry.version() else {
+            return Ok(());
+        };
+        // Whoever waited for the same check finds it done.
+        if self.shared.age(&version) < self.shared.settings.freshness {
+            return Ok(());
+        }
+        let result = self.checked(source, &version).await;
+        let failed = result.is_err();
+        self.entry.failing.store(failed, Relaxed);
+        if failed {
+            self.shared.counts.failed_checks.fetch_add(1, Relaxed);
+        }
+        result
+    }
+
+    async fn checked(
+        &self,
+        source: &Arc<dyn HotSource>,
+        version: &Arc<Version>,
+    ) -> Result<(), NotLoaded> {
+        // The answer tells how things were when the question was asked, not when it came.
+        let asked_at = self.shared.now_ms();
+        for (location, known) in &version.loaded.objects {
+            self.shared.counts.checks.fetch_add(1, Relaxed);
+            let found = source.head(location).await.map_err(|error| {
+                let message = format!("the object of table `{}` cannot be checked", location.table);
+                NotLoaded::Failed(Error::new(ErrorKind::Store, message).with_source(error))
+            })?;
+            let same = match (&found.e_tag, &known.e_tag) {
+                (Some(found), Some(known)) => found == known,
+                _ => (found.size, found.last_modified) == (known.size, known.last_modified),
+            };
+            if !same {
+                return self.read(source.open()).await.map(drop);
+            }
+        }
+        version.checked_at_ms.store(asked_at, Relaxed);
+        Ok(())
+    }
+
+    async fn read(&self, stores: Arc<dyn StoreResolver>) -> Result<Arc<Version>, NotLoaded> {
+        let shared = &self.shared;
+        shared.counts.loads.fetch_add(1, Relaxed);
+        let began_at = shared.now_ms();
+        let asked_for = lock(&shared.asked).count(&self.entry.key);
+        let share = shared.settings.memory.as_u64() / 2;
+        let room: Arc<dyn Room> = Arc::clone(shared) as _;
+        let held = || Held::new(&shared.budget, Arc::clone(&room), share, asked_for);
+        let loading =
+            shared
+                .engine
+                .load(&self.query, &self.bound, stores.as_ref(), held, 4 * share);
+        match loading.await {
+            Ok(loaded) => {
+                let version = Arc::new(Version {
+                    loaded,
+                    stores,
+                    checked_at_ms: AtomicU64::new(began_at),
+                });
+                *lock(&self.entry.version) = Some(Arc::clone(&version));
+                self.entry.failing.store(false, Relaxed);
+                // It may have been taken out of the map while it was being read.
+                lock(&shared.entries).insert(self.entry.key.clone(), Arc::clone(&self.entry));
+                Ok(version)
+            }
+            Err(NotLoaded::NoRoom) => {
+                shared.counts.refusals.fetch_add(1, Relaxed);
+                let pause =
+                    u64::try_from(shared.settings.freshness.as_millis()).unwrap_or(u64::MAX);
+                let until = shared.now_ms().saturating_add(pause);
+                self.entry.no_room_until_ms.store(until, Relaxed);
+                Err(NotLoaded::NoRoom)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Entry {
+    fn version(&self) -> Option<Arc<Version>> {
+        lock(&self.version).clone()
+    }
+}
+
+impl Shared {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn age(&self, version: &Version) -> Duration {
+        let checked_at = version.checked_at_ms.load(Relaxed);
+        Duration::from_millis(self.now_ms().saturating_sub(checked_at))
+    }
+
+    fn entry(&self, key: &str) -> Arc<Entry> {
+        let mut entries = lock(&self.entries);
+        if let Some(entry) = entries.get(key) {
+            return Arc::clone(entry);
+        }
+        if entries.len() >= MOST_ENTRIES {
+            entries.retain(|_, entry| entry.version().is_some());
+        }
+        let entry = Arc::new(Entry {
+            key: key.to_owned(),
+            ..Entry::default()
+        });
+        entries.insert(key.to_owned(), Arc::clone(&entry));
+        entry
+    }
+
+    fn view(&self, entry: &Entry, version: Arc<Version>) -> HotView {
+        HotView {
+            age: self.age(&version),
+            failing: entry.failing.load(Relaxed),
+            version,
+        }
+    }
+}
+
+/// Entries that are kept, those without tables included, until the latter are cleared out.
+const MOST_ENTRIES: usize = 50_000;
+
+impl Room for Shared {
+    fn make_room(&self, asked_for: u8) -> bool {
+        let asked = lock(&self.asked);
+        let mut entries = lock(&self.entries);
+        let resident = entries.values().filter(|entry| entry.version().is_some());
+        let coldest = resident
+            .map(|entry| {
+                (
+                    asked.count(&entry.key),
+                    entry.used_at_ms.load(Relaxed),
+                    entry,
+                )
+            })
+            .min_by_key(|(asked, used_at, _)| (*asked, *used_at))
+            // What is asked for more often stays: that keeps one huge scan of names from flushing the rest.
+            .filter(|(asked, _, _)| *asked <= asked_for)
+            .map(|(_, _, entry)| Arc::clone(entry));
+        let Some(coldest) = coldest else {
+            return false;
+        };
+        entries.remove(&coldest.key);
+        drop((entries, asked));
+        *lock(&coldest.version) = None;
+        self.counts.evictions.fetch_add(1, Relaxed);
+        true
+    }
+}
+
+/// How often keys were asked for of late, in fixed memory: the smallest of four counters, all halved from time to time.
+struct Asked {
+    counters: Vec<u8>,
+    notes: usize,
+}
+
+const COUNTERS: usize = 1 << 14;
+
+impl Asked {
+    fn new() -> Self {
+        Self {
+            counters: vec![0; 4 * COUNTERS],
+            notes: 0,
+        }
+    }
+
+    fn places(key: &str) -> [usize; 4] {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        [0, 1, 2, 3].map(|row| {
+            let part = usize::try_from((hash >> (16 * row)) & (COUNTERS as u64 - 1)).unwrap_or(0);
+            usize::try_from(row).unwrap_or(0) * COUNTERS + part
+        })
+    }
+
+    fn note(&mut self, key: &str) {
+        for place in Self::places(key) {
+            self.counters[place] = self.counters[place].saturating_add(1);
+        }
+        self.notes += 1;
+        if self.notes >= 10 * COUNTERS {
+            self.notes = 0;
+            self.counters.iter_mut().for_each(|counter| *counter /= 2);
+        }
+    }
+
+    fn count(&self, key: &str) -> u8 {
+        let counters = Self::places(key).map(|place| self.counters[place]);
+        counters.into_iter().min().unwrap_or(0)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HotView {
+    /// The object of each location, in the version that the tables were read from.
+    pub fn objects(&self) -> impl Iterator<Item = (&TableLocation, &ObjectMeta)> {
+        let objects = self.version.loaded.objects.iter();
+        objects.map(|(location, object)| (location, object))
+    }
+
+    /// Time since the version was last known to be the present one.
+    #[must_use]
+    pub const fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// Whether the last try to check it failed.
+    #[must_use]
+    pub const fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// The stores that the tables were read through, as what they really are.
+    #[must_use]
+    pub fn read_through<S: StoreResolver>(&self) -> Option<&S> {
+        let stores: &dyn Any = self.version.stores.as_ref();
+        stores.downcast_ref()
+    }
+
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.version.loaded
+    }
+
+    pub(crate) fn schemas(&self) -> Vec<SchemaRef> {
+        let tables = self.version.loaded.tables.values();
+        tables.map(|table| Arc::clone(&table.schema)).collect()
+    }
+}
+
+impl HotTablesBuilder {
+    /// Memory and freshness.
+    #[must_use]
+    pub fn with_settings(mut self, settings: HotSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`].
+    pub fn build(self) -> Result<HotTables, Error> {
+        let settings = &self.settings;
+        if settings.memory.as_u64() < 1 << 20 || settings.max_staleness < settings.freshness {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                "[hot] needs at least 1 MiB of memory, and a max_staleness of at least its freshness",
+            ));
+        }
+        let budget = Arc::new(Budget::new(settings.memory.as_u64()));
+        Ok(HotTables(Arc::new(Shared {
+            engine: self.engine,
+            settings: self.settings,
+            clock: self.clock,
+            budget,
+            entries: Mutex::default(),
+            asked: Mutex::new(Asked::new()),
+            counts: Counts::default(),
+        })))
+    }
+}
+
+impl fmt::Debug for HotTables {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("HotTables")
+            .field(&self.status())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Version")
+            .field("loaded", &self.loaded)
+            .finish_non_exhaustive()
+    }
+}

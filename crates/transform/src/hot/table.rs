@@ -1,0 +1,304 @@
+//! A table in memory: its batches, and the indexes over them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+        compute::{cast, interleave},
+        datatypes::{DataType, SchemaRef},
+    },
+    common::Result,
+};
+
+use super::{
+    budget::Held,
+    index::{HashIndex, HashIndexBuilder, SortedIndex, indexable},
+};
+
+/// Which indexes a column gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) hash: bool,
+    pub(crate) sorted: bool,
+}
+
+/// One version of a table.
+#[derive(Debug)]
+pub(crate) struct HotTable {
+    /// The columns as the files give them, whatever they are kept as.
+    pub(crate) schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    /// The number of the first row of each batch.
+    starts: Vec<u32>,
+    rows: usize,
+    hash: BTreeMap<usize, HashIndex>,
+    sorted: BTreeMap<usize, SortedIndex>,
+    /// Freed when the last reader lets the version go.
+    _held: Held,
+}
+
+/// A table that is being read.
+pub(crate) struct HotTableBuilder {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    starts: Vec<u32>,
+    rows: usize,
+    /// By column, whether it is kept as a dictionary: decided by the first batch.
+    dictionaries: Vec<bool>,
+    hash: BTreeMap<usize, HashIndexBuilder>,
+    sorted: Vec<usize>,
+    held: Held,
+}
+
+/// Why a table could not be built.
+#[derive(Debug)]
+pub(crate) enum NotBuilt {
+    NoRoom,
+    Failed(datafusion::common::DataFusionError),
+}
+
+impl<E: Into<datafusion::common::DataFusionError>> From<E> for NotBuilt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl HotTableBuilder {
+    pub(crate) fn new(schema: SchemaRef, wanted: &BTreeMap<String, Wanted>, held: Held) -> Self {
+        let mut hash = BTreeMap::new();
+        let mut sorted = Vec::new();
+        for (column, field) in schema.fields().iter().enumerate() {
+            let wanted = wanted.get(field.name()).copied().unwrap_or_default();
+            if wanted.hash && indexable(field.data_type()) {
+                hash.insert(column, HashIndexBuilder::default());
+            }
+            if wanted.sorted && indexable(field.data_type()) {
+                sorted.push(column);
+            }
+        }
+        Self {
+            dictionaries: vec![false; schema.fields().len()],
+            schema,
+            batches: Vec::new(),
+            starts: Vec::new(),
+            rows: 0,
+            hash,
+            sorted,
+            held,
+        }
+    }
+
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), NotBuilt> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let Ok(start) = u32::try_from(self.rows) else {
+            return Err(NotBuilt::NoRoom);
+        };
+        for (column, index) in &mut self.hash {
+            index.push(batch.column(*column))?;
+        }
+        let first = self.batches.is_empty();
+        let mut columns = Vec::with_capacity(batch.num_columns());
+        for (column, dictionary) in batch.columns().iter().zip(&mut self.dictionaries) {
+            let compact = compact(column);
+            if first || *dictionary {
+                let encoded = as_dictionary(&compact)?;
+                let pays = |encoded: &ArrayRef| {
+                    2 * encoded.get_array_memory_size() < compact.get_array_memory_size()
+                };
+                if let Some(encoded) = encoded
+                    && (!first || pays(&encoded))
+                {
+                    *dictionary = true;
+                    columns.push(encoded);
+                    continue;
+                }
+            }
+            columns.push(compact);
+        }
+        // Batches of one table may differ in how a column is kept; rows are cast when they are taken.
+        let bytes: usize = columns
+            .iter()
+            .map(|array| array.get_array_memory_size())
+            .sum();
+        let indexes = batch.num_rows() * (12 * self.hash.len() + 4 * self.sorted.len());
+        if !self.held.grow((bytes + indexes) as u64) {
+            return Err(NotBuilt::NoRoom);
+        }
+        let fields = self
+            .schema
+            .fields()
+            .iter()
+            .zip(&columns)
+            .map(|(field, array)| {
+                field
+                    .as_ref()
+                    .clone()
+                    .with_data_type(array.data_type().clone())
+            });
+        let kept = datafusion::arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        self.batches.push(RecordBatch::try_new_with_options(
+            kept.into(),
+            columns,
+            &options,
+        )?);
+        self.starts.push(start);
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<HotTable, NotBuilt> {
+        let mut sorted = BTreeMap::new();
+        for column in std::mem::take(&mut self.sorted) {
+            let kind = self.schema.field(column).data_type();
+            let arrays = self
+                .batches
+                .iter()
+                .map(|batch| cast(batch.column(column), kind))
+                .collect::<Result<Vec<_>, _>>()?;
+            if arrays.is_empty() {
+                continue;
+            }
+            let index = SortedIndex::try_new(&arrays)?;
+            if !self.held.grow(index.bytes()) {
+                return Err(NotBuilt::NoRoom);
+            }
+            sorted.insert(column, index);
+        }
+        let built = self.hash.into_iter();
+        let hash: BTreeMap<_, _> = built
+            .map(|(column, index)| (column, index.finish()))
+            .collect();
+        let bytes = self
+            .batches
+            .iter()
+            .map(|batch| batch.get_array_memory_size() as u64)
+            .sum::<u64>()
+            + hash.values().map(HashIndex::bytes).sum::<u64>()
+            + sorted.values().map(SortedIndex::bytes).sum::<u64>();
+        self.held.settle(bytes);
+        Ok(HotTable {
+            schema: self.schema,
+            batches: self.batches,
+            starts: self.starts,
+            rows: self.rows,
+            hash,
+            sorted,
+            _held: self.held,
+        })
+    }
+}
+
+impl HotTable {
+    pub(crate) fn hash(&self, column: usize) -> Option<&HashIndex> {
+        self.hash.get(&column)
+    }
+
+    pub(crate) fn sorted(&self, column: usize) -> Option<&SortedIndex> {
+        self.sorted.get(&column)
+    }
+
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// One batch, as the files give it.
+    pub(crate) fn batch(&self, number: usize, columns: &[usize]) -> Result<RecordBatch> {
+        self.decoded(&self.batches[number], columns)
+    }
+
+    /// Some rows, in that order.
+    pub(crate) fn take(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
+        let place = |row: u32| {
+            let batch = self.starts.partition_point(|start| *start <= row) - 1;
+            (batch, (row - self.starts[batch]) as usize)
+        };
+        if let [row] = rows {
+            let (batch, row) = place(*row);
+            return self.decoded(&self.batches[batch].slice(row, 1), columns);
+        }
+        let mut used = BTreeMap::new();
+        let mut places = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (batch, row) = place(*row);
+            let next = used.len();
+            places.push((*used.entry(batch).or_insert(next), row));
+        }
+        let mut order = vec![0; used.len()];
+        for (batch, number) in used {
+            order[number] = batch;
+        }
+        let schema = Arc::new(self.schema.project(columns)?);
+        let arrays = columns.iter().zip(schema.fields()).map(|(column, field)| {
+            if places.is_empty() {
+                return Ok(datafusion::arrow::array::new_empty_array(field.data_type()));
+            }
+            let parts = order
+                .iter()
+                .map(|batch| same_type(self.batches[*batch].column(*column), field.data_type()))
+                .collect::<Result<Vec<_>>>()?;
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            Ok(interleave(&parts, &places)?)
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+
+    fn decoded(&self, batch: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
+        let schema = Arc::new(self.schema.project(columns)?);
+        let arrays = columns
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| same_type(batch.column(*column), field.data_type()));
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+}
+
+fn same_type(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == kind {
+        return Ok(Arc::clone(array));
+    }
+    Ok(cast(array, kind)?)
+}
+
+/// The values without what they were cut from.
+fn compact(column: &ArrayRef) -> ArrayRef {
+    let mut compact = if *column.data_type() == DataType::Utf8View {
+        Arc::new(column.as_string_view().gc())
+    } else {
+        Arc::clone(column)
+    };
+    compact.shrink_to_fit();
+    compact
+}
+
+/// Text as a dictionary; `None` for what is no text or has too many values for small keys.
+fn as_dictionary(
+    column: &ArrayRef,
+) -> Result<Option<ArrayRef>, datafusion::arrow::error::ArrowError> {
+    let is_text = matches!(
+        column.data_type(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
+    if !is_text || column.len() > usize::from(u16::MAX) {
+        return Ok(None);
+    }
+    let values = match column.data_type() {
+        DataType::LargeUtf8 => DataType::LargeUtf8,
+        _ => DataType::Utf8,
+    };
+    let kind = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(values));
+    let mut encoded = cast(column, &kind)?;
+    encoded.shrink_to_fit();
+    Ok(Some(encoded))
+}

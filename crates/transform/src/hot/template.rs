@@ -1,0 +1,390 @@
+//! A query planned once, for all values of its parameters: conditions, projections, order and limit over one table.
+//!
+//! What has another shape (joins, groups, subqueries, functions of the present time) has no template and is planned anew
+//! for each run, over the same chosen rows.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::{
+        array::{AsArray, RecordBatch, RecordBatchOptions},
+        compute::{
+            SortColumn, SortOptions, filter_record_batch, lexsort_to_indices, take_record_batch,
+        },
+        datatypes::{DataType, SchemaRef},
+    },
+    common::{
+        DFSchema, DataFusionError, Result, ScalarValue, internal_err,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{
+        ColumnarValue, Expr, FetchType, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, SkipType, Volatility, execution_props::ExecutionProps,
+        physical_planning_context::PhysicalPlanningContext, utils::conjunction,
+    },
+    physical_expr::{PhysicalExpr, ScalarFunctionExpr, create_physical_expr, expressions::Literal},
+};
+
+use super::{
+    lookup::{Lookup, found, select},
+    table::HotTable,
+};
+
+type Physical = Arc<dyn PhysicalExpr>;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// The table's name.
+    pub(crate) table: String,
+    /// The columns of the answer.
+    pub(crate) schema: SchemaRef,
+    columns: Vec<usize>,
+    lookups: Vec<Lookup<Physical>>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Filter(Physical),
+    Project(Vec<Physical>, SchemaRef),
+    Sort(Vec<(Physical, SortOptions)>, Option<usize>),
+    Limit(usize, Option<usize>),
+    Rename(SchemaRef),
+}
+
+/// Names and values of parameters, as placeholders name them: with `$`.
+pub(crate) type Values = [(String, ScalarValue)];
+
+impl Template {
+    /// A template of an optimised plan with placeholders; `None` when it has another shape.
+    pub(crate) fn of(plan: &LogicalPlan, values: &Values, props: &ExecutionProps) -> Option<Self> {
+        let mut making = Making {
+            values,
+            props,
+            table: None,
+            steps: Vec::new(),
+            filters: Vec::new(),
+        };
+        making.node(plan)?;
+        let (table, own, columns) = making.table?;
+        let filters = making.filters.into_iter();
+        let lookups = filters.flat_map(|filter| found(&filter, &own));
+        let lookups = lookups
+            .map(|lookup| lookup.compiled(props))
+            .collect::<Result<Vec<_>>>()
+            .ok()?;
+        (!lookups.is_empty()).then(|| Self {
+            table,
+            schema: Arc::clone(plan.schema().inner()),
+            columns,
+            lookups,
+            steps: making.steps,
+        })
+    }
+
+    /// Whether every function of the plan gives the same for the same arguments, at any time.
+    pub(crate) fn is_timeless(plan: &LogicalPlan) -> bool {
+        let mut timeless = true;
+        let walked = plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::ScalarFunction(call) = expr {
+                        timeless &= call.func.signature().volatility == Volatility::Immutable;
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        walked.is_ok() && timeless
+    }
+
+    /// The rows for these values; `None` when no index helps.
+    pub(crate) fn run(
+        &self,
+        table: &HotTable,
+        values: &Values,
+    ) -> Result<Option<(RecordBatch, usize)>> {
+        let bind = |expr: &Physical| bound(expr, values);
+        let lookups = self.lookups.iter().map(|lookup| lookup.values(bind));
+        let Some(rows) = select(table, &lookups.collect::<Result<Vec<_>>>()?)? else {
+            return Ok(None);
+        };
+        let mut batch = table.take(&rows, &self.columns)?;
+        for step in &self.steps {
+            batch = step.apply(&batch, values)?;
+        }
+        Ok(Some((batch, rows.len())))
+    }
+}
+
+struct Making<'a> {
+    values: &'a Values,
+    props: &'a ExecutionProps,
+    table: Option<(String, SchemaRef, Vec<usize>)>,
+    steps: Vec<Step>,
+    /// Conditions in terms of the table's own columns.
+    filters: Vec<Expr>,
+}
+
+impl Making<'_> {
+    /// Adds the steps of a node behind those of its input.
+    fn node(&mut self, plan: &LogicalPlan) -> Option<()> {
+        match plan {
+            LogicalPlan::TableScan(scan) => {
+                let schema: SchemaRef = scan.source.schema();
+                let columns = scan
+                    .projection
+                    .clone()
+                    .unwrap_or_else(|| (0..schema.fields().len()).collect());
+                if scan.fetch.is_some() {
+                    return None;
+                }
+                // The provider takes filters as hints alone: each is above the scan once more.
+                self.table = Some((scan.table_name.table().to_owned(), schema, columns));
+            }
+            LogicalPlan::Filter(filter) => {
+                self.node(&filter.input)?;
+                let expr = self.without_placeholders(&filter.predicate)?;
+                if self
+                    .steps
+                    .iter()
+                    .all(|step| matches!(step, Step::Filter(_) | Step::Rename(_)))
+                {
+                    self.filters.push(expr.clone());
+                }
+                let physical = self.physical(&expr, filter.input.schema())?;
+                self.steps.push(Step::Filter(physical));
+            }
+            LogicalPlan::Projection(projection) => {
+                self.node(&projection.input)?;
+                let exprs = projection
+                    .expr
+                    .iter()
+                    .map(|expr| {
+                        let expr = self.without_placeholders(expr)?;
+                        self.physical(&expr, projection.input.schema())
+                    })
+                    .collect::<Option<Vec<_>>>()?;
+                let schema = Arc::clone(projection.schema.inner());
+                self.steps.push(Step::Project(exprs, schema));
+            }
+            LogicalPlan::Sort(sort) => {
+                self.node(&sort.input)?;
+                let keys = sort
+                    .expr
+                    .iter()
+                    .map(|key| {
+                        let expr = self.without_placeholders(&key.expr)?;
+                        let options = SortOptions {
+                            descending: !key.asc,
+                            nulls_first: key.nulls_first,
+                        };
+                        Some((self.physical(&expr, sort.input.schema())?, options))
+                    })
+                    .collect::<Option<Vec<_>>>()?;
+                self.steps.push(Step::Sort(keys, sort.fetch));
+            }
+            LogicalPlan::Limit(limit) => {
+                self.node(&limit.input)?;
+                let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) =
+                    (limit.get_skip_type(), limit.get_fetch_type())
+                else {
+                    return None;
+                };
+                self.steps.push(Step::Limit(skip, fetch));
+            }
+            LogicalPlan::SubqueryAlias(alias) => {
+                self.node(&alias.input)?;
+                self.steps
+                    .push(Step::Rename(Arc::clone(alias.schema.inner())));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn physical(&self, expr: &Expr, schema: &DFSchema) -> Option<Physical> {
+        create_physical_expr(
+            expr,
+            schema,
+            self.props,
+            &PhysicalPlanningContext::default(),
+        )
+        .ok()
+    }
+
+    /// Each placeholder as a function whose place a value takes in each run.
+    fn without_placeholders(&self, expr: &Expr) -> Option<Expr> {
+        let unfit = expr.exists(|node| {
+            Ok(match node {
+                Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::OuterReferenceColumn(..) => true,
+                // What a pattern may be is judged by its value.
+                Expr::SimilarTo(_) => true,
+                Expr::ScalarFunction(call) => {
+                    call.func.signature().volatility != Volatility::Immutable
+                        || call.func.name().starts_with("regexp_")
+                }
+                Expr::BinaryExpr(binary) => binary.op.to_string().contains('~'),
+                _ => false,
+            })
+        });
+        if !matches!(unfit, Ok(false)) {
+            return None;
+        }
+        let replaced = expr.clone().transform_up(|node| match node {
+            Expr::Placeholder(placeholder) => {
+                let found = self.values.iter().find(|(name, _)| *name == placeholder.id);
+                let Some((name, value)) = found else {
+                    return internal_err!("an unknown placeholder");
+                };
+                let slot = Slot::new(name.clone(), value.data_type());
+                Ok(Transformed::yes(ScalarUDF::from(slot).call(Vec::new())))
+            }
+            other => Ok(Transformed::no(other)),
+        });
+        replaced.ok().map(|replaced| replaced.data)
+    }
+}
+
+impl Step {
+    fn apply(&self, batch: &RecordBatch, values: &Values) -> Result<RecordBatch> {
+        match self {
+            Self::Filter(condition) => {
+                let kept = bound(condition, values)?
+                    .evaluate(batch)?
+                    .into_array(batch.num_rows())?;
+                Ok(filter_record_batch(batch, kept.as_boolean())?)
+            }
+            Self::Project(exprs, schema) => {
+                let arrays = exprs.iter().map(|expr| {
+                    bound(expr, values)?
+                        .evaluate(batch)?
+                        .into_array(batch.num_rows())
+                });
+                let arrays = arrays.collect::<Result<Vec<_>>>()?;
+                with_schema(schema, arrays, batch.num_rows())
+            }
+            Self::Sort(keys, fetch) => {
+                let columns = keys.iter().map(|(expr, options)| {
+                    Ok::<_, DataFusionError>(SortColumn {
+                        values: bound(expr, values)?
+                            .evaluate(batch)?
+                            .into_array(batch.num_rows())?,
+                        options: Some(*options),
+                    })
+                });
+                let order = lexsort_to_indices(&columns.collect::<Result<Vec<_>>>()?, *fetch)?;
+                Ok(take_record_batch(batch, &order)?)
+            }
+            Self::Limit(skip, fetch) => {
+                let skip = (*skip).min(batch.num_rows());
+                let left = batch.num_rows() - skip;
+                Ok(batch.slice(skip, fetch.map_or(left, |fetch| fetch.min(left))))
+            }
+            Self::Rename(schema) => {
+                let rows = batch.num_rows();
+                with_schema(schema, batch.columns().to_vec(), rows)
+            }
+        }
+    }
+}
+
+fn with_schema(
+    schema: &SchemaRef,
+    arrays: Vec<datafusion::arrow::array::ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        arrays,
+        &options,
+    )?)
+}
+
+/// The expression with values in its slots.
+fn bound(expr: &Physical, values: &Values) -> Result<Physical> {
+    let mut has_slots = false;
+    expr.apply(|node| {
+        has_slots |= slot(node).is_some();
+        Ok(if has_slots {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    })?;
+    if !has_slots {
+        return Ok(Arc::clone(expr));
+    }
+    let filled = Arc::clone(expr).transform_up(|node| {
+        let Some(slot) = slot(&node) else {
+            return Ok(Transformed::no(node));
+        };
+        match values.iter().find(|(name, _)| *name == slot.name) {
+            Some((_, value)) if value.data_type() == slot.kind => {
+                Ok(Transformed::yes(Arc::new(Literal::new(value.clone())) as _))
+            }
+            _ => internal_err!("a parameter without a value of its type"),
+        }
+    })?;
+    Ok(filled.data)
+}
+
+fn slot(expr: &Physical) -> Option<&Slot> {
+    let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
+    call.fun().inner().downcast_ref::<Slot>()
+}
+
+/// Where a parameter's value comes to stand.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Slot {
+    name: String,
+    kind: DataType,
+    signature: Signature,
+}
+
+impl Slot {
+    fn new(name: String, kind: DataType) -> Self {
+        Self {
+            name,
+            kind,
+            signature: Signature::nullary(Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Slot {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(self.kind.clone())
+    }
+
+    fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        internal_err!("a parameter without a value")
+    }
+}
+
+/// All conditions of a plan on one table, whatever stands between.
+pub(crate) fn conditions(plan: &LogicalPlan, table: &str) -> Vec<Expr> {
+    let mut found = Vec::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.table_name.table() == table
+        {
+            found.extend(conjunction(scan.filters.iter().cloned()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
+}
