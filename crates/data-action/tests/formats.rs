@@ -151,6 +151,6 @@ sql = "SELECT * FROM t"
         .collect();
     assert_eq!(
         (answer.steps.len(), rows.last()),
-        (told.explanation.steps.len(), Some(&2))
+        (told.explanation.steps.len(), Some(&1))
     );
 }

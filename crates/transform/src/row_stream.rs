@@ -49,7 +49,7 @@ pub(crate) struct Admission {
 pub struct RunStats {
     /// Rows of the answer.
     pub rows_out: u64,
-    /// Rows that were decoded from files.
+    /// Rows that the files gave to the query, without those that its conditions ruled out before they were decoded.
     pub rows_scanned: u64,
     /// Bytes that the engine took from the stores.
     pub bytes_scanned: u64,

@@ -170,7 +170,8 @@ async fn after_a_run_each_step_says_what_it_did() {
             .run
             .unwrap()
     };
-    assert_eq!(of("read files").rows, 3);
+    // Of three rows, one is left out before it is decoded.
+    assert_eq!(of("read files").rows, 2);
     assert_eq!(of("keep rows").rows, 2);
     assert_eq!(of("sort by").rows, 2);
     assert!(told.steps.iter().all(|step| step.run.is_none()));

@@ -3,7 +3,10 @@
 //!
 //! `FLOWLAKE_SCAN_TABLES=500` reads that many tables instead of a few.
 
-#![expect(clippy::print_stderr, reason = "a long run says what it has done")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 #[expect(dead_code, reason = "other tests ask more of it")]
 mod lake;
@@ -152,8 +155,10 @@ impl Chance {
     }
 }
 
+type Holds = fn(&Row) -> bool;
+
 /// Conditions in SQL, and what they mean.
-fn conditions() -> Vec<(String, fn(&Row) -> bool)> {
+fn conditions() -> Vec<(String, Holds)> {
     vec![
         ("true".into(), |_| true),
         (format!("name = '{NEEDLE}'"), |row| {

@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use super::leaves;
 use crate::{
-    Error, ErrorKind, StoreResolver, TableInfo, TableLocation, error::planning, uri::WILDCARDS,
+    Error, ErrorKind, StoreResolver, TableInfo, TableLocation, error::planning,
+    scan::source::RowsSource, uri::WILDCARDS,
 };
 
 /// Footers of Parquet files that are looked at; of more files, the rest is taken to be like these.
@@ -253,7 +254,10 @@ fn conditions(config: &FileScanConfig, logical: Option<&TableScan>) -> (Vec<Stri
             on_files.extend(columns);
         }
     }
-    if let Some(predicate) = config.file_source().filter() {
+    let source = config.file_source();
+    let own = source.downcast_ref::<RowsSource>();
+    let own = own.into_iter().flat_map(|rows| rows.filters()).cloned();
+    for predicate in source.filter().into_iter().chain(own) {
         let columns = datafusion::physical_expr::utils::collect_columns(&predicate);
         pushed.extend(
             columns

@@ -120,6 +120,12 @@ impl CsvDecoder {
         Ok(())
     }
 
+    /// The text cannot be divided any further. What does not fit in the rows before is told first.
+    fn stop<T>(&mut self, broken: Broken, out: &mut Vec<RecordBatch>) -> Result<T, Error> {
+        self.flush(out)?;
+        Err(broken.told(&self.misfits))
+    }
+
     /// Whether a record has the fields it should; if not, that is an error or counted.
     fn admit(&self, layout: &Layout, record: &Record<'_>) -> Result<bool, Error> {
         let line = record.line();
@@ -269,10 +275,8 @@ impl CsvDecoder {
 impl Decode for CsvDecoder {
     fn push(&mut self, mut bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let taken = self
-                .divider
-                .push(bytes, self.asked.batch_rows)
-                .map_err(|broken| broken.told(&self.misfits))?;
+            let divided = self.divider.push(bytes, self.asked.batch_rows);
+            let taken = divided.or_else(|broken| self.stop(broken, out))?;
             bytes = &bytes[taken..];
             let records: &Records = self.divider.records();
             if records.len() >= self.asked.batch_rows
@@ -285,9 +289,8 @@ impl Decode for CsvDecoder {
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        self.divider
-            .finish()
-            .map_err(|broken| broken.told(&self.misfits))?;
+        let divided = self.divider.finish();
+        divided.or_else(|broken| self.stop(broken, out))?;
         self.flush(out)
     }
 }

@@ -397,7 +397,8 @@ impl Facts {
     /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
     pub(crate) fn decoder(&self, asked: Asked, misfits: Misfits) -> Result<Box<dyn Decode>, Error> {
         let rows = asked.batch_rows;
-        let adapter = |misfits| Adapter::new(asked.table.clone(), asked.wanted.clone(), misfits);
+        let adapter =
+            |misfits| Adapter::new(Arc::clone(&asked.table), asked.wanted.clone(), misfits);
         Ok(match self.format {
             Format::Csv | Format::Tsv => {
                 Box::new(CsvDecoder::new(asked, self.csv.clone(), misfits))

@@ -46,6 +46,13 @@ impl RowsSource {
     }
 }
 
+impl RowsSource {
+    /// Conditions that rows are left out by before they are decoded.
+    pub(crate) fn filters(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.filters
+    }
+}
+
 impl FileSource for RowsSource {
     fn create_file_opener(
         &self,
