@@ -87,6 +87,17 @@ impl Transform {
         let (session, _, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
+        Self::started(&session, physical, meter, stop, prepared)
+    }
+
+    /// Starts the operators of a plan.
+    fn started(
+        session: &SessionContext,
+        physical: Arc<dyn ExecutionPlan>,
+        meter: Arc<ScanMeter>,
+        stop: StopSwitch,
+        prepared: &Prepared,
+    ) -> Result<RowStream, Error> {
         let physical = stop.clone().into_joins(physical).map_err(running)?;
         let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
         Ok(RowStream::new(
@@ -189,16 +200,7 @@ impl Transform {
         let (_, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
-        let physical = stop.clone().into_joins(physical).map_err(running)?;
-        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
-        let meter = Arc::default();
-        Ok(RowStream::new(
-            rows,
-            physical,
-            meter,
-            stop,
-            &prepared.limits,
-        ))
+        Self::started(session, physical, Arc::default(), stop, prepared)
     }
 
     /// The guarded plan with its values, and the session that it belongs to.

@@ -12,7 +12,7 @@ pub struct Answer {
     pub status: u16,
     /// The headers' names and values.
     pub headers: Vec<(String, String)>,
-    /// The body as text.
+    /// The body as text; what is none is replaced.
     pub body: String,
 }
 
@@ -87,7 +87,7 @@ pub fn request_with(
     Ok(Answer {
         status: response.status().as_u16(),
         headers: headers.collect(),
-        body: response.body_mut().read_to_string()?,
+        body: String::from_utf8_lossy(&response.body_mut().read_to_vec()?).into_owned(),
     })
 }
 

@@ -171,7 +171,8 @@ fn explain_says_what_would_be_done_and_then_what_was() -> Result<()> {
         "1 of 1 files",
         "columns",
         "Steps",
-        "keep rows by conditions on `agent_id`",
+        "asked of the files' own indexes: conditions on agent_id",
+        "group by `queue_name`",
         "Memory",
         "Answers",
     ] {

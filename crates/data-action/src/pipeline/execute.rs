@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     attempt::Attempt,
+    cost::ReadPlan,
     rows::{EncodedRows, Rows},
 };
 use crate::{Action, ActionError, HotServed, stores::RequestStores};
@@ -50,13 +51,7 @@ impl Attempt<'_> {
         {
             return Ok(outcome);
         }
-        let plan = self
-            .trace
-            .phase(Phase::Metadata, self.plan(locations, stores))
-            .await?;
-        self.trace
-            .phase(Phase::Access, self.check_objects(locations, stores))
-            .await?;
+        let plan = self.allowed_plan(locations, stores).await?;
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
@@ -81,6 +76,22 @@ impl Attempt<'_> {
             metadata: objects,
             hot: None,
         })
+    }
+
+    /// What is to be read, once it is known that it may be.
+    pub(super) async fn allowed_plan(
+        &self,
+        locations: &[TableLocation],
+        stores: &Arc<RequestStores>,
+    ) -> Result<ReadPlan, ActionError> {
+        let plan = self
+            .trace
+            .phase(Phase::Metadata, self.plan(locations, stores))
+            .await?;
+        self.trace
+            .phase(Phase::Access, self.check_objects(locations, stores))
+            .await?;
+        Ok(plan)
     }
 
     /// Runs the SQL and encodes batches as they come; only the encoded rows are kept.

@@ -35,14 +35,7 @@ impl Attempt<'_> {
         let plan = if self.shared.hot.is_resident(query, locations) {
             ReadPlan::default()
         } else {
-            let plan = self
-                .trace
-                .phase(Phase::Metadata, self.plan(locations, stores))
-                .await?;
-            self.trace
-                .phase(Phase::Access, self.check_objects(locations, stores))
-                .await?;
-            plan
+            self.allowed_plan(locations, stores).await?
         };
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
