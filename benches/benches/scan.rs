@@ -211,7 +211,13 @@ impl Machine {
                     let mut answers: Vec<(&str, Vec<Vec<Value>>)> = Vec::new();
                     for tool in TOOLS {
                         let measured = measure(&self.command(tool, format, question, sql))
-                            .with_context(|| format!("{tool}, {format}, {question}"))?;
+                            .with_context(|| format!("{tool}, {format}, {question}"));
+                        let measured = match measured {
+                            Ok(measured) => measured,
+                            Err(error) if tool == OURS => return Err(error),
+                            // A peer that cannot answer has told why on standard error, and has no figures in its cell.
+                            Err(_) => continue,
+                        };
                         answers.push((tool, rows(&measured)?));
                         // The first round brings files and programs into memory.
                         if round > 0 {
@@ -317,6 +323,7 @@ fn report(plan: &Plan, cells: &Cells, data: &Path) -> Result<String> {
                 cells.get(&key).cloned().unwrap_or_default()
             };
             let peers = TOOLS.iter().filter(|tool| **tool != OURS);
+            let peers = peers.filter(|tool| !cell(tool).seconds.is_empty());
             let fastest = peers.clone().map(|tool| median(&cell(tool).seconds));
             let fastest = fastest.fold(f64::INFINITY, f64::min);
             let thriftiest = peers.map(|tool| median(&cell(tool).cpu_seconds));
@@ -327,6 +334,10 @@ fn report(plan: &Plan, cells: &Cells, data: &Path) -> Result<String> {
             writeln!(body, "| | seconds | CPU s/GB | peak MiB |\n|---|---:|---:|---:|")?;
             for tool in TOOLS {
                 let cell = cell(tool);
+                if cell.seconds.is_empty() {
+                    writeln!(body, "| {tool} | cannot answer | | |")?;
+                    continue;
+                }
                 let seconds = median(&cell.seconds);
                 writeln!(
                     body,

@@ -57,6 +57,8 @@ impl SecretSearch {
             !secrets.is_empty(),
             "the tests wrote down no secret to search for"
         );
+        let spellings: BTreeSet<String> =
+            secrets.iter().flat_map(|secret| spelled(secret)).collect();
         let mut files = Vec::new();
         for output in outputs {
             collect(output, &mut files)?;
@@ -67,7 +69,7 @@ impl SecretSearch {
             let content =
                 fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             bytes += content.len();
-            search(file, &content, &secrets)?;
+            search(file, &content, &spellings)?;
         }
         println!(
             "    {} secrets, none found in {} files of {} MB",
@@ -96,14 +98,31 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// A secret as it is, as XML writes it (test reports), and as JSON does (logs and audit records).
+fn spelled(secret: &str) -> [String; 3] {
+    let xml = [
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("\"", "&quot;"),
+    ];
+    let json = [("\\", "\\\\"), ("\"", "\\\"")];
+    let replaced = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .fold(secret.to_owned(), |text, (from, to)| text.replace(from, to))
+    };
+    [secret.to_owned(), replaced(&xml), replaced(&json)]
+}
+
 /// Says where a secret is, and shows no more than its beginning.
-fn search(file: &Path, content: &[u8], secrets: &BTreeSet<&str>) -> Result<()> {
+fn search(file: &Path, content: &[u8], secrets: &BTreeSet<String>) -> Result<()> {
     // Text that is not UTF-8 (a store, an archive) is searched just the same: only what matches exactly is found.
     for window in content.chunks(WINDOW_BYTES) {
         let text = String::from_utf8_lossy(window);
-        if let Some(secret) = secrets.iter().find(|secret| text.contains(**secret)) {
+        if let Some(secret) = secrets.iter().find(|secret| text.contains(secret.as_str())) {
             let start = secret.get(..4).unwrap_or("****");
-            let place = text.find(*secret).unwrap_or_default();
+            let place = text.find(secret.as_str()).unwrap_or_default();
             let line = text[..place].matches('\n').count() + 1;
             bail!(
                 "{} holds the secret that starts with {start}, at line {line}",
@@ -150,6 +169,21 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains("a-planted-secret"), "{error}");
+    }
+
+    #[test]
+    fn escapes_hide_no_secret() {
+        let secret = r#"a<b&"c\d"#;
+        for (name, written) in [
+            ("xml", "<out>a&lt;b&amp;&quot;c\\d</out>"),
+            ("json", r#"{"key":"a<b&\"c\\d"}"#),
+        ] {
+            let (search, outputs) = planted(name);
+            fs::write(search.used(), secret).unwrap();
+            search.run(std::slice::from_ref(&outputs)).unwrap();
+            fs::write(outputs.join("report"), written).unwrap();
+            assert!(search.run(&[outputs]).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -22,18 +22,14 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Finds the workspace that this program was compiled in.
+    /// Finds the workspace that the current folder is in; a target directory may be shared by several clones.
     pub(crate) fn load() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask is not in a workspace")?;
         let metadata = MetadataCommand::new()
             .features(CargoOpt::AllFeatures)
-            .manifest_path(root.join("Cargo.toml"))
             .exec()
             .context("cargo metadata cannot read the workspace")?;
         let shell = Shell::new()?;
-        shell.change_dir(root);
+        shell.change_dir(&metadata.workspace_root);
         Ok(Self { shell, metadata })
     }
 

@@ -5,8 +5,14 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, Project};
 use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError, Telemetry};
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
+/// allocator keeps it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Answers Genesys Cloud data actions with SQL over S3.
 #[derive(Debug, Parser)]

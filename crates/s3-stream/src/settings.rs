@@ -10,8 +10,8 @@ use crate::pace;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3StreamSettings {
-    /// Largest size in bytes of one ranged GET. Smaller parts start sooner and cost more requests: a GB in 8 MiB parts is
-    /// 120 GETs, about 0.00005 USD.
+    /// Largest size in bytes of one ranged GET. Smaller parts start sooner and cost more requests: a GB in 4 MiB parts is
+    /// 240 GETs, about 0.0001 USD.
     pub part_bytes: u64,
     /// Smallest size in bytes of one ranged GET: what is no larger is read with one, what is larger with several at once.
     pub min_part_bytes: u64,
@@ -42,10 +42,10 @@ pub struct S3StreamSettings {
 impl Default for S3StreamSettings {
     fn default() -> Self {
         Self {
-            part_bytes: 8 << 20,
+            part_bytes: 4 << 20,
             min_part_bytes: 1 << 20,
             concurrency: 16,
-            budget_bytes: 64 << 20,
+            budget_bytes: 32 << 20,
             attempts: 4,
             response_timeout_ms: 10_000,
             stall_timeout_ms: 10_000,

@@ -79,8 +79,10 @@ pub struct Finished {
     pub stdout: String,
     /// What it printed for the person.
     pub stderr: String,
-    /// The largest resident memory it had.
+    /// The largest resident memory it had, pages of its own program included.
     pub peak_memory_kib: u64,
+    /// The largest resident memory it had taken for itself, looked at every 2 ms.
+    pub peak_own_memory_kib: u64,
     /// How long it took.
     pub duration: Duration,
 }
@@ -159,12 +161,15 @@ impl Project {
             .stderr(fs::File::create(&err)?)
             .spawn()
             .context("cannot start flowlake")?;
-        let mut peak_memory_kib = 0;
+        let (mut peak_memory_kib, mut peak_own_memory_kib) = (0, 0);
         let status = loop {
             // The mark only rises and vanishes with the process, so the last one read is the peak but for milliseconds.
             peak_memory_kib = process::peak_memory_kib(child.id())
                 .unwrap_or_default()
                 .max(peak_memory_kib);
+            peak_own_memory_kib = process::own_memory_kib(child.id())
+                .unwrap_or_default()
+                .max(peak_own_memory_kib);
             if let Some(status) = child.try_wait()? {
                 break status;
             }
@@ -179,6 +184,7 @@ impl Project {
             stdout: fs::read_to_string(out)?,
             stderr: fs::read_to_string(err)?,
             peak_memory_kib,
+            peak_own_memory_kib,
             duration: started.elapsed(),
         })
     }

@@ -150,12 +150,19 @@ impl Drop for Process {
     }
 }
 
-/// `VmHWM` of a running process.
+/// The largest resident memory that a running process had: `VmHWM`, pages of its own program included.
 pub(crate) fn peak_memory_kib(id: u32) -> Option<u64> {
+    memory_kib(id, "VmHWM:")
+}
+
+/// The resident memory that a running process has taken for itself, without the pages of files.
+pub(crate) fn own_memory_kib(id: u32) -> Option<u64> {
+    Some(memory_kib(id, "RssAnon:")? + memory_kib(id, "RssShmem:")?)
+}
+
+fn memory_kib(id: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

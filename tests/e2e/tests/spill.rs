@@ -1,5 +1,6 @@
 //! The release binary on questions that need many times its memory: it finishes by way of the disk or names the limit, and its
-//! resident memory stays within the pool and 150 MiB. The answers go into files, so they take no memory either.
+//! resident memory stays within the pool and what a process is allowed beside it. The answers go into files, so they take no
+//! memory either.
 
 use std::{
     fs::{self, File},
@@ -14,7 +15,10 @@ use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings}
 const ROWS: u64 = 20_000_000;
 const POOL: &str = "64MiB";
 const POOL_KIB: u64 = 64 << 10;
-const BESIDE_KIB: u64 = 150 << 10;
+/// Beside the pool, for reading ahead, decoding and the allocator.
+const OWN_KIB: u64 = 100 << 10;
+/// Pages of the program that the kernel has mapped around those in use; it drops them when memory is short.
+const PROGRAM_KIB: u64 = 90 << 10;
 
 fn lay(path: &Path) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
@@ -78,12 +82,13 @@ fn questions_of_many_times_the_pool_stay_within_it_and_finish_or_name_the_limit(
             "--output",
             &to.to_string_lossy(),
         ])?;
-        let peak = finished.peak_memory_kib;
+        let (own, resident) = (finished.peak_own_memory_kib, finished.peak_memory_kib);
         println!(
-            "{name}: {}, {:.1} s, peak memory {} MiB{}",
+            "{name}: {}, {:.1} s, peak memory {} MiB of its own, {} MiB resident{}",
             finished.status,
             finished.duration.as_secs_f64(),
-            peak >> 10,
+            own >> 10,
+            resident >> 10,
             finished
                 .stderr
                 .lines()
@@ -92,8 +97,8 @@ fn questions_of_many_times_the_pool_stay_within_it_and_finish_or_name_the_limit(
                 .unwrap_or_default()
         );
         ensure!(
-            peak <= POOL_KIB + BESIDE_KIB,
-            "{name}: peak memory {peak} KiB"
+            own <= POOL_KIB + OWN_KIB && resident <= POOL_KIB + OWN_KIB + PROGRAM_KIB,
+            "{name}: peak memory {own} KiB of its own, {resident} KiB resident"
         );
         if finished.status.success() {
             let lines = BufReader::new(File::open(&to)?).lines().count() as u64;

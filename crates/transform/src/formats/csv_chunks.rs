@@ -83,7 +83,7 @@ impl Chunked for CsvChunks {
             .iter()
             .skip(fields.wrapping_sub(1))
             .step_by(fields.max(1));
-        if !lasts.into_iter().all(|&end| text[end as usize] == b'\n') {
+        if !lasts.into_iter().all(|&end| marks.ends_record(end)) {
             return None;
         }
         Some(Chunk {
@@ -145,32 +145,39 @@ fn candidates(
     true
 }
 
-impl CsvRows<'_> {
-    fn cell(&self, row: usize, field: usize, kind: &DataType) -> Cell<'_> {
-        let fields = self.chunks.layout.fields;
-        let first = row * fields;
-        let start = match (field, self.starts.get(row)) {
+/// One column of the rows.
+struct CsvColumn<'a> {
+    rows: &'a CsvRows<'a>,
+    field: usize,
+    fields: usize,
+    empty_is_null: bool,
+}
+
+impl<'a> CsvColumn<'a> {
+    fn cell(&self, row: usize) -> Cell<'a> {
+        let CsvRows {
+            text, ends, starts, ..
+        } = self.rows;
+        let first = row * self.fields;
+        let of_row = &ends[first..first + self.fields];
+        let start = match (self.field, starts.get(row)) {
             (0, Some(&start)) => start as usize,
             (0, None) if row == 0 => 0,
-            _ => self.ends[first + field - 1] as usize + 1,
+            (0, None) => ends[first - 1] as usize + 1,
+            (field, _) => of_row[field - 1] as usize + 1,
         };
-        let mut text = &self.text[start..self.ends[first + field] as usize];
-        if field + 1 == fields {
+        let mut text = &text[start..of_row[self.field] as usize];
+        if self.field + 1 == self.fields {
             text = text.strip_suffix(b"\r").unwrap_or(text);
         }
-        let options = &self.chunks.options;
-        let quote = options.dialect.quote;
-        let mut cell = Cow::Borrowed(text);
-        if let [first, inner @ .., _] = text
-            && *first == quote
-        {
-            cell = if memchr::memchr(quote, inner).is_some() {
-                Cow::Owned(undoubled(inner, quote))
-            } else {
-                Cow::Borrowed(inner)
-            };
-        }
-        let null = cell.is_empty() && *kind != DataType::Utf8
+        let options = &self.rows.chunks.options;
+        let cell = match text {
+            [first, inner @ .., _] if *first == options.dialect.quote => {
+                unquoted(inner, options.dialect.quote)
+            }
+            text => Cow::Borrowed(text),
+        };
+        let null = cell.is_empty() && self.empty_is_null
             || options
                 .null_values
                 .iter()
@@ -190,13 +197,25 @@ impl Rows for CsvRows<'_> {
             let count = rows.map_or(self.rows, <[u32]>::len);
             return Some(new_null_array(kind, count));
         };
+        let column = CsvColumn {
+            rows: self,
+            field,
+            fields: self.chunks.layout.fields,
+            empty_is_null: *kind != DataType::Utf8,
+        };
         match rows {
-            None => cells::column(kind, (0..self.rows).map(|row| self.cell(row, field, kind))),
-            Some(rows) => {
-                let rows = rows.iter();
-                cells::column(kind, rows.map(|&row| self.cell(row as usize, field, kind)))
-            }
+            None => cells::column(kind, (0..self.rows).map(|row| column.cell(row))),
+            Some(rows) => cells::column(kind, rows.iter().map(|&row| column.cell(row as usize))),
         }
+    }
+}
+
+/// What is between the quotes of a field.
+fn unquoted(inner: &[u8], quote: u8) -> Cow<'_, [u8]> {
+    if memchr::memchr(quote, inner).is_some() {
+        Cow::Owned(undoubled(inner, quote))
+    } else {
+        Cow::Borrowed(inner)
     }
 }
 

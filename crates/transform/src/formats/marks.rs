@@ -108,11 +108,29 @@ impl Marks {
 
     /// The ends of all fields, record after record; the end of a record's last field is its end of line.
     pub(crate) fn field_ends(&self, ends: &mut Vec<u32>) {
-        ends.clear();
-        ends.reserve(self.cells);
+        // Eight places are written at a time, whether there are as many or not: what is too much is written over.
+        ends.resize(self.cells + BLOCK, 0);
+        let mut written = 0;
         for (block, &marks) in self.fields.iter().enumerate() {
-            push_places(marks, block, ends);
+            let base = block_start(block);
+            let mut left = marks;
+            for places in ends[written..].chunks_exact_mut(8) {
+                if left == 0 {
+                    break;
+                }
+                for place in places {
+                    *place = base + left.trailing_zeros();
+                    left &= left.wrapping_sub(1);
+                }
+            }
+            written += marks.count_ones() as usize;
         }
+        ends.truncate(self.cells);
+    }
+
+    /// Whether a record ends at this place.
+    pub(crate) fn ends_record(&self, place: u32) -> bool {
+        self.records[place as usize / BLOCK] >> (place as usize % BLOCK) & 1 == 1
     }
 
     /// The ends of the fields between two places.
@@ -163,8 +181,12 @@ fn last_place(marks: u64, block: usize) -> usize {
     clippy::cast_possible_truncation,
     reason = "a chunk is far below 4 GiB"
 )]
+const fn block_start(block: usize) -> u32 {
+    (block * BLOCK) as u32
+}
+
 fn push_places(mut marks: u64, block: usize, ends: &mut Vec<u32>) {
-    let base = (block * BLOCK) as u32;
+    let base = block_start(block);
     while marks != 0 {
         ends.push(base + marks.trailing_zeros());
         marks &= marks - 1;
