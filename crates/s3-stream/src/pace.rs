@@ -112,7 +112,7 @@ mod tests {
     use super::Pace;
     use crate::S3StreamSettings;
 
-    const PART: u64 = 8 << 20;
+    const PART: u64 = 4 << 20;
 
     fn pace(bytes: u64) -> (Pace, Instant) {
         #[expect(clippy::disallowed_methods, reason = "the start of a made-up clock")]

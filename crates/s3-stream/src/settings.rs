@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(settings.gets(1 << 20), 1);
         assert_eq!(settings.gets((1 << 20) + 1), 2);
         assert_eq!(settings.gets(8 << 20), 4);
-        assert_eq!(settings.gets(1 << 30), 128);
+        assert_eq!(settings.gets(1 << 30), 256);
     }
 }
