@@ -100,6 +100,15 @@ impl Process {
             .with_context(|| format!("{} has ended:\n{}", self.name, self.output()))
     }
 
+    /// The resident memory of the process now, in KiB.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn resident_memory_kib(&self) -> Result<u64> {
+        memory_kib(self.child.id(), "VmRSS:")
+            .with_context(|| format!("{} has ended:\n{}", self.name, self.output()))
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Errors
@@ -152,10 +161,12 @@ impl Drop for Process {
 
 /// `VmHWM` of a running process.
 pub(crate) fn peak_memory_kib(id: u32) -> Option<u64> {
+    memory_kib(id, "VmHWM:")
+}
+
+fn memory_kib(id: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
