@@ -8,6 +8,10 @@ use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError, Telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// A look-up in a hot table is a hundred small allocations on one thread, freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Answers Genesys Cloud data actions with SQL over S3.
 #[derive(Debug, Parser)]
 #[command(version)]
