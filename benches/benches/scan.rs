@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use flowlake_benches::{Cell, Measured, Nginx, measure, median, write_section};
+use flowlake_benches::{Cell, Measured, Nginx, Places, measure, median, succeed, write_section};
 use serde_json::Value;
 
 const BUCKET: &str = "lake";
@@ -60,19 +60,12 @@ type Cells = BTreeMap<(String, String, String), Cell>;
 
 fn main() -> Result<()> {
     let plan = Plan::from_arguments();
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let executable = env::current_exe()?;
-    let release = executable
-        .ancestors()
-        .nth(2)
-        .context("this program lies in target/release/deps")?;
-    let target = release.parent().context("target/release has a parent")?;
-    let peers = here.join("peers");
-    let python = python(&target.join("peers"), &peers)?;
-    let flowlake = build(&here, target)?;
+    let places = Places::find()?;
+    let python = places.python()?;
+    let flowlake = places.build()?.join("flowlake");
     let data = match &plan.folder {
         Some(folder) => folder.clone(),
-        None => generated(&target.join("scan"), plan.rows, &python, &peers)?,
+        None => generated(&places.target.join("scan"), plan.rows, &python, &places.peers)?,
     };
     let root = tempfile::tempdir()?;
     std::os::unix::fs::symlink(fs::canonicalize(&data)?, root.path().join(BUCKET))?;
@@ -83,18 +76,14 @@ fn main() -> Result<()> {
     let machine = Machine {
         flowlake,
         python,
-        peers,
+        peers: places.peers.clone(),
         config: config.path().to_owned(),
         endpoint,
     };
     let cells = machine.run(&plan)?;
     let body = report(&plan, &cells, &data)?;
     println!("{body}");
-    write_section(
-        &here.join("../docs/benchmarks.md"),
-        "## Scanning text and Parquet",
-        &body,
-    )
+    write_section(&places.page, "## Scanning text and Parquet", &body)
 }
 
 impl Plan {
@@ -122,31 +111,6 @@ impl Plan {
     }
 }
 
-/// A virtual environment with the peers.
-fn python(folder: &Path, peers: &Path) -> Result<PathBuf> {
-    let python = folder.join("bin/python");
-    if !python.exists() {
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    }
-    let requirements = peers.join("requirements.txt");
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-    succeed(pip.arg(requirements))?;
-    Ok(python)
-}
-
-fn build(here: &Path, target: &Path) -> Result<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--release", "--locked", "--bin", "flowlake", "--bin", "flowlake-server"])
-        .arg("--manifest-path")
-        .arg(here.join("../Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target);
-    succeed(&mut cargo)?;
-    Ok(target.join("release/flowlake"))
-}
-
 fn generated(folder: &Path, rows: u64, python: &Path, peers: &Path) -> Result<PathBuf> {
     let folder = folder.join(rows.to_string());
     if !FORMATS.iter().all(|format| file(&folder, format).exists()) {
@@ -161,14 +125,6 @@ fn generated(folder: &Path, rows: u64, python: &Path, peers: &Path) -> Result<Pa
 
 fn file(folder: &Path, format: &str) -> PathBuf {
     folder.join(format!("conversations.{format}"))
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{command:?} cannot be started"))?;
-    ensure!(status.success(), "{command:?} failed: {status}");
-    Ok(())
 }
 
 /// One action for each format and question.

@@ -1,12 +1,18 @@
 //! What every comparison needs: a server that stands for S3 at the machine's own limit, one that is far away, whole
-//! processes measured from outside, and a table with medians.
+//! processes measured from outside, servers under load, and a table with medians.
 
 mod delay;
 mod nginx;
 mod process;
 mod report;
+mod server;
+mod setup;
+mod wrk;
 
 pub use delay::Delayed;
 pub use nginx::Nginx;
 pub use process::{Measured, measure};
 pub use report::{Cell, median, write_section};
+pub use server::{CpuTime, Running, free_port};
+pub use setup::{Places, succeed};
+pub use wrk::{Answered, Load, wrk};

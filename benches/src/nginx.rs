@@ -32,7 +32,8 @@ impl Nginx {
         let folder = tempfile::tempdir()?;
         let here = folder.path().display();
         let config = format!(
-            "worker_processes 1; daemon off; pid {here}/pid; error_log {here}/error.log;\n\
+            // Started as root, it would give its workers to a user who may not see the folder; started as another, it warns.
+            "user root; worker_processes 1; daemon off; pid {here}/pid; error_log {here}/error.log;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_requests 1000000;\n\
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4;\n\

@@ -107,6 +107,15 @@ impl Report {
             Some(Err(error)) => self.cross("SQL", error),
             None => {}
         }
+        match &check.index {
+            Err(error) => self.cross("index", error),
+            Ok(columns) if columns.is_empty() => {}
+            Ok(columns) => {
+                self.lines += &format!(
+                    "  ! each request looks at every row: set index = {columns:?} in the action\n"
+                );
+            }
+        }
     }
 
     fn tick(&mut self, what: &str) {

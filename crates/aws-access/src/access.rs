@@ -113,10 +113,13 @@ impl Access {
     /// Those of [`Self::identity`], and in [`AccessMode::Enforce`] [`ErrorKind::SimulationDenied`].
     pub async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, Error> {
         let shared = &self.shared;
-        if let Some(entry) = shared.decisions.get(request).await
-            && !shared.is_fresh(entry.at)
-        {
-            shared.decisions.invalidate(request).await;
+        if let Some(entry) = shared.decisions.get(request).await {
+            if entry.is_kept && shared.is_fresh(entry.at) {
+                return Ok(entry.decision);
+            }
+            if !shared.is_fresh(entry.at) {
+                shared.decisions.invalidate(request).await;
+            }
         }
         let decide = async {
             let (decision, is_kept) = Box::pin(self.decide(request)).await?;
@@ -126,7 +129,8 @@ impl Access {
                 decision: Arc::new(decision),
             })
         };
-        let entry = shared.decisions.try_get_with_by_ref(request, decide).await;
+        // Boxed, since what is decided already is the usual case and should not carry the rest with it.
+        let entry = Box::pin(shared.decisions.try_get_with_by_ref(request, decide)).await;
         let entry = entry.map_err(|error| Error::shared(&error))?;
         if !entry.is_kept {
             shared.decisions.invalidate(request).await;

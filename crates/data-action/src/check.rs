@@ -25,6 +25,9 @@ pub struct ActionCheck {
     pub tables: Result<Vec<TableCheck>, ActionError>,
     /// The columns of the answer with their types, or why the SQL cannot be planned over the present files.
     pub columns: Option<Result<Vec<(String, String)>, ActionError>>,
+    /// Columns that a hot action should have in its `index`, since its SQL asks for rows by them and no index helps; or why its
+    /// `index` cannot be used.
+    pub index: Result<Vec<String>, ActionError>,
 }
 
 /// What checking one table found.
@@ -78,6 +81,7 @@ impl Pipeline {
                     action: action.name().to_owned(),
                     tables: Err(error.into()),
                     columns: None,
+                    index: Ok(Vec::new()),
                 });
             }
         };
@@ -88,6 +92,7 @@ impl Pipeline {
                     action: action.name().to_owned(),
                     tables: Err(error.into()),
                     columns: None,
+                    index: Ok(Vec::new()),
                 });
             }
         };
@@ -124,10 +129,16 @@ impl Pipeline {
         } else {
             None
         };
+        let mut index = Ok(Vec::new());
+        if let (Some(query), Some(Ok(_))) = (&action.hot, &columns) {
+            let proposed = shared.engine.propose_index(query, &bound, &stores).await;
+            index = proposed.map_err(ActionError::from);
+        }
         Ok(ActionCheck {
             action: action.name().to_owned(),
             tables: Ok(tables),
             columns,
+            index,
         })
     }
 }

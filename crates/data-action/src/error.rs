@@ -2,7 +2,7 @@
 
 mod convert;
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -13,13 +13,14 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// The message and the advice are safe to show to the caller: they hold no secret and no value of a sensitive parameter.
 /// The source is for the log.
-#[derive(Debug)]
+/// Clones share the source: whoever waited for the same answer is told the same.
+#[derive(Debug, Clone)]
 pub struct ActionError {
     code: ErrorCode,
     message: String,
     advice: String,
     retry_after: Option<Duration>,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 macro_rules! error_codes {
@@ -175,7 +176,7 @@ impl ActionError {
     /// The same error with the error that caused it, for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -1,18 +1,16 @@
 //! What hot tables need of the pipeline: its clock, and stores for checks and reloads that no request waits for.
 
 use std::{
+    any::Any,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use flowlake_transform::{BoxError, HotClock, HotSource, StoreResolver, TableLocation};
+use flowlake_transform::{BoxError, Error, HotClock, HotSource, StoreResolver, TableLocation};
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use crate::{
-    Clock,
-    stores::{RequestStores, S3},
-};
+use crate::{Action, ActionError, Clock, pipeline::Shared, stores::RequestStores};
 
 /// The pipeline's clock, as hot tables take it.
 #[derive(Debug)]
@@ -34,20 +32,39 @@ impl HotClock for HotTime {
     }
 }
 
-/// S3, as hot tables watch it.
+/// S3, as the hot tables of one action watch it.
 #[derive(Debug)]
-pub(crate) struct Watch(pub(crate) Arc<S3>);
+pub(crate) struct Watch {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) action: Arc<Action>,
+}
 
 #[async_trait]
 impl HotSource for Watch {
     fn open(&self) -> Arc<dyn StoreResolver> {
-        Arc::new(RequestStores::new(Arc::clone(&self.0)))
+        Arc::new(RequestStores::new(Arc::clone(&self.shared.s3)))
     }
 
     async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError> {
-        let view = RequestStores::new(Arc::clone(&self.0)).view(&location.store_url)?;
+        let view = RequestStores::new(Arc::clone(&self.shared.s3)).view(&location.store_url)?;
         // What requests have cached may be as old as what is to be checked.
         view.invalidate(&location.path).await;
         Ok(view.head(&location.path).await?)
+    }
+
+    async fn reloaded(
+        &self,
+        stores: &Arc<dyn StoreResolver>,
+        failure: Option<&Error>,
+    ) -> Result<(), BoxError> {
+        let stores: &dyn Any = stores.as_ref();
+        let stores = stores
+            .downcast_ref()
+            .ok_or("stores of another kind than were opened")?;
+        let failure = failure.map(|error| ActionError::from(error.clone()));
+        self.shared
+            .record_reload(self.action.name(), stores, failure)
+            .await?;
+        Ok(())
     }
 }

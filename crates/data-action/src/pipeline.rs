@@ -8,6 +8,7 @@ mod hot;
 mod metrics;
 mod record;
 mod rows;
+mod share;
 mod ship;
 mod trace;
 
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) s3: Arc<S3>,
     pub(crate) engine: Transform,
     pub(crate) hot: HotTables,
+    pub(crate) flights: share::Flights<Arc<hot::Found>>,
     pub(crate) prices: PriceTable,
     pub(crate) region: String,
     pub(crate) destination: Destination,

@@ -110,3 +110,83 @@ fn an_index_needs_a_hot_action_and_a_hot_action_single_objects() {
         assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{error}");
     }
 }
+
+fn records(house: &House, of: &str) -> Vec<Value> {
+    let lines = house.audit();
+    let records = lines.iter().filter(|line| line.contains(of));
+    records
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["record"].clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn reading_a_new_version_leaves_a_record_of_its_own() {
+    let config = "[hot]\nfreshness = \"10ms\"\n";
+    let house = House::build_with(config, &[HOT]).await;
+    let ask = async || {
+        let answer = house.run("hot-look-up", json!({ "ani": CALLER })).await;
+        answer.unwrap()["data"][0]["name"].clone()
+    };
+    assert_eq!(ask().await, json!("Ana"));
+    assert!(records(&house, "(hot tables)").is_empty());
+    let path = house
+        .folder
+        .path()
+        .join("lake-root/lake/exports/customers.csv");
+    std::fs::write(&path, format!("ani,name,tier\n{CALLER},Eva,gold\n")).unwrap();
+    while ask().await != json!("Eva") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let found = records(&house, "(hot tables)");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let reload = &found[0];
+    assert_eq!(
+        (&reload["status"], &reload["code"]),
+        (&json!("success"), &json!("ok"))
+    );
+    assert!(reload["bytes_transferred"].as_u64() > Some(0), "{reload}");
+    assert!(reload["objects"][0]["etag"].is_string(), "{reload}");
+    assert!(
+        reload["principal"].as_str().unwrap().contains("reader"),
+        "{reload}"
+    );
+    assert_eq!(reload["params"], json!({}));
+    // A version that cannot be read is recorded as well, with its code.
+    std::fs::write(&path, "ani,name,tier\n\"").unwrap();
+    while records(&house, "(hot tables)").len() < 2 {
+        assert_eq!(ask().await, json!("Eva"));
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let failed = &records(&house, "(hot tables)")[1];
+    assert_eq!(
+        (&failed["status"], &failed["code"]),
+        (&json!("failed"), &json!("data.malformed"))
+    );
+    assert!(!house.audit().join("\n").contains(CALLER));
+}
+
+#[tokio::test]
+async fn the_same_question_at_the_same_time_is_answered_once_and_recorded_for_each_who_asks() {
+    let counting = HOT.replace("hot-look-up", "hot-count").replace(
+        "SELECT name, tier FROM customers WHERE ani = $ani",
+        "SELECT tier, count(*) AS n FROM customers WHERE ani <> $ani GROUP BY tier",
+    );
+    let house = House::build(&[&counting]).await;
+    let ask = || house.run("hot-count", json!({ "ani": CALLER }));
+    let alone = ask().await.unwrap();
+    assert_eq!(alone["data"], json!([{ "tier": "silver", "n": 1 }]));
+    let answers = futures::future::join_all((0..16).map(|_| ask())).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for answer in answers {
+        let answer = answer.unwrap();
+        assert_eq!(answer["data"], alone["data"]);
+        ids.insert(answer["audit"]["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 16);
+    assert_eq!(records(&house, "hot-count").len(), 17);
+    let metrics = house.pipeline.prometheus();
+    let shared = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("flowlake_hot_shared "));
+    assert!(shared.unwrap().parse::<f64>().unwrap() > 0.0, "{metrics}");
+}

@@ -2,7 +2,7 @@
 
 mod classify;
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 pub(crate) use self::classify::{planning, running};
 
@@ -12,11 +12,12 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// Why there are no rows.
 ///
 /// Messages hold names of columns, tables, files and parameters, never values of rows or parameters.
-#[derive(Debug)]
+/// Clones share the source: whoever waited for the same read is told the same.
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -63,7 +64,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 

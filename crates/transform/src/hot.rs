@@ -5,6 +5,7 @@ mod cache;
 mod index;
 mod load;
 mod lookup;
+mod propose;
 mod provider;
 mod query;
 mod run;

@@ -324,6 +324,14 @@ impl Server {
         &self.url
     }
 
+    /// Its resident memory now, in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_memory_kib(&self) -> Result<u64> {
+        self.process.resident_memory_kib()
+    }
+
     /// Its process.
     pub const fn process(&mut self) -> &mut Process {
         &mut self.process

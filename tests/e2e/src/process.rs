@@ -100,6 +100,15 @@ impl Process {
             .with_context(|| format!("{} has ended:\n{}", self.name, self.output()))
     }
 
+    /// The resident memory of the process now, in KiB.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn resident_memory_kib(&self) -> Result<u64> {
+        memory_kib(self.child.id(), "VmRSS:")
+            .with_context(|| format!("{} has ended:\n{}", self.name, self.output()))
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! From the errors of the crates below to codes: the one place where the mapping is decided.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
 use flowlake_aws_access as access;
 use flowlake_cost_audit as audit;
@@ -52,7 +52,7 @@ fn s3_code(kind: s3::ErrorKind) -> ErrorCode {
 impl From<transform::Error> for ActionError {
     fn from(error: transform::Error) -> Self {
         if let Some(mut cause) = Self::from_chain(&error) {
-            cause.source = Some(error.into());
+            cause.source = Some(Arc::new(error));
             return cause;
         }
         let (code, advice) = transform_code(&error);

@@ -62,7 +62,7 @@ impl<'trace> Attempt<'trace> {
         }
         if action.definition.genesys_token {
             self.trace
-                .phase(Phase::Auth, self.hold_genesys_token())
+                .phase(Phase::Auth, Box::pin(self.hold_genesys_token()))
                 .await?;
         }
         self.trace
@@ -151,7 +151,7 @@ impl<'trace> Attempt<'trace> {
 
     async fn read(
         &self,
-        action: &Action,
+        action: &Arc<Action>,
         bound: &BoundParams,
         locations: &[TableLocation],
     ) -> Result<Outcome, ActionError> {

@@ -13,7 +13,7 @@ use flowlake_transform::{HotTables, Transform};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Pipeline, Shared, ship::S3Sink};
+use super::{Pipeline, Shared, share::Flights, ship::S3Sink};
 use crate::{
     Action, ActionError, AuditConfig, Clock, Environment, ErrorCode, GenesysSettings, Project,
     ReadPolicy, SystemClock, hot::HotTime, stores::S3,
@@ -103,6 +103,7 @@ impl PipelineBuilder {
                 s3,
                 engine,
                 hot,
+                flights: Flights::default(),
                 prices: config.cost.price_table()?,
                 region,
                 destination,

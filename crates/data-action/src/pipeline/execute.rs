@@ -40,7 +40,7 @@ struct Read {
 impl Attempt<'_> {
     pub(super) async fn execute(
         &self,
-        action: &Action,
+        action: &Arc<Action>,
         bound: &BoundParams,
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
@@ -51,7 +51,8 @@ impl Attempt<'_> {
         {
             return Ok(outcome);
         }
-        let plan = self.allowed_plan(locations, stores).await?;
+        // Boxed, as all that a hot answer goes without: it should not carry it along.
+        let plan = Box::pin(self.allowed_plan(locations, stores)).await?;
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
@@ -60,7 +61,7 @@ impl Attempt<'_> {
             columns,
             stats,
             steps,
-        } = self.rows(action, bound, stores).await?;
+        } = Box::pin(self.rows(action, bound, stores)).await?;
         let objects = stores
             .objects()
             .into_iter()

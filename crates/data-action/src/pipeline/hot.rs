@@ -5,16 +5,43 @@ use std::sync::Arc;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{
-    BoundParams, HotQuery, HotSource, HotView, OnNoRoom, RunStats, StoreResolver, TableLocation,
+    BoundParams, HotQuery, HotRows, HotSource, HotView, OnNoRoom, RunStats, StoreResolver,
+    TableLocation,
 };
 
 use super::{
     attempt::{Attempt, denied, object_requests},
     cost::ReadPlan,
     execute::Outcome,
-    rows::Rows,
+    rows::{EncodedRows, Rows},
+    share::Question,
 };
-use crate::{Action, ActionError, ErrorCode, HotServed, hot::Watch, stores::RequestStores};
+use crate::{
+    Action, ActionError, ErrorCode, HotServed, RowOutput, hot::Watch, stores::RequestStores,
+};
+
+/// Rows of a hot query in the format of the answer.
+#[derive(Debug)]
+pub(crate) struct Found {
+    rows: EncodedRows,
+    columns: Vec<String>,
+    stats: RunStats,
+}
+
+async fn encoded(mut found: HotRows, output: &RowOutput) -> Result<Arc<Found>, ActionError> {
+    let schema = found.schema();
+    let columns = schema.fields().iter().map(|field| field.name().clone());
+    let columns = columns.collect();
+    let mut rows = Rows::begin(output, &schema)?;
+    while let Some(batch) = found.next().await {
+        rows.push(&batch?)?;
+    }
+    Ok(Arc::new(Found {
+        rows: rows.finish()?,
+        columns,
+        stats: found.stats(),
+    }))
+}
 
 impl Attempt<'_> {
     /// The answer from memory, tables being read into it first where they are not there; `None` for an action that is not
@@ -24,7 +51,7 @@ impl Attempt<'_> {
     /// and are asked about version and key of the objects that the tables were read from as in any other attempt.
     pub(super) async fn answer_from_memory(
         &self,
-        action: &Action,
+        action: &Arc<Action>,
         bound: &BoundParams,
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
@@ -35,14 +62,17 @@ impl Attempt<'_> {
         let plan = if self.shared.hot.is_resident(query, locations) {
             ReadPlan::default()
         } else {
-            self.allowed_plan(locations, stores).await?
+            Box::pin(self.allowed_plan(locations, stores)).await?
         };
         let estimate = self.shared.estimate_before(&plan);
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
         let view = self
             .trace
-            .phase(Phase::Scan, self.view(query, bound, locations, stores))
+            .phase(
+                Phase::Scan,
+                self.view(action, query, bound, locations, stores),
+            )
             .await?;
         let Some(view) = view else {
             return self.no_room().map(|()| None);
@@ -54,22 +84,18 @@ impl Attempt<'_> {
         self.trace
             .phase(Phase::Access, self.check_versions(locations, &objects))
             .await?;
-        let (rows, columns, stats) = self
+        let found = self
             .trace
-            .phase(Phase::Scan, self.hot_rows(query, bound, &view))
-            .await?;
-        let rows = self
-            .trace
-            .phase(Phase::Encode, async { rows.finish() })
+            .phase(Phase::Scan, self.hot_rows(action, query, bound, &view))
             .await?;
         let metadata = objects.iter().map(|(_, object)| Arc::clone(object));
         let metadata = metadata.collect();
         self.trace.state().hot = objects;
         Ok(Some(Outcome {
-            data: rows.data,
-            encoded: rows.encoded,
-            columns,
-            stats,
+            data: found.rows.data.clone(),
+            encoded: found.rows.encoded.clone(),
+            columns: found.columns.clone(),
+            stats: found.stats.clone(),
             // Rows from memory come through no steps.
             steps: Vec::new(),
             estimate,
@@ -83,13 +109,17 @@ impl Attempt<'_> {
 
     async fn view(
         &self,
+        action: &Arc<Action>,
         query: &Arc<HotQuery>,
         bound: &BoundParams,
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
     ) -> Result<Option<HotView>, ActionError> {
         let stores: Arc<dyn StoreResolver> = Arc::clone(stores) as _;
-        let source: Arc<dyn HotSource> = Arc::new(Watch(Arc::clone(&self.shared.s3)));
+        let source: Arc<dyn HotSource> = Arc::new(Watch {
+            shared: Arc::clone(&self.shared),
+            action: Arc::clone(action),
+        });
         let view = self
             .shared
             .hot
@@ -97,21 +127,28 @@ impl Attempt<'_> {
         Ok(view.await?)
     }
 
+    /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time.
     async fn hot_rows(
         &self,
+        action: &Action,
         query: &HotQuery,
         bound: &BoundParams,
         view: &HotView,
-    ) -> Result<(Rows, Vec<String>, RunStats), ActionError> {
-        let mut found = self.shared.hot.run(query, bound, view).await?;
-        let schema = found.schema();
-        let columns = schema.fields().iter().map(|field| field.name().clone());
-        let columns = columns.collect();
-        let mut rows = Rows::begin(&self.request.output, &schema)?;
-        while let Some(batch) = found.next().await {
-            rows.push(&batch?)?;
+    ) -> Result<Arc<Found>, ActionError> {
+        let output = &self.request.output;
+        if let Some(found) = self.shared.hot.run_at_once(query, bound, view) {
+            return encoded(found?, output).await;
         }
-        Ok((rows, columns, found.stats()))
+        let planned = async {
+            let found = self.shared.hot.run(query, bound, view).await?;
+            encoded(found, output).await
+        };
+        // What goes to a file of the caller's is nobody else's.
+        if output.file.is_some() {
+            return Box::pin(planned).await;
+        }
+        let question = Question::new(action.name(), bound, view, output.format);
+        Box::pin(self.shared.flights.share(question, planned)).await
     }
 
     /// Asks whether the versions in memory may be read by who asks now.

@@ -52,6 +52,11 @@ impl Pipeline {
             ]);
         }
         gauges.extend(hot(&self.shared.hot.status()));
+        gauges.push(single(
+            "flowlake_hot_shared",
+            "Attempts that took the answer of the same question of another since the start.",
+            number(self.shared.flights.shared()),
+        ));
         // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
         if self.shared.budgets.has_limits() {
             gauges.extend(budgets(&self.shared.budgets.status()));

@@ -11,7 +11,9 @@ use super::{
     execute::Outcome,
     trace::{Trace, Wanted},
 };
-use crate::{ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile};
+use crate::{
+    ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile, stores::RequestStores,
+};
 
 /// Completes and writes the record; the answer leaves only when the record is durable.
 pub(super) async fn finish(
@@ -85,6 +87,57 @@ pub(super) async fn finish(
             Ok(answer(shared, trace, outcome, record, receipt, cost))
         }
         Err((error, audit_id)) => Err(Failure { error, audit_id }),
+    }
+}
+
+const RELOADED: &str = "a new version of the objects was read in the background";
+
+/// The caller in records of reads that no request waited for: no key has this name.
+const RELOADER: &str = "(hot tables)";
+
+impl Shared {
+    /// Writes down that a hot action's objects were read anew, in a record of its own, and counts what it cost.
+    pub(crate) async fn record_reload(
+        &self,
+        action: &str,
+        stores: &RequestStores,
+        failure: Option<ActionError>,
+    ) -> Result<(), ActionError> {
+        let (usage, objects) = (stores.usage(), stores.objects());
+        let total = usage
+            .iter()
+            .fold(MeterSnapshot::default(), |total, (_, meter)| {
+                sum(total, meter)
+            });
+        let cost = self.cost_after(&usage, &objects);
+        let cost_usd = cost.map(|cost| cost.total_usd);
+        self.budgets
+            .spend(action, cost_usd.unwrap_or_default(), total.bytes_received);
+        let (status, code, message) = match failure {
+            None => (AuditStatus::Success, "ok", RELOADED.to_owned()),
+            Some(error) => (
+                AuditStatus::Failed,
+                error.code().as_str(),
+                error.message().to_owned(),
+            ),
+        };
+        self.audit
+            .append(AuditRecord {
+                action: action.to_owned(),
+                bytes_transferred: total.bytes_received,
+                caller: RELOADER.to_owned(),
+                code: code.to_owned(),
+                cost_usd,
+                message: Some(message),
+                objects: audit_objects(&objects, &[]),
+                principal: Some(self.access.identity().await?.arn.clone()),
+                request_ids: total.request_ids,
+                status,
+                time: self.clock.now(),
+                ..AuditRecord::default()
+            })
+            .await?;
+        Ok(())
     }
 }
 

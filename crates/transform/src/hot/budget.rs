@@ -5,11 +5,15 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Gives bytes of others back: `(bytes that are needed, how often the candidate was asked for)`.
+/// Gives bytes of others back.
 pub(crate) trait Room: Send + Sync {
-    /// Lets something less asked for go; false when there is nothing.
-    fn make_room(&self, asked_for: u8) -> bool;
+    /// Lets what is asked for least go, if that is no more often than `asked_for` where that is told; false when there is
+    /// nothing.
+    fn make_room(&self, asked_for: Option<u8>) -> bool;
 }
+
+/// A table that takes more than this part of all memory is large.
+const LARGE: u64 = 8;
 
 /// What is held of a limit.
 #[derive(Debug)]
@@ -79,8 +83,11 @@ impl Held {
         if self.bytes + bytes > self.share {
             return false;
         }
+        // What is large has to be asked for as often as what goes for it: it would flush many others.
+        let is_large = self.bytes + bytes > self.budget.limit / LARGE;
+        let asked_for = is_large.then_some(self.asked_for);
         while !self.budget.try_take(bytes) {
-            if !self.room.make_room(self.asked_for) {
+            if !self.room.make_room(asked_for) {
                 return false;
             }
         }

@@ -7,7 +7,10 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -43,6 +46,17 @@ pub trait HotSource: Send + Sync {
     /// # Errors
     /// Whatever the store says.
     async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError>;
+
+    /// A new version has been read through stores of [`Self::open`], or could not be read: the moment to write down what that
+    /// took. Only then is it answered from.
+    ///
+    /// # Errors
+    /// Whatever keeps the version from being used.
+    async fn reloaded(
+        &self,
+        stores: &Arc<dyn StoreResolver>,
+        failure: Option<&Error>,
+    ) -> Result<(), BoxError>;
 }
 
 /// Hot tables in bounded memory. Cheap to clone; clones share everything.
@@ -74,6 +88,10 @@ struct Entry {
     version: Mutex<Option<Arc<Version>>>,
     /// Held while tables are read: one at a time.
     loading: tokio::sync::Mutex<()>,
+    /// Reads and checks that have ended.
+    ended: AtomicU64,
+    /// Why the last of them gave no tables.
+    failure: Mutex<Option<NotLoaded>>,
     checking: AtomicBool,
     used_at_ms: AtomicU64,
     /// Until when not to try again for want of room.
@@ -83,6 +101,8 @@ struct Entry {
 
 /// One version of tables; freed by whoever lets it go last.
 struct Version {
+    /// No other version of this process has it.
+    number: u64,
     loaded: Loaded,
     stores: Arc<dyn StoreResolver>,
     checked_at_ms: AtomicU64,
@@ -104,6 +124,7 @@ struct Counts {
     failed_checks: AtomicU64,
     evictions: AtomicU64,
     refusals: AtomicU64,
+    versions: AtomicU64,
 }
 
 /// What hot tables hold and did since the start.
@@ -159,6 +180,8 @@ impl HotTables {
     ///
     /// A load goes on when the returned future is dropped, for whoever asks next.
     ///
+    /// Whoever asks while a load or a check is under way shares what comes of it, a failure too.
+    ///
     /// # Errors
     /// As [`Transform::run`], of a first load or of a check that had to be waited for.
     pub async fn get(
@@ -178,6 +201,7 @@ impl HotTables {
             entry: Arc::clone(&entry),
             query: Arc::clone(query),
             bound: bound.clone(),
+            ended_before: entry.ended.load(Acquire),
         };
         if let Some(version) = entry.version() {
             let age = shared.age(&version);
@@ -266,6 +290,8 @@ struct Task {
     entry: Arc<Entry>,
     query: Arc<HotQuery>,
     bound: BoundParams,
+    /// Reads and checks that had ended when this was asked for.
+    ended_before: u64,
 }
 
 impl Task {
@@ -275,10 +301,28 @@ impl Task {
         if let Some(version) = self.entry.version() {
             return Ok(version);
         }
+        self.shared_failure()?;
         if self.shared.now_ms() < self.entry.no_room_until_ms.load(Relaxed) {
             return Err(NotLoaded::NoRoom);
         }
-        self.read(stores).await
+        let result = self.read(stores).await;
+        self.end(result.as_ref().err());
+        result
+    }
+
+    /// The failure of a read or check that ended while this one waited for its turn: asking again at once would let as many
+    /// questions fail, one after the other, as there are requests.
+    fn shared_failure(&self) -> Result<(), NotLoaded> {
+        if self.entry.ended.load(Acquire) == self.ended_before {
+            return Ok(());
+        }
+        lock(&self.entry.failure).clone().map_or(Ok(()), Err)
+    }
+
+    /// Tells whoever waits for a turn how this one ended.
+    fn end(&self, failure: Option<&NotLoaded>) {
+        *lock(&self.entry.failure) = failure.cloned();
+        self.entry.ended.fetch_add(1, Release);
     }
 
     /// Makes sure that the version is the present one.
@@ -291,7 +335,9 @@ impl Task {
         if self.shared.age(&version) < self.shared.settings.freshness {
             return Ok(());
         }
+        self.shared_failure()?;
         let result = self.checked(source, &version).await;
+        self.end(result.as_ref().err());
         let failed = result.is_err();
         self.entry.failing.store(failed, Relaxed);
         if failed {
@@ -318,14 +364,47 @@ impl Task {
                 _ => (found.size, found.last_modified) == (known.size, known.last_modified),
             };
             if !same {
-                return self.read(source.open()).await.map(drop);
+                return self.reload(source).await;
             }
         }
         version.checked_at_ms.store(asked_at, Relaxed);
         Ok(())
     }
 
+    async fn reload(&self, source: &Arc<dyn HotSource>) -> Result<(), NotLoaded> {
+        let stores = source.open();
+        let result = self.loaded(&stores).await;
+        let failure = match &result {
+            Err(NotLoaded::Failed(error)) => Some(error),
+            _ => None,
+        };
+        let noted = source.reloaded(&stores, failure).await;
+        let loaded = result?;
+        noted.map_err(|error| {
+            let message = "the read of a hot table cannot be recorded";
+            NotLoaded::Failed(Error::new(ErrorKind::Store, message).with_source(error))
+        })?;
+        self.put(loaded);
+        Ok(())
+    }
+
     async fn read(&self, stores: Arc<dyn StoreResolver>) -> Result<Arc<Version>, NotLoaded> {
+        let loaded = self.loaded(&stores).await?;
+        Ok(self.put(loaded))
+    }
+
+    /// Makes a version the one that is answered from.
+    fn put(&self, version: Version) -> Arc<Version> {
+        let version = Arc::new(version);
+        *lock(&self.entry.version) = Some(Arc::clone(&version));
+        self.entry.failing.store(false, Relaxed);
+        // It may have been taken out of the map while it was being read.
+        lock(&self.shared.entries).insert(self.entry.key.clone(), Arc::clone(&self.entry));
+        version
+    }
+
+    /// Reads a version, which nobody is answered from yet.
+    async fn loaded(&self, stores: &Arc<dyn StoreResolver>) -> Result<Version, NotLoaded> {
         let shared = &self.shared;
         shared.counts.loads.fetch_add(1, Relaxed);
         let began_at = shared.now_ms();
@@ -338,18 +417,12 @@ impl Task {
                 .engine
                 .load(&self.query, &self.bound, stores.as_ref(), held, 4 * share);
         match loading.await {
-            Ok(loaded) => {
-                let version = Arc::new(Version {
-                    loaded,
-                    stores,
-                    checked_at_ms: AtomicU64::new(began_at),
-                });
-                *lock(&self.entry.version) = Some(Arc::clone(&version));
-                self.entry.failing.store(false, Relaxed);
-                // It may have been taken out of the map while it was being read.
-                lock(&shared.entries).insert(self.entry.key.clone(), Arc::clone(&self.entry));
-                Ok(version)
-            }
+            Ok(loaded) => Ok(Version {
+                number: shared.counts.versions.fetch_add(1, Relaxed),
+                loaded,
+                stores: Arc::clone(stores),
+                checked_at_ms: AtomicU64::new(began_at),
+            }),
             Err(NotLoaded::NoRoom) => {
                 shared.counts.refusals.fetch_add(1, Relaxed);
                 let pause =
@@ -408,7 +481,7 @@ impl Shared {
 const MOST_ENTRIES: usize = 50_000;
 
 impl Room for Shared {
-    fn make_room(&self, asked_for: u8) -> bool {
+    fn make_room(&self, asked_for: Option<u8>) -> bool {
         let asked = lock(&self.asked);
         let mut entries = lock(&self.entries);
         let resident = entries.values().filter(|entry| entry.version().is_some());
@@ -422,7 +495,7 @@ impl Room for Shared {
             })
             .min_by_key(|(asked, used_at, _)| (*asked, *used_at))
             // What is asked for more often stays: that keeps one huge scan of names from flushing the rest.
-            .filter(|(asked, _, _)| *asked <= asked_for)
+            .filter(|(asked, _, _)| asked_for.is_none_or(|asked_for| *asked <= asked_for))
             .map(|(_, _, entry)| Arc::clone(entry));
         let Some(coldest) = coldest else {
             return false;
@@ -491,6 +564,12 @@ impl HotView {
     #[must_use]
     pub const fn age(&self) -> Duration {
         self.age
+    }
+
+    /// A number that tells this version from all others of the same [`HotTables`].
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.number
     }
 
     /// Whether the last try to check it failed.

@@ -1,6 +1,6 @@
 //! From values of a column to the numbers of its rows.
 //!
-//! An index may name rows that do not match (another value of the same bucket), never leave one out: whoever asks looks at
+//! An index may name rows that do not match (another value with the same hash), never leave one out: whoever asks looks at
 //! the rows again.
 
 use std::{cmp::Ordering, sync::Arc};
@@ -36,9 +36,12 @@ pub(crate) fn indexable(kind: &DataType) -> bool {
         )
 }
 
-/// Rows by equality: chains of row numbers, eight bytes a row and up to eight more for the heads of the chains.
+/// Rows by equality: chains of row numbers with their hashes, eight bytes a row and four to eight more for the heads of
+/// the chains.
 #[derive(Debug)]
 pub(crate) struct HashIndex {
+    /// The hash of each row, so that of a bucket only those with the same are looked at.
+    hashes: Vec<u32>,
     /// The first row of each bucket, plus one; 0 for none.
     heads: Vec<u32>,
     /// The next row of the same bucket, plus one; 0 for none.
@@ -73,7 +76,8 @@ impl HashIndexBuilder {
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> HashIndex {
+    pub(crate) fn finish(mut self) -> HashIndex {
+        self.hashes.shrink_to_fit();
         let buckets = self.hashes.len().next_power_of_two();
         let mut heads = vec![0; buckets];
         let mut next = vec![0; self.hashes.len()];
@@ -85,7 +89,11 @@ impl HashIndexBuilder {
                 *head = u32::try_from(row + 1).unwrap_or(0);
             }
         }
-        HashIndex { heads, next }
+        HashIndex {
+            hashes: self.hashes,
+            heads,
+            next,
+        }
     }
 }
 
@@ -97,14 +105,17 @@ impl HashIndex {
         };
         let mut row = self.heads[hash as usize & (self.heads.len() - 1)];
         while row != 0 {
-            rows.push(row - 1);
-            row = self.next[row as usize - 1];
+            let place = row as usize - 1;
+            if self.hashes[place] == hash {
+                rows.push(row - 1);
+            }
+            row = self.next[place];
         }
         Ok(())
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        4 * (self.heads.len() + self.next.len()) as u64
+        4 * (self.hashes.len() + self.heads.len() + self.next.len()) as u64
     }
 }
 

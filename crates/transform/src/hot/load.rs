@@ -20,8 +20,8 @@ use super::{
     template::conditions,
 };
 use crate::{
-    BoundParams, BoundValue, Error, ErrorKind, StoreResolver, TableLocation, Transform,
-    error::running, scan_store::ScanMeter,
+    BoundParams, BoundValue, Error, StoreResolver, TableLocation, Transform, error::running,
+    scan_store::ScanMeter,
 };
 
 /// All tables of a query, and what reading them took.
@@ -35,7 +35,7 @@ pub(crate) struct Loaded {
 }
 
 /// Why tables are not in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum NotLoaded {
     NoRoom,
     Failed(Error),
@@ -95,12 +95,7 @@ impl Transform {
             .iter()
             .flat_map(|source| source.info.columns.iter().map(|(name, _)| name.clone()))
             .collect();
-        if let Some(unknown) = query.index.iter().find(|name| !known.contains(*name)) {
-            return Err(NotLoaded::Failed(Error::new(
-                ErrorKind::UnknownColumn,
-                format!("`index` names `{unknown}`, which no table of the action has"),
-            )));
-        }
+        query.check_index(&known)?;
         let mut tables = BTreeMap::new();
         for source in &sources {
             let name = source.info.table.as_str();

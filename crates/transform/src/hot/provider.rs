@@ -62,7 +62,7 @@ impl TableProvider for HotProvider {
             values.push(compiled.values(|expr| Ok(Arc::clone(expr)))?);
         }
         let chosen = select(table, &values)?
-            .map(|rows| table.take(&rows, &columns))
+            .map(|rows| table.take(&rows, &columns, &schema))
             .transpose()?;
         let rows = Arc::new(Rows {
             table: Arc::clone(table),

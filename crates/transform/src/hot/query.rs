@@ -62,6 +62,17 @@ impl HotQuery {
         &self.prepared
     }
 
+    /// Whether the columns that are to be indexed are among those that the tables have.
+    pub(crate) fn check_index(&self, known: &BTreeSet<String>) -> Result<(), Error> {
+        match self.index.iter().find(|name| !known.contains(*name)) {
+            None => Ok(()),
+            Some(unknown) => Err(Error::new(
+                ErrorKind::UnknownColumn,
+                format!("`index` names `{unknown}`, which no table of the action has"),
+            )),
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

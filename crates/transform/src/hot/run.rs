@@ -77,6 +77,20 @@ impl HotRows {
 }
 
 impl HotTables {
+    /// Answers the query at once, if its plan is kept and an index names its rows; `None` when it takes [`Self::run`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_at_once(
+        &self,
+        query: &HotQuery,
+        bound: &BoundParams,
+        view: &HotView,
+    ) -> Option<Result<HotRows, Error>> {
+        let template = query.template(&shape(bound), &view.schemas())??;
+        Self::fill(&template, query, view, &values(bound))
+    }
+
     /// Answers the query from the tables of `view`, with the same rows as a run over their files.
     ///
     /// Conditions are computed for the rows that an index names, not for all: an error that only other rows would cause, such
@@ -91,50 +105,53 @@ impl HotTables {
         view: &HotView,
     ) -> Result<HotRows, Error> {
         let values = values(bound);
-        let stats = RunStats {
-            skipped_rows: view.loaded().skipped_rows,
-            nulled_values: view.loaded().nulled_values,
-            ..RunStats::default()
-        };
-        let shape = shape(bound);
-        let schemas = view.schemas();
+        let (shape, schemas) = (shape(bound), view.schemas());
         let template = match query.template(&shape, &schemas) {
             Some(template) => template,
             None => {
-                let made = self
-                    .template(query, bound, view, &values)
-                    .await?
-                    .map(Arc::new);
+                let made = Box::pin(self.template(query, bound, view, &values)).await?;
+                let made = made.map(Arc::new);
                 query.keep(shape, schemas, made.clone());
                 made
             }
         };
         if let Some(template) = template
-            && let Some(table) = view.loaded().tables.get(&template.table)
-            // What fails here is run as any other query, which tells why in its own words.
-            && let Ok(Some((batch, scanned))) = template.run(table, &values)
+            && let Some(rows) = Self::fill(&template, query, view, &values)
         {
-            let mut admission = Admission::new(&query.prepared.limits);
-            let batch = admission.admit(batch)?;
-            let stats = RunStats {
-                rows_out: admission.rows_out,
-                rows_scanned: scanned as u64,
-                truncated: admission.truncated,
-                ..stats
-            };
-            let schema = Arc::clone(&template.schema);
-            return Ok(HotRows(Kind::Ready {
-                schema,
-                batch,
-                stats,
-            }));
+            return rows;
         }
         let session = self.session(view)?;
-        let rows = self
-            .engine()
-            .run_over(&session, &query.prepared, bound)
-            .await?;
-        Ok(HotRows(Kind::Stream(Box::new(rows), stats)))
+        let rows = Box::pin(self.engine().run_over(&session, &query.prepared, bound)).await?;
+        Ok(HotRows(Kind::Stream(Box::new(rows), loaded(view))))
+    }
+
+    /// The rows that an index names; `None` when none helps.
+    fn fill(
+        template: &Template,
+        query: &HotQuery,
+        view: &HotView,
+        values: &Values,
+    ) -> Option<Result<HotRows, Error>> {
+        let table = view.loaded().tables.get(&template.table)?;
+        // What fails here is run as any other query, which tells why in its own words.
+        let (batch, scanned) = template.run(table, values).ok().flatten()?;
+        let mut admission = Admission::new(&query.prepared.limits);
+        let batch = match admission.admit(batch) {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        let stats = RunStats {
+            rows_out: admission.rows_out,
+            rows_scanned: scanned as u64,
+            truncated: admission.truncated,
+            ..loaded(view)
+        };
+        let schema = Arc::clone(&template.schema);
+        Some(Ok(HotRows(Kind::Ready {
+            schema,
+            batch,
+            stats,
+        })))
     }
 
     fn session(&self, view: &HotView) -> Result<SessionContext, Error> {
@@ -171,5 +188,14 @@ impl HotTables {
             return Ok(Template::of(&plan, values, &props));
         }
         Ok(None)
+    }
+}
+
+/// What did not fit when the tables were read.
+fn loaded(view: &HotView) -> RunStats {
+    RunStats {
+        skipped_rows: view.loaded().skipped_rows,
+        nulled_values: view.loaded().nulled_values,
+        ..RunStats::default()
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
-        compute::{cast, interleave},
+        array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array},
+        compute::{cast, concat_batches, take},
         datatypes::{DataType, SchemaRef},
     },
     common::Result,
@@ -123,7 +123,7 @@ impl HotTableBuilder {
             .iter()
             .map(|array| array.get_array_memory_size())
             .sum();
-        let indexes = batch.num_rows() * (12 * self.hash.len() + 4 * self.sorted.len());
+        let indexes = batch.num_rows() * (16 * self.hash.len() + 4 * self.sorted.len());
         if !self.held.grow((bytes + indexes) as u64) {
             return Err(NotBuilt::NoRoom);
         }
@@ -211,57 +211,73 @@ impl HotTable {
 
     /// One batch, as the files give it.
     pub(crate) fn batch(&self, number: usize, columns: &[usize]) -> Result<RecordBatch> {
-        self.decoded(&self.batches[number], columns)
+        let batch = &self.batches[number];
+        let schema = Arc::new(self.schema.project(columns)?);
+        let kept = columns
+            .iter()
+            .map(|column| Ok(Arc::clone(batch.column(*column))));
+        as_schema(kept, batch.num_rows(), &schema)
     }
 
     /// Some rows, in that order.
-    pub(crate) fn take(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
+    ///
+    /// `schema` is the table's own, of these columns.
+    pub(crate) fn take(
+        &self,
+        rows: &[u32],
+        columns: &[usize],
+        schema: &SchemaRef,
+    ) -> Result<RecordBatch> {
         let place = |row: u32| {
             let batch = self.starts.partition_point(|start| *start <= row) - 1;
             (batch, (row - self.starts[batch]) as usize)
         };
         if let [row] = rows {
             let (batch, row) = place(*row);
-            return self.decoded(&self.batches[batch].slice(row, 1), columns);
-        }
-        let mut used = BTreeMap::new();
-        let mut places = Vec::with_capacity(rows.len());
-        for row in rows {
-            let (batch, row) = place(*row);
-            let next = used.len();
-            places.push((*used.entry(batch).or_insert(next), row));
-        }
-        let mut order = vec![0; used.len()];
-        for (batch, number) in used {
-            order[number] = batch;
-        }
-        let schema = Arc::new(self.schema.project(columns)?);
-        let arrays = columns.iter().zip(schema.fields()).map(|(column, field)| {
-            if places.is_empty() {
-                return Ok(datafusion::arrow::array::new_empty_array(field.data_type()));
-            }
-            let parts = order
+            let kept = columns
                 .iter()
-                .map(|batch| same_type(self.batches[*batch].column(*column), field.data_type()))
-                .collect::<Result<Vec<_>>>()?;
-            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-            Ok(interleave(&parts, &places)?)
-        });
-        let arrays = arrays.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+                .map(|column| self.batches[batch].column(*column));
+            return as_schema(kept.map(|column| Ok(column.slice(row, 1))), 1, schema);
+        }
+        let mut parts = Vec::new();
+        let mut rest = rows;
+        while let Some(first) = rest.first() {
+            let (batch, _) = place(*first);
+            let end = self.starts.get(batch + 1).copied().unwrap_or(u32::MAX);
+            let of_batch = rest
+                .iter()
+                .take_while(|row| (self.starts[batch]..end).contains(row));
+            let (of_batch, others) = rest.split_at(of_batch.count());
+            let chosen: UInt32Array = of_batch
+                .iter()
+                .map(|row| row - self.starts[batch])
+                .collect();
+            // Only what was chosen is cast: of a batch that is one row in thousands.
+            let kept = columns
+                .iter()
+                .map(|column| self.batches[batch].column(*column));
+            let kept = kept.map(|column| Ok(take(column, &chosen, None)?));
+            parts.push(as_schema(kept, chosen.len(), schema)?);
+            rest = others;
+        }
+        Ok(concat_batches(schema, &parts)?)
     }
+}
 
-    fn decoded(&self, batch: &RecordBatch, columns: &[usize]) -> Result<RecordBatch> {
-        let schema = Arc::new(self.schema.project(columns)?);
-        let arrays = columns
-            .iter()
-            .zip(schema.fields())
-            .map(|(column, field)| same_type(batch.column(*column), field.data_type()));
-        let arrays = arrays.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
-    }
+/// The columns as the files give them, whatever they are kept as.
+fn as_schema(
+    columns: impl Iterator<Item = Result<ArrayRef>>,
+    rows: usize,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let columns = columns.zip(schema.fields());
+    let columns = columns.map(|(column, field)| same_type(&column?, field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let schema = Arc::clone(schema);
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
 }
 
 fn same_type(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
@@ -301,4 +317,94 @@ fn as_dictionary(
     let mut encoded = cast(column, &kind)?;
     encoded.shrink_to_fit();
     Ok(Some(encoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use datafusion::arrow::{
+        array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+        datatypes::{DataType, Field, Schema},
+        util::pretty::pretty_format_batches,
+    };
+
+    use super::{HotTableBuilder, Wanted};
+    use crate::hot::budget::{Budget, Held, Room};
+
+    struct NoRoom;
+
+    impl Room for NoRoom {
+        fn make_room(&self, _asked_for: Option<u8>) -> bool {
+            false
+        }
+    }
+
+    /// Rows of several batches, some kept as dictionaries, come in the order of the table, with the types of the files.
+    #[test]
+    fn rows_are_taken_out_of_several_batches() {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("tier", DataType::Utf8, true),
+        ]));
+        let tier = |row: i64| match row % 4 {
+            0 => None,
+            1 => Some("gold, of some length"),
+            2 => Some("silver, of some length"),
+            _ => Some("bronze, of some length"),
+        };
+        let batch = |rows: std::ops::Range<i64>| {
+            let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone()));
+            let tiers: ArrayRef = Arc::new(rows.map(tier).collect::<StringArray>());
+            RecordBatch::try_new(Arc::clone(&schema), vec![ids, tiers]).unwrap()
+        };
+        let held = Held::new(
+            &Arc::new(Budget::new(1 << 30)),
+            Arc::new(NoRoom),
+            1 << 30,
+            0,
+        );
+        let wanted = BTreeMap::from([(
+            "id".to_owned(),
+            Wanted {
+                hash: true,
+                sorted: false,
+            },
+        )]);
+        let mut builder = HotTableBuilder::new(Arc::clone(&schema), &wanted, held);
+        for rows in [0..1000, 1000..1001, 1001..3000] {
+            builder.push(&batch(rows)).ok().unwrap();
+        }
+        let table = builder.finish().ok().unwrap();
+        assert!(matches!(
+            table.batches[0].column(1).data_type(),
+            DataType::Dictionary(..)
+        ));
+        for rows in [
+            vec![],
+            vec![0],
+            vec![1000],
+            vec![2999],
+            vec![3, 998, 999, 1000, 1001, 1002, 2998],
+        ] {
+            for columns in [vec![0, 1], vec![1], vec![]] {
+                let taken = Arc::new(schema.project(&columns).unwrap());
+                let found = table.take(&rows, &columns, &taken).unwrap();
+                assert_eq!((found.num_rows(), found.schema()), (rows.len(), taken));
+                let expected: Vec<_> = rows
+                    .iter()
+                    .map(|row| {
+                        let row = i64::from(*row);
+                        batch(row..row + 1).project(&columns).unwrap()
+                    })
+                    .collect();
+                if !rows.is_empty() && !columns.is_empty() {
+                    assert_eq!(
+                        pretty_format_batches(&[found]).unwrap().to_string(),
+                        pretty_format_batches(&expected).unwrap().to_string()
+                    );
+                }
+            }
+        }
+    }
 }

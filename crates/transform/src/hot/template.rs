@@ -40,6 +40,8 @@ pub(crate) struct Template {
     /// The columns of the answer.
     pub(crate) schema: SchemaRef,
     columns: Vec<usize>,
+    /// The table's own schema, of these columns.
+    taken: SchemaRef,
     lookups: Vec<Lookup<Physical>>,
     steps: Vec<Step>,
 }
@@ -74,10 +76,12 @@ impl Template {
             .map(|lookup| lookup.compiled(props))
             .collect::<Result<Vec<_>>>()
             .ok()?;
+        let taken = own.project(&columns).ok()?.into();
         (!lookups.is_empty()).then(|| Self {
             table,
             schema: Arc::clone(plan.schema().inner()),
             columns,
+            taken,
             lookups,
             steps: making.steps,
         })
@@ -110,7 +114,7 @@ impl Template {
         let Some(rows) = select(table, &lookups.collect::<Result<Vec<_>>>()?)? else {
             return Ok(None);
         };
-        let mut batch = table.take(&rows, &self.columns)?;
+        let mut batch = table.take(&rows, &self.columns, &self.taken)?;
         for step in &self.steps {
             batch = step.apply(&batch, values)?;
         }

@@ -5,6 +5,8 @@
     reason = "each test file uses a part of it, and each is compiled alone"
 )]
 
+pub(crate) mod counting;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeZone, Utc};

@@ -1,0 +1,464 @@
+//! Who is this caller: one row of a million by its number, from our server, from ROAPI, and from DuckDB's index in process.
+//!
+//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [pace=12500]`. Our server is the released one, with a key
+//! for each request, audit log and profiler. Every server shares the processor with wrk.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use flowlake_benches::{
+    Answered, Load, Nginx, Places, Running, free_port, median, succeed, write_section, wrk,
+};
+use serde_json::Value;
+
+const HEADING: &str = "## Looking up one row of a hot table";
+const KEY: &str = "a-key-of-the-benchmark";
+const CONNECTIONS: [usize; 2] = [8, 256];
+/// The thread of the audit log.
+const AUDIT_THREAD: &str = "flowlake-audit";
+/// How many times ROAPI's requests a second, and DuckDB's, we mean to answer, and the p99 in milliseconds.
+const GOALS: (f64, f64, f64) = (50.0, 2.0, 5.0);
+/// How many times the plain scan's time a load with one index may take.
+const LOAD_GOAL: f64 = 2.0;
+
+const OURS: &str = "flowlake";
+const IN_MEMORY: &str = "flowlake, audit in memory";
+const ROAPI: &str = "ROAPI";
+
+struct Plan {
+    rounds: usize,
+    seconds: usize,
+    rows: u64,
+    /// Requests a second that are offered where a load is paced.
+    pace: f64,
+}
+
+struct Machine {
+    places: Places,
+    python: PathBuf,
+    programs: PathBuf,
+    data: PathBuf,
+    nginx: Nginx,
+}
+
+/// Figures of one tool under one load, one of each round.
+#[derive(Default)]
+struct Figures {
+    per_second: Vec<f64>,
+    p50_ms: Vec<f64>,
+    p99_ms: Vec<f64>,
+    peak_mib: Vec<f64>,
+    cpu_us: Vec<f64>,
+    audit_share: Vec<f64>,
+    errors: u64,
+}
+
+/// What was measured: by tool and load.
+#[derive(Default)]
+struct Table {
+    figures: BTreeMap<(String, String), Figures>,
+    scan_ms: Vec<f64>,
+    load_ms: Vec<f64>,
+}
+
+fn main() -> Result<()> {
+    let plan = Plan::from_arguments();
+    let machine = Machine::prepare(&plan)?;
+    let mut table = Table::default();
+    machine.compare_answers()?;
+    for round in 1..=plan.rounds {
+        let disk = tempfile::tempdir_in(&machine.places.target)?;
+        let memory = tempfile::tempdir_in("/dev/shm")?;
+        machine.ours(OURS, disk.path(), &plan, &mut table)?;
+        machine.roapi(&plan, &mut table)?;
+        machine.ours(IN_MEMORY, memory.path(), &plan, &mut table)?;
+        machine.duckdb(&plan, &mut table)?;
+        println!("round {round} of {} is done", plan.rounds);
+    }
+    let body = report(&plan, &table)?;
+    println!("{body}");
+    write_section(&machine.places.page, HEADING, &body)
+}
+
+impl Plan {
+    fn from_arguments() -> Self {
+        let mut plan = Self {
+            rounds: 5,
+            seconds: 5,
+            rows: 1_000_000,
+            pace: 12_500.0,
+        };
+        for argument in env::args().skip(1) {
+            match argument.split_once('=') {
+                Some(("rounds", rounds)) => plan.rounds = rounds.parse().unwrap_or(plan.rounds),
+                Some(("seconds", text)) => plan.seconds = text.parse().unwrap_or(plan.seconds),
+                Some(("rows", rows)) => plan.rows = rows.parse().unwrap_or(plan.rows),
+                Some(("pace", pace)) => plan.pace = pace.parse().unwrap_or(plan.pace),
+                _ => {}
+            }
+        }
+        plan
+    }
+}
+
+impl Machine {
+    fn prepare(plan: &Plan) -> Result<Self> {
+        let places = Places::find()?;
+        let python = places.python()?;
+        let programs = places.build()?;
+        let data = places.target.join("lookup").join(plan.rows.to_string());
+        if !data.join("numbers.txt").exists() {
+            fs::create_dir_all(&data)?;
+            let mut generate = Command::new(&python);
+            generate.arg(places.peers.join("customers.py"));
+            succeed(generate.arg(plan.rows.to_string()).arg(&data))?;
+        }
+        let nginx = Nginx::start(
+            data.parent().context("the folder of data has a parent")?,
+        )?;
+        Ok(Self {
+            places,
+            python,
+            programs,
+            data,
+            nginx,
+        })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.data.join("customers.csv")
+    }
+
+    fn load(&self, url: &str, body: &str, headers: &[&str], load: Load) -> Result<Answered> {
+        let script = self.places.peers.join("lookup.lua");
+        wrk(&script, &self.data.join("numbers.txt"), url, body, headers, load)
+    }
+
+    /// Our server, its log and configuration in `folder`.
+    fn start(&self, folder: &Path) -> Result<Running> {
+        let port = free_port()?;
+        let rows = self.data.file_name().unwrap_or_default().to_string_lossy();
+        fs::create_dir_all(folder.join("actions"))?;
+        fs::write(
+            folder.join("flowlake.toml"),
+            format!(
+                "[server]\nlisten = \"127.0.0.1:{port}\"\nmax_concurrent_requests = 512\n\
+                 keys = [{{ name = \"bench\", secret = {{ env = \"BENCH_KEY\" }} }}]\n\
+                 [aws]\nregion = \"us-east-1\"\n[access]\nmode = \"probe\"\n\
+                 [policy]\nallow = [\"s3://{rows}/*\"]\n[audit.log]\ndirectory = \"audit\"\n"
+            ),
+        )?;
+        let action = |name: &str, hot: &str, rest: &str| {
+            let table = format!("[tables.customers]\nuri = \"s3://{rows}/customers.csv\"\n");
+            let text = format!("name = \"{name}\"\ndescription = \"Of the benchmark\"\n{hot}{table}{rest}");
+            fs::write(folder.join(format!("actions/{name}.toml")), text)
+        };
+        action(
+            "caller",
+            "hot = true\nindex = [\"ani\"]\n",
+            "[params.ani]\ntype = \"phone\"\nsensitive = true\n\
+             [query]\nsql = \"SELECT * FROM customers WHERE ani = $ani\"\n",
+        )?;
+        action(
+            "scan",
+            "",
+            "[limits]\ntimeout = \"60s\"\n[query]\nsql = \"SELECT count(ani) AS a, count(customer_id) AS b, count(name) AS c, \
+             count(tier) AS d, count(language) AS e, count(queue_name) AS f, count(balance_cents) AS g, \
+             count(last_contact) AS h FROM customers\"\n",
+        )?;
+        let mut command = Command::new(self.programs.join("flowlake-server"));
+        command
+            .arg("--config")
+            .arg(folder)
+            .env("BENCH_KEY", KEY)
+            .env("AWS_ACCESS_KEY_ID", "bench")
+            .env("AWS_SECRET_ACCESS_KEY", "benchsecret")
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.nginx.port()));
+        Running::start(&mut command, port)
+    }
+
+    fn ours(&self, name: &str, folder: &Path, plan: &Plan, table: &mut Table) -> Result<()> {
+        let server = self.start(folder)?;
+        let url = |action: &str| format!("http://127.0.0.1:{}/v1/actions/{action}", server.port());
+        let number = self.numbers(1)?.remove(0);
+        // What the file's columns are is found by the first request and kept: neither figure has it.
+        post(&url("scan"), "{}")?;
+        for _ in 0..3 {
+            let began = Instant::now();
+            post(&url("scan"), "{}")?;
+            table.scan_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        let began = Instant::now();
+        let first = post(&url("caller"), &format!("{{\"ani\":\"{number}\"}}"))?;
+        table.load_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        ensure!(first["row_count"] == 1, "our server says {first}");
+        let authorization = format!("Authorization: Bearer {KEY}");
+        let headers = [authorization.as_str(), "Content-Type: application/json"];
+        let mut answered = 0;
+        for (label, mut load) in loads(plan) {
+            let mut ask = |load| self.load(&url("caller"), r#"{"ani":"%s"}"#, &headers, load);
+            answered += ask(Load { seconds: 1, ..load })?.requests;
+            if load.pause_ms.is_some() {
+                load.pause_ms = Some(pause(plan, load.connections));
+            }
+            let before = server.cpu(AUDIT_THREAD)?;
+            let found = ask(load)?;
+            let after = server.cpu(AUDIT_THREAD)?;
+            answered += found.requests;
+            let figures = table.figures.entry((name.to_owned(), label)).or_default();
+            figures.add(&found, server.peak_mib()?);
+            let cpu = after.all - before.all;
+            figures.cpu_us.push(cpu * 1e6 / count(found.requests));
+            figures.audit_share.push((after.named - before.named) / cpu);
+        }
+        let recorded = lines(&folder.join("audit"))?;
+        ensure!(recorded >= answered, "{answered} answers and {recorded} audit records");
+        Ok(())
+    }
+
+    fn roapi(&self, plan: &Plan, table: &mut Table) -> Result<()> {
+        let server = self.start_roapi()?;
+        let url = format!("http://127.0.0.1:{}/api/sql", server.port());
+        for (label, load) in loads(plan).into_iter().filter(|(_, load)| load.pause_ms.is_none()) {
+            let before = server.cpu(AUDIT_THREAD)?;
+            let found = self.load(&url, "SELECT * FROM customers WHERE ani = '%s'", &[], load)?;
+            let cpu = server.cpu(AUDIT_THREAD)?.all - before.all;
+            let figures = table.figures.entry((ROAPI.to_owned(), label)).or_default();
+            figures.add(&found, server.peak_mib()?);
+            figures.cpu_us.push(cpu * 1e6 / count(found.requests));
+        }
+        Ok(())
+    }
+
+    fn start_roapi(&self) -> Result<Running> {
+        let port = free_port()?;
+        let program = self.python.with_file_name("roapi");
+        let mut command = Command::new(program);
+        command
+            .args(["--addr-http", &format!("127.0.0.1:{port}")])
+            .args(["--addr-postgres", &format!("127.0.0.1:{}", free_port()?)])
+            .args(["--table", &format!("customers={}", self.file().display())]);
+        Running::start(&mut command, port)
+    }
+
+    fn duckdb(&self, plan: &Plan, table: &mut Table) -> Result<()> {
+        for threads in [1, 2] {
+            let output = Command::new(&self.python)
+                .arg(self.places.peers.join("lookup.py"))
+                .arg(self.file())
+                .arg(self.data.join("numbers.txt"))
+                .args([threads.to_string(), plan.seconds.to_string()])
+                .output()?;
+            ensure!(output.status.success(), "DuckDB failed: {}", String::from_utf8_lossy(&output.stderr));
+            let found: Answered = serde_json::from_slice(&output.stdout)?;
+            let said: Value = serde_json::from_slice(&output.stdout)?;
+            let key = (duckdb(threads), "in process".to_owned());
+            let figures = table.figures.entry(key).or_default();
+            figures.add(&found, said["peak_mib"].as_f64().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, count: usize) -> Result<Vec<String>> {
+        let text = fs::read_to_string(self.data.join("numbers.txt"))?;
+        Ok(text.lines().take(count).map(str::to_owned).collect())
+    }
+
+    /// All tools find the same customers.
+    fn compare_answers(&self) -> Result<()> {
+        let numbers = self.numbers(20)?;
+        let output = Command::new(&self.python)
+            .arg(self.places.peers.join("lookup.py"))
+            .arg(self.file())
+            .arg(self.data.join("numbers.txt"))
+            .args(["answers", "20"])
+            .output()?;
+        let expected: Vec<Value> = String::from_utf8(output.stdout)?
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?;
+        ensure!(expected.len() == numbers.len(), "DuckDB gives {} answers", expected.len());
+        let folder = tempfile::tempdir()?;
+        let (ours, roapi) = (self.start(folder.path())?, self.start_roapi()?);
+        for (number, expected) in numbers.iter().zip(expected) {
+            let url = format!("http://127.0.0.1:{}/v1/actions/caller", ours.port());
+            let own = post(&url, &format!("{{\"ani\":\"{number}\"}}"))?;
+            let url = format!("http://127.0.0.1:{}/api/sql", roapi.port());
+            let peer = post(&url, &format!("SELECT * FROM customers WHERE ani = '{number}'"))?;
+            for (tool, rows) in [(OURS, &own["data"]), (ROAPI, &peer)] {
+                let ids = rows.as_array().map(Vec::as_slice).unwrap_or_default();
+                let ids: Vec<&Value> = ids.iter().map(|row| &row["customer_id"]).collect();
+                ensure!(Value::from_iter(ids.into_iter().cloned()) == expected, "{tool} gives {rows}, DuckDB {expected}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As many connections as can be, each asking as soon as it is answered; then at a pace.
+fn loads(plan: &Plan) -> Vec<(String, Load)> {
+    let load = |connections, pause_ms| Load {
+        connections,
+        seconds: plan.seconds,
+        pause_ms,
+    };
+    let mut all: Vec<_> = CONNECTIONS
+        .map(|connections| (connections.to_string(), load(connections, None)))
+        .into();
+    let connections = CONNECTIONS[1];
+    all.push((paced(plan), load(connections, Some(pause(plan, connections)))));
+    all
+}
+
+fn paced(plan: &Plan) -> String {
+    format!("{} at {:.0}/s", CONNECTIONS[1], plan.pace)
+}
+
+/// The pause of each connection, that all together ask so often.
+fn pause(plan: &Plan, connections: usize) -> f64 {
+    count(connections as u64) / plan.pace * 1e3
+}
+
+fn duckdb(threads: usize) -> String {
+    format!("DuckDB, {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^53")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+fn post(url: &str, body: &str) -> Result<Value> {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--header", &format!("Authorization: Bearer {KEY}")])
+        .args(["--data", body, url])
+        .output()
+        .context("curl cannot be started")?;
+    let text = String::from_utf8(output.stdout)?;
+    serde_json::from_str(&text).with_context(|| format!("{url} says {text}"))
+}
+
+/// Records of an audit log.
+fn lines(folder: &Path) -> Result<u64> {
+    let mut lines = 0;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            lines += fs::read(path)?.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+    }
+    Ok(lines)
+}
+
+impl Figures {
+    fn add(&mut self, found: &Answered, peak_mib: f64) {
+        self.per_second.push(found.per_second());
+        self.p50_ms.push(count(found.p50) / 1e3);
+        self.p99_ms.push(count(found.p99) / 1e3);
+        self.peak_mib.push(peak_mib);
+        self.errors += found.errors;
+    }
+}
+
+impl Table {
+    fn of(&self, tool: &str, load: &str) -> Result<&Figures> {
+        let key = (tool.to_owned(), load.to_owned());
+        self.figures.get(&key).with_context(|| format!("{tool} was not measured with {load}"))
+    }
+}
+
+fn report(plan: &Plan, table: &Table) -> Result<String> {
+    let paced = paced(plan);
+    let mut body = format!(
+        "`cargo xtask bench lookup`: `SELECT * FROM customers WHERE ani = …` over {} rows of CSV, the number another each time. \
+         Our server with a key for each request, audit log (on the build's disk, and beside it in memory, where a write is \
+         durable at once) and profiler; ROAPI 0.12.7, which has none of these, over HTTP; DuckDB with an ART index, called in \
+         its own process, without HTTP. wrk shares the two processors with the servers. Medians of {} interleaved rounds of {} \
+         seconds; the tools' answers were compared. `8` and `256` are connections that ask again as soon as they are answered, \
+         so that the server is always full and 256 wait for each other; `{paced}` is the same connections with pauses, so that \
+         they ask 50 times as often as ROAPI can answer.\n\n\
+         | | connections | requests/s | p50 ms | p99 ms | peak MiB | CPU µs a request | errors |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|\n",
+        plan.rows, plan.rounds, plan.seconds
+    );
+    for ((tool, load), figures) in &table.figures {
+        let cpu = if figures.cpu_us.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("{:.0}", median(&figures.cpu_us))
+        };
+        writeln!(
+            body,
+            "| {tool} | {load} | {:.0} | {:.2} | {:.2} | {:.0} | {cpu} | {} |",
+            median(&figures.per_second),
+            median(&figures.p50_ms),
+            median(&figures.p99_ms),
+            median(&figures.peak_mib),
+            figures.errors
+        )?;
+    }
+    let verdict = |met: bool| if met { "met" } else { "**lost**" };
+    writeln!(body, "\n| goal | found | |\n|---|---:|---|")?;
+    let embedded = [1, 2].map(|threads| table.of(&duckdb(threads), "in process").map(|found| median(&found.per_second)));
+    let [one, two] = embedded;
+    let embedded = one?.max(two?);
+    for place in [OURS, IN_MEMORY] {
+        for connections in CONNECTIONS {
+            let label = connections.to_string();
+            let own = table.of(place, &label)?;
+            let times = median(&own.per_second) / median(&table.of(ROAPI, &label)?.per_second);
+            let p99 = median(&own.p99_ms);
+            writeln!(
+                body,
+                "| {place}, {label}: {:.0} times ROAPI's requests/s | {times:.0} | {} |\n\
+                 | {place}, {label}: p99 under {:.0} ms, always full | {p99:.2} ms | {} |",
+                GOALS.0,
+                verdict(times >= GOALS.0),
+                GOALS.2,
+                verdict(p99 < GOALS.2)
+            )?;
+            let times = median(&own.per_second) / embedded;
+            writeln!(
+                body,
+                "| {place}, {label}: {:.0} times DuckDB's look-ups/s | {times:.1} | {} |",
+                GOALS.1,
+                verdict(times >= GOALS.1)
+            )?;
+        }
+        let own = table.of(place, &paced)?;
+        let (rate, p99) = (median(&own.per_second), median(&own.p99_ms));
+        let roapi = median(&table.of(ROAPI, &CONNECTIONS[1].to_string())?.per_second);
+        writeln!(
+            body,
+            "| {place}, {paced}: {:.0} times ROAPI's requests/s at p99 under {:.0} ms | {:.0}, {p99:.2} ms | {} |",
+            GOALS.0,
+            GOALS.2,
+            rate / roapi,
+            verdict(rate / roapi >= GOALS.0 && p99 < GOALS.2)
+        )?;
+    }
+    let (scan, load) = (median(&table.scan_ms), median(&table.load_ms));
+    writeln!(
+        body,
+        "| loading with one index, in times of a plain scan of all columns ({scan:.0} ms): at most {LOAD_GOAL:.0} | {:.2} ({load:.0} ms) | {} |",
+        load / scan,
+        verdict(load <= LOAD_GOAL * scan)
+    )?;
+    let share = |label: &str| Ok::<_, anyhow::Error>(median(&table.of(OURS, label)?.audit_share) * 100.0);
+    writeln!(
+        body,
+        "\nThe audit log's thread (hashing, writing, fsync) takes {:.0} % of our server's processor time at 8 connections and \
+         {:.0} % at 256.",
+        share("8")?,
+        share("256")?
+    )?;
+    Ok(body)
+}

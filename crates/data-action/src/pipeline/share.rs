@@ -1,0 +1,223 @@
+//! Questions that are asked again while they are being answered: one answer for all who ask.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat};
+use tokio::sync::OnceCell;
+
+use crate::ActionError;
+
+/// What makes two questions the same. Who reads is no part of it: a process reads as one principal, and each attempt has been
+/// allowed by itself before it comes here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    action: String,
+    params: String,
+    version: u64,
+    format: RowFormat,
+}
+
+/// Answers under way.
+#[derive(Debug)]
+pub(crate) struct Flights<T> {
+    under_way: Mutex<HashMap<Question, Weak<Flight<T>>>>,
+    shared: AtomicU64,
+}
+
+type Flight<T> = OnceCell<Result<T, ActionError>>;
+
+/// One who waits; the last to go takes the question out.
+struct Waiting<'a, T> {
+    flights: &'a Flights<T>,
+    question: Question,
+    flight: Option<Arc<Flight<T>>>,
+}
+
+impl Question {
+    pub(super) fn new(
+        action: &str,
+        bound: &BoundParams,
+        view: &HotView,
+        format: RowFormat,
+    ) -> Self {
+        let mut params = String::new();
+        for (name, value, _) in bound.entries() {
+            params.push_str(name);
+            write_value(&mut params, value);
+        }
+        Self {
+            action: action.to_owned(),
+            params,
+            version: view.version(),
+            format,
+        }
+    }
+}
+
+/// Each value behind its length, so that no two lists of values are written alike.
+fn write_value(out: &mut String, value: &BoundValue) {
+    if let BoundValue::List(_, items) = value {
+        let _ = write!(out, "[{}]", items.len());
+        items.iter().for_each(|item| write_value(out, item));
+        return;
+    }
+    let text = value.to_string();
+    let _ = write!(out, "={}:{text};", text.len());
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self {
+            under_way: Mutex::default(),
+            shared: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<T: Clone> Flights<T> {
+    /// The answer of `work`, or of the same work that another attempt has begun. Where that attempt is ended before it has the
+    /// answer, this one goes on with its own.
+    pub(super) async fn share(
+        &self,
+        question: Question,
+        work: impl Future<Output = Result<T, ActionError>>,
+    ) -> Result<T, ActionError> {
+        let flight = self.join(&question);
+        let waiting = Waiting {
+            flights: self,
+            question,
+            flight: Some(Arc::clone(&flight)),
+        };
+        let mut worked = false;
+        let answer = flight
+            .get_or_init(async || {
+                worked = true;
+                work.await
+            })
+            .await
+            .clone();
+        if !worked {
+            self.shared.fetch_add(1, Relaxed);
+        }
+        drop(flight);
+        drop(waiting);
+        answer
+    }
+
+    /// Attempts that took the answer of another since the start.
+    pub(crate) fn shared(&self) -> u64 {
+        self.shared.load(Relaxed)
+    }
+
+    fn join(&self, question: &Question) -> Arc<Flight<T>> {
+        let mut under_way = self.lock();
+        if let Some(flight) = under_way.get(question).and_then(Weak::upgrade) {
+            return flight;
+        }
+        let flight = Arc::default();
+        under_way.insert(question.clone(), Arc::downgrade(&flight));
+        flight
+    }
+}
+
+impl<T> Flights<T> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Weak<Flight<T>>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let mut under_way = self.flights.lock();
+        self.flight = None;
+        let is_over = |flight: &Weak<Flight<T>>| flight.strong_count() == 0;
+        if under_way.get(&self.question).is_some_and(is_over) {
+            under_way.remove(&self.question);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flowlake_transform::RowFormat;
+    use tokio::sync::Notify;
+
+    use super::{Flights, Question};
+    use crate::{ActionError, ErrorCode};
+
+    fn question(params: &str) -> Question {
+        Question {
+            action: "who".to_owned(),
+            params: params.to_owned(),
+            version: 1,
+            format: RowFormat::Json,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_question_is_answered_once_and_another_by_itself() {
+        let flights = Flights::<u32>::default();
+        let go = Notify::new();
+        let slow = flights.share(question("a"), async {
+            go.notified().await;
+            Ok(1)
+        });
+        let same = flights.share(question("a"), async { Ok(2) });
+        let other = flights.share(question("b"), async {
+            go.notify_one();
+            Ok(3)
+        });
+        let answers = futures::join!(slow, same, other);
+        assert_eq!(
+            (answers.0.unwrap(), answers.1.unwrap(), answers.2.unwrap()),
+            (1, 1, 3)
+        );
+        assert_eq!(flights.shared(), 1);
+        assert!(flights.lock().is_empty());
+        assert_eq!(
+            flights.share(question("a"), async { Ok(4) }).await.unwrap(),
+            4
+        );
+    }
+
+    #[tokio::test]
+    async fn who_waits_goes_on_where_the_first_gave_up_and_shares_its_failure_where_it_failed() {
+        let flights = Arc::new(Flights::<u32>::default());
+        let first = {
+            let flights = Arc::clone(&flights);
+            tokio::spawn(async move { flights.share(question("a"), std::future::pending()).await })
+        };
+        tokio::task::yield_now().await;
+        let second = {
+            let flights = Arc::clone(&flights);
+            tokio::spawn(async move { flights.share(question("a"), async { Ok(2) }).await })
+        };
+        tokio::task::yield_now().await;
+        first.abort();
+        assert_eq!(second.await.unwrap().unwrap(), 2);
+        assert!(flights.lock().is_empty());
+
+        let go = Notify::new();
+        let failing = flights.share(question("a"), async {
+            go.notified().await;
+            Err(ActionError::new(ErrorCode::LimitMemory, "no", "none"))
+        });
+        let same = flights.share(question("a"), async { Ok(2) });
+        let wake = async { go.notify_one() };
+        let (one, other, ()) = futures::join!(failing, same, wake);
+        for error in [one.unwrap_err(), other.unwrap_err()] {
+            assert_eq!(error.code(), ErrorCode::LimitMemory);
+        }
+    }
+}
