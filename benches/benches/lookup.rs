@@ -1,7 +1,8 @@
 //! Who is this caller: one row of a million by its number, from our server, from ROAPI, and from DuckDB's index in process.
 //!
-//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [pace=12500]`. Our server is the released one, with a key
-//! for each request, audit log and profiler. Every server shares the processor with wrk.
+//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [pace=12500] [programs=DIR]`. Our server is the released
+//! one, built first unless its folder is given, with a key for each request, audit log and profiler. Every server shares the
+//! processor with wrk.
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +40,8 @@ struct Plan {
     rows: u64,
     /// Requests a second that are offered where a load is paced.
     pace: f64,
+    /// Where our programs lie, if they need not be built.
+    programs: Option<PathBuf>,
 }
 
 struct Machine {
@@ -95,12 +98,14 @@ impl Plan {
             seconds: 5,
             rows: 1_000_000,
             pace: 12_500.0,
+            programs: None,
         };
         for argument in env::args().skip(1) {
             match argument.split_once('=') {
                 Some(("rounds", rounds)) => plan.rounds = rounds.parse().unwrap_or(plan.rounds),
                 Some(("seconds", text)) => plan.seconds = text.parse().unwrap_or(plan.seconds),
                 Some(("rows", rows)) => plan.rows = rows.parse().unwrap_or(plan.rows),
+                Some(("programs", folder)) => plan.programs = Some(folder.into()),
                 Some(("pace", pace)) => plan.pace = pace.parse().unwrap_or(plan.pace),
                 _ => {}
             }
@@ -113,7 +118,10 @@ impl Machine {
     fn prepare(plan: &Plan) -> Result<Self> {
         let places = Places::find()?;
         let python = places.python()?;
-        let programs = places.build()?;
+        let programs = match &plan.programs {
+            Some(folder) => folder.clone(),
+            None => places.build()?,
+        };
         let data = places.target.join("lookup").join(plan.rows.to_string());
         if !data.join("numbers.txt").exists() {
             fs::create_dir_all(&data)?;
@@ -121,9 +129,7 @@ impl Machine {
             generate.arg(places.peers.join("customers.py"));
             succeed(generate.arg(plan.rows.to_string()).arg(&data))?;
         }
-        let nginx = Nginx::start(
-            data.parent().context("the folder of data has a parent")?,
-        )?;
+        let nginx = Nginx::start(data.parent().context("the folder of data has a parent")?)?;
         Ok(Self {
             places,
             python,
@@ -139,7 +145,14 @@ impl Machine {
 
     fn load(&self, url: &str, body: &str, headers: &[&str], load: Load) -> Result<Answered> {
         let script = self.places.peers.join("lookup.lua");
-        wrk(&script, &self.data.join("numbers.txt"), url, body, headers, load)
+        wrk(
+            &script,
+            &self.data.join("numbers.txt"),
+            url,
+            body,
+            headers,
+            load,
+        )
     }
 
     /// Our server, its log and configuration in `folder`.
@@ -158,7 +171,9 @@ impl Machine {
         )?;
         let action = |name: &str, hot: &str, rest: &str| {
             let table = format!("[tables.customers]\nuri = \"s3://{rows}/customers.csv\"\n");
-            let text = format!("name = \"{name}\"\ndescription = \"Of the benchmark\"\n{hot}{table}{rest}");
+            let text = format!(
+                "name = \"{name}\"\ndescription = \"Of the benchmark\"\n{hot}{table}{rest}"
+            );
             fs::write(folder.join(format!("actions/{name}.toml")), text)
         };
         action(
@@ -181,7 +196,10 @@ impl Machine {
             .env("BENCH_KEY", KEY)
             .env("AWS_ACCESS_KEY_ID", "bench")
             .env("AWS_SECRET_ACCESS_KEY", "benchsecret")
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.nginx.port()));
+            .env(
+                "AWS_ENDPOINT_URL",
+                format!("http://127.0.0.1:{}", self.nginx.port()),
+            );
         Running::start(&mut command, port)
     }
 
@@ -204,7 +222,7 @@ impl Machine {
         let headers = [authorization.as_str(), "Content-Type: application/json"];
         let mut answered = 0;
         for (label, mut load) in loads(plan) {
-            let mut ask = |load| self.load(&url("caller"), r#"{"ani":"%s"}"#, &headers, load);
+            let ask = |load| self.load(&url("caller"), r#"{"ani":"%s"}"#, &headers, load);
             answered += ask(Load { seconds: 1, ..load })?.requests;
             if load.pause_ms.is_some() {
                 load.pause_ms = Some(pause(plan, load.connections));
@@ -220,14 +238,20 @@ impl Machine {
             figures.audit_share.push((after.named - before.named) / cpu);
         }
         let recorded = lines(&folder.join("audit"))?;
-        ensure!(recorded >= answered, "{answered} answers and {recorded} audit records");
+        ensure!(
+            recorded >= answered,
+            "{answered} answers and {recorded} audit records"
+        );
         Ok(())
     }
 
     fn roapi(&self, plan: &Plan, table: &mut Table) -> Result<()> {
         let server = self.start_roapi()?;
         let url = format!("http://127.0.0.1:{}/api/sql", server.port());
-        for (label, load) in loads(plan).into_iter().filter(|(_, load)| load.pause_ms.is_none()) {
+        for (label, load) in loads(plan)
+            .into_iter()
+            .filter(|(_, load)| load.pause_ms.is_none())
+        {
             let before = server.cpu(AUDIT_THREAD)?;
             let found = self.load(&url, "SELECT * FROM customers WHERE ani = '%s'", &[], load)?;
             let cpu = server.cpu(AUDIT_THREAD)?.all - before.all;
@@ -257,7 +281,11 @@ impl Machine {
                 .arg(self.data.join("numbers.txt"))
                 .args([threads.to_string(), plan.seconds.to_string()])
                 .output()?;
-            ensure!(output.status.success(), "DuckDB failed: {}", String::from_utf8_lossy(&output.stderr));
+            ensure!(
+                output.status.success(),
+                "DuckDB failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             let found: Answered = serde_json::from_slice(&output.stdout)?;
             let said: Value = serde_json::from_slice(&output.stdout)?;
             let key = (duckdb(threads), "in process".to_owned());
@@ -285,18 +313,28 @@ impl Machine {
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()?;
-        ensure!(expected.len() == numbers.len(), "DuckDB gives {} answers", expected.len());
+        ensure!(
+            expected.len() == numbers.len(),
+            "DuckDB gives {} answers",
+            expected.len()
+        );
         let folder = tempfile::tempdir()?;
         let (ours, roapi) = (self.start(folder.path())?, self.start_roapi()?);
         for (number, expected) in numbers.iter().zip(expected) {
             let url = format!("http://127.0.0.1:{}/v1/actions/caller", ours.port());
             let own = post(&url, &format!("{{\"ani\":\"{number}\"}}"))?;
             let url = format!("http://127.0.0.1:{}/api/sql", roapi.port());
-            let peer = post(&url, &format!("SELECT * FROM customers WHERE ani = '{number}'"))?;
+            let peer = post(
+                &url,
+                &format!("SELECT * FROM customers WHERE ani = '{number}'"),
+            )?;
             for (tool, rows) in [(OURS, &own["data"]), (ROAPI, &peer)] {
                 let ids = rows.as_array().map(Vec::as_slice).unwrap_or_default();
                 let ids: Vec<&Value> = ids.iter().map(|row| &row["customer_id"]).collect();
-                ensure!(Value::from_iter(ids.into_iter().cloned()) == expected, "{tool} gives {rows}, DuckDB {expected}");
+                ensure!(
+                    Value::from_iter(ids.into_iter().cloned()) == expected,
+                    "{tool} gives {rows}, DuckDB {expected}"
+                );
             }
         }
         Ok(())
@@ -314,7 +352,10 @@ fn loads(plan: &Plan) -> Vec<(String, Load)> {
         .map(|connections| (connections.to_string(), load(connections, None)))
         .into();
     let connections = CONNECTIONS[1];
-    all.push((paced(plan), load(connections, Some(pause(plan, connections)))));
+    all.push((
+        paced(plan),
+        load(connections, Some(pause(plan, connections))),
+    ));
     all
 }
 
@@ -328,17 +369,28 @@ fn pause(plan: &Plan, connections: usize) -> f64 {
 }
 
 fn duckdb(threads: usize) -> String {
-    format!("DuckDB, {threads} thread{}", if threads == 1 { "" } else { "s" })
+    format!(
+        "DuckDB, {threads} thread{}",
+        if threads == 1 { "" } else { "s" }
+    )
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of one run stay far below 2^53"
+)]
 fn count(number: u64) -> f64 {
     number as f64
 }
 
 fn post(url: &str, body: &str) -> Result<Value> {
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--header", &format!("Authorization: Bearer {KEY}")])
+        .args([
+            "--silent",
+            "--show-error",
+            "--header",
+            &format!("Authorization: Bearer {KEY}"),
+        ])
         .args(["--data", body, url])
         .output()
         .context("curl cannot be started")?;
@@ -351,8 +403,14 @@ fn lines(folder: &Path) -> Result<u64> {
     let mut lines = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
-            lines += fs::read(path)?.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            lines += fs::read(path)?
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count() as u64;
         }
     }
     Ok(lines)
@@ -371,7 +429,9 @@ impl Figures {
 impl Table {
     fn of(&self, tool: &str, load: &str) -> Result<&Figures> {
         let key = (tool.to_owned(), load.to_owned());
-        self.figures.get(&key).with_context(|| format!("{tool} was not measured with {load}"))
+        self.figures
+            .get(&key)
+            .with_context(|| format!("{tool} was not measured with {load}"))
     }
 }
 
@@ -407,7 +467,11 @@ fn report(plan: &Plan, table: &Table) -> Result<String> {
     }
     let verdict = |met: bool| if met { "met" } else { "**lost**" };
     writeln!(body, "\n| goal | found | |\n|---|---:|---|")?;
-    let embedded = [1, 2].map(|threads| table.of(&duckdb(threads), "in process").map(|found| median(&found.per_second)));
+    let embedded = [1, 2].map(|threads| {
+        table
+            .of(&duckdb(threads), "in process")
+            .map(|found| median(&found.per_second))
+    });
     let [one, two] = embedded;
     let embedded = one?.max(two?);
     for place in [OURS, IN_MEMORY] {
@@ -452,7 +516,8 @@ fn report(plan: &Plan, table: &Table) -> Result<String> {
         load / scan,
         verdict(load <= LOAD_GOAL * scan)
     )?;
-    let share = |label: &str| Ok::<_, anyhow::Error>(median(&table.of(OURS, label)?.audit_share) * 100.0);
+    let share =
+        |label: &str| Ok::<_, anyhow::Error>(median(&table.of(OURS, label)?.audit_share) * 100.0);
     writeln!(
         body,
         "\nThe audit log's thread (hashing, writing, fsync) takes {:.0} % of our server's processor time at 8 connections and \

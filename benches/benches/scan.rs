@@ -65,7 +65,12 @@ fn main() -> Result<()> {
     let flowlake = places.build()?.join("flowlake");
     let data = match &plan.folder {
         Some(folder) => folder.clone(),
-        None => generated(&places.target.join("scan"), plan.rows, &python, &places.peers)?,
+        None => generated(
+            &places.target.join("scan"),
+            plan.rows,
+            &python,
+            &places.peers,
+        )?,
     };
     let root = tempfile::tempdir()?;
     std::os::unix::fs::symlink(fs::canonicalize(&data)?, root.path().join(BUCKET))?;
@@ -240,7 +245,8 @@ fn agree(answers: &[(&str, Vec<Vec<Value>>)]) -> Result<()> {
             expected.len()
         );
         for (left, right) in expected.iter().zip(found) {
-            let same = left.len() == right.len() && left.iter().zip(right).all(|(a, b)| alike(a, b));
+            let same =
+                left.len() == right.len() && left.iter().zip(right).all(|(a, b)| alike(a, b));
             ensure!(same, "{first} gives {left:?} and {tool} {right:?}");
         }
     }
@@ -260,7 +266,9 @@ fn alike(left: &Value, right: &Value) -> bool {
 }
 
 fn spelled(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     text.replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
@@ -284,10 +292,16 @@ fn report(plan: &Plan, cells: &Cells, data: &Path) -> Result<String> {
             let fastest = fastest.fold(f64::INFINITY, f64::min);
             let thriftiest = peers.map(|tool| median(&cell(tool).cpu_seconds));
             let thriftiest = thriftiest.fold(f64::INFINITY, f64::min);
-            #[expect(clippy::cast_precision_loss, reason = "files are smaller than 2^53 bytes")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "files are smaller than 2^53 bytes"
+            )]
             let gigabytes = bytes as f64 / 1e9;
             writeln!(body, "\n### {format}, {gigabytes:.2} GB, {question}\n")?;
-            writeln!(body, "| | seconds | CPU s/GB | peak MiB |\n|---|---:|---:|---:|")?;
+            writeln!(
+                body,
+                "| | seconds | CPU s/GB | peak MiB |\n|---|---:|---:|---:|"
+            )?;
             for tool in TOOLS {
                 let cell = cell(tool);
                 if cell.seconds.is_empty() {

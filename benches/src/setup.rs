@@ -64,7 +64,15 @@ impl Places {
     pub fn build(&self) -> Result<PathBuf> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--release", "--locked", "--bin", "flowlake", "--bin", "flowlake-server"])
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--bin",
+                "flowlake",
+                "--bin",
+                "flowlake-server",
+            ])
             .arg("--manifest-path")
             .arg(self.root.join("Cargo.toml"))
             .arg("--target-dir")

@@ -34,7 +34,10 @@ pub struct Answered {
 impl Answered {
     /// Requests a second.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of one run stay far below 2^53"
+    )]
     pub fn per_second(&self) -> f64 {
         self.requests as f64 / (self.microseconds as f64 / 1e6)
     }
@@ -57,13 +60,24 @@ pub fn wrk(
         .and_then(|rest| rest.split_once('/'))
         .context("a url of http")?;
     let mut wrk = Command::new("wrk");
-    wrk.args(["--threads", "1", "--connections", &load.connections.to_string()])
-        .args(["--duration", &format!("{}s", load.seconds), "--timeout", "10s", "--script"])
-        .arg(script)
-        .args([&format!("http://{host}"), "--"])
-        .arg(numbers)
-        .args(["POST", &format!("/{path}"), body])
-        .args(headers);
+    wrk.args([
+        "--threads",
+        "1",
+        "--connections",
+        &load.connections.to_string(),
+    ])
+    .args([
+        "--duration",
+        &format!("{}s", load.seconds),
+        "--timeout",
+        "10s",
+        "--script",
+    ])
+    .arg(script)
+    .args([&format!("http://{host}"), "--"])
+    .arg(numbers)
+    .args(["POST", &format!("/{path}"), body])
+    .args(headers);
     if let Some(pause) = load.pause_ms {
         wrk.env("LOOKUP_PAUSE_MS", pause.to_string());
     }
