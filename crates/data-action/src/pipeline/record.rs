@@ -303,7 +303,8 @@ fn log(record: &AuditRecord, code: &str, error: Option<&ActionError>, warnings: 
         tracing::warn!(audit_id = record.id, action = record.action, "{warning}");
     }
     match error {
-        None => tracing::info!(
+        // The audit log has every answer; this one is for what needs looking at.
+        None => tracing::debug!(
             audit_id = record.id,
             action = record.action,
             rows = record.rows,

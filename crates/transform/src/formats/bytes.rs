@@ -10,7 +10,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::Compression;
@@ -51,19 +51,31 @@ pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStr
     }
 }
 
-/// As [`decompress`], in a task of its own ahead of whoever reads. Dropping the stream stops it.
+/// As [`decompress`], in a thread of its own ahead of whoever reads. Dropping the stream stops it.
+///
+/// One thread decompresses a file whatever the number of processors, so that thread is never to wait for a turn among the
+/// tasks that decode its text.
 pub(crate) fn decompress_ahead(bytes: ByteStream, compression: Compression) -> ByteStream {
     if compression == Compression::None {
         return bytes;
     }
     let mut plain = decompress(bytes, compression);
     let (pieces, received) = mpsc::channel(PIECES_AHEAD);
-    let task = SpawnedTask::spawn(async move {
-        while let Some(piece) = plain.next().await {
-            if pieces.send(piece).await.is_err() {
-                return;
+    let runtime = Handle::current();
+    let task = SpawnedTask::spawn_blocking(move || {
+        let send_all = async {
+            while let Some(piece) = plain.next().await {
+                if pieces.send(piece).await.is_err() {
+                    return;
+                }
             }
-        }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = send_all => {}
+                () = pieces.closed() => {}
+            }
+        });
     });
     stream::unfold(Some((received, task)), |state| async {
         let (mut received, task) = state?;

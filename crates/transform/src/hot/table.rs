@@ -281,10 +281,15 @@ fn as_schema(
 }
 
 fn same_type(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
-    if array.data_type() == kind {
-        return Ok(Arc::clone(array));
+    // Of a dictionary, only the values of these rows are cast.
+    let plain = match array.as_any_dictionary_opt() {
+        Some(encoded) => take(encoded.values(), encoded.keys(), None)?,
+        None => Arc::clone(array),
+    };
+    if plain.data_type() == kind {
+        return Ok(plain);
     }
-    Ok(cast(array, kind)?)
+    Ok(cast(&plain, kind)?)
 }
 
 /// The values without what they were cut from.
