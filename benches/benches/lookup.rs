@@ -1,6 +1,6 @@
 //! Who is this caller: one row of a million by its number, from our server, from ROAPI, and from DuckDB's index in process.
 //!
-//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [pace=12500] [programs=DIR]`. Our server is the released
+//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [programs=DIR]`. Our server is the released
 //! one, built first unless its folder is given, with a key for each request, audit log and profiler. Every server shares the
 //! processor with wrk.
 
@@ -29,6 +29,10 @@ const AUDIT_THREAD: &str = "flowlake-audit";
 const GOALS: (f64, f64, f64) = (50.0, 2.0, 5.0);
 /// How many times the plain scan's time a load with one index may take.
 const LOAD_GOAL: f64 = 2.0;
+/// How many times ROAPI's requests a second are offered where a load is paced: a connection that waits for its answer asks
+/// somewhat later.
+const OFFERED: f64 = 54.0;
+const PACED: &str = "256, paced";
 
 const OURS: &str = "flowlake";
 const IN_MEMORY: &str = "flowlake, audit in memory";
@@ -38,8 +42,6 @@ struct Plan {
     rounds: usize,
     seconds: usize,
     rows: u64,
-    /// Requests a second that are offered where a load is paced.
-    pace: f64,
     /// Where our programs lie, if they need not be built.
     programs: Option<PathBuf>,
 }
@@ -80,8 +82,8 @@ fn main() -> Result<()> {
     for round in 1..=plan.rounds {
         let disk = tempfile::tempdir_in(&machine.places.target)?;
         let memory = tempfile::tempdir_in("/dev/shm")?;
-        machine.ours(OURS, disk.path(), &plan, &mut table)?;
         machine.roapi(&plan, &mut table)?;
+        machine.ours(OURS, disk.path(), &plan, &mut table)?;
         machine.ours(IN_MEMORY, memory.path(), &plan, &mut table)?;
         machine.duckdb(&plan, &mut table)?;
         println!("round {round} of {} is done", plan.rounds);
@@ -97,7 +99,6 @@ impl Plan {
             rounds: 5,
             seconds: 5,
             rows: 1_000_000,
-            pace: 12_500.0,
             programs: None,
         };
         for argument in env::args().skip(1) {
@@ -106,7 +107,6 @@ impl Plan {
                 Some(("seconds", text)) => plan.seconds = text.parse().unwrap_or(plan.seconds),
                 Some(("rows", rows)) => plan.rows = rows.parse().unwrap_or(plan.rows),
                 Some(("programs", folder)) => plan.programs = Some(folder.into()),
-                Some(("pace", pace)) => plan.pace = pace.parse().unwrap_or(plan.pace),
                 _ => {}
             }
         }
@@ -221,12 +221,18 @@ impl Machine {
         let authorization = format!("Authorization: Bearer {KEY}");
         let headers = [authorization.as_str(), "Content-Type: application/json"];
         let mut answered = 0;
-        for (label, mut load) in loads(plan) {
+        let mut loads = always_full(plan);
+        let connections = CONNECTIONS[1];
+        let pace = OFFERED * table.per_second(ROAPI, &connections.to_string())?;
+        let paced = Load {
+            connections,
+            seconds: plan.seconds,
+            pause_ms: Some(count(connections as u64) / pace * 1e3),
+        };
+        loads.push((PACED.to_owned(), paced));
+        for (label, load) in loads {
             let ask = |load| self.load(&url("caller"), r#"{"ani":"%s"}"#, &headers, load);
             answered += ask(Load { seconds: 1, ..load })?.requests;
-            if load.pause_ms.is_some() {
-                load.pause_ms = Some(pause(plan, load.connections));
-            }
             let before = server.cpu(AUDIT_THREAD)?;
             let found = ask(load)?;
             let after = server.cpu(AUDIT_THREAD)?;
@@ -248,10 +254,7 @@ impl Machine {
     fn roapi(&self, plan: &Plan, table: &mut Table) -> Result<()> {
         let server = self.start_roapi()?;
         let url = format!("http://127.0.0.1:{}/api/sql", server.port());
-        for (label, load) in loads(plan)
-            .into_iter()
-            .filter(|(_, load)| load.pause_ms.is_none())
-        {
+        for (label, load) in always_full(plan) {
             let before = server.cpu(AUDIT_THREAD)?;
             let found = self.load(&url, "SELECT * FROM customers WHERE ani = '%s'", &[], load)?;
             let cpu = server.cpu(AUDIT_THREAD)?.all - before.all;
@@ -341,31 +344,16 @@ impl Machine {
     }
 }
 
-/// As many connections as can be, each asking as soon as it is answered; then at a pace.
-fn loads(plan: &Plan) -> Vec<(String, Load)> {
-    let load = |connections, pause_ms| Load {
+/// Connections that each ask again as soon as they are answered.
+fn always_full(plan: &Plan) -> Vec<(String, Load)> {
+    let load = |connections: usize| Load {
         connections,
         seconds: plan.seconds,
-        pause_ms,
+        pause_ms: None,
     };
-    let mut all: Vec<_> = CONNECTIONS
-        .map(|connections| (connections.to_string(), load(connections, None)))
-        .into();
-    let connections = CONNECTIONS[1];
-    all.push((
-        paced(plan),
-        load(connections, Some(pause(plan, connections))),
-    ));
-    all
-}
-
-fn paced(plan: &Plan) -> String {
-    format!("{} at {:.0}/s", CONNECTIONS[1], plan.pace)
-}
-
-/// The pause of each connection, that all together ask so often.
-fn pause(plan: &Plan, connections: usize) -> f64 {
-    count(connections as u64) / plan.pace * 1e3
+    CONNECTIONS
+        .map(|connections| (connections.to_string(), load(connections)))
+        .into()
 }
 
 fn duckdb(threads: usize) -> String {
@@ -433,18 +421,21 @@ impl Table {
             .get(&key)
             .with_context(|| format!("{tool} was not measured with {load}"))
     }
+
+    fn per_second(&self, tool: &str, load: &str) -> Result<f64> {
+        Ok(median(&self.of(tool, load)?.per_second))
+    }
 }
 
 fn report(plan: &Plan, table: &Table) -> Result<String> {
-    let paced = paced(plan);
     let mut body = format!(
         "`cargo xtask bench lookup`: `SELECT * FROM customers WHERE ani = …` over {} rows of CSV, the number another each time. \
          Our server with a key for each request, audit log (on the build's disk, and beside it in memory, where a write is \
          durable at once) and profiler; ROAPI 0.12.7, which has none of these, over HTTP; DuckDB with an ART index, called in \
          its own process, without HTTP. wrk shares the two processors with the servers. Medians of {} interleaved rounds of {} \
          seconds; the tools' answers were compared. `8` and `256` are connections that ask again as soon as they are answered, \
-         so that the server is always full and 256 wait for each other; `{paced}` is the same connections with pauses, so that \
-         they ask 50 times as often as ROAPI can answer.\n\n\
+         so that the server is always full and 256 wait for each other; `{PACED}` is the same connections with pauses, so that \
+         together they ask {OFFERED:.0} times as often as ROAPI answers 256.\n\n\
          | | connections | requests/s | p50 ms | p99 ms | peak MiB | CPU µs a request | errors |\n\
          |---|---|---:|---:|---:|---:|---:|---:|\n",
         plan.rows, plan.rounds, plan.seconds
@@ -467,18 +458,13 @@ fn report(plan: &Plan, table: &Table) -> Result<String> {
     }
     let verdict = |met: bool| if met { "met" } else { "**lost**" };
     writeln!(body, "\n| goal | found | |\n|---|---:|---|")?;
-    let embedded = [1, 2].map(|threads| {
-        table
-            .of(&duckdb(threads), "in process")
-            .map(|found| median(&found.per_second))
-    });
-    let [one, two] = embedded;
+    let [one, two] = [1, 2].map(|threads| table.per_second(&duckdb(threads), "in process"));
     let embedded = one?.max(two?);
     for place in [OURS, IN_MEMORY] {
         for connections in CONNECTIONS {
             let label = connections.to_string();
             let own = table.of(place, &label)?;
-            let times = median(&own.per_second) / median(&table.of(ROAPI, &label)?.per_second);
+            let times = median(&own.per_second) / table.per_second(ROAPI, &label)?;
             let p99 = median(&own.p99_ms);
             writeln!(
                 body,
@@ -497,12 +483,12 @@ fn report(plan: &Plan, table: &Table) -> Result<String> {
                 verdict(times >= GOALS.1)
             )?;
         }
-        let own = table.of(place, &paced)?;
+        let own = table.of(place, PACED)?;
         let (rate, p99) = (median(&own.per_second), median(&own.p99_ms));
-        let roapi = median(&table.of(ROAPI, &CONNECTIONS[1].to_string())?.per_second);
+        let roapi = table.per_second(ROAPI, &CONNECTIONS[1].to_string())?;
         writeln!(
             body,
-            "| {place}, {paced}: {:.0} times ROAPI's requests/s at p99 under {:.0} ms | {:.0}, {p99:.2} ms | {} |",
+            "| {place}, {PACED}: {:.0} times ROAPI's requests/s at p99 under {:.0} ms | {:.0}, {p99:.2} ms | {} |",
             GOALS.0,
             GOALS.2,
             rate / roapi,

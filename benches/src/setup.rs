@@ -1,10 +1,6 @@
 //! What a comparison is made of before it begins: the peers from PyPI, and our own programs as they are released.
 
-use std::{
-    env,
-    path::PathBuf,
-    process::Command,
-};
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
