@@ -25,6 +25,13 @@ impl Check {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         workspace::command("fmt", cmd!(shell, "cargo fmt --all --check"))?;
+        workspace::command(
+            "fmt of the comparisons",
+            cmd!(
+                shell,
+                "cargo fmt --manifest-path benches/Cargo.toml --check"
+            ),
+        )?;
         workspace::step("tidy", || Tidy::default().run(workspace))?;
         workspace::command(
             "clippy",
