@@ -228,15 +228,14 @@ fn requests(
         if count == 0 {
             continue;
         }
-        let prices = region
-            .requests
-            .get(class)
-            .ok_or_else(|| unknown(&usage.region, &format!("{class} requests")))?;
         let per_thousand = if item == "LIST requests" {
-            prices.put_list_usd_per_1000
+            let prices = region.requests.get(class);
+            prices.map(|prices| prices.put_list_usd_per_1000)
         } else {
-            prices.get_usd_per_1000
+            region.get_usd_per_1000(class)
         };
+        let per_thousand =
+            per_thousand.ok_or_else(|| unknown(&usage.region, &format!("{class} requests")))?;
         let price = per_thousand / Decimal::ONE_THOUSAND;
         lines.push(CostLine {
             item: item.to_owned(),

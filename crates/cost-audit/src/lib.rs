@@ -21,7 +21,8 @@ pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorKind};
 pub use estimate::{Cost, CostLine, Destination, Usage};
 pub use prices::{
-    OfferSummary, PriceTable, RegionPrices, RequestPrices, Source, Tier, TransferPrices, UnitPrice,
+    GetPrice, OfferSummary, PriceTable, RegionPrices, RequestPrices, Source, Tier, TransferPrices,
+    UnitPrice,
 };
 pub use report::{
     ActionCost, ActualCosts, ActualGroup, ActualPeriod, CostPeriod, CostReport, Granularity,

@@ -50,6 +50,10 @@ pub struct Source {
 pub struct RegionPrices {
     /// Requests, by storage class.
     pub requests: BTreeMap<String, RequestPrices>,
+    /// Requests of the second tier alone, by storage class: where the first tier's price is not known.
+    ///
+    /// Reading needs no more than this in any class but `STANDARD`, whose first tier is also that of LIST.
+    pub get_requests: BTreeMap<String, GetPrice>,
     /// Retrieval, by storage class.
     pub retrieval: BTreeMap<String, UnitPrice>,
     /// Transfer to the internet.
@@ -73,6 +77,17 @@ fn set_by_hand() -> String {
 pub struct RequestPrices {
     /// PUT, COPY, POST and LIST.
     pub put_list_usd_per_1000: Decimal,
+    /// GET, SELECT and all others.
+    pub get_usd_per_1000: Decimal,
+    /// Key into the table's sources; `configuration` when left out.
+    #[serde(default = "set_by_hand")]
+    pub source: String,
+}
+
+/// The price of 1,000 requests of the second tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetPrice {
     /// GET, SELECT and all others.
     pub get_usd_per_1000: Decimal,
     /// Key into the table's sources; `configuration` when left out.
@@ -113,9 +128,20 @@ pub struct Tier {
 }
 
 impl RegionPrices {
+    /// USD for 1,000 GET requests of a storage class.
+    pub(crate) fn get_usd_per_1000(&self, class: &str) -> Option<Decimal> {
+        let alone = self.get_requests.get(class);
+        alone.map(|price| price.get_usd_per_1000).or_else(|| {
+            let pair = self.requests.get(class)?;
+            Some(pair.get_usd_per_1000)
+        })
+    }
+
     /// The keys of the sources of every figure.
     fn sources(&self) -> impl Iterator<Item = &String> {
+        let alone = self.get_requests.values().map(|price| &price.source);
         let requests = self.requests.values().map(|price| &price.source);
+        let requests = requests.chain(alone);
         let internet = self.internet.iter().map(|prices| &prices.source);
         let gigabytes = self.retrieval.values().chain(self.to_region.values());
         let gigabytes = gigabytes.chain(&self.to_other_regions);
@@ -207,7 +233,11 @@ impl PriceTable {
                 .or_insert_with(by_hand);
         }
         let own = document.regions.entry(region.to_owned()).or_default();
+        // A pair replaces a price of GET alone, which would otherwise go before it.
+        own.get_requests
+            .retain(|class, _| !prices.requests.contains_key(class));
         own.requests.extend(prices.requests);
+        own.get_requests.extend(prices.get_requests);
         own.retrieval.extend(prices.retrieval);
         own.to_region.extend(prices.to_region);
         if prices.internet.is_some() {

@@ -54,6 +54,33 @@ fn look_up(region: &str) -> Usage {
     }
 }
 
+fn read(region: &str, storage_class: &str) -> Usage {
+    Usage {
+        region: region.to_owned(),
+        storage_class: Some(storage_class.to_owned()),
+        get_requests: 1_000,
+        bytes: 10 * GB,
+        ..Usage::default()
+    }
+}
+
+fn out(region: &str, bytes: u64) -> Usage {
+    Usage {
+        region: region.to_owned(),
+        destination: Destination::Internet,
+        bytes,
+        ..Usage::default()
+    }
+}
+
+/// 50 GB from one region to another.
+fn between(region: &str, other: &str) -> Usage {
+    Usage {
+        region: region.to_owned(),
+        ..to(other, 50 * GB)
+    }
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Usage, &'static str)> {
     vec![
@@ -290,6 +317,73 @@ fn cases() -> Vec<(&'static str, Usage, &'static str)> {
         ("Sydney", look_up("ap-southeast-2"), "0.0099"),
         ("Tokyo", look_up("ap-northeast-1"), "0.0084"),
         ("Sao Paulo", look_up("sa-east-1"), "0.0126"),
+        // Price list AmazonS3, GET of 2026-09-28 and LIST of May 2026, regions that came after.
+        ("Cape Town", look_up("af-south-1"), "0.01"),
+        ("Taipei", look_up("ap-east-2"), "0.00756"),
+        ("Seoul", look_up("ap-northeast-2"), "0.008"),
+        ("Auckland", look_up("ap-southeast-6"), "0.010395"),
+        ("Calgary", look_up("ca-west-1"), "0.0099"),
+        ("Queretaro", look_up("mx-central-1"), "0.00945"),
+        // Price list AmazonS3 of 2026-09-28, other classes: GET and retrieval of 10 GB.
+        ("Milan IA", read("eu-south-1", "STANDARD_IA"), "0.101"),
+        (
+            "Bangkok one zone",
+            read("ap-southeast-7", "ONEZONE_IA"),
+            "0.101",
+        ),
+        (
+            "Zurich instant retrieval",
+            read("eu-central-2", "GLACIER_IR"),
+            "0.31",
+        ),
+        (
+            "Auckland instant retrieval",
+            read("ap-southeast-6", "GLACIER_IR"),
+            "0.31",
+        ),
+        (
+            "Tel Aviv intelligent tiering",
+            read("il-central-1", "INTELLIGENT_TIERING"),
+            "0.00044",
+        ),
+        // Price list AWSDataTransfer of 2026-09-16: 1,536 + 5,652.48 + 1,548.288; 1,198.08 + 4,526.08 + 9,318.4 + 665.6; 1,167.36 + 3,645.44 + 88.064.
+        ("Sao Paulo out", out("sa-east-1", 62 * TB), "8736.768"),
+        ("Bahrain out", out("me-south-1", 160 * TB), "15708.16"),
+        ("Tokyo out", out("ap-northeast-1", 51 * TB), "4900.864"),
+        // The list of August 2026, 1,228.8 + 87.04, and the tables of April 2023, 1,290.24 + 1,249.28.
+        ("Singapore out", out("ap-southeast-1", 11 * TB), "1315.84"),
+        ("Seoul out", out("ap-northeast-2", 20 * TB), "2539.52"),
+        (
+            "Kuala Lumpur out",
+            out("ap-southeast-5", 50 * TB),
+            "4239.36",
+        ),
+        ("Ireland out", out("eu-west-1", 10 * TB + GB), "921.685"),
+        (
+            "Cape Town past the allowance",
+            Usage {
+                free_allowance: true,
+                ..out("af-south-1", 101 * GB)
+            },
+            "0.154",
+        ),
+        // One region to another.
+        ("to Thailand", to("ap-southeast-7", 50 * GB), "4"),
+        (
+            "Mumbai to Ireland",
+            between("ap-south-1", "eu-west-1"),
+            "4.3",
+        ),
+        (
+            "Sao Paulo to N. Virginia",
+            between("sa-east-1", "us-east-1"),
+            "6.9",
+        ),
+        (
+            "Tokyo to Osaka",
+            between("ap-northeast-1", "ap-northeast-3"),
+            "4.5",
+        ),
         ("nothing", us(), "0"),
     ]
 }
@@ -315,10 +409,19 @@ fn published_examples_come_out_exactly() {
 fn the_table_names_a_source_for_each_figure_and_reads_itself_back() {
     let table = PriceTable::builtin();
     for (name, region) in table.regions() {
-        for prices in region.requests.values() {
-            let source = table.source(&prices.source).unwrap();
-            assert!(source.url.starts_with("https://"), "{name}");
-            assert!(source.taken <= table.as_of(), "{name}");
+        let requests = region.requests.values().map(|price| &price.source);
+        let alone = region.get_requests.values().map(|price| &price.source);
+        let retrieval = region.retrieval.values().map(|price| &price.source);
+        let internet = region.internet.iter().map(|prices| &prices.source);
+        let regions = region.to_region.values().chain(&region.to_other_regions);
+        let gigabytes = retrieval
+            .chain(internet)
+            .chain(regions.map(|price| &price.source));
+        for key in requests.chain(alone).chain(gigabytes) {
+            let source = table.source(key).unwrap();
+            assert!(source.url.starts_with("https://"), "{name}: {key}");
+            assert!(source.taken <= table.as_of(), "{name}: {key}");
+            assert!(!source.note.is_empty(), "{name}: {key}");
         }
     }
     assert_eq!(PriceTable::from_json(&table.to_json()).unwrap(), table);
@@ -328,31 +431,12 @@ fn the_table_names_a_source_for_each_figure_and_reads_itself_back() {
 fn an_unknown_price_is_an_error_and_never_a_guess() {
     let table = PriceTable::builtin();
     let unknown = [
-        Usage {
-            region: "eu-west-1".to_owned(),
-            destination: Destination::Internet,
-            bytes: 11 * TB,
-            ..Usage::default()
-        },
-        Usage {
-            region: "xx-nowhere-1".to_owned(),
-            get_requests: 1,
-            ..Usage::default()
-        },
-        Usage {
-            get_requests: 1,
-            ..class("DEEP_ARCHIVE")
-        },
-        Usage {
-            storage_class: Some("GLACIER_IR".to_owned()),
-            get_requests: 1,
-            ..frankfurt()
-        },
-        Usage {
-            destination: Destination::Region("eu-west-1".to_owned()),
-            bytes: 1,
-            ..frankfurt()
-        },
+        out("mx-central-1", 1),
+        out("ap-southeast-5", 51 * TB),
+        look_up("xx-nowhere-1"),
+        read("eu-central-1", "DEEP_ARCHIVE"),
+        between("eu-central-1", "mx-central-1"),
+        between("mx-central-1", "eu-central-1"),
     ];
     for usage in unknown {
         let error = table.estimate(&usage).unwrap_err();
@@ -366,66 +450,32 @@ fn an_unknown_price_is_an_error_and_never_a_guess() {
     }
 }
 
-/// The commercial regions that have S3, as of botocore 1.44.5.
-const REGIONS: [&str; 34] = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
 #[test]
-fn every_region_has_a_price_or_is_refused() {
+fn a_price_of_get_alone_gives_way_to_a_pair() {
+    let get = |table: &PriceTable| {
+        let usage = Usage {
+            bytes: 0,
+            ..read("eu-central-1", "GLACIER_IR")
+        };
+        table.estimate(&usage).unwrap().total_usd.to_string()
+    };
+    let set = |table: PriceTable, prices: &str| {
+        table.with_override("eu-central-1", serde_json::from_str(prices).unwrap())
+    };
     let table = PriceTable::builtin();
-    let mut refused = Vec::new();
-    for region in REGIONS {
-        match table.estimate(&look_up(region)) {
-            Ok(cost) => assert!(!cost.total_usd.is_zero(), "{region}"),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::UnknownPrice);
-                let said = error.to_string();
-                assert!(
-                    said.contains(region) && said.contains("load an AWS price list"),
-                    "{said}"
-                );
-                refused.push(region);
-            }
-        }
-    }
-    // What README.md says: fourteen regions have prices of requests.
-    assert_eq!(REGIONS.len() - refused.len(), 14, "{refused:?}");
-    let unknown = table.regions().find(|(name, _)| !REGIONS.contains(name));
-    assert!(unknown.is_none(), "{unknown:?}");
+    assert_eq!(get(&table), "0.01");
+    let table = set(
+        table,
+        r#"{"requests": {"GLACIER_IR": {"put_list_usd_per_1000": "2", "get_usd_per_1000": "1"}}}"#,
+    );
+    assert_eq!(get(&table), "1");
+    let table = set(
+        table,
+        r#"{"get_requests": {"GLACIER_IR": {"get_usd_per_1000": "0.5"}}}"#,
+    );
+    assert_eq!(get(&table), "0.5");
+    assert_eq!(table.source("configuration").unwrap().url, "flowlake.toml");
+    assert_eq!(PriceTable::from_json(&table.to_json()).unwrap(), table);
 }
 
 #[test]

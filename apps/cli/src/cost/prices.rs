@@ -9,6 +9,7 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use flowlake_cost_audit::{PriceTable, RegionPrices};
 use flowlake_data_action::{ActionError, Config, ErrorCode};
+use rust_decimal::Decimal;
 
 use super::arguments::Prices;
 use crate::{failure::Failure, output};
@@ -118,21 +119,27 @@ fn show(table: &PriceTable, only: Option<&str>) -> String {
 
 /// What, how much, for what, and from where.
 fn figures(prices: &RegionPrices) -> Vec<(String, String, &'static str, String)> {
-    const REQUESTS: &str = "1,000 requests";
     let mut figures = Vec::new();
+    let mut requests = |class: &str, kind: &str, usd: Decimal, source: &String| {
+        let usd = usd.normalize().to_string();
+        figures.push((
+            format!("{class} {kind}"),
+            usd,
+            "1,000 requests",
+            source.clone(),
+        ));
+    };
     for (class, price) in &prices.requests {
-        for (kind, usd) in [
-            ("GET, HEAD", price.get_usd_per_1000),
-            ("LIST, PUT", price.put_list_usd_per_1000),
-        ] {
-            let what = format!("{class} {kind}");
-            figures.push((
-                what,
-                usd.normalize().to_string(),
-                REQUESTS,
-                price.source.clone(),
-            ));
-        }
+        requests(class, "GET, HEAD", price.get_usd_per_1000, &price.source);
+        requests(
+            class,
+            "LIST, PUT",
+            price.put_list_usd_per_1000,
+            &price.source,
+        );
+    }
+    for (class, price) in &prices.get_requests {
+        requests(class, "GET, HEAD", price.get_usd_per_1000, &price.source);
     }
     let retrieval = prices
         .retrieval
@@ -179,6 +186,7 @@ mod tests {
         "regions": {
             "eu-west-1": {
                 "requests": { "STANDARD": { "put_list_usd_per_1000": "0.005", "get_usd_per_1000": "0.0004", "source": "list" } },
+                "get_requests": { "GLACIER_IR": { "get_usd_per_1000": "0.010", "source": "list" } },
                 "retrieval": { "GLACIER_IR": { "usd_per_gb": "0.03", "source": "list" } },
                 "internet": { "tiers": [ { "up_to_gb": 10240, "usd_per_gb": "0.090" }, { "up_to_gb": null, "usd_per_gb": "0.05" } ], "source": "list" },
                 "to_region": {},
