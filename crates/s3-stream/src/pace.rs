@@ -8,6 +8,11 @@ use crate::S3StreamSettings;
 const FIRST_WINDOW: usize = 4;
 /// A larger window must bring at least this much more throughput to be kept.
 const WORTHWHILE: f64 = 1.1;
+/// Bytes a second of one connection that are as many as a reader takes: more connections would only cost memory. Those to S3
+/// bring about a tenth of that, those to a store in the same machine or rack more.
+const FAST_CONNECTION: f64 = 200e6;
+/// The size of a part that is passed on as it comes over a fast connection.
+const FAST_PART_BYTES: u64 = 64 << 20;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
 
@@ -15,7 +20,8 @@ const TRY_AGAIN_AFTER: u32 = 16;
 ///
 /// When the reader had to wait for S3 in an epoch, the window is doubled, and kept so if that made the read faster. When
 /// it never had to wait, S3 is fast enough as it is. Parts grow with the object, up to the settings' size: a small object is cut
-/// so that several parts run at once, a large one costs no more requests than it must.
+/// so that several parts run at once, a large one costs no more requests than it must. Where each connection is fast, one is
+/// enough: then parts are long, and nothing is fetched ahead.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: usize,
@@ -30,6 +36,8 @@ pub(crate) struct Pace {
     on_trial: Option<f64>,
     /// Epochs until a doubling is tried again.
     rest: u32,
+    /// Whether one connection is enough.
+    fast: bool,
 }
 
 /// The size of the parts that a read of so many bytes is cut into.
@@ -53,17 +61,26 @@ impl Pace {
             waited: false,
             on_trial: None,
             rest: 0,
+            fast: false,
         }
     }
 
     /// How many parts may be under way.
     pub(crate) const fn window(&self) -> usize {
-        self.window
+        if self.fast { 1 } else { self.window }
     }
 
     /// The size of the next part in bytes.
     pub(crate) const fn part_bytes(&self) -> u64 {
+        if self.fast && FAST_PART_BYTES > self.part_bytes {
+            return FAST_PART_BYTES;
+        }
         self.part_bytes
+    }
+
+    /// Whether the next part is to be passed on as it comes.
+    pub(crate) const fn is_fast(&self) -> bool {
+        self.fast
     }
 
     /// The reader had to wait.
@@ -75,7 +92,7 @@ impl Pace {
     pub(crate) fn delivered(&mut self, bytes: u64, now: Instant) {
         self.parts += 1;
         self.bytes += bytes;
-        if self.parts < self.window {
+        if self.parts < self.window() {
             return;
         }
         let seconds = now
@@ -86,7 +103,13 @@ impl Pace {
         (self.parts, self.bytes, self.began, self.waited) = (0, 0, now, false);
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "a window is small")]
     fn epoch(&mut self, throughput: f64) {
+        self.fast = throughput >= FAST_CONNECTION * self.window() as f64;
+        if self.fast {
+            self.on_trial = None;
+            return;
+        }
         if let Some(before) = self.on_trial.take()
             && throughput < before * WORTHWHILE
         {
@@ -144,18 +167,33 @@ mod tests {
     #[test]
     fn parts_that_bring_nothing_are_given_up_again() {
         let (mut pace, mut now) = pace(10 << 30);
-        deliver(&mut pace, &mut now, 12, |_| 1e9);
+        deliver(&mut pace, &mut now, 12, |_| 4e8);
         assert_eq!(pace.window(), 4);
         // It is tried again later, and not all the time.
         let mut wide = 0;
         for _ in 0..400 {
-            deliver(&mut pace, &mut now, 1, |_| 1e9);
+            deliver(&mut pace, &mut now, 1, |_| 4e8);
             wide += usize::from(pace.window() > 4);
         }
         assert!(
             (10..150).contains(&wide),
             "{wide} of 400 parts with a wide window"
         );
+    }
+
+    #[test]
+    fn one_fast_connection_is_enough() {
+        let (mut pace, mut now) = pace(10 << 30);
+        deliver(&mut pace, &mut now, 4, |_| 2e9);
+        assert!(pace.is_fast());
+        assert_eq!((pace.window(), pace.part_bytes()), (1, 64 << 20));
+        deliver(&mut pace, &mut now, 3, |_| 5e8);
+        assert!(pace.is_fast());
+        // It has become slow: several connections again.
+        deliver(&mut pace, &mut now, 1, |_| 9e7);
+        assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
+        deliver(&mut pace, &mut now, 200, |window| window as f64 * 9e7);
+        assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 
     #[test]

@@ -36,7 +36,7 @@ enum Source {
         held: Held,
         _task: AbortOnDropHandle<()>,
     },
-    /// A body that is read as fast as it is taken, for want of budget.
+    /// A body that is read as fast as it is taken, for want of budget, or because that is fast enough.
     Direct(stream::BoxStream<'static, Result<Bytes, Error>>),
 }
 
@@ -119,13 +119,17 @@ impl Parts {
             let end = (self.rest.start + self.pace.part_bytes()).min(self.rest.end);
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
-            let source = match self.store.budget().try_take(bytes) {
+            let held = if self.pace.is_fast() {
+                None
+            } else {
+                self.store.budget().try_take(bytes)
+            };
+            let source = match held {
                 Some(held) => self.fetch_ahead(range, held),
-                None if self.window.is_empty() => Source::Direct(
-                    self.store
-                        .read_range(Arc::clone(&self.metadata), range)
-                        .boxed(),
-                ),
+                None if self.window.is_empty() => {
+                    let body = self.store.read_range(Arc::clone(&self.metadata), range);
+                    Source::Direct(body.boxed())
+                }
                 None => return,
             };
             self.rest.start = end;

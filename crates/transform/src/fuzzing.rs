@@ -4,10 +4,12 @@
 
 mod decoders;
 mod guard;
+mod gunzip;
 mod inputs;
 
 pub use self::{
     decoders::{csv, json},
     guard::guard,
+    gunzip::{gunzip, gzip},
     inputs::{params, uri},
 };

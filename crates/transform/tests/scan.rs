@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 const NEEDLE: &str = "+12000000123";
 /// Some have to be quoted in CSV or escaped in JSON, and all may be.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     NEEDLE,
     "+1200000012",
     "Tech Tier 2",
@@ -30,6 +30,7 @@ const TEXTS: [&str; 12] = [
     "naïve 📞",
     "null",
     " padded ",
+    "in/out",
     "0",
 ];
 
@@ -147,6 +148,9 @@ impl Chance {
         let Some(plain) = value.as_str().filter(|_| odd && self.one_in(4)) else {
             return value.to_string();
         };
+        if plain.contains('/') && self.one_in(2) {
+            return value.to_string().replace('/', "\\/");
+        }
         let mut text = String::from("\"");
         for unit in plain.encode_utf16() {
             write!(text, "\\u{unit:04x}").unwrap();
@@ -169,6 +173,12 @@ fn conditions() -> Vec<(String, Holds)> {
         }),
         (format!("name = '{NEEDLE}' OR note = 'text 17'"), |row| {
             row.name.as_deref() == Some(NEEDLE) || row.note.as_deref() == Some("text 17")
+        }),
+        ("name = 'in/out' OR name = 'text 4901'".into(), |row| {
+            matches!(row.name.as_deref(), Some("in/out" | "text 4901"))
+        }),
+        ("note = 'text 4902'".into(), |row| {
+            row.note.as_deref() == Some("text 4902")
         }),
         (
             "name IN ('text 17', 'text 18', 'naïve 📞')".into(),

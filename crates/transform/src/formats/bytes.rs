@@ -2,7 +2,7 @@
 
 use std::io;
 
-use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
+use async_compression::tokio::bufread::{BzDecoder, XzDecoder, ZstdDecoder};
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
@@ -13,6 +13,7 @@ use futures::{
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use super::gzip::{Gunzip, Next};
 use crate::Compression;
 
 /// Bytes that are decompressed at a time.
@@ -28,11 +29,7 @@ pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStr
     let reader = StreamReader::new(bytes);
     match compression {
         Compression::None => reader.into_inner(),
-        Compression::Gzip => {
-            let mut decoder = GzipDecoder::new(reader);
-            decoder.multiple_members(true);
-            ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
-        }
+        Compression::Gzip => gunzip(reader.into_inner()),
         Compression::Zstd => {
             let mut decoder = ZstdDecoder::new(reader);
             decoder.multiple_members(true);
@@ -49,6 +46,25 @@ pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStr
             ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
         }
     }
+}
+
+fn gunzip(bytes: ByteStream) -> ByteStream {
+    stream::unfold(Some((bytes, Gunzip::new())), |state| async {
+        let (mut bytes, mut gunzip) = state?;
+        loop {
+            match gunzip.next() {
+                Next::Piece(piece) => return Some((Ok(piece), Some((bytes, gunzip)))),
+                Next::NeedsInput => match bytes.next().await {
+                    Some(Ok(more)) => gunzip.push(&more),
+                    Some(Err(error)) => return Some((Err(error), None)),
+                    None => gunzip.end(),
+                },
+                Next::End => return None,
+                Next::Corrupt => return Some((Err(io::ErrorKind::InvalidData.into()), None)),
+            }
+        }
+    })
+    .boxed()
 }
 
 /// As [`decompress`], in a thread of its own ahead of whoever reads. Dropping the stream stops it.

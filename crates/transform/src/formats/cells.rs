@@ -2,7 +2,7 @@
 //!
 //! Whatever is unusual is left to the readers that know all cases: [`column`] then gives nothing.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use datafusion::arrow::{
     array::{ArrayRef, Float64Array, Int64Array, StringArray},
@@ -12,11 +12,42 @@ use datafusion::arrow::{
 
 use super::convert;
 
-/// Text of one value; `None` for null.
-pub(crate) type Cell<'a> = Option<Cow<'a, [u8]>>;
-
 /// Digits that always fit.
 const SAFE_DIGITS: usize = 18;
+
+/// Text of one value.
+#[derive(Debug)]
+pub(crate) enum Cell<'a> {
+    Null,
+    /// As it is written.
+    Plain(Plain<'a>),
+    /// As it reads, where it is written with escapes.
+    Made(Vec<u8>),
+}
+
+/// A text, with what comes after it, so that it can be loaded in blocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain<'a> {
+    from: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Cell<'a> {
+    /// A part of a text, whose place is in it.
+    #[inline]
+    pub(crate) fn plain(text: &'a [u8], place: Range<usize>) -> Self {
+        let from = &text[place.start..];
+        let length = place.len().min(from.len());
+        Self::Plain(Plain { from, length })
+    }
+}
+
+impl<'a> Plain<'a> {
+    #[inline]
+    fn text(self) -> &'a [u8] {
+        &self.from[..self.length]
+    }
+}
 
 /// The column of the cells; `None` when one of them is no plain value of the type.
 pub(crate) fn column<'a>(
@@ -30,7 +61,7 @@ pub(crate) fn column<'a>(
             Some(Arc::new(Int64Array::new(values, nulls)))
         }
         DataType::Float64 => {
-            let (values, nulls) = primitive(cells, float)?;
+            let (values, nulls) = primitive(cells, |text| float(text.text()))?;
             Some(Arc::new(Float64Array::new(values, nulls)))
         }
         kind => {
@@ -42,31 +73,86 @@ pub(crate) fn column<'a>(
 
 fn text<'a>(cells: impl ExactSizeIterator<Item = Cell<'a>>) -> Option<StringArray> {
     let mut offsets = Vec::with_capacity(cells.len() + 1);
-    let mut values = Vec::with_capacity(cells.len() * 16);
+    let mut values = Values::with_capacity(cells.len() * BLOCK_BYTES);
     let mut nulls = Nulls::new(cells.len());
     offsets.push(0);
     for (row, cell) in cells.enumerate() {
         match cell {
-            Some(cell) => values.extend_from_slice(&cell),
-            None => nulls.set(row),
+            Cell::Plain(text) => values.push(text),
+            Cell::Made(text) => values.push(Plain {
+                from: &text,
+                length: text.len(),
+            }),
+            Cell::Null => nulls.set(row),
         }
-        offsets.push(i32::try_from(values.len()).ok()?);
+        offsets.push(i32::try_from(values.length).ok()?);
     }
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     // This looks whether all is UTF-8.
-    StringArray::try_new(offsets, Buffer::from_vec(values), nulls.finish()).ok()
+    StringArray::try_new(offsets, Buffer::from_vec(values.finish()), nulls.finish()).ok()
+}
+
+/// Bytes that are copied at a time: most values are no longer.
+const BLOCK_BYTES: usize = 16;
+
+/// Texts, one after the other.
+struct Values {
+    /// Longer than what is in it.
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Values {
+    fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: vec![0; bytes + BLOCK_BYTES],
+            length: 0,
+        }
+    }
+
+    /// Copies a short text as a block, with what happens to come after it; the next one is written over that.
+    #[inline]
+    fn push(&mut self, text: Plain<'_>) {
+        let end = self.length + text.length;
+        let rest = self.bytes.get_mut(self.length..).unwrap_or_default();
+        match (
+            text.from.first_chunk(),
+            rest.first_chunk_mut::<BLOCK_BYTES>(),
+        ) {
+            (Some(block), Some(place)) if text.length <= BLOCK_BYTES => *place = *block,
+            _ => self.push_long(text.text()),
+        }
+        self.length = end;
+    }
+
+    fn push_long(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        if end + BLOCK_BYTES > self.bytes.len() {
+            self.bytes.resize(2 * end + BLOCK_BYTES, 0);
+        }
+        self.bytes[self.length..end].copy_from_slice(text);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.length);
+        self.bytes
+    }
 }
 
 fn primitive<'a, T: Default + datafusion::arrow::datatypes::ArrowNativeType>(
     cells: impl ExactSizeIterator<Item = Cell<'a>>,
-    parse: impl Fn(&[u8]) -> Option<T>,
+    parse: impl Fn(Plain<'_>) -> Option<T>,
 ) -> Option<(ScalarBuffer<T>, Option<NullBuffer>)> {
     let mut nulls = Nulls::new(cells.len());
     let mut values = Vec::with_capacity(cells.len());
     for (row, cell) in cells.enumerate() {
         match cell {
-            Some(cell) => values.push(parse(&cell)?),
-            None => {
+            Cell::Plain(text) => values.push(parse(text)?),
+            Cell::Made(text) => values.push(parse(Plain {
+                from: &text,
+                length: text.len(),
+            })?),
+            Cell::Null => {
                 nulls.set(row);
                 values.push(T::default());
             }
@@ -75,7 +161,45 @@ fn primitive<'a, T: Default + datafusion::arrow::datatypes::ArrowNativeType>(
     Some((ScalarBuffer::from(values), nulls.finish()))
 }
 
-fn integer(text: &[u8]) -> Option<i64> {
+#[inline]
+fn integer(text: Plain<'_>) -> Option<i64> {
+    if let (1..=8, Some(block)) = (text.length, text.from.first_chunk())
+        && let Some(value) = eight_digits(*block, text.length)
+    {
+        return Some(value);
+    }
+    long_integer(text.text())
+}
+
+/// The number that the first `length` bytes are, if they are all digits. `length` is 1 to 8.
+///
+/// All digits are worked on at the same time, as in Lemire, "Quickly parsing eight digits" (2018).
+#[inline]
+fn eight_digits(block: [u8; 8], length: usize) -> Option<i64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let bits = 8 * length as u32;
+    // The first digit is in the lowest byte; zeros go before it, so that the last is in the highest.
+    let text = u64::from_le_bytes(block) << (64 - bits) | ZEROS.unbounded_shr(bits);
+    let (high, above_nine) = (
+        text & (ONES * 0xf0),
+        (text.wrapping_add(ONES * 6)) & (ONES * 0xf0),
+    );
+    if high != ZEROS || above_nine != ZEROS {
+        return None;
+    }
+    let digits = text - ZEROS;
+    let pairs = digits * 10 + (digits >> 8);
+    let mask = 0x0000_00ff_0000_00ff;
+    let (odd, even) = (pairs & mask, pairs >> 16 & mask);
+    let weights = (100 + (1_000_000 << 32), 1 + (10_000 << 32));
+    let sum = odd
+        .wrapping_mul(weights.0)
+        .wrapping_add(even.wrapping_mul(weights.1));
+    i64::try_from(sum >> 32).ok()
+}
+
+fn long_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -127,8 +251,6 @@ impl Nulls {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use datafusion::arrow::{
         array::{Array, AsArray},
         datatypes::{DataType, Float64Type, Int64Type},
@@ -140,11 +262,22 @@ mod tests {
         kind: &DataType,
         cells: &[Option<&'static str>],
     ) -> Option<datafusion::arrow::array::ArrayRef> {
-        let cells: Vec<Cell<'static>> = cells
-            .iter()
-            .map(|cell| cell.map(|text| Cow::Borrowed(text.as_bytes())))
-            .collect();
-        column(kind, cells.into_iter())
+        let made = |text: &str| Cell::Made(text.as_bytes().to_vec());
+        let made = cells.iter().map(|cell| cell.map_or(Cell::Null, made));
+        let alone = column(kind, made);
+        // The same in a longer text, which begins with what goes on after each.
+        for after in ["", ",", "0123456789,0123456789"] {
+            let text = |cell: &Option<&'static str>| format!("{}{after}", cell.unwrap_or_default());
+            let texts: Vec<_> = cells.iter().map(text).collect();
+            let cells = cells.iter().zip(&texts);
+            let plain = cells.map(|(cell, text)| {
+                cell.map_or(Cell::Null, |cell| {
+                    Cell::plain(text.as_bytes(), 0..cell.len())
+                })
+            });
+            assert_eq!(column(kind, plain), alone, "{kind} before {after:?}");
+        }
+        alone
     }
 
     #[test]
@@ -174,6 +307,41 @@ mod tests {
     }
 
     #[test]
+    fn integers_of_all_lengths() {
+        for length in 1..=18 {
+            let texts = ["1234567890", "9999999999", "0000000000", "1000000009"];
+            for text in texts {
+                let text: &'static str = text.repeat(2)[..length].to_owned().leak();
+                let numbers = of(&DataType::Int64, &[Some(text)]).unwrap();
+                let expected: i64 = text.parse().unwrap();
+                assert_eq!(numbers.as_primitive::<Int64Type>().value(0), expected);
+            }
+            for place in 0..length {
+                for wrong in ["/", ":", "\u{1}", "\u{7f}", " ", "+"] {
+                    let mut text = "7".repeat(length);
+                    text.replace_range(place..=place, wrong);
+                    assert!(of(&DataType::Int64, &[Some(text.leak())]).is_none());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_all_lengths() {
+        let texts: Vec<&'static str> = (0..70)
+            .map(|length| {
+                &*"abcdefghijklmnopqrstuvwxyz".repeat(3)[..length]
+                    .to_owned()
+                    .leak()
+            })
+            .collect();
+        let cells: Vec<_> = texts.iter().map(|&text| Some(text)).collect();
+        let column = of(&DataType::Utf8, &cells).unwrap();
+        let column: Vec<_> = column.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(column, texts);
+    }
+
+    #[test]
     fn unusual_values_are_left_to_others() {
         for (kind, text) in [
             (DataType::Int64, ""),
@@ -189,7 +357,7 @@ mod tests {
         ] {
             assert!(of(&kind, &[Some(text)]).is_none(), "{kind} {text:?}");
         }
-        let bytes: [Cell<'_>; 1] = [Some(Cow::Borrowed(b"\xff"))];
+        let bytes = [Cell::Made(vec![0xff])];
         assert!(column(&DataType::Utf8, bytes.into_iter()).is_none());
     }
 }

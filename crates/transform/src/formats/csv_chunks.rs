@@ -1,6 +1,6 @@
 //! Delimited text in chunks: regular text is divided by [`Marks`] and decoded straight into columns.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use datafusion::arrow::{
     array::{ArrayRef, new_null_array},
@@ -11,9 +11,9 @@ use super::{
     cells::{self, Cell},
     chunk::{Asked, Chunk, Chunked, Resumed, Rows, Space},
     csv::{CsvDecoder, CsvOptions, Layout},
-    marks::Marks,
+    marks::{self, Marks},
     misfit::Misfits,
-    sieve::Sieve,
+    sieve::{Occurrences, Sieve},
 };
 
 /// Where this share of the rows or more may hold a needle, it is quicker to decode all.
@@ -54,12 +54,20 @@ impl Chunked for CsvChunks {
             starts,
             ..
         } = space;
+        let mut found = sieve.needles.as_ref().map(|all| all.occurrences(text));
+        if let Some(found) = &mut found
+            && found.next(0).is_none()
+            && let Ok(lines) = marks::count_lines(text, dialect)
+        {
+            let batches = Vec::new();
+            return Some(Chunk { batches, lines });
+        }
         marks.find(text, dialect).ok()?;
         let fields = self.layout.fields;
-        let sifted = sieve.needles.is_some() && {
+        let sifted = found.is_some_and(|found| {
             let most = marks.rows / FEW;
-            candidates(text, sieve, marks, most, starts, ends)
-        };
+            candidates(found, marks, most, starts, ends)
+        });
         if sifted {
             if ends.len() != starts.len() * fields {
                 return None;
@@ -120,8 +128,7 @@ fn cut(text: &[u8], quote: u8) -> Option<usize> {
 
 /// Finds the records that hold a needle. Whether they are few enough to be worth while.
 fn candidates(
-    text: &[u8],
-    sieve: &Sieve,
+    mut found: Occurrences<'_>,
     marks: &Marks,
     most: usize,
     starts: &mut Vec<u32>,
@@ -129,12 +136,9 @@ fn candidates(
 ) -> bool {
     starts.clear();
     ends.clear();
-    let Some(needles) = &sieve.needles else {
-        return false;
-    };
     let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| needles.find(rest)) {
-        let (start, end) = marks.record_around(from + found.start());
+    while let Some(place) = found.next(from) {
+        let (start, end) = marks.record_around(place);
         if starts.len() >= most {
             return false;
         }
@@ -151,38 +155,61 @@ struct CsvColumn<'a> {
     field: usize,
     fields: usize,
     empty_is_null: bool,
+    /// No longer text is one that stands for null.
+    longest_null: usize,
 }
 
 impl<'a> CsvColumn<'a> {
+    #[inline(always)]
     fn cell(&self, row: usize) -> Cell<'a> {
         let CsvRows {
             text, ends, starts, ..
         } = self.rows;
         let first = row * self.fields;
-        let of_row = &ends[first..first + self.fields];
-        let start = match (self.field, starts.get(row)) {
-            (0, Some(&start)) => start as usize,
-            (0, None) if row == 0 => 0,
-            (0, None) => ends[first - 1] as usize + 1,
-            (field, _) => of_row[field - 1] as usize + 1,
+        let end = ends[first + self.field] as usize;
+        let start = match starts.get(row) {
+            Some(&start) if self.field == 0 => start as usize,
+            // The field before is that of the record before, if there is one.
+            _ if first + self.field == 0 => 0,
+            _ => ends[first + self.field - 1] as usize + 1,
         };
-        let mut text = &text[start..of_row[self.field] as usize];
-        if self.field + 1 == self.fields {
-            text = text.strip_suffix(b"\r").unwrap_or(text);
+        let is_quoted = text.get(start) == Some(&self.rows.chunks.options.dialect.quote);
+        if is_quoted || end - start <= self.longest_null || self.field + 1 == self.fields {
+            return self.unusual(start..end);
         }
-        let options = &self.rows.chunks.options;
-        let cell = match text {
-            [first, inner @ .., _] if *first == options.dialect.quote => {
-                unquoted(inner, options.dialect.quote)
+        Cell::plain(text, start..end)
+    }
+
+    /// A cell that may be quoted, null, or have a `\r` after it.
+    fn unusual(&self, place: Range<usize>) -> Cell<'a> {
+        let (text, options) = (self.rows.text, &self.rows.chunks.options);
+        let quote = options.dialect.quote;
+        let mut place = place;
+        if self.field + 1 == self.fields && text[place.clone()].ends_with(b"\r") {
+            place.end -= 1;
+        }
+        if let [first, inner @ .., _] = &text[place.clone()]
+            && *first == quote
+        {
+            if memchr::memchr(quote, inner).is_some() {
+                let made = undoubled(inner, quote);
+                return if self.is_null(&made) {
+                    Cell::Null
+                } else {
+                    Cell::Made(made)
+                };
             }
-            text => Cow::Borrowed(text),
-        };
-        let null = cell.is_empty() && self.empty_is_null
-            || options
-                .null_values
-                .iter()
-                .any(|null| null.as_bytes() == cell.as_ref());
-        (!null).then_some(cell)
+            place = place.start + 1..place.end - 1;
+        }
+        if self.is_null(&text[place.clone()]) {
+            return Cell::Null;
+        }
+        Cell::plain(text, place)
+    }
+
+    fn is_null(&self, text: &[u8]) -> bool {
+        let mut nulls = self.rows.chunks.options.null_values.iter();
+        text.is_empty() && self.empty_is_null || nulls.any(|null| null.as_bytes() == text)
     }
 }
 
@@ -197,25 +224,18 @@ impl Rows for CsvRows<'_> {
             let count = rows.map_or(self.rows, <[u32]>::len);
             return Some(new_null_array(kind, count));
         };
+        let null_values = self.chunks.options.null_values.iter();
         let column = CsvColumn {
             rows: self,
             field,
             fields: self.chunks.layout.fields,
             empty_is_null: *kind != DataType::Utf8,
+            longest_null: null_values.map(String::len).max().unwrap_or(0),
         };
         match rows {
             None => cells::column(kind, (0..self.rows).map(|row| column.cell(row))),
             Some(rows) => cells::column(kind, rows.iter().map(|&row| column.cell(row as usize))),
         }
-    }
-}
-
-/// What is between the quotes of a field.
-fn unquoted(inner: &[u8], quote: u8) -> Cow<'_, [u8]> {
-    if memchr::memchr(quote, inner).is_some() {
-        Cow::Owned(undoubled(inner, quote))
-    } else {
-        Cow::Borrowed(inner)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Lines of JSON in chunks: of objects whose columns are plain values, only the columns that are asked for are decoded, and
 //! all else is passed over.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use datafusion::arrow::{array::ArrayRef, datatypes::DataType};
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memmem::Finder, memrchr};
 use serde::de::IgnoredAny;
 
 use super::{
@@ -164,9 +164,12 @@ fn candidates(text: &[u8], sieve: &Sieve, starts: &mut Vec<u32>) -> bool {
         return false;
     };
     let (mut from, mut bytes) = (0, 0);
-    let after = |place: Option<usize>, from: usize| place.map(|place| from + place);
-    let mut needle = after(needles.find(text).map(|found| found.start()), 0);
-    let mut escape = memchr(b'\\', text);
+    let mut found = needles.occurrences(text);
+    let mut needle = found.next(0);
+    // Of the escapes, only those of a code point or of a slash can stand for what is in a needle.
+    let hiding: &[u8] = if needles.have_slash { b"\\" } else { b"\\u" };
+    let hiding = Finder::new(hiding);
+    let mut escape = hiding.find(text);
     while let Some(place) = [needle, escape].into_iter().flatten().min() {
         let start = memrchr(b'\n', &text[from..place]).map_or(from, |newline| from + newline + 1);
         let end = memchr(b'\n', &text[place..]).map_or(text.len(), |end| place + end + 1);
@@ -177,10 +180,10 @@ fn candidates(text: &[u8], sieve: &Sieve, starts: &mut Vec<u32>) -> bool {
         starts.push(u32::try_from(start).unwrap_or(u32::MAX));
         from = end;
         if needle.is_some_and(|place| place < end) {
-            needle = after(needles.find(&text[end..]).map(|found| found.start()), end);
+            needle = found.next(end);
         }
         if escape.is_some_and(|place| place < end) {
-            escape = after(memchr(b'\\', &text[end..]), end);
+            escape = hiding.find(&text[end..]).map(|place| end + place);
         }
     }
     true
@@ -403,9 +406,9 @@ impl JsonRowsOfChunk<'_> {
     fn cell(&self, (start, end): (u32, u32)) -> Cell<'_> {
         let place = (start & PLACE) as usize..end as usize;
         match Self::token(start) {
-            Token::Null => None,
-            Token::Plain => Some(Cow::Borrowed(&self.plain[place])),
-            Token::Text | Token::Number | Token::Boolean => Some(Cow::Borrowed(&self.text[place])),
+            Token::Null => Cell::Null,
+            Token::Plain => Cell::plain(self.plain, place),
+            Token::Text | Token::Number | Token::Boolean => Cell::plain(self.text, place),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use datafusion::{
     arrow::{
         array::{BooleanArray, RecordBatch},
@@ -20,7 +19,7 @@ use datafusion::{
     physical_plan::PhysicalExpr,
 };
 
-use crate::formats::sieve::{Judge, Sieve};
+use crate::formats::sieve::{Judge, Needles, Sieve};
 
 /// Shorter texts are in too many rows.
 const SHORTEST_NEEDLE: usize = 3;
@@ -64,12 +63,7 @@ pub(crate) fn sieve(
         .filter_map(|filter| needles(filter, file))
         .filter(|needles| are_searchable(needles, quote))
         .max_by_key(|needles| shortest(needles));
-    let needles = best.and_then(|needles| {
-        AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostFirst)
-            .build(needles)
-            .ok()
-    });
+    let needles = best.and_then(|needles| Needles::new(&needles));
     Sieve {
         needles,
         columns: if judge.is_some() { columns } else { Vec::new() },

@@ -1,0 +1,402 @@
+//! DEFLATE (RFC 1951), decompressed as its bytes come.
+
+use super::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode};
+
+/// How far back a match may reach.
+const WINDOW_BYTES: usize = 32 << 10;
+/// A piece is full with so many bytes: with the window, little enough to stay in a core's cache.
+const PIECE_BYTES: usize = 256 << 10;
+/// Where a piece is full.
+const FULL: usize = WINDOW_BYTES + PIECE_BYTES;
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 16;
+/// What is written after a piece is nearly full: six literals, a literal and the longest match, and the rest of what was copied.
+const SLACK_BYTES: usize = 6 + 1 + 258 + 2 * COPY_BYTES;
+/// Bytes that are loaded at a time: 56 bits at least, and a match takes 48 with a literal before it.
+const LOAD_BYTES: usize = 8;
+/// The header of a block with codes of its own takes less: 17 bits, 19 lengths of 3 bits and 320 of up to 14.
+const LONGEST_HEADER_BYTES: usize = 600;
+
+/// Zeros that have to follow the last bytes: what is loaded ahead.
+pub(super) const PADDING_BYTES: usize = 2 * LOAD_BYTES;
+
+/// The bytes are no DEFLATE stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Corrupt;
+
+/// What a decoder stopped for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// More bytes are needed.
+    NeedsInput,
+    /// The piece is full.
+    Full,
+    /// The last block has ended.
+    Ended,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Header,
+    Stored { left: usize },
+    Symbols,
+}
+
+/// Compressed bytes, and how many of them have been loaded.
+#[derive(Debug)]
+pub(super) struct Input<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    /// Whether these are the last bytes, with [`PADDING_BYTES`] of zeros behind them.
+    pub(super) padded: bool,
+}
+
+/// A decoder of one stream.
+pub(super) struct Inflate {
+    state: State,
+    in_last_block: bool,
+    codes: Box<Codes>,
+    /// The window, and the piece after it.
+    out: Vec<u8>,
+    /// Where the next byte goes.
+    at: usize,
+    /// Bytes of the window that belong to this stream.
+    history: usize,
+    bits: Bits,
+}
+
+/// Bits that were loaded and are not used yet, from the lowest on; above them, there may be bits that are loaded again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bits {
+    buffer: u64,
+    count: u32,
+}
+
+impl Inflate {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Header,
+            in_last_block: false,
+            codes: Box::default(),
+            out: vec![0; FULL + SLACK_BYTES],
+            at: WINDOW_BYTES,
+            history: 0,
+            bits: Bits::default(),
+        }
+    }
+
+    /// Begins with another stream.
+    pub(super) fn restart(&mut self) {
+        self.state = State::Header;
+        self.in_last_block = false;
+        self.at = WINDOW_BYTES;
+        self.history = 0;
+        self.bits = Bits::default();
+    }
+
+    /// The plain bytes since the last piece that was taken.
+    pub(super) fn piece(&self) -> &[u8] {
+        &self.out[WINDOW_BYTES..self.at]
+    }
+
+    /// Makes room for the next piece.
+    pub(super) fn taken(&mut self) {
+        let bytes = self.at - WINDOW_BYTES;
+        self.history = (self.history + bytes).min(WINDOW_BYTES);
+        self.out.copy_within(bytes..self.at, 0);
+        self.at = WINDOW_BYTES;
+    }
+
+    /// Goes on until the piece is full, the input is used up, or the stream ends; then `input.at` is after its last byte.
+    pub(super) fn run(&mut self, input: &mut Input<'_>) -> Result<Stopped, Corrupt> {
+        loop {
+            let stopped = self.step(input)?;
+            self.bits.give_back(input);
+            if input.padded && input.at > input.bytes.len() - PADDING_BYTES {
+                // What follows the last bytes is no data.
+                return Err(Corrupt);
+            }
+            if let Some(stopped) = stopped {
+                return Ok(stopped);
+            }
+        }
+    }
+
+    /// A block's header, or as much of its content as there is.
+    fn step(&mut self, input: &mut Input<'_>) -> Result<Option<Stopped>, Corrupt> {
+        if self.at >= FULL {
+            return Ok(Some(Stopped::Full));
+        }
+        match self.state {
+            State::Header if self.in_last_block => {
+                self.bits.align(input);
+                Ok(Some(Stopped::Ended))
+            }
+            State::Header => {
+                if !input.padded && input.bytes.len() - input.at < LONGEST_HEADER_BYTES {
+                    return Ok(Some(Stopped::NeedsInput));
+                }
+                self.header(input)?;
+                Ok(None)
+            }
+            State::Stored { left: 0 } => {
+                self.state = State::Header;
+                Ok(None)
+            }
+            State::Stored { left } => {
+                let bytes = left.min(FULL - self.at).min(input.bytes.len() - input.at);
+                let stored = &input.bytes[input.at..input.at + bytes];
+                self.out[self.at..self.at + bytes].copy_from_slice(stored);
+                self.at += bytes;
+                input.at += bytes;
+                self.state = State::Stored { left: left - bytes };
+                Ok((bytes == 0).then_some(Stopped::NeedsInput))
+            }
+            State::Symbols => {
+                if self.symbols(input)? {
+                    self.state = State::Header;
+                    return Ok(None);
+                }
+                Ok((self.at < FULL).then_some(Stopped::NeedsInput))
+            }
+        }
+    }
+
+    fn header(&mut self, input: &mut Input<'_>) -> Result<(), Corrupt> {
+        self.bits.load(input)?;
+        self.in_last_block = self.bits.take(1) == 1;
+        self.state = State::Symbols;
+        match self.bits.take(2) {
+            0 => {
+                self.bits.take(self.bits.count % 8);
+                self.bits.load(input)?;
+                let (length, inverted) = (self.bits.take(16), self.bits.take(16));
+                if length ^ inverted != 0xffff {
+                    return Err(Corrupt);
+                }
+                self.bits.align(input);
+                self.state = State::Stored {
+                    left: usize::from(length),
+                };
+                Ok(())
+            }
+            1 => self.codes.build_fixed(),
+            2 => self.build_codes(input),
+            _ => Err(Corrupt),
+        }
+    }
+
+    /// Reads the codes of a block (RFC 1951, section 3.2.7).
+    fn build_codes(&mut self, input: &mut Input<'_>) -> Result<(), Corrupt> {
+        const ORDER: [usize; 19] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
+        let literals = usize::from(self.bits.take(5)) + 257;
+        let distances = usize::from(self.bits.take(5)) + 1;
+        let given = usize::from(self.bits.take(4)) + 4;
+        let mut lengths = [0; ORDER.len()];
+        for &symbol in &ORDER[..given] {
+            self.bits.load(input)?;
+            lengths[symbol] = self.bits.take(3).to_le_bytes()[0];
+        }
+        let code = LengthCode::new(&lengths)?;
+        let mut lengths = [0_u8; LITERALS + DISTANCES];
+        let (mut at, all) = (0, literals + distances);
+        while at < all {
+            self.bits.load(input)?;
+            let (symbol, bits) = code.get(self.bits.buffer).ok_or(Corrupt)?;
+            self.bits.take(bits);
+            let (length, times) = match symbol {
+                16 => (
+                    *at.checked_sub(1)
+                        .and_then(|at| lengths.get(at))
+                        .ok_or(Corrupt)?,
+                    self.bits.take(2) + 3,
+                ),
+                17 => (0, self.bits.take(3) + 3),
+                18 => (0, self.bits.take(7) + 11),
+                length => (length, 1),
+            };
+            let end = at + usize::from(times);
+            if end > all {
+                return Err(Corrupt);
+            }
+            lengths[at..end].fill(length);
+            at = end;
+        }
+        let (of_literals, rest) = lengths.split_at(literals);
+        self.codes.build(of_literals, &rest[..distances])
+    }
+
+    /// Decodes until the piece is full, less than [`LOAD_BYTES`] are left, or the block ends; whether it has.
+    ///
+    /// What takes the time is that where the next symbol begins is known only when the one before has been looked up, and
+    /// that what comes next cannot be predicted. So an entry holds two literals, or a literal and a length, where it can.
+    fn symbols(&mut self, input: &mut Input<'_>) -> Result<bool, Corrupt> {
+        let Codes {
+            literals,
+            distances,
+        } = &*self.codes;
+        let out = self.out.as_mut_slice();
+        let window_start = WINDOW_BYTES - self.history;
+        // In variables of its own, what changes with each symbol stays in registers.
+        let (mut bits, mut from, mut at) = (self.bits, input.at, self.at);
+        let mut block_ended = false;
+        while at < FULL && bits.refill(input.bytes, &mut from) {
+            let mut entry = literals.get(bits.buffer);
+            // Three entries of literals take 33 of 56 bits at most.
+            if entry.is_literals() {
+                put(out, &mut at, entry);
+                bits.drop(entry.bits());
+                entry = literals.get(bits.buffer);
+                if entry.is_literals() {
+                    put(out, &mut at, entry);
+                    bits.drop(entry.bits());
+                    entry = literals.get(bits.buffer);
+                    if entry.is_literals() {
+                        put(out, &mut at, entry);
+                        bits.drop(entry.bits());
+                        continue;
+                    }
+                }
+                if !bits.refill(input.bytes, &mut from) {
+                    break;
+                }
+            }
+            if entry.is_special() {
+                entry = literals.follow(entry, bits.buffer);
+                if entry.is_end() {
+                    bits.drop(entry.bits());
+                    block_ended = true;
+                    break;
+                }
+                if entry.is_literals() {
+                    put(out, &mut at, entry);
+                    bits.drop(entry.bits());
+                    continue;
+                }
+                if entry.is_special() {
+                    return Err(Corrupt);
+                }
+            }
+            put_before(out, &mut at, entry);
+            let length = entry.length(bits.buffer);
+            bits.drop(entry.bits());
+            let mut entry = distances.get(bits.buffer);
+            if entry.is_special() {
+                entry = distances.follow(entry, bits.buffer);
+                if entry.is_special() {
+                    return Err(Corrupt);
+                }
+            }
+            let distance = entry.distance(bits.buffer);
+            bits.drop(entry.bits());
+            if distance > at - window_start {
+                return Err(Corrupt);
+            }
+            repeat(out, at, distance, length);
+            at += length;
+        }
+        (self.bits, input.at, self.at) = (bits, from, at);
+        Ok(block_ended)
+    }
+}
+
+impl Bits {
+    /// Has 56 bits at least, when so many bytes are left that eight can be loaded; whether they are.
+    #[inline]
+    fn refill(&mut self, bytes: &[u8], from: &mut usize) -> bool {
+        let next = bytes
+            .get(*from..)
+            .and_then(<[u8]>::first_chunk::<LOAD_BYTES>);
+        let Some(next) = next else {
+            return false;
+        };
+        // Bits above the count are the same ones as before.
+        self.buffer |= u64::from_le_bytes(*next) << self.count;
+        *from += ((63 - self.count) >> 3) as usize;
+        self.count |= 56;
+        true
+    }
+
+    /// As [`Self::refill`], where there are enough bytes unless they are cut off.
+    fn load(&mut self, input: &mut Input<'_>) -> Result<(), Corrupt> {
+        if self.refill(input.bytes, &mut input.at) {
+            Ok(())
+        } else {
+            Err(Corrupt)
+        }
+    }
+
+    #[inline]
+    const fn drop(&mut self, count: u32) {
+        self.buffer >>= count;
+        self.count -= count;
+    }
+
+    /// Up to 16 bits that are known to be there.
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
+    const fn take(&mut self, count: u32) -> u16 {
+        let value = (self.buffer & ((1 << count) - 1)) as u16;
+        self.drop(count);
+        value
+    }
+
+    /// Gives back the bytes of which no bit is used.
+    const fn give_back(&mut self, input: &mut Input<'_>) {
+        input.at -= (self.count / 8) as usize;
+        self.count %= 8;
+    }
+
+    /// What comes next begins with a byte.
+    fn align(&mut self, input: &mut Input<'_>) {
+        self.give_back(input);
+        *self = Self::default();
+    }
+}
+
+/// Writes the literals of an entry, and maybe a byte that is written over.
+#[inline]
+fn put(out: &mut [u8], at: &mut usize, entry: Entry) {
+    if let Some(place) = out.get_mut(*at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = entry.literals();
+    }
+    *at += entry.count();
+}
+
+/// Writes the literal before a match, if there is one.
+#[inline]
+fn put_before(out: &mut [u8], at: &mut usize, entry: Entry) {
+    let (literal, count) = entry.literal_before();
+    if let Some(place) = out.get_mut(*at) {
+        *place = literal;
+    }
+    *at += count;
+}
+
+/// Copies what was written `distance` bytes before, over and over until there are `length` bytes. Up to two blocks more are
+/// written, which will be written over.
+#[inline]
+fn repeat(out: &mut [u8], at: usize, distance: usize, length: usize) {
+    let end = at + length;
+    if distance < COPY_BYTES {
+        for to in at..end {
+            out[to] = out[to - distance];
+        }
+        return;
+    }
+    let mut to = at;
+    while to < end {
+        // Two blocks at a time: most matches are no longer, so that the loop's end can be predicted.
+        for _ in 0..2 {
+            let block = out
+                .get(to - distance..)
+                .and_then(<[u8]>::first_chunk::<COPY_BYTES>);
+            let Some(block) = block.copied() else { return };
+            let place = out.get_mut(to..).and_then(<[u8]>::first_chunk_mut);
+            let Some(place) = place else { return };
+            *place = block;
+            to += COPY_BYTES;
+        }
+    }
+}
