@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
                     code: "ok".to_owned(),
                     ..AuditRecord::default()
                 };
-                let receipt = log.append(record).await?;
+                let receipt = log.append(&record).await?;
                 let line = format!("{} {} {}\n", receipt.sequence, receipt.hash, receipt.id);
                 // One write per line: a line in the pipe is an answered request.
                 stdout().lock().write_all(line.as_bytes())?;

@@ -1,7 +1,9 @@
 //! The audit log: one record per attempt, durable before the answer, each chained to the one before.
 
 mod canonical;
+mod end;
 mod export;
+mod journal;
 mod keyed_hash;
 mod log;
 mod ocsf;

@@ -24,7 +24,7 @@ fn record(action: &str) -> AuditRecord {
 async fn fill(directory: &Path, count: u64) {
     let log = AuditLog::open(settings(directory)).unwrap();
     for number in 0..count {
-        let receipt = log.append(record(&format!("a{number}"))).await.unwrap();
+        let receipt = log.append(&record(&format!("a{number}"))).await.unwrap();
         assert!(!receipt.id.is_empty());
     }
 }
@@ -73,7 +73,7 @@ async fn concurrent_appends_make_one_chain() {
             let mut sequences = Vec::new();
             for _ in 0..20 {
                 sequences.push(
-                    log.append(record(&format!("t{task}")))
+                    log.append(&record(&format!("t{task}")))
                         .await
                         .unwrap()
                         .sequence,
@@ -97,12 +97,12 @@ async fn concurrent_appends_make_one_chain() {
 async fn a_second_writer_is_refused_and_the_chain_goes_on_after_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let log = AuditLog::open(settings(folder.path())).unwrap();
-    log.append(record("first")).await.unwrap();
+    log.append(&record("first")).await.unwrap();
     let error = AuditLog::open(settings(folder.path())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     drop(log);
     let log = reopen(folder.path());
-    assert_eq!(log.append(record("second")).await.unwrap().sequence, 2);
+    assert_eq!(log.append(&record("second")).await.unwrap().sequence, 2);
     assert!(verify(folder.path()).unwrap().is_intact());
 }
 
@@ -118,7 +118,7 @@ async fn a_torn_last_line_is_cut_off() {
     assert_eq!(report.records, 2);
     assert!(report.torn_bytes > 0);
     let log = reopen(folder.path());
-    assert_eq!(log.append(record("again")).await.unwrap().sequence, 3);
+    assert_eq!(log.append(&record("again")).await.unwrap().sequence, 3);
     let report = verify(folder.path()).unwrap();
     assert_eq!((report.records, report.torn_bytes), (3, 0));
 }

@@ -124,7 +124,7 @@ async fn a_restart_reads_what_was_spent_from_the_audit_log() {
             bytes_transferred: 10,
             ..AuditRecord::default()
         };
-        log.append(record).await.unwrap();
+        log.append(&record).await.unwrap();
     }
     let budgets = Budgets::restore(
         limits(OverBudget::Refuse),

@@ -48,7 +48,7 @@ async fn until_refused(log: &AuditLog) -> u64 {
     loop {
         let mut full = record("fill");
         full.message = Some("x".repeat(5_000));
-        match log.append(full).await {
+        match log.append(&full).await {
             Ok(receipt) => written = receipt.sequence,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unwritable);
@@ -88,7 +88,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
     // Still full: still refused, nothing half written, nothing lost.
     let mut full = record("more");
     full.message = Some("x".repeat(5_000));
-    let error = log.append(full).await.unwrap_err();
+    let error = log.append(&full).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unwritable);
     assert_records(&disk.path(), written);
 
@@ -98,7 +98,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
         "the writer did not notice that there is space again"
     );
     assert_eq!(
-        log.append(record("after")).await.unwrap().sequence,
+        log.append(&record("after")).await.unwrap().sequence,
         written + 1
     );
     assert_records(&disk.path(), written + 1);
@@ -121,7 +121,7 @@ async fn a_disk_that_becomes_read_only_is_refused_too() {
     let mut small = settings(&disk.path());
     small.max_segment_bytes = 1;
     let log = AuditLog::open(small).unwrap();
-    log.append(record("before")).await.unwrap();
+    log.append(&record("before")).await.unwrap();
     // A folder that takes no new files: the next segment cannot be started, even by root.
     let folder = disk.path();
     let flagged = |flag: &str| {
@@ -133,7 +133,7 @@ async fn a_disk_that_becomes_read_only_is_refused_too() {
     };
     if flagged("+i") {
         assert_eq!(
-            log.append(record("refused")).await.unwrap_err().kind(),
+            log.append(&record("refused")).await.unwrap_err().kind(),
             ErrorKind::Unwritable
         );
         assert!(!log.is_healthy());
@@ -143,13 +143,13 @@ async fn a_disk_that_becomes_read_only_is_refused_too() {
         let blocker = folder.join("audit-00000000000000000001.seal.tmp");
         fs::create_dir(&blocker).unwrap();
         assert_eq!(
-            log.append(record("refused")).await.unwrap_err().kind(),
+            log.append(&record("refused")).await.unwrap_err().kind(),
             ErrorKind::Unwritable
         );
         assert!(!log.is_healthy());
         fs::remove_dir(&blocker).unwrap();
     }
     assert!(healthy(&log).await);
-    log.append(record("after")).await.unwrap();
+    log.append(&record("after")).await.unwrap();
     assert_records(&folder, 2);
 }

@@ -48,7 +48,7 @@ async fn fill(directory: &std::path::Path, count: u64) {
             time: format!("2026-11-23T10:00:{number:02}Z").parse().unwrap(),
             ..AuditRecord::default()
         };
-        log.append(record).await.unwrap();
+        log.append(&record).await.unwrap();
     }
 }
 

@@ -30,7 +30,7 @@ async fn periods_actions_groups_chart_and_csv() {
             cost_usd: cost.map(|cost| cost.parse().unwrap()),
             ..AuditRecord::default()
         };
-        log.append(record).await.unwrap();
+        log.append(&record).await.unwrap();
     }
     let group = |key: &str, usd: &str| ActualGroup {
         keys: vec![key.to_owned()],

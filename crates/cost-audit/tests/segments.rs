@@ -47,7 +47,7 @@ async fn fill(directory: &Path, count: u64) -> Vec<(u64, String)> {
     });
     let mut receipts = Vec::new();
     for number in 0..count {
-        let receipt = log.append(record(&format!("a{number}"))).await.unwrap();
+        let receipt = log.append(&record(&format!("a{number}"))).await.unwrap();
         receipts.push((receipt.sequence, receipt.hash));
     }
     receipts
@@ -77,14 +77,14 @@ async fn a_new_day_starts_a_new_segment_also_after_a_restart() {
             .open()
     };
     let log = open().unwrap();
-    log.append(record("a")).await.unwrap();
-    log.append(record("b")).await.unwrap();
+    log.append(&record("a")).await.unwrap();
+    log.append(&record("b")).await.unwrap();
     clock.set("2026-11-23T00:00:00Z");
-    log.append(record("c")).await.unwrap();
+    log.append(&record("c")).await.unwrap();
     drop(log);
     clock.set("2026-11-24T08:00:00Z");
     let log = reopen(open);
-    log.append(record("d")).await.unwrap();
+    log.append(&record("d")).await.unwrap();
     let names: Vec<String> = files(folder.path(), ".jsonl")
         .iter()
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -104,7 +104,7 @@ async fn a_day_ends_also_without_another_record() {
         .with_idle_check(Duration::from_millis(5))
         .open()
         .unwrap();
-    log.append(record("a")).await.unwrap();
+    log.append(&record("a")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(files(folder.path(), ".seal.json").len(), 0);
     clock.set("2026-11-23T00:00:00Z");
@@ -114,7 +114,7 @@ async fn a_day_ends_also_without_another_record() {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    log.append(record("b")).await.unwrap();
+    log.append(&record("b")).await.unwrap();
     let report = verify_with(folder.path(), &trusted()).unwrap();
     assert_eq!(report.problem, None);
     assert_eq!((report.sealed_segments, report.segments), (1, 2));

@@ -53,7 +53,7 @@ async fn fill(directory: &Path, count: u64) {
         })
     });
     for number in 0..count {
-        log.append(record(&format!("a{number}"))).await.unwrap();
+        log.append(&record(&format!("a{number}"))).await.unwrap();
     }
 }
 

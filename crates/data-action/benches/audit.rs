@@ -111,7 +111,7 @@ async fn appends(folder: &Path, callers: usize, time: Duration) -> Result<Durati
     let measured = run(callers, time, || {
         let log = log.clone();
         async move {
-            log.append(record()).await?;
+            log.append(&record()).await?;
             Ok(())
         }
     })

@@ -12,7 +12,13 @@ mod share;
 mod ship;
 mod trace;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use flowlake_aws_access::Access;
 use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
@@ -21,6 +27,8 @@ use flowlake_profiler::Profiler;
 use flowlake_transform::{HotTables, Transform};
 use futures::FutureExt;
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 pub use self::builder::PipelineBuilder;
 use self::{attempt::Attempt, execute::Outcome, trace::Trace};
@@ -77,22 +85,25 @@ impl Failure {
 impl Pipeline {
     /// Runs one action and writes exactly one audit record, whatever happens.
     ///
-    /// The attempt runs in a task of its own. Dropping the returned future (the caller hung up) cancels the attempt,
-    /// which then still writes its record.
+    /// Dropping the returned future (the caller hung up) cancels the attempt, which then still writes its record, in a task of
+    /// its own.
     ///
     /// # Errors
     /// A [`Failure`] with one of the codes of [`ErrorCode`].
     pub async fn run(&self, request: ActionRequest) -> Result<Answer, Failure> {
-        let cancel_on_drop = request.cancellation.clone().drop_guard();
-        let shared = Arc::clone(&self.shared);
-        let result = tokio::spawn(run_and_record(shared, request)).await;
-        cancel_on_drop.disarm();
-        result.unwrap_or_else(|error| {
-            let error =
-                ActionError::new(ErrorCode::Internal, "the attempt was lost", "Report this.")
-                    .with_source(error);
+        let cancellation = request.cancellation.clone();
+        let attempt = run_and_record(Arc::clone(&self.shared), request);
+        let attended = Attended {
+            attempt: Some(Box::pin(AssertUnwindSafe(attempt).catch_unwind())),
+            cancellation,
+        };
+        attended.await.unwrap_or_else(|_panic| {
             Err(Failure {
-                error,
+                error: ActionError::new(
+                    ErrorCode::Internal,
+                    "the attempt was lost",
+                    "Report this.",
+                ),
                 audit_id: None,
             })
         })
@@ -221,6 +232,41 @@ async fn run_and_record(shared: Arc<Shared>, request: ActionRequest) -> Result<A
         },
     };
     record::finish(&shared, &trace, outcome).await
+}
+
+/// An attempt that somebody waits for. Where they go away before its end, it is cancelled, and ends in a task of its own.
+///
+/// While they wait it runs in their task: a task for each would cost as much as a small attempt itself.
+struct Attended<F: Future<Output: Send> + Send + 'static> {
+    attempt: Option<Pin<Box<F>>>,
+    cancellation: CancellationToken,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Attended<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let attempt = self
+            .attempt
+            .as_mut()
+            .expect("it is not polled after its end");
+        let output = ready!(attempt.as_mut().poll(context));
+        self.attempt = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Attended<F> {
+    fn drop(&mut self) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        self.cancellation.cancel();
+        // Without a runtime the process is ending.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(attempt);
+        }
+    }
 }
 
 fn cancelled() -> ActionError {

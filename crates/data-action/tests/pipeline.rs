@@ -144,6 +144,26 @@ async fn a_caller_that_hangs_up_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_caller_that_hangs_up_in_the_middle_is_recorded() {
+    let house = House::build(&[]).await;
+    let request = ActionRequest {
+        action: "look-up".to_owned(),
+        params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
+        ..ActionRequest::default()
+    };
+    {
+        let attempt = std::pin::pin!(house.pipeline.run(request));
+        assert!(futures::poll!(attempt).is_pending());
+    }
+    while house.audit().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let audit = house.audit();
+    assert_eq!(audit.len(), 1);
+    assert!(audit[0].contains("request.cancelled"), "{}", audit[0]);
+}
+
+#[tokio::test]
 async fn without_a_record_there_is_no_answer() {
     let house = House::build(&[]).await;
     house

@@ -48,7 +48,8 @@ pub(crate) struct State {
     pub(crate) started_unix_ms: u64,
     pub(crate) all: Series,
     pub(crate) actions: BTreeMap<String, Series>,
-    recent: VecDeque<Entry>,
+    /// The latest requests, as they came: shown seldom, replaced all the time.
+    recent: VecDeque<Sample>,
 }
 
 impl Profiler {
@@ -78,10 +79,14 @@ impl Profiler {
         let max_actions = self.settings.max_actions;
         state.series(&sample.action, max_actions).record(sample);
         if self.settings.recent_entries > 0 {
-            if state.recent.len() == self.settings.recent_entries {
-                state.recent.pop_front();
-            }
-            state.recent.push_back(entry(sample));
+            // The oldest gives its memory to the newest.
+            let mut newest = if state.recent.len() == self.settings.recent_entries {
+                state.recent.pop_front().unwrap_or_default()
+            } else {
+                Sample::default()
+            };
+            newest.clone_from(sample);
+            state.recent.push_back(newest);
         }
     }
 
@@ -97,7 +102,7 @@ impl Profiler {
             avg_duration_ms: since_start.duration.mean_ms,
             total_bytes: since_start.bytes,
             error_rate: since_start.error_rate,
-            recent_entries: state.recent.iter().cloned().collect(),
+            recent_entries: state.recent.iter().map(entry).collect(),
             started_at_unix_ms: started,
             phases: state.all.phases(),
             errors: state.all.errors(),

@@ -53,7 +53,7 @@ impl Phase {
 }
 
 /// One request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// When it ended, in milliseconds since 1970.
     pub at_unix_ms: u64,
@@ -73,6 +73,38 @@ pub struct Sample {
     pub cache_hit: bool,
     /// The W3C trace id, shown as an exemplar in OpenMetrics.
     pub trace_id: Option<String>,
+}
+
+impl Clone for Sample {
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    /// Keeps the memory of texts and phases, which a derived one would not.
+    fn clone_from(&mut self, source: &Self) {
+        let Self {
+            at_unix_ms,
+            action,
+            code,
+            duration,
+            phases,
+            bytes,
+            rows,
+            cache_hit,
+            trace_id,
+        } = source;
+        self.at_unix_ms = *at_unix_ms;
+        self.action.clone_from(action);
+        self.code.clone_from(code);
+        self.duration = *duration;
+        self.phases.clone_from(phases);
+        self.bytes = *bytes;
+        self.rows = *rows;
+        self.cache_hit = *cache_hit;
+        self.trace_id.clone_from(trace_id);
+    }
 }
 
 impl Sample {

@@ -127,7 +127,7 @@ mod tests {
                 action: action.to_owned(),
                 ..AuditRecord::default()
             };
-            log.append(record).await.unwrap();
+            log.append(&record).await.unwrap();
         }
         let report = verify(folder.path()).unwrap();
         let said = text(Path::new("audit"), &report, None);

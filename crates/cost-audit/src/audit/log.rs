@@ -127,19 +127,11 @@ impl AuditLog {
     /// # Errors
     /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be given out;
     /// [`ErrorKind::Closed`] when the writer is gone.
-    pub async fn append(&self, mut record: AuditRecord) -> Result<AuditReceipt, Error> {
-        if record.id.is_empty() {
-            record.id = Uuid::now_v7().to_string();
-        }
-        if record.time == DateTime::UNIX_EPOCH {
-            record.time = self.clock.now();
-        }
-        let text = serde_json::to_string(&record).map_err(|error| {
-            Error::new(ErrorKind::Unwritable, "cannot write the record as JSON").with_source(error)
-        })?;
+    pub async fn append(&self, record: &AuditRecord) -> Result<AuditReceipt, Error> {
+        let (id, text) = self.written(record)?;
         let (reply, answer) = oneshot::channel();
         let append = Append {
-            id: record.id,
+            id,
             record: text,
             reply,
         };
@@ -167,6 +159,22 @@ impl AuditLog {
     #[must_use]
     pub fn settings(&self) -> &AuditSettings {
         &self.settings
+    }
+
+    /// The record's id and its canonical form, an id and a time added where it has none.
+    fn written(&self, record: &AuditRecord) -> Result<(String, String), Error> {
+        if record.id.is_empty() || record.time == DateTime::UNIX_EPOCH {
+            let mut record = record.clone();
+            if record.id.is_empty() {
+                record.id = Uuid::now_v7().to_string();
+            }
+            if record.time == DateTime::UNIX_EPOCH {
+                record.time = self.clock.now();
+            }
+            let text = record.to_json()?;
+            return Ok((record.id, text));
+        }
+        Ok((record.id.clone(), record.to_json()?))
     }
 
     async fn send_slowly(&self, mut append: Append) -> Result<(), Error> {

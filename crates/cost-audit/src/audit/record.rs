@@ -6,8 +6,13 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{BoxError, Error, ErrorKind};
+
 /// Marks every record, so that compliance tools find them.
 pub const COMPLIANCE_TAG: &str = "S3-ACCESS-AUDIT";
+
+/// Few records are longer, so that few have to be moved while they are written.
+const USUAL_BYTES: usize = 1024;
 
 /// One attempt to run an action, whatever came of it.
 ///
@@ -75,6 +80,18 @@ pub struct AuditRecord {
     pub status: AuditStatus,
     /// When the attempt began.
     pub time: DateTime<Utc>,
+}
+
+impl AuditRecord {
+    /// In canonical form.
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        let unwritable = |error: BoxError| {
+            Error::new(ErrorKind::Unwritable, "cannot write the record as JSON").with_source(error)
+        };
+        let mut text = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut text, self).map_err(|error| unwritable(error.into()))?;
+        String::from_utf8(text).map_err(|error| unwritable(error.into()))
+    }
 }
 
 /// How an attempt ended.

@@ -5,14 +5,14 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use super::canonical;
+use super::end::{End, contradiction};
+use super::journal::{self, Journal, Kept};
 use super::log::AuditReceipt;
-use super::record::AuditRecord;
 use super::seal::{Seal, SealBody, SealingKey};
-use super::segment::{self, LOCK_FILE, Line, Segment};
+use super::segment::{self, LOCK_FILE, Segment};
 use super::settings::AuditSettings;
 use super::writer::Append;
 use crate::clock::Clock;
@@ -28,23 +28,14 @@ pub(super) struct Store {
     sealing_key: Option<SealingKey>,
     segment: Segment,
     file: File,
+    /// Where batches are made durable; none where there was no room for it.
+    journal: Option<Journal>,
+    /// Whether the segment itself is on disk up to its end.
+    settled: bool,
     end: End,
     /// Whether the file may hold more than the durable bytes, after a failed write.
     dirty: bool,
     _lock: File,
-}
-
-/// What is known to be on disk, and where the chain goes on.
-#[derive(Debug, Clone)]
-struct End {
-    /// Bytes of the open segment.
-    bytes: u64,
-    /// Running digest of those bytes.
-    digest: Sha256,
-    previous: String,
-    next: u64,
-    /// The day of the segment's records.
-    day: Option<NaiveDate>,
 }
 
 impl Store {
@@ -58,7 +49,8 @@ impl Store {
         fs::create_dir_all(&directory).map_err(fail)?;
         let lock = lock(&directory)?;
         let segments = segment::list(&directory)?;
-        let mut end = End::read(&segments)?;
+        let kept = journal::read(&directory)?;
+        let mut end = End::read(&segments, &kept)?;
         let segment = match segments.last() {
             Some(last) if !last.seal_path().exists() => last.clone(),
             Some(_) => {
@@ -75,13 +67,47 @@ impl Store {
             clock,
             sealing_key,
             segment,
+            journal: None,
+            settled: true,
             end,
             dirty: true,
             _lock: lock,
         };
         store.mend().map_err(fail)?;
+        store.restore(&kept)?;
+        // The segment is on disk, name and all, before the journal gives up what it has of it.
+        sync_directory(&store.directory).map_err(fail)?;
+        store.journal = Journal::create(&store.directory);
         sync_directory(&store.directory).map_err(fail)?;
         Ok(store)
+    }
+
+    /// Writes what the journal has and the segment lost.
+    fn restore(&mut self, kept: &[Kept]) -> Result<(), Error> {
+        let next = self.end.next;
+        let mut lost = kept
+            .iter()
+            .skip_while(|kept| kept.sequence < next)
+            .peekable();
+        let Some(first) = lost.peek() else {
+            return Ok(());
+        };
+        if (first.sequence, &first.previous) != (next, &self.end.previous) {
+            return Err(contradiction(&self.segment, next));
+        }
+        let mut out = Vec::new();
+        for kept in lost {
+            self.end.take(&kept.line, &mut out);
+            self.end.continue_after(&self.segment, &kept.line)?;
+        }
+        tracing::warn!(
+            bytes = out.len(),
+            "took from the journal what the last segment had lost"
+        );
+        self.file
+            .write_all(&out)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|error| Error::unwritable(&self.segment.path, error))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -108,11 +134,7 @@ impl Store {
             next += 1;
         }
         self.dirty = true;
-        if let Err(error) = self
-            .file
-            .write_all(&out)
-            .and_then(|()| self.file.sync_data())
-        {
+        if let Err(error) = self.write(&out) {
             // At once, so that a crash now leaves no record of a request that was refused; if it fails, the next call mends.
             let _ = self.mend();
             return Err(error);
@@ -123,6 +145,46 @@ impl Store {
         self.end.previous = previous;
         self.end.next = next;
         Ok(receipts)
+    }
+
+    /// Writes lines to the segment, and makes them durable.
+    fn write(&mut self, lines: &[u8]) -> Result<(), std::io::Error> {
+        self.file.write_all(lines)?;
+        if let Some(journal) = &mut self.journal
+            && journal.has_room(lines)
+        {
+            self.settled = false;
+            return journal.append(lines);
+        }
+        self.file.sync_data()?;
+        self.begin_journal_anew()
+    }
+
+    /// The segment is on disk: the journal need not repeat it any more.
+    fn begin_journal_anew(&mut self) -> Result<(), std::io::Error> {
+        self.settled = true;
+        match &mut self.journal {
+            Some(journal) => journal.clear(),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the segment is on disk by itself, without the journal.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Makes the segment durable by itself.
+    pub(super) fn settle(&mut self) -> Result<(), std::io::Error> {
+        self.mend()?;
+        if !self.settled {
+            // If the sync fails, nobody knows what the disk has of the segment: the next call mends it.
+            self.dirty = true;
+            self.file.sync_data()?;
+            self.begin_journal_anew()?;
+            self.dirty = false;
+        }
+        Ok(())
     }
 
     /// Tries whether the disk takes a block, without leaving anything in the log.
@@ -151,8 +213,18 @@ impl Store {
     fn mend(&mut self) -> Result<(), std::io::Error> {
         if self.dirty {
             self.file.set_len(self.end.bytes)?;
+            if !self.settled
+                && let Some(journal) = &mut self.journal
+            {
+                // What a failed sync has lost, a later one does not write by itself.
+                let content = journal.content()?;
+                let from = self.end.bytes - content.len() as u64;
+                self.file.seek(SeekFrom::Start(from))?;
+                self.file.write_all(&content)?;
+            }
             self.file.seek(SeekFrom::Start(self.end.bytes))?;
             self.file.sync_all()?;
+            self.begin_journal_anew()?;
             self.dirty = false;
         }
         Ok(())
@@ -169,6 +241,7 @@ impl Store {
         if !day_over && self.end.bytes < self.max_segment_bytes {
             return Ok(());
         }
+        self.settle()?;
         // The seal comes first: a crash between the two is seen at the next start, which then begins a new segment.
         let body = SealBody {
             bytes: self.end.bytes,
@@ -186,77 +259,6 @@ impl Store {
         self.end.start_segment();
         self.end.day = Some(today);
         sync_directory(&self.directory)
-    }
-}
-
-impl End {
-    /// Finds where the last whole line of the last segment ends.
-    fn read(segments: &[Segment]) -> Result<Self, Error> {
-        let mut end = Self {
-            bytes: 0,
-            digest: Sha256::new(),
-            previous: canonical::GENESIS.to_owned(),
-            next: 1,
-            day: None,
-        };
-        let Some((last, earlier)) = segments.split_last() else {
-            return Ok(end);
-        };
-        let mut found = None;
-        let mut lines = last.lines()?;
-        while let Some(line) = lines.next()? {
-            if !line.complete {
-                tracing::warn!(
-                    segment = last.name(),
-                    bytes = line.bytes.len(),
-                    "cut off a torn last line: a write that was never acknowledged"
-                );
-                break;
-            }
-            end.digest.update(line.bytes);
-            end.digest.update(b"\n");
-            end.bytes = line.offset + line.bytes.len() as u64 + 1;
-            found = Some(line.bytes.to_vec());
-        }
-        match found {
-            Some(bytes) => end.continue_after(last, &bytes)?,
-            // An empty segment goes on from the one before it.
-            None if !earlier.is_empty() => {
-                end = Self::read(earlier)?;
-                end.start_segment();
-            }
-            None => {}
-        }
-        Ok(end)
-    }
-
-    fn continue_after(&mut self, last: &Segment, bytes: &[u8]) -> Result<(), Error> {
-        let broken = || {
-            Error::new(
-                ErrorKind::Broken,
-                format!(
-                    "the last record of {} is damaged, verify the log and move it away",
-                    last.name()
-                ),
-            )
-        };
-        let line: Line<'_> =
-            serde_json::from_slice(bytes).map_err(|error| broken().with_source(error))?;
-        if canonical::hash(line.previous, line.record.get(), line.sequence) != line.hash {
-            return Err(broken());
-        }
-        line.hash.clone_into(&mut self.previous);
-        self.next = line.sequence + 1;
-        self.day = serde_json::from_str::<AuditRecord>(line.record.get())
-            .ok()
-            .map(|record| record.time.date_naive());
-        Ok(())
-    }
-
-    fn start_segment(&mut self) {
-        self.bytes = 0;
-        self.digest = Sha256::new();
-        self.day = None;
     }
 }
 

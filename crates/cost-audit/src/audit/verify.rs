@@ -82,7 +82,8 @@ pub enum ProblemKind {
 
 /// Verifies the log in `directory`.
 ///
-/// Reads only, and also while the log is being written.
+/// Reads only, and also while the log is being written. After a power failure the log has to be opened first, which mends its
+/// last segment.
 ///
 /// # Errors
 /// [`ErrorKind::Unreadable`](crate::ErrorKind::Unreadable) when the files cannot be read; a broken chain is a report, not an error.

@@ -18,6 +18,9 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the writer waits for a record before it looks whether the segment's day is over.
 pub(super) const IDLE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long the writer waits for a record before it syncs the segment, so that a log at rest needs no journal.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A record on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -60,13 +63,22 @@ fn run(
     let mut batch = Vec::new();
     loop {
         let healthy = shared.healthy.load(Ordering::Acquire);
-        match receiver.recv_timeout(if healthy { idle } else { PROBE_INTERVAL }) {
+        let wait = match (healthy, store.is_settled()) {
+            (false, _) => PROBE_INTERVAL,
+            (true, false) => idle.min(SETTLE_INTERVAL),
+            (true, true) => idle,
+        };
+        match receiver.recv_timeout(wait) {
             Ok(append) => batch.push(append),
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => {
+                // If it fails, the journal has what the segment may lose.
+                let _ = store.settle();
+                return;
+            }
             Err(RecvTimeoutError::Timeout) => {
                 // Without requests, yesterday's segment is finished all the same, and can be shipped.
                 let written = if healthy {
-                    store.finish_day()
+                    store.settle().and_then(|()| store.finish_day())
                 } else {
                     store.probe()
                 };

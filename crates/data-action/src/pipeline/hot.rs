@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Rows of a hot query in the format of the answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Found {
     rows: EncodedRows,
     columns: Vec<String>,
@@ -88,14 +88,20 @@ impl Attempt<'_> {
             .trace
             .phase(Phase::Scan, self.hot_rows(action, query, bound, &view))
             .await?;
+        // A copy only where others have asked the same.
+        let Found {
+            rows,
+            columns,
+            stats,
+        } = Arc::unwrap_or_clone(found);
         let metadata = objects.iter().map(|(_, object)| Arc::clone(object));
         let metadata = metadata.collect();
         self.trace.state().hot = objects;
         Ok(Some(Outcome {
-            data: found.rows.data.clone(),
-            encoded: found.rows.encoded.clone(),
-            columns: found.columns.clone(),
-            stats: found.stats.clone(),
+            data: rows.data,
+            encoded: rows.encoded,
+            columns,
+            stats,
             // Rows from memory come through no steps.
             steps: Vec::new(),
             estimate,

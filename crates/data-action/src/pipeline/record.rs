@@ -29,7 +29,7 @@ pub(super) async fn finish(
         });
     let cost = shared.cost_after(&usage, &objects);
 
-    let mut record = trace.state().record.clone();
+    let mut record = std::mem::take(&mut trace.state().record);
     shared.settle(trace, &record.action, cost.as_ref(), total.bytes_received);
     record.objects = audit_objects(&objects, &trace.state().wanted);
     let warnings = trace.state().warnings.clone();
@@ -43,7 +43,7 @@ pub(super) async fn finish(
     );
 
     let written = trace
-        .phase(Phase::Audit, shared.audit.append(record.clone()))
+        .phase(Phase::Audit, shared.audit.append(&record))
         .await;
     let result = match (written, outcome) {
         (Ok(receipt), Ok(outcome)) => Ok((receipt, outcome)),
@@ -122,7 +122,7 @@ impl Shared {
             ),
         };
         self.audit
-            .append(AuditRecord {
+            .append(&AuditRecord {
                 action: action.to_owned(),
                 bytes_transferred: total.bytes_received,
                 caller: RELOADER.to_owned(),

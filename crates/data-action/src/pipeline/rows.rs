@@ -26,7 +26,7 @@ pub(super) enum Rows {
 }
 
 /// All rows of an answer; one of the two is empty.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct EncodedRows {
     pub(super) data: Box<RawValue>,
     pub(super) encoded: Vec<u8>,

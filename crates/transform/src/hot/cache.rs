@@ -196,18 +196,19 @@ impl HotTables {
         let entry = shared.entry(&key(query, locations));
         entry.used_at_ms.store(shared.now_ms(), Relaxed);
         lock(&shared.asked).note(&entry.key);
-        let task = Task {
+        let ended_before = entry.ended.load(Acquire);
+        let task = || Task {
             shared: Arc::clone(shared),
             entry: Arc::clone(&entry),
             query: Arc::clone(query),
             bound: bound.clone(),
-            ended_before: entry.ended.load(Acquire),
+            ended_before,
         };
         if let Some(version) = entry.version() {
             let age = shared.age(&version);
             if age < shared.settings.freshness || age < shared.settings.max_staleness {
                 if age >= shared.settings.freshness && !entry.checking.swap(true, Relaxed) {
-                    let source = Arc::clone(source);
+                    let (task, source) = (task(), Arc::clone(source));
                     tokio::spawn(async move {
                         // A failure is counted and seen in the age; the next request tries again.
                         let _ = task.check(&source).await;
@@ -217,7 +218,7 @@ impl HotTables {
                 shared.counts.hits.fetch_add(1, Relaxed);
                 return Ok(Some(shared.view(&entry, version)));
             }
-            let source = Arc::clone(source);
+            let (task, source) = (task(), Arc::clone(source));
             let checked = tokio::spawn(async move { task.check(&source).await });
             return match checked.await.map_err(lost)? {
                 Ok(()) => Ok(entry.version().map(|version| shared.view(&entry, version))),
@@ -228,7 +229,7 @@ impl HotTables {
         if shared.now_ms() < entry.no_room_until_ms.load(Relaxed) {
             return Ok(None);
         }
-        let stores = Arc::clone(stores);
+        let (task, stores) = (task(), Arc::clone(stores));
         let loaded = tokio::spawn(async move { task.load(stores).await });
         match loaded.await.map_err(lost)? {
             Ok(version) => Ok(Some(shared.view(&entry, version))),

@@ -10,6 +10,7 @@ use datafusion::{
     common::{DFSchema, Result, ScalarValue, tree_node::TreeNode},
     logical_expr::{
         ColumnarValue, Expr, Operator,
+        execution_props::ExecutionProps,
         expr::{Between, BinaryExpr, InList, Like, ScalarFunction},
         physical_planning_context::PhysicalPlanningContext,
         utils::split_conjunction,
@@ -36,6 +37,16 @@ pub(crate) enum Test<E> {
     Like(E),
     /// Text that begins with this value.
     Prefix(E),
+}
+
+impl<E> Lookup<E> {
+    /// The same condition with other operands.
+    pub(crate) fn map<F>(&self, with: impl FnMut(&E) -> Result<F>) -> Result<Lookup<F>> {
+        Ok(Lookup {
+            column: self.column,
+            test: self.test.map(with)?,
+        })
+    }
 }
 
 impl<E> Test<E> {
@@ -159,7 +170,7 @@ fn column(expr: &Expr, schema: &Schema) -> Option<usize> {
     }
 }
 
-const fn is_text(kind: &DataType) -> bool {
+pub(crate) const fn is_text(kind: &DataType) -> bool {
     matches!(
         kind,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
@@ -195,37 +206,21 @@ fn constant(expr: &Expr) -> bool {
 
 impl Lookup<Expr> {
     /// With its operands ready to be computed.
-    pub(crate) fn compiled(
-        &self,
-        props: &datafusion::logical_expr::execution_props::ExecutionProps,
-    ) -> Result<Lookup<Arc<dyn PhysicalExpr>>> {
+    pub(crate) fn compiled(&self, props: &ExecutionProps) -> Result<Lookup<Arc<dyn PhysicalExpr>>> {
         let none = DFSchema::empty();
         let context = PhysicalPlanningContext::default();
-        Ok(Lookup {
-            column: self.column,
-            test: self
-                .test
-                .map(|expr| create_physical_expr(expr, &none, props, &context))?,
-        })
+        self.map(|expr| create_physical_expr(expr, &none, props, &context))
     }
 }
 
-impl Lookup<Arc<dyn PhysicalExpr>> {
-    /// With its operands computed, each first given to `bind`.
-    pub(crate) fn values(
-        &self,
-        bind: impl Fn(&Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>>,
-    ) -> Result<Lookup<ScalarValue>> {
-        let schema: SchemaRef = Schema::empty().into();
-        let options = RecordBatchOptions::new().with_row_count(Some(1));
-        let one = RecordBatch::try_new_with_options(schema, Vec::new(), &options)?;
-        Ok(Lookup {
-            column: self.column,
-            test: self.test.map(|expr| match bind(expr)?.evaluate(&one)? {
-                ColumnarValue::Scalar(value) => Ok(value),
-                ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
-            })?,
-        })
+/// The value of an expression without columns.
+pub(crate) fn value_of(expr: &Arc<dyn PhysicalExpr>) -> Result<ScalarValue> {
+    let schema: SchemaRef = Schema::empty().into();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(schema, Vec::new(), &options)?;
+    match expr.evaluate(&one)? {
+        ColumnarValue::Scalar(value) => Ok(value),
+        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0),
     }
 }
 
@@ -265,7 +260,12 @@ fn rows(table: &HotTable, lookup: &Lookup<ScalarValue>) -> Result<Option<Vec<u32
                     return Ok(None);
                 }
                 // A number that is too large for the column equals none of it, and null equals nothing.
-                if let Ok(value) = item.cast_to(kind)
+                let value = if item.data_type() == *kind {
+                    Ok(item.clone())
+                } else {
+                    item.cast_to(kind)
+                };
+                if let Ok(value) = value
                     && !value.is_null()
                 {
                     index.rows(&value, &mut rows)?;

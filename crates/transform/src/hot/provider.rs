@@ -18,7 +18,7 @@ use datafusion::{
 };
 
 use super::{
-    lookup::{found, select},
+    lookup::{found, select, value_of},
     table::HotTable,
 };
 
@@ -59,7 +59,7 @@ impl TableProvider for HotProvider {
         let mut values = Vec::with_capacity(lookups.len());
         for lookup in lookups {
             let compiled = lookup.compiled(state.execution_props())?;
-            values.push(compiled.values(|expr| Ok(Arc::clone(expr)))?);
+            values.push(compiled.map(value_of)?);
         }
         let chosen = select(table, &values)?
             .map(|rows| table.take(&rows, &columns, &schema))

@@ -6,7 +6,7 @@ use datafusion::{
     arrow::{
         array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array},
         compute::{cast, concat_batches, take},
-        datatypes::{DataType, SchemaRef},
+        datatypes::{DataType, SchemaRef, UInt16Type},
     },
     common::Result,
 };
@@ -236,8 +236,8 @@ impl HotTable {
             let (batch, row) = place(*row);
             let kept = columns
                 .iter()
-                .map(|column| self.batches[batch].column(*column));
-            return as_schema(kept.map(|column| Ok(column.slice(row, 1))), 1, schema);
+                .map(|column| Ok(one(self.batches[batch].column(*column), row)));
+            return as_schema(kept, 1, schema);
         }
         let mut parts = Vec::new();
         let mut rest = rows;
@@ -262,6 +262,17 @@ impl HotTable {
         }
         Ok(concat_batches(schema, &parts)?)
     }
+}
+
+/// One value, out of its dictionary where it has one.
+fn one(column: &ArrayRef, row: usize) -> ArrayRef {
+    if let Some(encoded) = column.as_any_dictionary_opt()
+        && let Some(keys) = encoded.keys().as_primitive_opt::<UInt16Type>()
+        && keys.is_valid(row)
+    {
+        return encoded.values().slice(usize::from(keys.value(row)), 1);
+    }
+    column.slice(row, 1)
 }
 
 /// The columns as the files give them, whatever they are kept as.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{
-        array::{AsArray, RecordBatch, RecordBatchOptions},
+        array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
         compute::{
             SortColumn, SortOptions, filter_record_batch, lexsort_to_indices, take_record_batch,
         },
@@ -26,11 +26,18 @@ use datafusion::{
 };
 
 use super::{
-    lookup::{Lookup, found, select},
+    lookup::{Lookup, found, is_text, select, value_of},
     table::HotTable,
 };
 
 type Physical = Arc<dyn PhysicalExpr>;
+
+/// An expression with or without places for values.
+#[derive(Debug)]
+struct Compiled {
+    expr: Physical,
+    has_slots: bool,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -42,15 +49,15 @@ pub(crate) struct Template {
     columns: Vec<usize>,
     /// The table's own schema, of these columns.
     taken: SchemaRef,
-    lookups: Vec<Lookup<Physical>>,
+    lookups: Vec<Lookup<Compiled>>,
     steps: Vec<Step>,
 }
 
 #[derive(Debug)]
 enum Step {
-    Filter(Physical),
-    Project(Vec<Physical>, SchemaRef),
-    Sort(Vec<(Physical, SortOptions)>, Option<usize>),
+    Filter(Compiled),
+    Project(Vec<Compiled>, SchemaRef),
+    Sort(Vec<(Compiled, SortOptions)>, Option<usize>),
     Limit(usize, Option<usize>),
     Rename(SchemaRef),
 }
@@ -73,7 +80,11 @@ impl Template {
         let filters = making.filters.into_iter();
         let lookups = filters.flat_map(|filter| found(&filter, &own));
         let lookups = lookups
-            .map(|lookup| lookup.compiled(props))
+            .map(|lookup| {
+                lookup
+                    .compiled(props)?
+                    .map(|expr| Compiled::try_new(Arc::clone(expr)))
+            })
             .collect::<Result<Vec<_>>>()
             .ok()?;
         let taken = own.project(&columns).ok()?.into();
@@ -109,14 +120,14 @@ impl Template {
         table: &HotTable,
         values: &Values,
     ) -> Result<Option<(RecordBatch, usize)>> {
-        let bind = |expr: &Physical| bound(expr, values);
-        let lookups = self.lookups.iter().map(|lookup| lookup.values(bind));
+        let value = |operand: &Compiled| operand.value(values);
+        let lookups = self.lookups.iter().map(|lookup| lookup.map(value));
         let Some(rows) = select(table, &lookups.collect::<Result<Vec<_>>>()?)? else {
             return Ok(None);
         };
         let mut batch = table.take(&rows, &self.columns, &self.taken)?;
         for step in &self.steps {
-            batch = step.apply(&batch, values)?;
+            batch = step.apply(batch, values)?;
         }
         Ok(Some((batch, rows.len())))
     }
@@ -208,14 +219,10 @@ impl Making<'_> {
         Some(())
     }
 
-    fn physical(&self, expr: &Expr, schema: &DFSchema) -> Option<Physical> {
-        create_physical_expr(
-            expr,
-            schema,
-            self.props,
-            &PhysicalPlanningContext::default(),
-        )
-        .ok()
+    fn physical(&self, expr: &Expr, schema: &DFSchema) -> Option<Compiled> {
+        let context = PhysicalPlanningContext::default();
+        let expr = create_physical_expr(expr, schema, self.props, &context).ok()?;
+        Compiled::try_new(expr).ok()
     }
 
     /// Each placeholder as a function whose place a value takes in each run.
@@ -248,6 +255,14 @@ impl Making<'_> {
                 let slot = Slot::new(name.clone(), value.data_type());
                 Ok(Transformed::yes(ScalarUDF::from(slot).call(Vec::new())))
             }
+            // The value comes in the type that it is compared in.
+            Expr::Cast(cast) => Ok(match slot_of(&cast.expr) {
+                Some(slot) if is_text(&slot.kind) && is_text(cast.field.data_type()) => {
+                    let slot = Slot::new(slot.name.clone(), cast.field.data_type().clone());
+                    Transformed::yes(ScalarUDF::from(slot).call(Vec::new()))
+                }
+                _ => Transformed::no(Expr::Cast(cast)),
+            }),
             other => Ok(Transformed::no(other)),
         });
         replaced.ok().map(|replaced| replaced.data)
@@ -255,34 +270,30 @@ impl Making<'_> {
 }
 
 impl Step {
-    fn apply(&self, batch: &RecordBatch, values: &Values) -> Result<RecordBatch> {
+    fn apply(&self, batch: RecordBatch, values: &Values) -> Result<RecordBatch> {
         match self {
             Self::Filter(condition) => {
-                let kept = bound(condition, values)?
-                    .evaluate(batch)?
-                    .into_array(batch.num_rows())?;
-                Ok(filter_record_batch(batch, kept.as_boolean())?)
+                let kept = condition.array(&batch, values)?;
+                let kept = kept.as_boolean();
+                if kept.true_count() == batch.num_rows() {
+                    return Ok(batch);
+                }
+                Ok(filter_record_batch(&batch, kept)?)
             }
             Self::Project(exprs, schema) => {
-                let arrays = exprs.iter().map(|expr| {
-                    bound(expr, values)?
-                        .evaluate(batch)?
-                        .into_array(batch.num_rows())
-                });
+                let arrays = exprs.iter().map(|expr| expr.array(&batch, values));
                 let arrays = arrays.collect::<Result<Vec<_>>>()?;
                 with_schema(schema, arrays, batch.num_rows())
             }
             Self::Sort(keys, fetch) => {
                 let columns = keys.iter().map(|(expr, options)| {
                     Ok::<_, DataFusionError>(SortColumn {
-                        values: bound(expr, values)?
-                            .evaluate(batch)?
-                            .into_array(batch.num_rows())?,
+                        values: expr.array(&batch, values)?,
                         options: Some(*options),
                     })
                 });
                 let order = lexsort_to_indices(&columns.collect::<Result<Vec<_>>>()?, *fetch)?;
-                Ok(take_record_batch(batch, &order)?)
+                Ok(take_record_batch(&batch, &order)?)
             }
             Self::Limit(skip, fetch) => {
                 let skip = (*skip).min(batch.num_rows());
@@ -297,11 +308,7 @@ impl Step {
     }
 }
 
-fn with_schema(
-    schema: &SchemaRef,
-    arrays: Vec<datafusion::arrow::array::ArrayRef>,
-    rows: usize,
-) -> Result<RecordBatch> {
+fn with_schema(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(
         Arc::clone(schema),
@@ -310,37 +317,58 @@ fn with_schema(
     )?)
 }
 
-/// The expression with values in its slots.
-fn bound(expr: &Physical, values: &Values) -> Result<Physical> {
-    let mut has_slots = false;
-    expr.apply(|node| {
-        has_slots |= slot(node).is_some();
-        Ok(if has_slots {
-            TreeNodeRecursion::Stop
-        } else {
-            TreeNodeRecursion::Continue
-        })
-    })?;
-    if !has_slots {
-        return Ok(Arc::clone(expr));
+impl Compiled {
+    fn try_new(expr: Physical) -> Result<Self> {
+        let mut has_slots = false;
+        expr.apply(|node| {
+            has_slots |= slot(node).is_some();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(Self { expr, has_slots })
     }
-    let filled = Arc::clone(expr).transform_up(|node| {
-        let Some(slot) = slot(&node) else {
-            return Ok(Transformed::no(node));
-        };
-        match values.iter().find(|(name, _)| *name == slot.name) {
-            Some((_, value)) if value.data_type() == slot.kind => {
-                Ok(Transformed::yes(Arc::new(Literal::new(value.clone())) as _))
-            }
-            _ => internal_err!("a parameter without a value of its type"),
+
+    /// The expression with values in its slots.
+    fn with(&self, values: &Values) -> Result<Physical> {
+        if !self.has_slots {
+            return Ok(Arc::clone(&self.expr));
         }
-    })?;
-    Ok(filled.data)
+        let filled = Arc::clone(&self.expr).transform_up(|node| {
+            Ok(match slot(&node) {
+                Some(slot) => {
+                    let literal = Literal::new(slot.value(values)?);
+                    Transformed::yes(Arc::new(literal) as Physical)
+                }
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(filled.data)
+    }
+
+    /// Its values for the rows of a batch.
+    fn array(&self, batch: &RecordBatch, values: &Values) -> Result<ArrayRef> {
+        let found = self.with(values)?.evaluate(batch)?;
+        found.into_array(batch.num_rows())
+    }
+
+    /// Its value, where it depends on no column.
+    fn value(&self, values: &Values) -> Result<ScalarValue> {
+        match slot(&self.expr) {
+            Some(slot) => slot.value(values),
+            None => value_of(&self.with(values)?),
+        }
+    }
 }
 
 fn slot(expr: &Physical) -> Option<&Slot> {
     let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
     call.fun().inner().downcast_ref::<Slot>()
+}
+
+fn slot_of(expr: &Expr) -> Option<&Slot> {
+    match expr {
+        Expr::ScalarFunction(call) => call.func.inner().downcast_ref::<Slot>(),
+        _ => None,
+    }
 }
 
 /// Where a parameter's value comes to stand.
@@ -357,6 +385,20 @@ impl Slot {
             name,
             kind,
             signature: Signature::nullary(Volatility::Immutable),
+        }
+    }
+
+    /// The value that comes to stand here.
+    fn value(&self, values: &Values) -> Result<ScalarValue> {
+        match values.iter().find(|(name, _)| *name == self.name) {
+            Some((_, value)) if value.data_type() == self.kind => Ok(value.clone()),
+            Some((_, ScalarValue::Utf8(text))) if self.kind == DataType::Utf8View => {
+                Ok(ScalarValue::Utf8View(text.clone()))
+            }
+            Some((_, ScalarValue::Utf8(text))) if self.kind == DataType::LargeUtf8 => {
+                Ok(ScalarValue::LargeUtf8(text.clone()))
+            }
+            _ => internal_err!("a parameter without a value of its type"),
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Where the chain of an opened log goes on, by its last segment and the journal.
+
+use chrono::NaiveDate;
+use sha2::{Digest, Sha256};
+
+use super::canonical;
+use super::journal::Kept;
+use super::record::AuditRecord;
+use super::segment::{Line, Segment};
+use crate::error::{Error, ErrorKind};
+
+/// What is known to be on disk, and where the chain goes on.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    /// Bytes of the open segment.
+    pub(super) bytes: u64,
+    /// Running digest of those bytes.
+    pub(super) digest: Sha256,
+    pub(super) previous: String,
+    pub(super) next: u64,
+    /// The day of the segment's records.
+    pub(super) day: Option<NaiveDate>,
+}
+
+impl End {
+    /// Finds where the last whole line of the last segment ends, or the last before one that the journal has otherwise.
+    pub(super) fn read(segments: &[Segment], kept: &[Kept]) -> Result<Self, Error> {
+        let mut end = Self {
+            bytes: 0,
+            digest: Sha256::new(),
+            previous: canonical::GENESIS.to_owned(),
+            next: 1,
+            day: None,
+        };
+        let Some((last, earlier)) = segments.split_last() else {
+            return Ok(end);
+        };
+        let mut found = None;
+        let mut lines = last.lines()?;
+        while let Some(line) = lines.next()? {
+            let sequence = last.first + line.number - 1;
+            let stands = line.complete
+                && match known(sequence, kept) {
+                    Known::Before => true,
+                    Known::Line(kept) if kept.line == line.bytes => true,
+                    // A power failure leaves no line that proves itself.
+                    Known::Line(_) if Kept::of(line.bytes).is_some() => {
+                        return Err(contradiction(last, sequence));
+                    }
+                    Known::Line(_) => false,
+                    // Never acknowledged: without proof it is torn.
+                    Known::Behind => Kept::of(line.bytes).is_some(),
+                };
+            if !stands {
+                tracing::warn!(
+                    segment = last.name(),
+                    bytes = line.bytes.len(),
+                    "cut off a torn last line: a write that was never acknowledged, or that is in the journal"
+                );
+                break;
+            }
+            end.take(line.bytes, &mut Vec::new());
+            found = Some(line.bytes.to_vec());
+        }
+        match found {
+            Some(bytes) => end.continue_after(last, &bytes)?,
+            // An empty segment goes on from the one before it.
+            None if !earlier.is_empty() => {
+                end = Self::read(earlier, &[])?;
+                end.start_segment();
+            }
+            None => {}
+        }
+        Ok(end)
+    }
+
+    /// Counts a line of the segment, and writes it.
+    pub(super) fn take(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        self.digest.update(&out[from..]);
+        self.bytes += (out.len() - from) as u64;
+    }
+
+    pub(super) fn continue_after(&mut self, last: &Segment, bytes: &[u8]) -> Result<(), Error> {
+        let broken = || {
+            Error::new(
+                ErrorKind::Broken,
+                format!(
+                    "the last record of {} is damaged, verify the log and move it away",
+                    last.name()
+                ),
+            )
+        };
+        let line: Line<'_> =
+            serde_json::from_slice(bytes).map_err(|error| broken().with_source(error))?;
+        if canonical::hash(line.previous, line.record.get(), line.sequence) != line.hash {
+            return Err(broken());
+        }
+        line.hash.clone_into(&mut self.previous);
+        self.next = line.sequence + 1;
+        self.day = serde_json::from_str::<AuditRecord>(line.record.get())
+            .ok()
+            .map(|record| record.time.date_naive());
+        Ok(())
+    }
+
+    pub(super) fn start_segment(&mut self) {
+        self.bytes = 0;
+        self.digest = Sha256::new();
+        self.day = None;
+    }
+}
+
+/// What the journal says of a line of the last segment.
+enum Known<'a> {
+    /// It begins later, or has nothing at all.
+    Before,
+    Line(&'a Kept),
+    /// It ends earlier.
+    Behind,
+}
+
+fn known(sequence: u64, kept: &[Kept]) -> Known<'_> {
+    let Some(place) = kept
+        .first()
+        .and_then(|first| sequence.checked_sub(first.sequence))
+    else {
+        return Known::Before;
+    };
+    let place = usize::try_from(place).unwrap_or(usize::MAX);
+    kept.get(place).map_or(Known::Behind, Known::Line)
+}
+
+pub(super) fn contradiction(segment: &Segment, sequence: u64) -> Error {
+    Error::new(
+        ErrorKind::Broken,
+        format!(
+            "record {sequence} of {} is another than that of the journal, verify the log and move the false one away",
+            segment.name()
+        ),
+    )
+}
