@@ -11,6 +11,8 @@ const WORTHWHILE: f64 = 1.1;
 /// Bytes a second of one connection that are as many as a reader takes: more connections would only cost memory. Those to S3
 /// bring about a tenth of that, those to a store in the same machine or rack more.
 const FAST_CONNECTION: f64 = 200e6;
+/// Fewer bytes do not tell how fast a connection is.
+const TELLING_BYTES: u64 = 8 << 20;
 /// The size of a part that is passed on as it comes over a fast connection.
 const FAST_PART_BYTES: u64 = 64 << 20;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
@@ -103,9 +105,9 @@ impl Pace {
         (self.parts, self.bytes, self.began, self.waited) = (0, 0, now, false);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a window is small")]
     fn epoch(&mut self, throughput: f64) {
-        self.fast = throughput >= FAST_CONNECTION * self.window() as f64;
+        let connections = self.window() as f64;
+        self.fast = self.bytes >= TELLING_BYTES && throughput >= FAST_CONNECTION * connections;
         if self.fast {
             self.on_trial = None;
             return;
@@ -187,10 +189,12 @@ mod tests {
         deliver(&mut pace, &mut now, 4, |_| 2e9);
         assert!(pace.is_fast());
         assert_eq!((pace.window(), pace.part_bytes()), (1, 64 << 20));
-        deliver(&mut pace, &mut now, 3, |_| 5e8);
-        assert!(pace.is_fast());
+        for (seconds, still_fast) in [(0.1, true), (0.3, true), (0.7, false)] {
+            now += Duration::from_secs_f64(seconds);
+            pace.delivered(64 << 20, now);
+            assert_eq!(pace.is_fast(), still_fast);
+        }
         // It has become slow: several connections again.
-        deliver(&mut pace, &mut now, 1, |_| 9e7);
         assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
         deliver(&mut pace, &mut now, 200, |window| window as f64 * 9e7);
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);

@@ -7,6 +7,8 @@ mod guard;
 mod gunzip;
 mod inputs;
 
+#[cfg(test)]
+pub(crate) use self::gunzip::decompress;
 pub use self::{
     decoders::{csv, json},
     guard::guard,

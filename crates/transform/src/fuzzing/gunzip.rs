@@ -2,9 +2,6 @@
 
 use crate::formats::gzip::{Gunzip, Next};
 
-/// What decompressing stops at; a file of few bytes may be very long.
-const MOST_BYTES: usize = 64 << 20;
-
 /// A file with gzip. The first byte says how long its pieces are.
 ///
 /// # Panics
@@ -31,37 +28,30 @@ pub fn gzip(data: &[u8]) {
 /// Length of what a file with gzip holds; `None` when it is damaged or cut off. For benchmarks.
 #[must_use]
 pub fn gunzip(file: &[u8]) -> Option<u64> {
-    let mut gunzip = Gunzip::new();
-    let mut pieces = file.chunks(256 << 10);
     let mut bytes = 0;
-    loop {
-        match gunzip.next() {
-            Next::Piece(piece) => bytes += piece.len() as u64,
-            Next::NeedsInput => match pieces.next() {
-                Some(piece) => gunzip.push(piece),
-                None => gunzip.end(),
-            },
-            Next::End => return Some(bytes),
-            Next::Corrupt => return None,
-        }
-    }
+    let whole = each_piece(file, 256 << 10, |piece| bytes += piece.len() as u64);
+    whole.then_some(bytes)
 }
 
-fn decompress(file: &[u8], piece_bytes: usize) -> (Vec<u8>, bool) {
+/// Plain bytes of all that can be decompressed, and whether the file is whole.
+pub(crate) fn decompress(file: &[u8], piece_bytes: usize) -> (Vec<u8>, bool) {
+    let mut plain = Vec::new();
+    let whole = each_piece(file, piece_bytes, |piece| plain.extend_from_slice(piece));
+    (plain, whole)
+}
+
+fn each_piece(file: &[u8], piece_bytes: usize, mut take: impl FnMut(&[u8])) -> bool {
     let mut gunzip = Gunzip::new();
     let mut pieces = file.chunks(piece_bytes);
-    let mut plain = Vec::new();
-    while plain.len() < MOST_BYTES {
+    loop {
         match gunzip.next() {
-            Next::Piece(piece) => plain.extend_from_slice(&piece),
+            Next::Piece(piece) => take(&piece),
             Next::NeedsInput => match pieces.next() {
                 Some(piece) => gunzip.push(piece),
                 None => gunzip.end(),
             },
-            Next::End => return (plain, true),
-            Next::Corrupt => return (plain, false),
+            Next::End => return true,
+            Next::Corrupt => return false,
         }
     }
-    plain.truncate(MOST_BYTES);
-    (plain, true)
 }

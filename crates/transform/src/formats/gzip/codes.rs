@@ -10,9 +10,10 @@ pub(super) const DISTANCES: usize = 32;
 const LONGEST_CODE: usize = 15;
 const LITERAL_BITS: u32 = 11;
 const DISTANCE_BITS: u32 = 10;
-/// Entries of a table with what its links lead to, at most: zlib's `enough.c` gives 2342 for 288 symbols, and 1104 for 32.
+/// Entries with what links lead to, at most: zlib's `enough.c` gives 2342 for 288 symbols, 11 bits and codes of up to 15.
 const LITERAL_ENTRIES: usize = 2342;
-const DISTANCE_ENTRIES: usize = 1536;
+/// A link by 5 more bits leads to 32 entries and takes 6 of the 32 symbols, a shorter one fewer of both.
+const DISTANCE_ENTRIES: usize = (1 << DISTANCE_BITS) + 5 * 32 + 2;
 
 const END_OF_BLOCK: usize = 256;
 /// The least length of each symbol after [`END_OF_BLOCK`], and the bits that are added to it.

@@ -4,25 +4,7 @@ use std::io::{Read, Write};
 
 use flate2::{Compression, GzBuilder, bufread::MultiGzDecoder};
 
-use super::{Gunzip, Next};
-
-/// Plain bytes of all that could be decompressed, and whether the file is whole.
-fn decompress(file: &[u8], piece_bytes: usize) -> (Vec<u8>, bool) {
-    let mut gunzip = Gunzip::new();
-    let mut pieces = file.chunks(piece_bytes);
-    let mut plain = Vec::new();
-    loop {
-        match gunzip.next() {
-            Next::Piece(piece) => plain.extend_from_slice(&piece),
-            Next::NeedsInput => match pieces.next() {
-                Some(piece) => gunzip.push(piece),
-                None => gunzip.end(),
-            },
-            Next::End => return (plain, true),
-            Next::Corrupt => return (plain, false),
-        }
-    }
-}
+use crate::fuzzing::decompress;
 
 fn by_another(file: &[u8]) -> (Vec<u8>, bool) {
     let mut decoder = MultiGzDecoder::new(file);
