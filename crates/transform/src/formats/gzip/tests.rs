@@ -150,7 +150,7 @@ fn headers_are_checked() {
         let header = [0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255];
         [&header[..], rest, &empty_block].concat()
     };
-    let whole = |file: &[u8]| decompress(file, 1).1;
+    let whole = |file: &[u8]| decompress(file, 1 + file.len() / 100).1;
     assert!(whole(&file(0, &[])));
     // The low half of the header's own checksum, and another.
     let checksum = crc_fast::checksum(super::CrcAlgorithm::Crc32IsoHdlc, &file(2, &[])[..10]);
