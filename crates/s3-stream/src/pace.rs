@@ -8,8 +8,9 @@ use crate::S3StreamSettings;
 const FIRST_WINDOW: usize = 4;
 /// A larger window must bring at least this much more throughput to be kept.
 const WORTHWHILE: f64 = 1.1;
-/// Bytes a second of one connection to a store in the same machine or rack: more connections would only cost memory. One to
-/// S3 brings 85 to 90 MB (AWS, "Performance guidelines for Amazon S3").
+/// More than the bytes a second of one connection to S3: those are 85 to 90 MB (AWS, "Performance guidelines for Amazon S3").
+const S3_CONNECTION: f64 = 100e6;
+/// Bytes a second of one connection to a store in the same machine or rack: more connections would only cost memory.
 const FAST_CONNECTION: f64 = 150e6;
 /// Fewer bytes do not tell how fast a connection is.
 const TELLING_BYTES: u64 = 8 << 20;
@@ -40,6 +41,8 @@ pub(crate) struct Pace {
     rest: u32,
     /// Whether one connection is enough.
     fast: bool,
+    /// Whether an epoch is over.
+    warm: bool,
 }
 
 /// The size of the parts that a read of so many bytes is cut into.
@@ -64,6 +67,7 @@ impl Pace {
             on_trial: None,
             rest: 0,
             fast: false,
+            warm: false,
         }
     }
 
@@ -119,6 +123,12 @@ impl Pace {
             self.rest = TRY_AGAIN_AFTER;
             return;
         }
+        // The first epoch is slowed down by its beginning. Where the next may show that connections are fast, it has as many.
+        let is_first = !std::mem::replace(&mut self.warm, true);
+        let may_be_fast = self.bytes >= TELLING_BYTES && throughput >= S3_CONNECTION * connections;
+        if is_first && may_be_fast {
+            return;
+        }
         if self.rest > 0 {
             self.rest -= 1;
             return;
@@ -162,7 +172,7 @@ mod tests {
     #[test]
     fn latency_is_hidden_by_more_parts() {
         let (mut pace, mut now) = pace(10 << 30);
-        deliver(&mut pace, &mut now, 200, |window| window as f64 * 1e8);
+        deliver(&mut pace, &mut now, 200, |window| window as f64 * 9e7);
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 
@@ -198,6 +208,19 @@ mod tests {
         assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
         deliver(&mut pace, &mut now, 200, |window| window as f64 * 9e7);
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
+    }
+
+    #[test]
+    fn a_slow_beginning_does_not_hide_that_a_connection_is_fast() {
+        let (mut pace, mut now) = pace(10 << 30);
+        deliver(&mut pace, &mut now, 4, |_| 5e8);
+        assert_eq!((pace.window(), pace.is_fast()), (4, false));
+        deliver(&mut pace, &mut now, 4, |_| 1e9);
+        assert!(pace.is_fast());
+        // Where it was no beginning, more connections are tried.
+        let (mut other, mut now) = self::pace(10 << 30);
+        deliver(&mut other, &mut now, 200, |window| window as f64 * 1.2e8);
+        assert_eq!(other.window(), S3StreamSettings::default().concurrency);
     }
 
     #[test]
