@@ -8,14 +8,15 @@ use crate::S3StreamSettings;
 const FIRST_WINDOW: usize = 4;
 /// A larger window must bring at least this much more throughput to be kept.
 const WORTHWHILE: f64 = 1.1;
-/// More than the bytes a second of one connection to S3: those are 85 to 90 MB (AWS, "Performance guidelines for Amazon S3").
-const S3_CONNECTION: f64 = 100e6;
-/// Bytes a second of one connection to a store in the same machine or rack: more connections would only cost memory.
-const FAST_CONNECTION: f64 = 150e6;
+/// Bytes a second that a connection to a store in the same machine or rack brings, and one to S3 does not: from there come 85 to
+/// 90 MB (AWS, "Performance guidelines for Amazon S3"), the wait for the first byte included.
+const FAST_CONNECTION: f64 = 200e6;
+/// One connection must bring at least this share of what several did together to go on alone.
+const ALONE_IS_ENOUGH: f64 = 0.75;
 /// Fewer bytes do not tell how fast a connection is.
 const TELLING_BYTES: u64 = 8 << 20;
-/// The size of a part that is passed on as it comes over a fast connection.
-const FAST_PART_BYTES: u64 = 64 << 20;
+/// The size of the first part over one connection alone, and of the largest.
+const ALONE_PART_BYTES: [u64; 2] = [16 << 20, 64 << 20];
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
 
@@ -23,26 +24,56 @@ const TRY_AGAIN_AFTER: u32 = 16;
 ///
 /// When the reader had to wait for S3 in an epoch, the window is doubled, and kept so if that made the read faster. When
 /// it never had to wait, S3 is fast enough as it is. Parts grow with the object, up to the settings' size: a small object is cut
-/// so that several parts run at once, a large one costs no more requests than it must. Where each connection is fast, one is
-/// enough: then parts are long, and nothing is fetched ahead.
+/// so that several parts run at once, a large one costs no more requests than it must.
+///
+/// Where each connection is fast, one is tried alone, and kept if it brings about as much as all of them did: then parts are
+/// long and nothing is fetched ahead, which costs less processor time and memory.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: usize,
     largest_window: usize,
     part_bytes: u64,
-    /// The parts and bytes of this epoch, when it began, and whether the reader waited in it.
+    /// The parts of this epoch, when it began, and whether the reader waited in it.
     parts: usize,
-    bytes: u64,
+    came: Came,
     began: Instant,
     waited: bool,
     /// The throughput before the window was last doubled, while it is not known whether that was worthwhile.
     on_trial: Option<f64>,
-    /// Epochs until a doubling is tried again.
+    /// Epochs until a doubling is tried again, and until one connection alone is.
     rest: u32,
-    /// Whether one connection is enough.
-    fast: bool,
-    /// Whether an epoch is over.
-    warm: bool,
+    rest_of_alone: u32,
+    alone: Option<Alone>,
+}
+
+/// One connection is used.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    /// Bytes a second that it has to bring.
+    at_least: f64,
+    /// The size of the next part.
+    part_bytes: u64,
+}
+
+/// How one part came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Came {
+    pub(crate) bytes: u64,
+    /// The time from its first byte on in which its connection could bring bytes and was waited for.
+    pub(crate) time: Duration,
+    /// Whether it was asked for as the part of one connection alone.
+    pub(crate) alone: bool,
+}
+
+impl Came {
+    /// Bytes a second.
+    fn rate(self) -> f64 {
+        throughput(self.bytes, self.time)
+    }
+}
+
+fn throughput(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / time.max(Duration::from_micros(1)).as_secs_f64()
 }
 
 /// The size of the parts that a read of so many bytes is cut into.
@@ -55,38 +86,36 @@ pub(crate) fn part_bytes(settings: &S3StreamSettings, bytes: u64) -> u64 {
 
 impl Pace {
     pub(crate) fn new(settings: &S3StreamSettings, bytes: u64, now: Instant) -> Self {
-        let window = FIRST_WINDOW.min(settings.concurrency);
         Self {
-            window,
+            window: FIRST_WINDOW.min(settings.concurrency),
             largest_window: settings.concurrency,
             part_bytes: part_bytes(settings, bytes),
             parts: 0,
-            bytes: 0,
+            came: Came::default(),
             began: now,
             waited: false,
             on_trial: None,
             rest: 0,
-            fast: false,
-            warm: false,
+            rest_of_alone: 0,
+            alone: None,
         }
     }
 
-    /// How many parts may be under way.
+    /// How many parts may be under way. Of one connection alone, it is the part that is read and the answer that is next.
     pub(crate) const fn window(&self) -> usize {
-        if self.fast { 1 } else { self.window }
+        if self.alone.is_some() { 2 } else { self.window }
     }
 
     /// The size of the next part in bytes.
-    pub(crate) const fn part_bytes(&self) -> u64 {
-        if self.fast && FAST_PART_BYTES > self.part_bytes {
-            return FAST_PART_BYTES;
-        }
-        self.part_bytes
+    pub(crate) fn part_bytes(&self) -> u64 {
+        self.alone.map_or(self.part_bytes, |alone| {
+            self.part_bytes.max(alone.part_bytes)
+        })
     }
 
-    /// Whether the next part is to be passed on as it comes.
-    pub(crate) const fn is_fast(&self) -> bool {
-        self.fast
+    /// Whether the next part is to be passed on as it comes, and not fetched ahead.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.alone.is_some()
     }
 
     /// The reader had to wait.
@@ -94,28 +123,46 @@ impl Pace {
         self.waited = true;
     }
 
-    /// A part of `bytes` was delivered whole.
-    pub(crate) fn delivered(&mut self, bytes: u64, now: Instant) {
-        self.parts += 1;
-        self.bytes += bytes;
-        if self.parts < self.window() {
+    /// A part was delivered whole.
+    pub(crate) fn delivered(&mut self, came: Came, now: Instant) {
+        if came.alone != self.alone.is_some() {
+            // It was under way when that was decided, and says nothing of how it goes now.
+            self.began_anew(now);
             return;
         }
-        let seconds = now
-            .saturating_duration_since(self.began)
-            .max(Duration::from_micros(1))
-            .as_secs_f64();
-        self.epoch(self.bytes as f64 / seconds);
-        (self.parts, self.bytes, self.began, self.waited) = (0, 0, now, false);
+        self.parts += 1;
+        self.came.bytes += came.bytes;
+        self.came.time += came.time;
+        if let Some(alone) = self.alone {
+            self.judge_alone(alone);
+        } else if self.parts == self.window {
+            let time = now.saturating_duration_since(self.began);
+            self.judge_window(throughput(self.came.bytes, time));
+        } else {
+            return;
+        }
+        self.began_anew(now);
     }
 
-    fn epoch(&mut self, throughput: f64) {
-        let connections = self.window() as f64;
-        self.fast = self.bytes >= TELLING_BYTES && throughput >= FAST_CONNECTION * connections;
-        if self.fast {
-            self.on_trial = None;
+    fn began_anew(&mut self, now: Instant) {
+        (self.parts, self.came, self.began, self.waited) = (0, Came::default(), now, false);
+    }
+
+    fn judge_alone(&mut self, alone: Alone) {
+        let is_last = self.came.bytes < TELLING_BYTES;
+        if is_last || self.came.rate() >= alone.at_least {
+            let part_bytes = (alone.part_bytes * 2).min(ALONE_PART_BYTES[1]);
+            self.alone = Some(Alone {
+                part_bytes,
+                ..alone
+            });
             return;
         }
+        self.alone = None;
+        self.rest_of_alone = TRY_AGAIN_AFTER;
+    }
+
+    fn judge_window(&mut self, throughput: f64) {
         if let Some(before) = self.on_trial.take()
             && throughput < before * WORTHWHILE
         {
@@ -123,17 +170,19 @@ impl Pace {
             self.rest = TRY_AGAIN_AFTER;
             return;
         }
-        // The first epoch is slowed down by its beginning. Where the next may show that connections are fast, it has as many.
-        let is_first = !std::mem::replace(&mut self.warm, true);
-        let may_be_fast = self.bytes >= TELLING_BYTES && throughput >= S3_CONNECTION * connections;
-        if is_first && may_be_fast {
+        let each = self.came.rate();
+        if self.rest_of_alone > 0 {
+            self.rest_of_alone -= 1;
+        } else if self.came.bytes >= TELLING_BYTES && each >= FAST_CONNECTION {
+            self.alone = Some(Alone {
+                at_least: each * self.window as f64 * ALONE_IS_ENOUGH,
+                part_bytes: ALONE_PART_BYTES[0],
+            });
             return;
         }
         if self.rest > 0 {
             self.rest -= 1;
-            return;
-        }
-        if self.waited && self.window < self.largest_window {
+        } else if self.waited && self.window < self.largest_window {
             self.on_trial = Some(throughput);
             self.window = (self.window * 2).min(self.largest_window);
         }
@@ -144,7 +193,7 @@ impl Pace {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Pace;
+    use super::{Came, Pace};
     use crate::S3StreamSettings;
 
     const PART: u64 = 4 << 20;
@@ -155,7 +204,8 @@ mod tests {
         (Pace::new(&S3StreamSettings::default(), bytes, now), now)
     }
 
-    /// Delivers parts at what `throughput` gives, in bytes a second, for the window of the moment.
+    /// Delivers parts at what `throughput` gives, in bytes a second, for the window of the moment; each connection brings its
+    /// share of that, after a wait for its first byte.
     fn deliver(
         pace: &mut Pace,
         now: &mut Instant,
@@ -164,9 +214,17 @@ mod tests {
     ) {
         for _ in 0..parts {
             pace.waited();
-            *now += Duration::from_secs_f64(PART as f64 / throughput(pace.window()));
-            pace.delivered(PART, *now);
+            let throughput = throughput(pace.window());
+            *now += Duration::from_secs_f64(PART as f64 / throughput);
+            let part = came(PART, throughput / pace.window() as f64, false);
+            pace.delivered(part, *now);
         }
+    }
+
+    /// A part over a connection of so many bytes a second.
+    fn came(bytes: u64, rate: f64, alone: bool) -> Came {
+        let time = Duration::from_secs_f64(bytes as f64 / rate);
+        Came { bytes, time, alone }
     }
 
     #[test]
@@ -197,37 +255,56 @@ mod tests {
     fn one_fast_connection_is_enough() {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
-        assert!(pace.is_fast());
-        assert_eq!((pace.window(), pace.part_bytes()), (1, 64 << 20));
-        for (seconds, still_fast) in [(0.1, true), (0.3, true), (0.7, false)] {
-            now += Duration::from_secs_f64(seconds);
-            pace.delivered(64 << 20, now);
-            assert_eq!(pace.is_fast(), still_fast);
+        assert!(pace.is_alone());
+        // One part is read, and the answer of the next waits.
+        assert_eq!((pace.window(), pace.part_bytes()), (2, 16 << 20));
+        // What was under way before says nothing.
+        for _ in 0..3 {
+            pace.delivered(came(PART, 1e8, false), now);
         }
+        for (bytes, next) in [(16, 32), (32, 64), (64, 64)] {
+            pace.delivered(came(bytes << 20, 2e9, true), now);
+            assert_eq!(pace.part_bytes(), next << 20);
+        }
+        // The last part of a range may be short.
+        pace.delivered(came(1000, 1e6, true), now);
+        assert!(pace.is_alone());
         // It has become slow: several connections again.
+        pace.delivered(came(64 << 20, 3e8, true), now);
+        assert!(!pace.is_alone());
         assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
-        deliver(&mut pace, &mut now, 200, |window| window as f64 * 9e7);
-        assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 
     #[test]
-    fn a_slow_beginning_does_not_hide_that_a_connection_is_fast() {
+    fn a_wait_for_the_first_byte_does_not_hide_that_a_connection_is_fast() {
         let (mut pace, mut now) = pace(10 << 30);
-        deliver(&mut pace, &mut now, 4, |_| 5e8);
-        assert_eq!((pace.window(), pace.is_fast()), (4, false));
-        deliver(&mut pace, &mut now, 4, |_| 1e9);
-        assert!(pace.is_fast());
-        // Where it was no beginning, more connections are tried.
-        let (mut other, mut now) = self::pace(10 << 30);
-        deliver(&mut other, &mut now, 200, |window| window as f64 * 1.2e8);
-        assert_eq!(other.window(), S3StreamSettings::default().concurrency);
+        for _ in 0..4 {
+            now += Duration::from_millis(30);
+            pace.delivered(came(PART, 5e8, false), now);
+        }
+        assert!(pace.is_alone());
+    }
+
+    #[test]
+    fn one_connection_that_brings_less_than_several_is_given_up_again() {
+        let (mut pace, mut now) = pace(10 << 30);
+        let mut alone = 0;
+        for _ in 0..200 {
+            if pace.is_alone() {
+                alone += 1;
+                pace.delivered(came(pace.part_bytes(), 2.5e8, true), now);
+            }
+            deliver(&mut pace, &mut now, 1, |window| window as f64 * 2.5e8);
+        }
+        assert!((1..5).contains(&alone), "{alone} parts over one connection");
+        assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 
     #[test]
     fn a_slow_reader_needs_no_more_parts() {
         let (mut pace, now) = pace(10 << 30);
         for part in 0..100 {
-            pace.delivered(PART, now + Duration::from_millis(part));
+            pace.delivered(came(PART, 9e7, false), now + Duration::from_millis(part));
         }
         assert_eq!(pace.window(), 4);
     }

@@ -1,15 +1,27 @@
 //! A large read as parallel ranged GETs, delivered in order as their bytes arrive.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, future::Either, stream};
-use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
+use futures::{Stream, StreamExt, TryStreamExt, future::Either, stream};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{Receiver, Sender, channel, error::TryRecvError},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Error, ErrorKind, ObjectMetadata, S3Stream, budget::Held, checksum::verified, key, pace::Pace,
+    Error, ErrorKind, ObjectMetadata, S3Stream,
+    budget::Held,
+    checksum::verified,
+    key,
+    pace::{Came, Pace},
 };
+
+/// Bytes that one connection alone gathers before they are passed on: its reader need not wake up for each piece.
+const GATHERED_BYTES: u64 = 1 << 20;
+/// What it then holds: being gathered, passed on, and being delivered.
+const GATHERED_AHEAD: u64 = 3 * GATHERED_BYTES;
 
 /// The parts under way. Dropping it aborts them.
 struct Parts {
@@ -21,23 +33,20 @@ struct Parts {
     pace: Pace,
 }
 
-/// One part under way.
+/// Pieces of a body, in order.
+type Gathered = VecDeque<Bytes>;
+
+/// One part under way: a task that reads its body.
 struct Part {
     bytes: u64,
-    delivered: u64,
-    source: Source,
-}
-
-/// Where the bytes of a part come from.
-enum Source {
-    /// A task that fetches ahead. What it holds is in the budget until it is delivered.
-    Ahead {
-        pieces: UnboundedReceiver<Result<Bytes, Error>>,
-        held: Held,
-        _task: AbortOnDropHandle<()>,
-    },
-    /// A body that is read as fast as it is taken, for want of budget, or because that is fast enough.
-    Direct(stream::BoxStream<'static, Result<Bytes, Error>>),
+    came: Came,
+    pieces: Receiver<Result<Gathered, Error>>,
+    /// What has come and is still to be delivered.
+    ready: Gathered,
+    /// What it may fetch ahead is in the budget until it is delivered.
+    held: Option<Held>,
+    /// Gives the time that the connection took.
+    task: AbortOnDropHandle<Duration>,
 }
 
 impl S3Stream {
@@ -97,17 +106,13 @@ impl Parts {
             let Some(part) = self.window.front_mut() else {
                 return Ok(None);
             };
-            if let Some(piece) = part.source.next(&mut self.pace).await? {
-                part.delivered += piece.len() as u64;
-                if let Source::Ahead { held, .. } = &mut part.source {
-                    held.release(piece.len() as u64);
-                }
+            if let Some(piece) = part.next(&mut self.pace).await? {
                 return Ok(Some(piece));
             }
-            if part.delivered != part.bytes {
+            if part.came.bytes != part.bytes {
                 return Err(Error::new(ErrorKind::Other, "a part was lost"));
             }
-            self.pace.delivered(part.bytes, self.store.clock().now());
+            self.pace.delivered(part.came, self.store.clock().now());
             self.window.pop_front();
         }
     }
@@ -119,62 +124,108 @@ impl Parts {
             let end = (self.rest.start + self.pace.part_bytes()).min(self.rest.end);
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
-            let held = if self.pace.is_fast() {
-                None
-            } else {
-                self.store.budget().try_take(bytes)
+            let alone = self.pace.is_alone();
+            let ahead_bytes = if alone { GATHERED_AHEAD } else { bytes };
+            let held = self.store.budget().try_take(ahead_bytes);
+            if held.is_none() && !self.window.is_empty() {
+                return;
+            }
+            let (gathered_bytes, ahead) = match &held {
+                Some(_) if alone => (GATHERED_BYTES, 1),
+                // Sends nothing but its own bytes, and one error at most.
+                Some(_) => (0, Semaphore::MAX_PERMITS),
+                None => (0, 1),
             };
-            let source = match held {
-                Some(held) => self.fetch_ahead(range, held),
-                None if self.window.is_empty() => {
-                    let body = self.store.read_range(Arc::clone(&self.metadata), range);
-                    Source::Direct(body.boxed())
-                }
-                None => return,
-            };
+            let (sender, pieces) = channel(ahead);
+            let task = tokio::spawn(self.send(range, gathered_bytes, sender));
             self.rest.start = end;
             self.window.push_back(Part {
                 bytes,
-                delivered: 0,
-                source,
+                came: Came {
+                    alone,
+                    ..Came::default()
+                },
+                pieces,
+                ready: Gathered::new(),
+                held,
+                task: AbortOnDropHandle::new(task),
             });
         }
     }
 
-    fn fetch_ahead(&self, range: Range<u64>, held: Held) -> Source {
-        // Unbounded, and yet bounded: a part sends its own bytes and one error at most.
-        let (sender, pieces) = unbounded_channel();
-        let body = self.store.read_range(Arc::clone(&self.metadata), range);
-        let task = tokio::spawn(async move {
+    /// Reads the body of a part; the time that its connection took, from the first piece on.
+    fn send(
+        &self,
+        range: Range<u64>,
+        gathered_bytes: u64,
+        pieces: Sender<Result<Gathered, Error>>,
+    ) -> impl Future<Output = Duration> + Send + use<> {
+        let store = self.store.clone();
+        let body = store.read_range(Arc::clone(&self.metadata), range);
+        async move {
             let mut body = std::pin::pin!(body);
-            while let Some(piece) = body.next().await {
-                if sender.send(piece).is_err() {
-                    return;
+            let mut time = Duration::ZERO;
+            let mut is_first = true;
+            let (mut gathered, mut bytes) = (Gathered::new(), 0);
+            loop {
+                let began = store.clock().now();
+                let came = body.try_next().await;
+                if !std::mem::take(&mut is_first) {
+                    time += store.clock().now().saturating_duration_since(began);
+                }
+                let has_ended = match came {
+                    Ok(Some(piece)) => {
+                        bytes += piece.len() as u64;
+                        gathered.push_back(piece);
+                        if bytes < gathered_bytes {
+                            continue;
+                        }
+                        false
+                    }
+                    Ok(None) => true,
+                    Err(error) => {
+                        // What came before it is told first. Nobody may be there any more to be told.
+                        let _ = pieces.send(Ok(gathered)).await;
+                        let _ = pieces.send(Err(error)).await;
+                        return time;
+                    }
+                };
+                bytes = 0;
+                let is_wanted = pieces.send(Ok(std::mem::take(&mut gathered))).await.is_ok();
+                if has_ended || !is_wanted {
+                    return time;
                 }
             }
-        });
-        Source::Ahead {
-            pieces,
-            held,
-            _task: AbortOnDropHandle::new(task),
         }
     }
 }
 
-impl Source {
+impl Part {
     /// The next piece, telling the pace when it was not there yet.
     async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, Error> {
-        match self {
-            Self::Direct(body) => body.next().await,
-            Self::Ahead { pieces, .. } => match pieces.try_recv() {
-                Ok(piece) => Some(piece),
-                Err(TryRecvError::Disconnected) => None,
+        let piece = loop {
+            if let Some(piece) = self.ready.pop_front() {
+                break piece;
+            }
+            let came = match self.pieces.try_recv() {
                 Err(TryRecvError::Empty) => {
                     pace.waited();
-                    pieces.recv().await
+                    self.pieces.recv().await
                 }
-            },
+                came => came.ok(),
+            };
+            let Some(came) = came else {
+                self.came.time = (&mut self.task).await.unwrap_or_default();
+                return Ok(None);
+            };
+            self.ready = came?;
+        };
+        self.came.bytes += piece.len() as u64;
+        if let Some(held) = &mut self.held
+            && !self.came.alone
+        {
+            held.release(piece.len() as u64);
         }
-        .transpose()
+        Ok(Some(piece))
     }
 }
