@@ -154,6 +154,7 @@ struct CsvColumn<'a> {
     rows: &'a CsvRows<'a>,
     field: usize,
     fields: usize,
+    quote: u8,
     empty_is_null: bool,
     /// No longer text is one that stands for null.
     longest_null: usize,
@@ -173,14 +174,25 @@ impl<'a> CsvColumn<'a> {
             _ if first + self.field == 0 => 0,
             _ => ends[first + self.field - 1] as usize + 1,
         };
-        let is_quoted = text.get(start) == Some(&self.rows.chunks.options.dialect.quote);
-        if is_quoted || end - start <= self.longest_null || self.field + 1 == self.fields {
+        if self.field + 1 == self.fields {
+            return self.unusual(start..end);
+        }
+        self.between(start, end)
+    }
+
+    /// A cell that is not the last of its row.
+    #[inline(always)]
+    fn between(&self, start: usize, end: usize) -> Cell<'a> {
+        let text = self.rows.text;
+        let is_quoted = text.get(start) == Some(&self.quote);
+        if is_quoted || end - start <= self.longest_null {
             return self.unusual(start..end);
         }
         Cell::plain(text, start..end)
     }
 
     /// A cell that may be quoted, null, or have a `\r` after it.
+    #[inline(never)]
     fn unusual(&self, place: Range<usize>) -> Cell<'a> {
         let (text, options) = (self.rows.text, &self.rows.chunks.options);
         let quote = options.dialect.quote;
@@ -229,10 +241,20 @@ impl Rows for CsvRows<'_> {
             rows: self,
             field,
             fields: self.chunks.layout.fields,
+            quote: self.chunks.options.dialect.quote,
             empty_is_null: *kind != DataType::Utf8,
             longest_null: null_values.map(String::len).max().unwrap_or(0),
         };
+        let is_inner = field > 0 && field + 1 < column.fields;
         match rows {
+            None if is_inner && self.starts.is_empty() => {
+                // Nearly all cells: there is nothing to tell apart.
+                let rows = self.ends.chunks_exact(column.fields);
+                let cell = |ends: &[u32]| {
+                    column.between(ends[field - 1] as usize + 1, ends[field] as usize)
+                };
+                cells::column(kind, rows.map(cell))
+            }
             None => cells::column(kind, (0..self.rows).map(|row| column.cell(row))),
             Some(rows) => cells::column(kind, rows.iter().map(|&row| column.cell(row as usize))),
         }
