@@ -11,8 +11,10 @@ const WORTHWHILE: f64 = 1.1;
 /// Bytes a second that a connection to a store in the same machine or rack brings, and one to S3 does not: from there come 85 to
 /// 90 MB (AWS, "Performance guidelines for Amazon S3"), the wait for the first byte included.
 const FAST_CONNECTION: f64 = 200e6;
-/// One connection must bring at least this share of what several did together to go on alone.
+/// One connection must bring at least this share of what several could together to go on alone,
 const ALONE_IS_ENOUGH: f64 = 0.75;
+/// or so many bytes a second, which few readers take: what several could is a guess.
+const ALONE_IS_PLENTY: f64 = 1.5e9;
 /// Fewer bytes do not tell how fast a connection is.
 const TELLING_BYTES: u64 = 8 << 20;
 /// The size of the first part over one connection alone, and of the largest.
@@ -175,7 +177,7 @@ impl Pace {
             self.rest_of_alone -= 1;
         } else if self.came.bytes >= TELLING_BYTES && each >= FAST_CONNECTION {
             self.alone = Some(Alone {
-                at_least: each * self.window as f64 * ALONE_IS_ENOUGH,
+                at_least: (each * self.window as f64 * ALONE_IS_ENOUGH).min(ALONE_IS_PLENTY),
                 part_bytes: ALONE_PART_BYTES[0],
             });
             return;

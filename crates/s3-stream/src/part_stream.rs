@@ -3,25 +3,21 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, future::Either, stream};
-use tokio::sync::{
-    Semaphore,
-    mpsc::{Receiver, Sender, channel, error::TryRecvError},
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    future::Either,
+    stream::{self, BoxStream},
 };
+use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Error, ErrorKind, ObjectMetadata, S3Stream,
+    Clock, Error, ErrorKind, ObjectMetadata, S3Stream,
     budget::Held,
     checksum::verified,
     key,
     pace::{Came, Pace},
 };
-
-/// Bytes that one connection alone gathers before they are passed on: its reader need not wake up for each piece.
-const GATHERED_BYTES: u64 = 1 << 20;
-/// What it then holds: being gathered, passed on, and being delivered.
-const GATHERED_AHEAD: u64 = 3 * GATHERED_BYTES;
 
 /// The parts under way. Dropping it aborts them.
 struct Parts {
@@ -33,29 +29,33 @@ struct Parts {
     pace: Pace,
 }
 
-/// Pieces of a body, in order.
-type Gathered = VecDeque<Bytes>;
-
-/// One part under way: a task that reads its body.
+/// One part under way.
 struct Part {
     bytes: u64,
     came: Came,
-    pieces: Receiver<Result<Gathered, Error>>,
-    /// What has come and is still to be delivered.
-    ready: Gathered,
-    /// What it may fetch ahead is in the budget until it is delivered.
-    held: Option<Held>,
-    /// Gives the time that the connection took.
-    task: AbortOnDropHandle<Duration>,
+    source: Source,
 }
+
+/// Where the bytes of a part come from.
+enum Source {
+    /// A task that fetches ahead, and at its end gives the time that its connection took. What it holds is in the budget until
+    /// it is delivered.
+    Ahead {
+        pieces: UnboundedReceiver<Result<Bytes, Error>>,
+        held: Held,
+        task: AbortOnDropHandle<Duration>,
+    },
+    /// A task that waits for the first piece of a body, for want of budget, or because one connection alone is fast enough.
+    Opening(AbortOnDropHandle<(Result<Option<Bytes>, Error>, Body)>),
+    /// That body, read as fast as it is taken: what is not held need not be counted.
+    Open(Body),
+}
+
+type Body = BoxStream<'static, Result<Bytes, Error>>;
 
 impl S3Stream {
     /// The bytes of `range` in order, verified when they are the whole object and S3 keeps a checksum of it.
-    pub(crate) fn read(
-        &self,
-        metadata: Arc<ObjectMetadata>,
-        range: Range<u64>,
-    ) -> stream::BoxStream<'static, Result<Bytes, Error>> {
+    pub(crate) fn read(&self, metadata: Arc<ObjectMetadata>, range: Range<u64>) -> Body {
         if metadata.size == 0 {
             let store = self.clone();
             let nothing = stream::once(async move { store.read_nothing(metadata).await });
@@ -106,13 +106,14 @@ impl Parts {
             let Some(part) = self.window.front_mut() else {
                 return Ok(None);
             };
-            if let Some(piece) = part.next(&mut self.pace).await? {
+            let clock = self.store.clock();
+            if let Some(piece) = part.next(&mut self.pace, clock).await? {
                 return Ok(Some(piece));
             }
             if part.came.bytes != part.bytes {
-                return Err(Error::new(ErrorKind::Other, "a part was lost"));
+                return Err(lost());
             }
-            self.pace.delivered(part.came, self.store.clock().now());
+            self.pace.delivered(part.came, clock.now());
             self.window.pop_front();
         }
     }
@@ -125,19 +126,16 @@ impl Parts {
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
             let alone = self.pace.is_alone();
-            let ahead_bytes = if alone { GATHERED_AHEAD } else { bytes };
-            let held = self.store.budget().try_take(ahead_bytes);
-            if held.is_none() && !self.window.is_empty() {
-                return;
-            }
-            let (gathered_bytes, ahead) = match &held {
-                Some(_) if alone => (GATHERED_BYTES, 1),
-                // Sends nothing but its own bytes, and one error at most.
-                Some(_) => (0, Semaphore::MAX_PERMITS),
-                None => (0, 1),
+            let held = if alone {
+                None
+            } else {
+                self.store.budget().try_take(bytes)
             };
-            let (sender, pieces) = channel(ahead);
-            let task = tokio::spawn(self.send(range, gathered_bytes, sender));
+            let source = match held {
+                Some(held) => self.fetch_ahead(range, held),
+                None if alone || self.window.is_empty() => self.open(range),
+                None => return,
+            };
             self.rest.start = end;
             self.window.push_back(Part {
                 bytes,
@@ -145,87 +143,81 @@ impl Parts {
                     alone,
                     ..Came::default()
                 },
-                pieces,
-                ready: Gathered::new(),
-                held,
-                task: AbortOnDropHandle::new(task),
+                source,
             });
         }
     }
 
-    /// Reads the body of a part; the time that its connection took, from the first piece on.
-    fn send(
-        &self,
-        range: Range<u64>,
-        gathered_bytes: u64,
-        pieces: Sender<Result<Gathered, Error>>,
-    ) -> impl Future<Output = Duration> + Send + use<> {
+    fn open(&self, range: Range<u64>) -> Source {
+        let body = self.store.read_range(Arc::clone(&self.metadata), range);
+        let mut body = body.boxed();
+        let task = tokio::spawn(async move { (body.try_next().await, body) });
+        Source::Opening(AbortOnDropHandle::new(task))
+    }
+
+    fn fetch_ahead(&self, range: Range<u64>, held: Held) -> Source {
+        // Unbounded, and yet bounded: a part sends its own bytes and one error at most.
+        let (sender, pieces) = unbounded_channel();
         let store = self.store.clone();
         let body = store.read_range(Arc::clone(&self.metadata), range);
-        async move {
+        let task = tokio::spawn(async move {
             let mut body = std::pin::pin!(body);
             let mut time = Duration::ZERO;
-            let mut is_first = true;
-            let (mut gathered, mut bytes) = (Gathered::new(), 0);
-            loop {
+            let mut piece = body.next().await;
+            while let Some(came) = piece {
+                if sender.send(came).is_err() {
+                    break;
+                }
                 let began = store.clock().now();
-                let came = body.try_next().await;
-                if !std::mem::take(&mut is_first) {
-                    time += store.clock().now().saturating_duration_since(began);
-                }
-                let has_ended = match came {
-                    Ok(Some(piece)) => {
-                        bytes += piece.len() as u64;
-                        gathered.push_back(piece);
-                        if bytes < gathered_bytes {
-                            continue;
-                        }
-                        false
-                    }
-                    Ok(None) => true,
-                    Err(error) => {
-                        // What came before it is told first. Nobody may be there any more to be told.
-                        let _ = pieces.send(Ok(gathered)).await;
-                        let _ = pieces.send(Err(error)).await;
-                        return time;
-                    }
-                };
-                bytes = 0;
-                let is_wanted = pieces.send(Ok(std::mem::take(&mut gathered))).await.is_ok();
-                if has_ended || !is_wanted {
-                    return time;
-                }
+                piece = body.next().await;
+                time += store.clock().now().saturating_duration_since(began);
             }
+            time
+        });
+        Source::Ahead {
+            pieces,
+            held,
+            task: AbortOnDropHandle::new(task),
         }
     }
 }
 
 impl Part {
     /// The next piece, telling the pace when it was not there yet.
-    async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, Error> {
-        let piece = loop {
-            if let Some(piece) = self.ready.pop_front() {
-                break piece;
-            }
-            let came = match self.pieces.try_recv() {
-                Err(TryRecvError::Empty) => {
-                    pace.waited();
-                    self.pieces.recv().await
+    async fn next(&mut self, pace: &mut Pace, clock: &dyn Clock) -> Result<Option<Bytes>, Error> {
+        let piece = match &mut self.source {
+            Source::Ahead { pieces, held, task } => {
+                let piece = match pieces.try_recv() {
+                    Ok(piece) => Some(piece?),
+                    Err(TryRecvError::Disconnected) => None,
+                    Err(TryRecvError::Empty) => {
+                        pace.waited();
+                        pieces.recv().await.transpose()?
+                    }
+                };
+                match &piece {
+                    Some(piece) => held.release(piece.len() as u64),
+                    None => self.came.time = task.await.unwrap_or_default(),
                 }
-                came => came.ok(),
-            };
-            let Some(came) = came else {
-                self.came.time = (&mut self.task).await.unwrap_or_default();
-                return Ok(None);
-            };
-            self.ready = came?;
+                piece
+            }
+            Source::Opening(task) => {
+                let (first, body) = task.await.map_err(|error| lost().with_source(error))?;
+                self.source = Source::Open(body);
+                first?
+            }
+            Source::Open(body) => {
+                let began = clock.now();
+                let piece = body.try_next().await?;
+                self.came.time += clock.now().saturating_duration_since(began);
+                piece
+            }
         };
-        self.came.bytes += piece.len() as u64;
-        if let Some(held) = &mut self.held
-            && !self.came.alone
-        {
-            held.release(piece.len() as u64);
-        }
-        Ok(Some(piece))
+        self.came.bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Ok(piece)
     }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Other, "a part was lost")
 }
