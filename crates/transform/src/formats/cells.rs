@@ -54,6 +54,7 @@ pub(crate) fn column<'a>(
     kind: &DataType,
     cells: impl ExactSizeIterator<Item = Cell<'a>>,
 ) -> Option<ArrayRef> {
+    // The loops of these are closures of their iterators: as `for` loops they called a function for each cell.
     match kind {
         DataType::Utf8 => Some(Arc::new(text(cells)?)),
         DataType::Int64 => {
@@ -76,7 +77,7 @@ fn text<'a>(cells: impl ExactSizeIterator<Item = Cell<'a>>) -> Option<StringArra
     let mut values = Values::with_capacity(cells.len() * BLOCK_BYTES);
     let mut nulls = Nulls::new(cells.len());
     offsets.push(0);
-    for (row, cell) in cells.enumerate() {
+    cells.enumerate().try_for_each(|(row, cell)| {
         match cell {
             Cell::Plain(text) => values.push(text),
             Cell::Made(text) => values.push(Plain {
@@ -86,7 +87,8 @@ fn text<'a>(cells: impl ExactSizeIterator<Item = Cell<'a>>) -> Option<StringArra
             Cell::Null => nulls.set(row),
         }
         offsets.push(i32::try_from(values.length).ok()?);
-    }
+        Some(())
+    })?;
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     // This looks whether all is UTF-8.
     StringArray::try_new(offsets, Buffer::from_vec(values.finish()), nulls.finish()).ok()
@@ -145,7 +147,7 @@ fn primitive<'a, T: Default + datafusion::arrow::datatypes::ArrowNativeType>(
 ) -> Option<(ScalarBuffer<T>, Option<NullBuffer>)> {
     let mut nulls = Nulls::new(cells.len());
     let mut values = Vec::with_capacity(cells.len());
-    for (row, cell) in cells.enumerate() {
+    cells.enumerate().try_for_each(|(row, cell)| {
         match cell {
             Cell::Plain(text) => values.push(parse(text)?),
             Cell::Made(text) => values.push(parse(Plain {
@@ -157,7 +159,8 @@ fn primitive<'a, T: Default + datafusion::arrow::datatypes::ArrowNativeType>(
                 values.push(T::default());
             }
         }
-    }
+        Some(())
+    })?;
     Some((ScalarBuffer::from(values), nulls.finish()))
 }
 
