@@ -163,9 +163,7 @@ struct CsvColumn<'a> {
 impl<'a> CsvColumn<'a> {
     #[inline(always)]
     fn cell(&self, row: usize) -> Cell<'a> {
-        let CsvRows {
-            text, ends, starts, ..
-        } = self.rows;
+        let CsvRows { ends, starts, .. } = self.rows;
         let first = row * self.fields;
         let end = ends[first + self.field] as usize;
         let start = match starts.get(row) {
