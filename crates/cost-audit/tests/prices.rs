@@ -358,6 +358,28 @@ fn cases() -> Vec<(&'static str, Usage, &'static str)> {
             out("ap-southeast-5", 50 * TB),
             "4239.36",
         ),
+        // Price lists of September and July 2026: 1,105.92 + 3,133.44 + 7,557.12 + 244.80, as Infracost's example has it.
+        (
+            "Kuala Lumpur out, all tiers",
+            out("ap-southeast-5", 157_000 * GB),
+            "12041.28",
+        ),
+        (
+            "Bangkok out, all tiers",
+            out("ap-southeast-7", 157_000 * GB),
+            "12041.28",
+        ),
+        // The same example, 1,126.40 + 3,481.60 + 7,884.80 + 187.00 and 921.60 + 3,481.60 + 7,168.00 + 170.00.
+        (
+            "Tel Aviv out, all tiers",
+            out("il-central-1", 157_000 * GB),
+            "12679.8",
+        ),
+        (
+            "Calgary out, all tiers",
+            out("ca-west-1", 157_000 * GB),
+            "11741.2",
+        ),
         ("Ireland out", out("eu-west-1", 10 * TB + GB), "921.685"),
         (
             "Cape Town past the allowance",
@@ -432,7 +454,7 @@ fn an_unknown_price_is_an_error_and_never_a_guess() {
     let table = PriceTable::builtin();
     let unknown = [
         out("mx-central-1", 1),
-        out("ap-southeast-5", 51 * TB),
+        out("ap-east-2", 51 * TB),
         look_up("xx-nowhere-1"),
         read("eu-central-1", "DEEP_ARCHIVE"),
         between("eu-central-1", "mx-central-1"),

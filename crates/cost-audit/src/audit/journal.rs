@@ -28,9 +28,9 @@ const END: &[u8] = b"\0";
 /// The journal of an open log.
 #[derive(Debug)]
 pub(super) struct Journal {
-    file: File,
+    pub(super) file: File,
     /// Where the next batch goes.
-    at: usize,
+    pub(super) at: usize,
 }
 
 /// A record of the journal.

@@ -294,3 +294,6 @@ fn open_segment(path: &Path) -> Result<File, std::io::Error> {
 fn sync_directory(directory: &Path) -> Result<(), std::io::Error> {
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;
