@@ -14,11 +14,11 @@ const FAST_CONNECTION: f64 = 200e6;
 /// One connection must bring at least this share of what several could together to go on alone,
 const ALONE_IS_ENOUGH: f64 = 0.75;
 /// or so many bytes a second, which few readers take: what several could is a guess.
-const ALONE_IS_PLENTY: f64 = 1.5e9;
-/// Fewer bytes do not tell how fast a connection is.
+const ALONE_IS_PLENTY: f64 = 1e9;
+/// Fewer bytes do not tell how fast connections are,
 const TELLING_BYTES: u64 = 8 << 20;
-/// The size of the first part over one connection alone, and of the largest.
-const ALONE_PART_BYTES: [u64; 2] = [16 << 20, 64 << 20];
+/// nor that one alone has become slow: to leave it costs a wait, and what it has sent and nobody has read.
+const TELLING_BYTES_ALONE: u64 = 32 << 20;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
 
@@ -28,8 +28,8 @@ const TRY_AGAIN_AFTER: u32 = 16;
 /// it never had to wait, S3 is fast enough as it is. Parts grow with the object, up to the settings' size: a small object is cut
 /// so that several parts run at once, a large one costs no more requests than it must.
 ///
-/// Where each connection is fast, one is tried alone, and kept if it brings about as much as all of them did: then parts are
-/// long and nothing is fetched ahead, which costs less processor time and memory.
+/// Where each connection is fast, one is asked for all the rest, and kept while it brings about as much as all of them did:
+/// nothing is fetched ahead then, which costs less processor time and memory.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: usize,
@@ -45,19 +45,11 @@ pub(crate) struct Pace {
     /// Epochs until a doubling is tried again, and until one connection alone is.
     rest: u32,
     rest_of_alone: u32,
-    alone: Option<Alone>,
+    /// The bytes a second that one connection alone has to bring, when only one is used.
+    alone: Option<f64>,
 }
 
-/// One connection is used.
-#[derive(Debug, Clone, Copy)]
-struct Alone {
-    /// Bytes a second that it has to bring.
-    at_least: f64,
-    /// The size of the next part.
-    part_bytes: u64,
-}
-
-/// How one part came.
+/// How one part came, or a stretch of one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Came {
     pub(crate) bytes: u64,
@@ -68,6 +60,13 @@ pub(crate) struct Came {
 }
 
 impl Came {
+    /// Nothing yet, over one connection alone.
+    pub(crate) const ALONE: Self = Self {
+        bytes: 0,
+        time: Duration::ZERO,
+        alone: true,
+    };
+
     /// Bytes a second.
     fn rate(self) -> f64 {
         throughput(self.bytes, self.time)
@@ -103,16 +102,18 @@ impl Pace {
         }
     }
 
-    /// How many parts may be under way. Of one connection alone, it is the part that is read and the answer that is next.
+    /// How many parts may be under way. The answer that brings all the rest is opened while a part before it is read.
     pub(crate) const fn window(&self) -> usize {
         if self.alone.is_some() { 2 } else { self.window }
     }
 
-    /// The size of the next part in bytes.
-    pub(crate) fn part_bytes(&self) -> u64 {
-        self.alone.map_or(self.part_bytes, |alone| {
-            self.part_bytes.max(alone.part_bytes)
-        })
+    /// The size of the next part in bytes, or all that is left.
+    pub(crate) const fn part_bytes(&self) -> u64 {
+        if self.is_alone() {
+            u64::MAX
+        } else {
+            self.part_bytes
+        }
     }
 
     /// Whether the next part is to be passed on as it comes, and not fetched ahead.
@@ -127,7 +128,7 @@ impl Pace {
 
     /// A part was delivered whole.
     pub(crate) fn delivered(&mut self, came: Came, now: Instant) {
-        if came.alone != self.alone.is_some() {
+        if came.alone != self.is_alone() {
             // It was under way when that was decided, and says nothing of how it goes now.
             self.began_anew(now);
             return;
@@ -135,33 +136,30 @@ impl Pace {
         self.parts += 1;
         self.came.bytes += came.bytes;
         self.came.time += came.time;
-        if let Some(alone) = self.alone {
-            self.judge_alone(alone);
-        } else if self.parts == self.window {
+        if self.parts == self.window() {
             let time = now.saturating_duration_since(self.began);
             self.judge_window(throughput(self.came.bytes, time));
-        } else {
-            return;
+            self.began_anew(now);
         }
-        self.began_anew(now);
+    }
+
+    /// Whether one connection alone, which has brought so much since this was last asked for, is to go on; `None` when that is
+    /// too little to tell.
+    pub(crate) fn goes_on_alone(&mut self, came: Came, now: Instant) -> Option<bool> {
+        if came.bytes < TELLING_BYTES_ALONE {
+            return None;
+        }
+        let goes_on = self.alone.is_some_and(|at_least| came.rate() >= at_least);
+        if !goes_on {
+            self.alone = None;
+            self.rest_of_alone = TRY_AGAIN_AFTER;
+            self.began_anew(now);
+        }
+        Some(goes_on)
     }
 
     fn began_anew(&mut self, now: Instant) {
         (self.parts, self.came, self.began, self.waited) = (0, Came::default(), now, false);
-    }
-
-    fn judge_alone(&mut self, alone: Alone) {
-        let is_last = self.came.bytes < TELLING_BYTES;
-        if is_last || self.came.rate() >= alone.at_least {
-            let part_bytes = (alone.part_bytes * 2).min(ALONE_PART_BYTES[1]);
-            self.alone = Some(Alone {
-                part_bytes,
-                ..alone
-            });
-            return;
-        }
-        self.alone = None;
-        self.rest_of_alone = TRY_AGAIN_AFTER;
     }
 
     fn judge_window(&mut self, throughput: f64) {
@@ -176,10 +174,7 @@ impl Pace {
         if self.rest_of_alone > 0 {
             self.rest_of_alone -= 1;
         } else if self.came.bytes >= TELLING_BYTES && each >= FAST_CONNECTION {
-            self.alone = Some(Alone {
-                at_least: (each * self.window as f64 * ALONE_IS_ENOUGH).min(ALONE_IS_PLENTY),
-                part_bytes: ALONE_PART_BYTES[0],
-            });
+            self.alone = Some((each * self.window as f64 * ALONE_IS_ENOUGH).min(ALONE_IS_PLENTY));
             return;
         }
         if self.rest > 0 {
@@ -258,21 +253,21 @@ mod tests {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
         assert!(pace.is_alone());
-        // One part is read, and the answer of the next waits.
-        assert_eq!((pace.window(), pace.part_bytes()), (2, 16 << 20));
+        // A part is read, and the answer with all the rest waits.
+        assert_eq!((pace.window(), pace.part_bytes()), (2, u64::MAX));
         // What was under way before says nothing.
         for _ in 0..3 {
             pace.delivered(came(PART, 1e8, false), now);
         }
-        for (bytes, next) in [(16, 32), (32, 64), (64, 64)] {
-            pace.delivered(came(bytes << 20, 2e9, true), now);
-            assert_eq!(pace.part_bytes(), next << 20);
+        for (bytes, rate, goes_on) in [
+            (31 << 20, 1e8, None),
+            (32 << 20, 2e9, Some(true)),
+            (33 << 20, 1.1e9, Some(true)),
+            // It has become slow: several connections again.
+            (32 << 20, 3e8, Some(false)),
+        ] {
+            assert_eq!(pace.goes_on_alone(came(bytes, rate, true), now), goes_on);
         }
-        // The last part of a range may be short.
-        pace.delivered(came(1000, 1e6, true), now);
-        assert!(pace.is_alone());
-        // It has become slow: several connections again.
-        pace.delivered(came(64 << 20, 3e8, true), now);
         assert!(!pace.is_alone());
         assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
     }
@@ -294,11 +289,12 @@ mod tests {
         for _ in 0..200 {
             if pace.is_alone() {
                 alone += 1;
-                pace.delivered(came(pace.part_bytes(), 2.5e8, true), now);
+                let goes_on = pace.goes_on_alone(came(32 << 20, 2.5e8, true), now);
+                assert_eq!(goes_on, Some(false));
             }
             deliver(&mut pace, &mut now, 1, |window| window as f64 * 2.5e8);
         }
-        assert!((1..5).contains(&alone), "{alone} parts over one connection");
+        assert!((1..5).contains(&alone), "{alone} times over one connection");
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 

@@ -25,13 +25,16 @@ struct Parts {
     metadata: Arc<ObjectMetadata>,
     /// What no part has been started for yet.
     rest: Range<u64>,
+    /// Where the next piece begins.
+    at: u64,
     window: VecDeque<Part>,
     pace: Pace,
 }
 
 /// One part under way.
 struct Part {
-    bytes: u64,
+    /// Bytes still to come.
+    left: u64,
     came: Came,
     source: Source,
 }
@@ -90,6 +93,7 @@ impl S3Stream {
             pace: Pace::new(settings, length, self.clock().now()),
             store: self.clone(),
             metadata,
+            at: range.start,
             rest: range,
             window: VecDeque::new(),
         };
@@ -108,9 +112,13 @@ impl Parts {
             };
             let clock = self.store.clock();
             if let Some(piece) = part.next(&mut self.pace, clock).await? {
+                self.at += piece.len() as u64;
+                if part.came.alone {
+                    self.judge_alone();
+                }
                 return Ok(Some(piece));
             }
-            if part.came.bytes != part.bytes {
+            if part.left != 0 {
                 return Err(lost());
             }
             self.pace.delivered(part.came, clock.now());
@@ -118,11 +126,28 @@ impl Parts {
         }
     }
 
+    /// Looks whether one connection alone is still fast enough. If not, what it has not brought is asked for in parts.
+    fn judge_alone(&mut self) {
+        let Some(part) = self.window.front_mut() else {
+            return;
+        };
+        let now = self.store.clock().now();
+        match self.pace.goes_on_alone(part.came, now) {
+            None => {}
+            Some(true) => part.came = Came::ALONE,
+            Some(false) => {
+                self.window.clear();
+                self.rest.start = self.at;
+            }
+        }
+    }
+
     /// Starts parts as far as the pace and the budget let it. The next one to be delivered is started whether the budget has
     /// room or not: it alone may be what somebody waits for.
     fn fill(&mut self) {
         while self.window.len() < self.pace.window() && self.rest.start < self.rest.end {
-            let end = (self.rest.start + self.pace.part_bytes()).min(self.rest.end);
+            let next = self.rest.start.saturating_add(self.pace.part_bytes());
+            let end = next.min(self.rest.end);
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
             let alone = self.pace.is_alone();
@@ -138,11 +163,8 @@ impl Parts {
             };
             self.rest.start = end;
             self.window.push_back(Part {
-                bytes,
-                came: Came {
-                    alone,
-                    ..Came::default()
-                },
+                left: bytes,
+                came: if alone { Came::ALONE } else { Came::default() },
                 source,
             });
         }
@@ -213,7 +235,9 @@ impl Part {
                 piece
             }
         };
-        self.came.bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        self.came.bytes += bytes;
+        self.left = self.left.checked_sub(bytes).ok_or_else(lost)?;
         Ok(piece)
     }
 }

@@ -12,3 +12,4 @@ mod object;
 mod plan;
 mod schedules;
 mod server;
+mod slowing;

@@ -270,7 +270,7 @@ fn refusal(status: u16, code: &str) -> HttpResponse {
 }
 
 /// `bytes=1-5` of an object, as far as it reaches.
-fn parse_range(text: &str, length: usize) -> Range<usize> {
+pub(crate) fn parse_range(text: &str, length: usize) -> Range<usize> {
     let (first, last) = text
         .strip_prefix("bytes=")
         .unwrap()
