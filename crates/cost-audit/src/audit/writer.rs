@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -20,6 +20,13 @@ pub(super) const IDLE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the writer waits for a record before it syncs the segment, so that a log at rest needs no journal.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longest wait for the records of others, once several came together: who was answered with others asks again at about the same
+/// time, and shares the next sync. Nobody who writes alone waits.
+const GATHER_LIMIT: Duration = Duration::from_micros(200);
+
+/// A disk that is done sooner is not worth waiting for: a sleep takes longer.
+const QUICK_SYNC: Duration = Duration::from_micros(30);
 
 /// A record on its way to the disk.
 #[derive(Debug)]
@@ -61,6 +68,7 @@ fn run(
     receiver: &Receiver<Append>,
 ) {
     let mut batch = Vec::new();
+    let mut gather = None;
     loop {
         let healthy = shared.healthy.load(Ordering::Acquire);
         let wait = match (healthy, store.is_settled()) {
@@ -86,16 +94,35 @@ fn run(
                 continue;
             }
         }
+        if let Some(gather) = gather {
+            std::thread::sleep(gather);
+        }
         while batch.len() < max_batch {
             match receiver.try_recv() {
                 Ok(append) => batch.push(append),
                 Err(_) => break,
             }
         }
+        let began = now();
         let written = store.append(&batch);
+        gather = worth_gathering(batch.len(), began.elapsed());
         note(shared, &written);
         answer(&mut batch, written, store.path());
     }
+}
+
+/// How long to wait for the records of others, after a batch of so many that took so long: no longer than that, so that at worst an
+/// answer takes twice the disk's time.
+fn worth_gathering(records: usize, took: Duration) -> Option<Duration> {
+    (records > 1 && took >= QUICK_SYNC).then(|| took.min(GATHER_LIMIT))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the disk takes its time whatever the log's clock says"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Tells everybody whether the disk takes writes, and the log when that has changed.

@@ -192,8 +192,7 @@ impl<'a> CsvColumn<'a> {
     /// A cell that may be quoted, null, or have a `\r` after it.
     #[inline(never)]
     fn unusual(&self, place: Range<usize>) -> Cell<'a> {
-        let (text, options) = (self.rows.text, &self.rows.chunks.options);
-        let quote = options.dialect.quote;
+        let (text, quote) = (self.rows.text, self.quote);
         let mut place = place;
         if self.field + 1 == self.fields && text[place.clone()].ends_with(b"\r") {
             place.end -= 1;
