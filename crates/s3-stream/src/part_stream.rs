@@ -25,8 +25,6 @@ struct Parts {
     metadata: Arc<ObjectMetadata>,
     /// What no part has been started for yet.
     rest: Range<u64>,
-    /// Where the next piece begins.
-    at: u64,
     window: VecDeque<Part>,
     pace: Pace,
 }
@@ -93,7 +91,6 @@ impl S3Stream {
             pace: Pace::new(settings, length, self.clock().now()),
             store: self.clone(),
             metadata,
-            at: range.start,
             rest: range,
             window: VecDeque::new(),
         };
@@ -112,7 +109,6 @@ impl Parts {
             };
             let clock = self.store.clock();
             if let Some(piece) = part.next(&mut self.pace, clock).await? {
-                self.at += piece.len() as u64;
                 if part.came.alone {
                     self.judge_alone();
                 }
@@ -136,8 +132,8 @@ impl Parts {
             None => {}
             Some(true) => part.came = Came::ALONE,
             Some(false) => {
-                self.window.clear();
-                self.rest.start = self.at;
+                let left: u64 = self.window.drain(..).map(|part| part.left).sum();
+                self.rest.start -= left;
             }
         }
     }

@@ -64,6 +64,20 @@ impl Drop for Open {
     }
 }
 
+/// A client of one bad connection.
+pub(crate) fn client(connector: impl HttpConnector + 'static) -> Client {
+    let connector = SharedHttpConnector::new(connector);
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url("http://s3.test")
+        .force_path_style(true)
+        .credentials_provider(Credentials::for_tests())
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .build();
+    Client::from_conf(config)
+}
+
 impl Server {
     pub(crate) fn new(plan: Plan) -> Self {
         let first = Version::new(1, plan.length);
@@ -77,16 +91,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let connector = SharedHttpConnector::new(self.clone());
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url("http://s3.test")
-            .force_path_style(true)
-            .credentials_provider(Credentials::for_tests())
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
-        Client::from_conf(config)
+        client(self.clone())
     }
 
     /// Every version that there was.

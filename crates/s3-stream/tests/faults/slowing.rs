@@ -6,13 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_sdk_s3::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region},
-    primitives::SdkBody,
-};
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::{
-    http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+    http::{HttpConnector, HttpConnectorFuture},
     orchestrator::{HttpRequest, HttpResponse},
 };
 use bytes::Bytes;
@@ -21,7 +17,10 @@ use futures::{StreamExt, stream};
 use http_body_util::StreamBody;
 use object_store::{ObjectStoreExt, path::Path};
 
-use crate::object::Version;
+use crate::{
+    object::Version,
+    server::{client, parse_range},
+};
 
 const MIB: usize = 1 << 20;
 const LENGTH: usize = 128 * MIB;
@@ -57,7 +56,7 @@ impl Slowing {
         let range = request
             .headers()
             .get("range")
-            .map(|text| crate::server::parse_range(text, size));
+            .map(|text| parse_range(text, size));
         let (status, body, length) = match &range {
             None => (200, SdkBody::empty(), size),
             Some(range) => {
@@ -105,18 +104,9 @@ async fn what_a_connection_that_became_slow_has_not_brought_is_asked_for_in_part
         asked: Arc::default(),
         bodies: Arc::downgrade(&bodies),
     };
-    let connector = SharedHttpConnector::new(server.clone());
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url("http://s3.test")
-        .force_path_style(true)
-        .credentials_provider(Credentials::for_tests())
-        .http_client(http_client_fn(move |_, _| connector.clone()))
-        .build();
     let settings = S3StreamSettings::default();
     let part = usize::try_from(settings.part_bytes).unwrap();
-    let store = S3Stream::builder(Client::from_conf(config), "lake")
+    let store = S3Stream::builder(client(server.clone()), "lake")
         .with_settings(settings)
         .with_clock(Arc::new(PausedClock))
         .build()
