@@ -19,6 +19,8 @@ const ALONE_IS_PLENTY: f64 = 1e9;
 const TELLING_BYTES: u64 = 8 << 20;
 /// nor that one alone has become slow: to leave it costs a wait, and what it has sent and nobody has read.
 const TELLING_BYTES_ALONE: u64 = 32 << 20;
+/// A piece of so many bytes is of a connection that has more waiting than is taken: hyper reads what it finds, up to 408 KiB.
+const CROWDED_PIECE_BYTES: u64 = 256 << 10;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
 
@@ -28,8 +30,8 @@ const TRY_AGAIN_AFTER: u32 = 16;
 /// it never had to wait, S3 is fast enough as it is. Parts grow with the object, up to the settings' size: a small object is cut
 /// so that several parts run at once, a large one costs no more requests than it must.
 ///
-/// Where each connection is fast, one is asked for all the rest, and kept while it brings about as much as all of them did:
-/// nothing is fetched ahead then, which costs less processor time and memory.
+/// Where each connection is fast, one is asked for all the rest, and kept while it brings about as much as all of them did, or
+/// more than is taken: nothing is fetched ahead then, which costs less processor time and memory.
 #[derive(Debug)]
 pub(crate) struct Pace {
     window: usize,
@@ -55,6 +57,8 @@ pub(crate) struct Came {
     pub(crate) bytes: u64,
     /// The time from its first byte on in which its connection could bring bytes and was waited for.
     pub(crate) time: Duration,
+    /// Those of its bytes that had been waiting to be taken.
+    crowded: u64,
     /// Whether it was asked for as the part of one connection alone.
     pub(crate) alone: bool,
 }
@@ -64,8 +68,17 @@ impl Came {
     pub(crate) const ALONE: Self = Self {
         bytes: 0,
         time: Duration::ZERO,
+        crowded: 0,
         alone: true,
     };
+
+    /// A piece of it came.
+    pub(crate) const fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if bytes >= CROWDED_PIECE_BYTES {
+            self.crowded += bytes;
+        }
+    }
 
     /// Bytes a second.
     fn rate(self) -> f64 {
@@ -149,7 +162,10 @@ impl Pace {
         if came.bytes < TELLING_BYTES_ALONE {
             return None;
         }
-        let goes_on = self.alone.is_some_and(|at_least| came.rate() >= at_least);
+        // That a busy processor took its bytes late makes a connection no slower.
+        let is_ahead = came.crowded > came.bytes / 2;
+        let is_fast = |at_least| is_ahead || came.rate() >= at_least;
+        let goes_on = self.alone.is_some_and(is_fast);
         if !goes_on {
             self.alone = None;
             self.rest_of_alone = TRY_AGAIN_AFTER;
@@ -221,7 +237,13 @@ mod tests {
     /// A part over a connection of so many bytes a second.
     fn came(bytes: u64, rate: f64, alone: bool) -> Came {
         let time = Duration::from_secs_f64(bytes as f64 / rate);
-        Came { bytes, time, alone }
+        let crowded = 0;
+        Came {
+            bytes,
+            time,
+            crowded,
+            alone,
+        }
     }
 
     #[test]
@@ -296,6 +318,21 @@ mod tests {
         }
         assert!((1..5).contains(&alone), "{alone} times over one connection");
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
+    }
+
+    #[test]
+    fn a_connection_that_is_ahead_of_its_reader_goes_on_alone() {
+        const PIECE: u64 = 400 << 10;
+        let (mut pace, mut now) = pace(10 << 30);
+        deliver(&mut pace, &mut now, 4, |_| 2e9);
+        for (large, goes_on) in [(100, true), (60, false)] {
+            let mut came = Came::ALONE;
+            came.time = Duration::from_secs(1);
+            for piece in 0..200 {
+                came.add(if piece < large { PIECE } else { PIECE / 2 });
+            }
+            assert_eq!(pace.goes_on_alone(came, now), Some(goes_on));
+        }
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Part {
             }
         };
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        self.came.bytes += bytes;
+        self.came.add(bytes);
         self.left = self.left.checked_sub(bytes).ok_or_else(lost)?;
         Ok(piece)
     }
