@@ -3,7 +3,7 @@
 use std::io;
 
 use async_compression::tokio::bufread::{BzDecoder, XzDecoder, ZstdDecoder};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use datafusion::common::runtime::SpawnedTask;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use futures::{
@@ -112,8 +112,7 @@ pub(crate) struct Transcoder {
     encoding: &'static Encoding,
     decoder: Option<encoding_rs::Decoder>,
     /// The first bytes, until there are enough to tell a byte order mark.
-    start: Option<Vec<u8>>,
-    text: Vec<u8>,
+    start: Option<Bytes>,
 }
 
 impl Transcoder {
@@ -122,37 +121,37 @@ impl Transcoder {
         Self {
             encoding,
             decoder: other.then(|| encoding.new_decoder_with_bom_removal()),
-            start: (!other).then(Vec::new),
-            text: Vec::new(),
+            start: (!other).then(Bytes::new),
         }
     }
 
     /// The text of the next bytes; `None` when they are none in this encoding.
-    pub(crate) fn push<'a>(&'a mut self, bytes: &'a [u8], last: bool) -> Option<&'a [u8]> {
+    pub(crate) fn push(&mut self, bytes: Bytes, last: bool) -> Option<Bytes> {
         let Some(decoder) = &mut self.decoder else {
             return Some(self.without_mark(bytes, last));
         };
-        self.text.clear();
-        let needed = decoder.max_utf8_buffer_length_without_replacement(bytes.len())?;
-        self.text.resize(needed, 0);
+        let mut text = vec![0; decoder.max_utf8_buffer_length_without_replacement(bytes.len())?];
         let (result, _read, written) =
-            decoder.decode_to_utf8_without_replacement(bytes, &mut self.text, last);
-        self.text.truncate(written);
-        (result == DecoderResult::InputEmpty).then_some(&self.text)
+            decoder.decode_to_utf8_without_replacement(&bytes, &mut text, last);
+        text.truncate(written);
+        (result == DecoderResult::InputEmpty).then(|| text.into())
     }
 
-    fn without_mark<'a>(&'a mut self, bytes: &'a [u8], last: bool) -> &'a [u8] {
+    fn without_mark(&mut self, bytes: Bytes, last: bool) -> Bytes {
         const MARK: &[u8] = b"\xef\xbb\xbf";
-        let Some(mut start) = self.start.take() else {
-            return bytes;
+        let mut text = match self.start.take() {
+            None => return bytes,
+            Some(start) if start.is_empty() => bytes,
+            Some(start) => [start, bytes].concat().into(),
         };
-        start.extend_from_slice(bytes);
-        if start.len() < MARK.len() && MARK.starts_with(&start) && !last {
-            self.start = Some(start);
-            return &[];
+        if text.len() < MARK.len() && MARK.starts_with(&text) && !last {
+            self.start = Some(text);
+            return Bytes::new();
         }
-        self.text = start;
-        self.text.strip_prefix(MARK).unwrap_or(&self.text)
+        if text.starts_with(MARK) {
+            text.advance(MARK.len());
+        }
+        text
     }
 
     pub(crate) fn encoding(&self) -> &'static Encoding {

@@ -74,7 +74,7 @@ pub(crate) fn column<'a>(
 
 fn text<'a>(cells: impl ExactSizeIterator<Item = Cell<'a>>) -> Option<StringArray> {
     let mut offsets = Vec::with_capacity(cells.len() + 1);
-    let mut values = Values::with_capacity(cells.len() * BLOCK_BYTES);
+    let mut values = Values(Vec::with_capacity(cells.len() * BLOCK_BYTES));
     let mut nulls = Nulls::new(cells.len());
     offsets.push(0);
     cells.enumerate().try_for_each(|(row, cell)| {
@@ -86,58 +86,32 @@ fn text<'a>(cells: impl ExactSizeIterator<Item = Cell<'a>>) -> Option<StringArra
             }),
             Cell::Null => nulls.set(row),
         }
-        offsets.push(i32::try_from(values.length).ok()?);
+        offsets.push(i32::try_from(values.0.len()).ok()?);
         Some(())
     })?;
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     // This looks whether all is UTF-8.
-    StringArray::try_new(offsets, Buffer::from_vec(values.finish()), nulls.finish()).ok()
+    StringArray::try_new(offsets, Buffer::from_vec(values.0), nulls.finish()).ok()
 }
 
 /// Bytes that are copied at a time: most values are no longer.
 const BLOCK_BYTES: usize = 16;
 
 /// Texts, one after the other.
-struct Values {
-    /// Longer than what is in it.
-    bytes: Vec<u8>,
-    length: usize,
-}
+struct Values(Vec<u8>);
 
 impl Values {
-    fn with_capacity(bytes: usize) -> Self {
-        Self {
-            bytes: vec![0; bytes + BLOCK_BYTES],
-            length: 0,
-        }
-    }
-
-    /// Copies a short text as a block, with what happens to come after it; the next one is written over that.
+    /// Copies a short text as a block, with what happens to come after it, and takes that off again.
     #[inline]
     fn push(&mut self, text: Plain<'_>) {
-        let end = self.length + text.length;
-        let rest = self.bytes.get_mut(self.length..).unwrap_or_default();
-        match (
-            text.from.first_chunk(),
-            rest.first_chunk_mut::<BLOCK_BYTES>(),
-        ) {
-            (Some(block), Some(place)) if text.length <= BLOCK_BYTES => *place = *block,
-            _ => self.push_long(text.text()),
+        let end = self.0.len() + text.length;
+        match text.from.first_chunk::<BLOCK_BYTES>() {
+            Some(block) if text.length <= BLOCK_BYTES => {
+                self.0.extend_from_slice(block);
+                self.0.truncate(end);
+            }
+            _ => self.0.extend_from_slice(text.text()),
         }
-        self.length = end;
-    }
-
-    fn push_long(&mut self, text: &[u8]) {
-        let end = self.length + text.len();
-        if end + BLOCK_BYTES > self.bytes.len() {
-            self.bytes.resize(2 * end + BLOCK_BYTES, 0);
-        }
-        self.bytes[self.length..end].copy_from_slice(text);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.bytes.truncate(self.length);
-        self.bytes
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use bytes::Bytes;
 use datafusion::{
     arrow::array::RecordBatch,
     common::{DataFusionError, runtime::SpawnedTask},
@@ -90,37 +91,29 @@ impl ChunkReading {
             if self.all_cut {
                 return self.finish();
             }
-            self.read().await;
+            let text = self.text.next().await;
+            self.cut(text);
             return Ok(());
         };
         if !more {
             let first = first.await;
             return self.join(first);
         }
-        let mut take = |text: &[u8]| {
-            self.cutter.text.extend_from_slice(text);
-            Ok(())
-        };
         tokio::select! {
             biased;
-            result = self.text.next(&mut take) => self.cut(result),
+            text = self.text.next() => self.cut(text),
             first = first => self.join(first)?,
         }
         Ok(())
     }
 
-    async fn read(&mut self) {
-        let mut take = |text: &[u8]| {
-            self.cutter.text.extend_from_slice(text);
-            Ok(())
-        };
-        let result = self.text.next(&mut take).await;
-        self.cut(result);
-    }
-
     /// Sends the next chunk to be decoded, if there is one.
-    fn cut(&mut self, result: Result<(), DataFusionError>) {
-        if let Err(error) = result.and_then(|()| self.start().map_err(external)) {
+    fn cut(&mut self, text: Result<Bytes, DataFusionError>) {
+        let started = text.and_then(|text| {
+            self.cutter.text.extend_from_slice(&text);
+            self.start().map_err(external)
+        });
+        if let Err(error) = started {
             self.failed = Some(error);
             self.all_cut = true;
             return;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
@@ -43,7 +44,7 @@ pub(crate) struct Facts {
 /// A head, decompressed and decoded.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// Whether it is the whole file.
     pub(crate) whole: bool,
 }
@@ -82,7 +83,7 @@ pub(crate) async fn facts(
     let plain = if binary {
         plain
     } else {
-        decoded(&plain, encoding)
+        decoded(plain, encoding)
     };
     let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
     let cut = plain.whole && plain.bytes.len() <= 64 << 10;
@@ -162,7 +163,7 @@ fn compression_of(
 async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Result<Plain, Error> {
     if compression == Compression::None {
         return Ok(Plain {
-            bytes: head.bytes.to_vec(),
+            bytes: head.bytes.clone(),
             whole: head.whole,
         });
     }
@@ -171,35 +172,25 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
         futures::stream::once(async { Ok(bytes) }).boxed(),
         compression,
     );
-    let mut plain = Vec::new();
+    let (mut plain, mut whole) = (Vec::new(), head.whole);
     while let Some(piece) = stream.next().await {
         match piece {
             Ok(piece) => plain.extend_from_slice(&piece),
-            Err(_) if !head.whole => {
-                return Ok(Plain {
-                    bytes: plain,
-                    whole: false,
-                });
-            }
             // What was read before the fault may tell columns; the fault is told when the file is read.
-            Err(_) if !plain.is_empty() => {
-                return Ok(Plain {
-                    bytes: plain,
-                    whole: false,
-                });
+            Err(_) if !head.whole || !plain.is_empty() => {
+                whole = false;
+                break;
             }
             Err(_) => return Err(misfits.error(broken(compression))),
         }
         if plain.len() > LOOKED_AT_BYTES {
-            return Ok(Plain {
-                bytes: plain,
-                whole: false,
-            });
+            whole = false;
+            break;
         }
     }
     Ok(Plain {
-        bytes: plain,
-        whole: head.whole,
+        bytes: plain.into(),
+        whole,
     })
 }
 
@@ -208,14 +199,12 @@ pub(crate) fn broken(compression: Compression) -> String {
     format!("is not valid {compression}, or is cut off")
 }
 
-fn decoded(plain: &Plain, encoding: &'static Encoding) -> Plain {
-    let mut transcoder = Transcoder::new(encoding);
-    let whole = plain.whole;
-    let bytes = match transcoder.push(&plain.bytes, whole) {
-        Some(text) => text.to_vec(),
-        // Whatever is wrong with it is told when it is read; its beginning may still tell columns.
-        None => encoding.decode(&plain.bytes).0.into_owned().into_bytes(),
-    };
+fn decoded(plain: Plain, encoding: &'static Encoding) -> Plain {
+    let Plain { bytes, whole } = plain;
+    let text = Transcoder::new(encoding).push(bytes.clone(), whole);
+    // Whatever is wrong with it is told when it is read; its beginning may still tell columns.
+    let guessed = || Bytes::from(encoding.decode(&bytes).0.into_owned());
+    let bytes = text.unwrap_or_else(guessed);
     Plain { bytes, whole }
 }
 
@@ -258,9 +247,9 @@ fn first_records(
 
 /// Whether the first record names columns: not when one of its fields is a number, a date or the like and the fields below
 /// it are too.
-fn has_header(options: &CsvOptions, text: &[u8]) -> bool {
+fn has_header(options: &CsvOptions, text: &Bytes) -> bool {
     let plain = Plain {
-        bytes: text[..text.len().min(256 << 10)].to_vec(),
+        bytes: text.slice(..text.len().min(256 << 10)),
         whole: true,
     };
     let records = first_records(options, &plain, 100);

@@ -11,7 +11,7 @@ use super::{
     opener::{Rows, external},
 };
 use crate::{
-    Compression, Error,
+    Compression,
     formats::{
         Decode,
         bytes::{ByteStream, Transcoder},
@@ -44,11 +44,8 @@ impl Text {
         }
     }
 
-    /// Gives the next text to `take`. Nothing is lost when the future is dropped before it is done.
-    pub(crate) async fn next(
-        &mut self,
-        take: &mut (dyn FnMut(&[u8]) -> Result<(), Error> + Send),
-    ) -> Result<(), DataFusionError> {
+    /// The next text; none when it has ended. Nothing is lost when the future is dropped before it is done.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, DataFusionError> {
         if self.pending.is_empty() {
             match self.bytes.next().await {
                 Some(Ok(bytes)) => self.pending = bytes,
@@ -57,19 +54,14 @@ impl Text {
             }
         }
         let piece = self.pending.split_to(self.pending.len().min(PIECE_BYTES));
-        let text = match &mut self.transcoder {
-            Some(transcoder) => {
-                let encoding = transcoder.encoding().name();
-                transcoder.push(&piece, self.ended).ok_or_else(|| {
-                    external(
-                        self.misfits
-                            .error(format_args!("is not valid {encoding}: set `encoding`")),
-                    )
-                })?
-            }
-            None => &piece,
+        let Some(transcoder) = &mut self.transcoder else {
+            return Ok(piece);
         };
-        take(text).map_err(external)
+        let encoding = transcoder.encoding().name();
+        transcoder.push(piece, self.ended).ok_or_else(|| {
+            let not_valid = format_args!("is not valid {encoding}: set `encoding`");
+            external(self.misfits.error(not_valid))
+        })
     }
 
     fn failed(&self, error: io::Error) -> DataFusionError {
@@ -109,9 +101,8 @@ impl Reading {
                 return Ok(None);
             }
             let mut out = Vec::new();
-            let decoder = &mut self.decoder;
-            let mut take = |text: &[u8]| decoder.push(text, &mut out);
-            self.text.next(&mut take).await?;
+            let text = self.text.next().await?;
+            self.decoder.push(&text, &mut out).map_err(external)?;
             if self.text.ended {
                 self.decoder.finish(&mut out).map_err(external)?;
             }
