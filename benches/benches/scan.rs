@@ -163,14 +163,17 @@ fn action(format: &str, question: &str) -> String {
 }
 
 impl Machine {
-    /// Every tool's turn comes once in each round, so that a busy moment of the machine hits all.
+    /// Every tool's turn comes once in each round, so that a busy moment of the machine hits all, and each begins in its turn: who
+    /// comes after a process that used much memory may wait longer for pages of its own.
     fn run(&self, plan: &Plan) -> Result<Cells> {
         let mut cells = Cells::new();
         for round in 0..=plan.rounds {
+            let mut tools = TOOLS;
+            tools.rotate_left(round % TOOLS.len());
             for format in FORMATS {
                 for (question, sql) in &plan.questions {
                     let mut answers: Vec<(&str, Vec<Vec<Value>>)> = Vec::new();
-                    for tool in TOOLS {
+                    for tool in tools {
                         let measured = measure(&self.command(tool, format, question, sql))
                             .with_context(|| format!("{tool}, {format}, {question}"));
                         let measured = match measured {
