@@ -237,12 +237,11 @@ mod tests {
     /// A part over a connection of so many bytes a second.
     fn came(bytes: u64, rate: f64, alone: bool) -> Came {
         let time = Duration::from_secs_f64(bytes as f64 / rate);
-        let crowded = 0;
         Came {
             bytes,
             time,
-            crowded,
             alone,
+            ..Came::default()
         }
     }
 
