@@ -57,13 +57,13 @@ pub(super) struct Codes {
 
 /// What the next bits stand for.
 ///
-/// Bits 0 to 4 say how many bits are used up, with those that are added to a value; bits 5 to 8, how many of them are of
-/// codes. Then, by kind:
+/// Bits 0 to 5 say how many bits are used up, with those that are added to a value: as many as a shift of 64 bits looks at, so
+/// that nothing has to be cut off before. Bits 6 to 9 say how many of them are of codes. Then, by kind:
 ///
-/// - literals: two bytes from bit 9 on, and in bits 25 and 26 how many of them count;
-/// - a length: 9 bits from bit 9 on, 8 bits of a literal before it from bit 18 on, and in bit 26 whether it has one;
-/// - a distance: 15 bits from bit 9 on;
-/// - a link to longer codes: 16 bits from bit 9 on say where, and the number of bits which of them.
+/// - literals: two bytes from bit 10 on, and in bits 26 and 27 how many of them count;
+/// - a length: 9 bits from bit 10 on, 8 bits of a literal before it from bit 19 on, and in bit 27 whether it has one;
+/// - a distance: 15 bits from bit 10 on;
+/// - a link to longer codes: 16 bits from bit 10 on say where, and the number of bits which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(u32);
 
@@ -133,33 +133,33 @@ impl Entry {
 
     #[expect(clippy::cast_possible_truncation, reason = "symbols are below 288")]
     const fn literal(symbol: usize, bits: u32) -> Self {
-        Self(Self::LITERALS | 1 << 25 | (symbol as u32) << 9 | bits)
+        Self(Self::LITERALS | 1 << 26 | (symbol as u32) << 10 | bits)
     }
 
     const fn value(base: u16, added: u8, bits: u32) -> Self {
-        Self((base as u32) << 9 | bits << 5 | (bits + added as u32))
+        Self((base as u32) << 10 | bits << 6 | (bits + added as u32))
     }
 
     const fn both(self, after: Self) -> Self {
         let ([first, _], [second, _]) = (self.literals(), after.literals());
-        let bytes = (second as u32) << 17 | (first as u32) << 9;
-        Self(Self::LITERALS | 2 << 25 | bytes | (self.bits() + after.bits()))
+        let bytes = (second as u32) << 18 | (first as u32) << 10;
+        Self(Self::LITERALS | 2 << 26 | bytes | (self.bits() + after.bits()))
     }
 
     const fn before_length(self, after: Self) -> Self {
         let [literal, _] = self.literals();
         let codes = self.bits() + after.code_bits();
-        let length = after.0 & 0x1ff << 9;
-        Self(1 << 26 | (literal as u32) << 18 | length | codes << 5 | (self.bits() + after.bits()))
+        let length = after.0 & 0x1ff << 10;
+        Self(1 << 27 | (literal as u32) << 19 | length | codes << 6 | (self.bits() + after.bits()))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) const fn is_literals(self) -> bool {
         self.0 & Self::LITERALS != 0
     }
 
     /// Whether it is an end of block, a link, or invalid.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn is_special(self) -> bool {
         self.0 & Self::SPECIAL != 0
     }
@@ -169,45 +169,45 @@ impl Entry {
     }
 
     /// Bits that are used up.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn bits(self) -> u32 {
-        self.0 & 0x1f
+        self.0 & 0x3f
     }
 
     const fn code_bits(self) -> u32 {
-        self.0 >> 5 & 0xf
+        self.0 >> 6 & 0xf
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) const fn literals(self) -> [u8; 2] {
-        let [low, high, _, _] = (self.0 >> 9).to_le_bytes();
+        let [low, high, _, _] = (self.0 >> 10).to_le_bytes();
         [low, high]
     }
 
     /// How many literals there are.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn count(self) -> usize {
-        (self.0 >> 25 & 3) as usize
+        (self.0 >> 26 & 3) as usize
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) const fn literal_before(self) -> (u8, usize) {
-        let [literal, ..] = (self.0 >> 18).to_le_bytes();
-        (literal, (self.0 >> 26 & 1) as usize)
+        let [literal, ..] = (self.0 >> 19).to_le_bytes();
+        (literal, (self.0 >> 27 & 1) as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) const fn length(self, buffer: u64) -> usize {
-        (self.0 >> 9 & 0x1ff) as usize + self.added(buffer)
+        (self.0 >> 10 & 0x1ff) as usize + self.added(buffer)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) const fn distance(self, buffer: u64) -> usize {
-        (self.0 >> 9 & 0x7fff) as usize + self.added(buffer)
+        (self.0 >> 10 & 0x7fff) as usize + self.added(buffer)
     }
 
     /// The bits after the code.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "13 bits at most")]
     const fn added(self, buffer: u64) -> usize {
         ((buffer & ((1 << self.bits()) - 1)) >> self.code_bits()) as usize
@@ -216,7 +216,7 @@ impl Entry {
     /// Where a link leads to, and by how many bits.
     const fn link(self) -> Option<(usize, u32)> {
         if self.is_special() && self.0 & Self::LINK != 0 {
-            return Some(((self.0 >> 9 & 0xffff) as usize, self.bits()));
+            return Some(((self.0 >> 10 & 0xffff) as usize, self.bits()));
         }
         None
     }
@@ -225,7 +225,7 @@ impl Entry {
 impl<const BITS: u32, const ENTRIES: usize> Table<BITS, ENTRIES> {
     const PLACES: usize = 1 << BITS;
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "few bits are left")]
     pub(super) const fn get(&self, buffer: u64) -> Entry {
         self.0[buffer as usize & (Self::PLACES - 1)]
@@ -328,7 +328,7 @@ fn link_longer<const BITS: u32>(
             if end > entries.len() {
                 return Err(Corrupt);
             }
-            entries[place] = Entry(Entry::SPECIAL | Entry::LINK | start << 9 | width);
+            entries[place] = Entry(Entry::SPECIAL | Entry::LINK | start << 10 | width);
         }
     }
     Ok(())

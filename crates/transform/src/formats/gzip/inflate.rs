@@ -1,17 +1,19 @@
 //! DEFLATE (RFC 1951), decompressed as its bytes come.
 
-use super::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode};
+use super::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode, Table};
 
 /// How far back a match may reach.
 const WINDOW_BYTES: usize = 32 << 10;
 /// A piece is full with so many bytes: with the window, little enough to stay in a core's cache.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 128 << 10;
 /// Where a piece is full.
 const FULL: usize = WINDOW_BYTES + PIECE_BYTES;
 /// Bytes that are copied at a time.
-const COPY_BYTES: usize = 16;
+const COPY_BYTES: usize = 32;
 /// What is written after a piece is nearly full: six literals, a literal and the longest match, and the rest of what was copied.
-const SLACK_BYTES: usize = 6 + 1 + 258 + 2 * COPY_BYTES;
+const SLACK_BYTES: usize = 6 + 1 + 258 + COPY_BYTES;
+/// The window, a piece and what may be written after it.
+type Out = [u8; FULL + SLACK_BYTES];
 /// Bytes that are loaded at a time: 56 bits at least, and a match takes 48 with a literal before it.
 const LOAD_BYTES: usize = 8;
 /// The header of a block with codes of its own takes less: 17 bits, 19 lengths of 3 bits and 320 of up to 14.
@@ -56,8 +58,8 @@ pub(super) struct Inflate {
     state: State,
     in_last_block: bool,
     codes: Box<Codes>,
-    /// The window, and the piece after it.
-    out: Vec<u8>,
+    /// The window, and the piece after it. Of a length that is known when compiling, so that few places have to be checked.
+    out: Box<Out>,
     /// Where the next byte goes.
     at: usize,
     /// Bytes of the window that belong to this stream.
@@ -74,11 +76,12 @@ struct Bits {
 
 impl Inflate {
     pub(super) fn new() -> Self {
+        let out = vec![0; size_of::<Out>()].into_boxed_slice();
         Self {
             state: State::Header,
             in_last_block: false,
             codes: Box::default(),
-            out: vec![0; FULL + SLACK_BYTES],
+            out: out.try_into().expect("it has the length of the type"),
             at: WINDOW_BYTES,
             history: 0,
             bits: Bits::default(),
@@ -153,7 +156,7 @@ impl Inflate {
                 Ok((bytes == 0).then_some(Stopped::NeedsInput))
             }
             State::Symbols => {
-                if self.symbols(input)? {
+                if self.symbols_by_this_processor(input)? {
                     self.state = State::Header;
                     return Ok(None);
                 }
@@ -228,34 +231,51 @@ impl Inflate {
         self.codes.build(of_literals, &rest[..distances])
     }
 
+    /// As [`Self::symbols`], with the instructions that most processors have for bits and for 32 bytes at a time.
+    fn symbols_by_this_processor(&mut self, input: &mut Input<'_>) -> Result<bool, Corrupt> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(processor) = pulp::x86::V3::try_new() {
+            return processor.vectorize(
+                #[inline(always)]
+                || self.symbols(input),
+            );
+        }
+        self.symbols(input)
+    }
+
     /// Decodes until the piece is full, less than [`LOAD_BYTES`] are left, or the block ends; whether it has.
     ///
     /// What takes the time is that where the next symbol begins is known only when the one before has been looked up, and
-    /// that what comes next cannot be predicted. So an entry holds two literals, or a literal and a length, where it can.
+    /// that what comes next cannot be predicted. So an entry holds two literals, or a literal and a length, where it can, and
+    /// the next one is looked up before a match is copied.
+    #[inline(always)]
     fn symbols(&mut self, input: &mut Input<'_>) -> Result<bool, Corrupt> {
         let Codes {
             literals,
             distances,
         } = &*self.codes;
-        let out = self.out.as_mut_slice();
+        let out = &mut *self.out;
         let window_start = WINDOW_BYTES - self.history;
         // In variables of its own, what changes with each symbol stays in registers.
         let (mut bits, mut from, mut at) = (self.bits, input.at, self.at);
         let mut block_ended = false;
-        while at < FULL && bits.refill(input.bytes, &mut from) {
-            let mut entry = literals.get(bits.buffer);
+        let mut next = literals.next(&mut bits, input.bytes, &mut from);
+        while at < FULL
+            && let Some(mut entry) = next
+        {
             // Three entries of literals take 33 of 56 bits at most.
             if entry.is_literals() {
                 put(out, &mut at, entry);
-                bits.drop(entry.bits());
+                bits.drop(entry);
                 entry = literals.get(bits.buffer);
                 if entry.is_literals() {
                     put(out, &mut at, entry);
-                    bits.drop(entry.bits());
+                    bits.drop(entry);
                     entry = literals.get(bits.buffer);
                     if entry.is_literals() {
                         put(out, &mut at, entry);
-                        bits.drop(entry.bits());
+                        bits.drop(entry);
+                        next = literals.next(&mut bits, input.bytes, &mut from);
                         continue;
                     }
                 }
@@ -266,13 +286,14 @@ impl Inflate {
             if entry.is_special() {
                 entry = literals.follow(entry, bits.buffer);
                 if entry.is_end() {
-                    bits.drop(entry.bits());
+                    bits.drop(entry);
                     block_ended = true;
                     break;
                 }
                 if entry.is_literals() {
                     put(out, &mut at, entry);
-                    bits.drop(entry.bits());
+                    bits.drop(entry);
+                    next = literals.next(&mut bits, input.bytes, &mut from);
                     continue;
                 }
                 if entry.is_special() {
@@ -281,7 +302,7 @@ impl Inflate {
             }
             put_before(out, &mut at, entry);
             let length = entry.length(bits.buffer);
-            bits.drop(entry.bits());
+            bits.drop(entry);
             let mut entry = distances.get(bits.buffer);
             if entry.is_special() {
                 entry = distances.follow(entry, bits.buffer);
@@ -290,10 +311,11 @@ impl Inflate {
                 }
             }
             let distance = entry.distance(bits.buffer);
-            bits.drop(entry.bits());
+            bits.drop(entry);
             if distance > at - window_start {
                 return Err(Corrupt);
             }
+            next = literals.next(&mut bits, input.bytes, &mut from);
             repeat(out, at, distance, length);
             at += length;
         }
@@ -302,9 +324,17 @@ impl Inflate {
     }
 }
 
+impl<const BITS: u32, const ENTRIES: usize> Table<BITS, ENTRIES> {
+    /// What the bits after a refill stand for.
+    #[inline(always)]
+    fn next(&self, bits: &mut Bits, bytes: &[u8], from: &mut usize) -> Option<Entry> {
+        bits.refill(bytes, from).then(|| self.get(bits.buffer))
+    }
+}
+
 impl Bits {
     /// Has 56 bits at least, when so many bytes are left that eight can be loaded; whether they are.
-    #[inline]
+    #[inline(always)]
     fn refill(&mut self, bytes: &[u8], from: &mut usize) -> bool {
         let next = bytes
             .get(*from..)
@@ -328,8 +358,14 @@ impl Bits {
         }
     }
 
-    #[inline]
-    const fn drop(&mut self, count: u32) {
+    /// Those of an entry are used up.
+    #[inline(always)]
+    const fn drop(&mut self, entry: Entry) {
+        self.skip(entry.bits());
+    }
+
+    #[inline(always)]
+    const fn skip(&mut self, count: u32) {
         self.buffer >>= count;
         self.count -= count;
     }
@@ -338,7 +374,7 @@ impl Bits {
     #[expect(clippy::cast_possible_truncation, reason = "16 bits are left")]
     const fn take(&mut self, count: u32) -> u16 {
         let value = (self.buffer & ((1 << count) - 1)) as u16;
-        self.drop(count);
+        self.skip(count);
         value
     }
 
@@ -356,8 +392,8 @@ impl Bits {
 }
 
 /// Writes the literals of an entry, and maybe a byte that is written over.
-#[inline]
-fn put(out: &mut [u8], at: &mut usize, entry: Entry) {
+#[inline(always)]
+fn put(out: &mut Out, at: &mut usize, entry: Entry) {
     if let Some(place) = out.get_mut(*at..).and_then(<[u8]>::first_chunk_mut) {
         *place = entry.literals();
     }
@@ -365,8 +401,8 @@ fn put(out: &mut [u8], at: &mut usize, entry: Entry) {
 }
 
 /// Writes the literal before a match, if there is one.
-#[inline]
-fn put_before(out: &mut [u8], at: &mut usize, entry: Entry) {
+#[inline(always)]
+fn put_before(out: &mut Out, at: &mut usize, entry: Entry) {
     let (literal, count) = entry.literal_before();
     if let Some(place) = out.get_mut(*at) {
         *place = literal;
@@ -374,29 +410,32 @@ fn put_before(out: &mut [u8], at: &mut usize, entry: Entry) {
     *at += count;
 }
 
-/// Copies what was written `distance` bytes before, over and over until there are `length` bytes. Up to two blocks more are
-/// written, which will be written over.
-#[inline]
-fn repeat(out: &mut [u8], at: usize, distance: usize, length: usize) {
-    let end = at + length;
-    if distance < COPY_BYTES {
-        for to in at..end {
-            out[to] = out[to - distance];
-        }
-        return;
+/// Copies what was written `distance` bytes before, over and over until there are `length` bytes. Up to a block more is written,
+/// which will be written over.
+#[inline(always)]
+fn repeat(out: &mut Out, at: usize, mut distance: usize, length: usize) {
+    let (mut to, end) = (at, at + length);
+    // What repeats after some bytes repeats after twice as many, until a block can be copied.
+    while distance < COPY_BYTES && to < end {
+        copy_block(out, to - distance, to);
+        to += distance;
+        distance *= 2;
     }
-    let mut to = at;
+    // Most matches are no longer than one block.
     while to < end {
-        // Two blocks at a time: most matches are no longer, so that the loop's end can be predicted.
-        for _ in 0..2 {
-            let block = out
-                .get(to - distance..)
-                .and_then(<[u8]>::first_chunk::<COPY_BYTES>);
-            let Some(block) = block.copied() else { return };
-            let place = out.get_mut(to..).and_then(<[u8]>::first_chunk_mut);
-            let Some(place) = place else { return };
-            *place = block;
-            to += COPY_BYTES;
-        }
+        copy_block(out, to - distance, to);
+        to += COPY_BYTES;
+    }
+}
+
+#[inline(always)]
+fn copy_block(out: &mut Out, from: usize, to: usize) {
+    let block = out
+        .get(from..)
+        .and_then(<[u8]>::first_chunk::<COPY_BYTES>)
+        .copied();
+    let place = out.get_mut(to..).and_then(<[u8]>::first_chunk_mut);
+    if let (Some(block), Some(place)) = (block, place) {
+        *place = block;
     }
 }

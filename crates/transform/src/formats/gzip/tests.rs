@@ -125,6 +125,21 @@ fn files_are_decompressed_as_by_another_decoder() {
 }
 
 #[test]
+fn what_repeats_after_few_bytes_is_repeated() {
+    let mut seeded = Seeded(3);
+    for period in 1..70 {
+        let repeated: Vec<u8> = (0..period).map(|_| seeded.below(256) as u8).collect();
+        let mut writer = GzBuilder::new().write(Vec::new(), Compression::default());
+        for _ in 0..20 {
+            let length = seeded.below(600);
+            let run: Vec<u8> = repeated.iter().copied().cycle().take(length).collect();
+            writer.write_all(&run).unwrap();
+        }
+        check(&writer.finish().unwrap(), 1 << 20);
+    }
+}
+
+#[test]
 fn a_file_cut_off_anywhere_is_told() {
     let mut seeded = Seeded(7);
     let mut writer = GzBuilder::new()
