@@ -10,7 +10,7 @@ mod setup;
 mod wrk;
 
 pub use delay::Delayed;
-pub use nginx::Nginx;
+pub use nginx::{Nginx, SLOW_CONNECTION};
 pub use process::{Measured, measure};
 pub use report::{Cell, median, write_section};
 pub use server::{CpuTime, Running, free_port};

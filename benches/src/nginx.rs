@@ -14,21 +14,31 @@ const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws
     <GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/bench</Arn><UserId>AIDABENCH</UserId>\
     <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
+/// Bytes a second of a connection as slow as one to S3, of which AWS says that it brings 85 to 90 MB ("Performance guidelines for
+/// Amazon S3").
+pub const SLOW_CONNECTION: u64 = 88_000_000;
+
 /// A running nginx, ended when dropped.
 #[derive(Debug)]
 pub struct Nginx {
     child: Child,
     port: u16,
+    slow_port: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Nginx {
-    /// Serves `root`, whose folders are buckets, on a free port of loopback.
+    /// Serves `root`, whose folders are buckets, on two free ports of loopback: as fast as it can, and with slow connections.
     ///
     /// # Errors
     /// When nginx is not installed (on Debian: `apt-get install nginx-light`) or does not start.
     pub fn start(root: &Path) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let free = [
+            TcpListener::bind("127.0.0.1:0")?,
+            TcpListener::bind("127.0.0.1:0")?,
+        ];
+        let (port, slow_port) = (free[0].local_addr()?.port(), free[1].local_addr()?.port());
+        drop(free);
         let folder = tempfile::tempdir()?;
         let here = folder.path().display();
         let config = format!(
@@ -39,7 +49,9 @@ impl Nginx {
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4;\n\
              scgi_temp_path {here}/5; types {{ text/csv csv; }} default_type application/octet-stream;\n\
              server {{ listen 127.0.0.1:{port}; root {};\n\
-             location = / {{ default_type text/xml; return 200 '{IDENTITY}'; }} }} }}\n",
+             location = / {{ default_type text/xml; return 200 '{IDENTITY}'; }} }}\n\
+             server {{ listen 127.0.0.1:{slow_port}; root {}; limit_rate {SLOW_CONNECTION}; }} }}\n",
+            root.display(),
             root.display()
         );
         let file = folder.path().join("nginx.conf");
@@ -54,6 +66,7 @@ impl Nginx {
         let mut nginx = Self {
             child,
             port,
+            slow_port,
             _folder: folder,
         };
         for _ in 0..100 {
@@ -70,6 +83,12 @@ impl Nginx {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where each connection brings [`SLOW_CONNECTION`].
+    #[must_use]
+    pub fn slow_port(&self) -> u16 {
+        self.slow_port
     }
 }
 

@@ -18,7 +18,8 @@ pub struct S3StreamSettings {
     /// Most GETs of one read that run at the same time. A read begins with 4 and takes more when that makes it faster.
     pub concurrency: usize,
     /// Bytes that all reads of a process together may have fetched ahead of their readers. A read that finds none left goes
-    /// on with one GET at a time, as fast as its bytes are taken.
+    /// on with one GET at a time, as fast as its bytes are taken. For `concurrency` parts of `part_bytes`: S3 brings 85 to 90 MB
+    /// a second over each connection, and with half of that, a read that is alone takes twice as long.
     pub budget_bytes: u64,
     /// Tries of one request, or of one part without progress, before it fails. All retries of a store also share a budget.
     pub attempts: u32,
@@ -45,7 +46,7 @@ impl Default for S3StreamSettings {
             part_bytes: 4 << 20,
             min_part_bytes: 1 << 20,
             concurrency: 16,
-            budget_bytes: 32 << 20,
+            budget_bytes: 64 << 20,
             attempts: 4,
             response_timeout_ms: 10_000,
             stall_timeout_ms: 10_000,
