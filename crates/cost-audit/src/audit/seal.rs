@@ -56,7 +56,7 @@ pub struct SealBody {
     pub bytes: u64,
     /// Number of its first record.
     pub first_sequence: u64,
-    /// Hash of its last record.
+    /// Hash of its last record, and so of all: each is in that of the next, and a file has one form only.
     pub last_hash: String,
     /// Number of its last record.
     pub last_sequence: u64,
@@ -64,8 +64,6 @@ pub struct SealBody {
     pub sealed_at: DateTime<Utc>,
     /// The segment's file name.
     pub segment: String,
-    /// SHA-256 of the file.
-    pub sha256: String,
 }
 
 /// A seal, as it lies beside its segment.

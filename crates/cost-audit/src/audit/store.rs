@@ -5,8 +5,6 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::Digest;
-
 use super::canonical;
 use super::end::{End, contradiction};
 use super::journal::{self, Journal, Kept};
@@ -123,8 +121,7 @@ impl Store {
         let mut receipts = Vec::with_capacity(batch.len());
         let (mut previous, mut next) = (self.end.previous.clone(), self.end.next);
         for append in batch {
-            let hash = canonical::hash(&previous, &append.record, next);
-            canonical::write_line(&mut out, &hash, &previous, &append.record, next);
+            let hash = canonical::chain_line(&mut out, &previous, &append.record, next);
             receipts.push(AuditReceipt {
                 sequence: next,
                 hash: hash.clone(),
@@ -141,7 +138,6 @@ impl Store {
         }
         self.dirty = false;
         self.end.bytes += out.len() as u64;
-        self.end.digest.update(&out);
         self.end.previous = previous;
         self.end.next = next;
         Ok(receipts)
@@ -250,7 +246,6 @@ impl Store {
             last_sequence: self.end.next - 1,
             sealed_at: now,
             segment: self.segment.name(),
-            sha256: hex::encode(self.end.digest.clone().finalize()),
         };
         Seal::new(body, self.sealing_key.as_ref()).write(&self.segment)?;
         let segment = Segment::new(&self.directory, self.end.next);

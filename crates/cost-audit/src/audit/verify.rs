@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::canonical;
 use super::seal::Seal;
@@ -159,7 +158,6 @@ impl Walk {
     ) -> Result<(), Error> {
         self.report.segments += 1;
         let first = self.next;
-        let mut digest = Sha256::new();
         let mut bytes = 0;
         let mut place = (0, 0);
         let mut lines = segment.lines()?;
@@ -172,8 +170,6 @@ impl Walk {
                 self.fail(segment, (line.number, line.offset), kind, message);
                 return Ok(());
             }
-            digest.update(line.bytes);
-            digest.update(b"\n");
             bytes += line.bytes.len() as u64 + 1;
             place = (line.number, line.offset);
         }
@@ -190,10 +186,8 @@ impl Walk {
                     body.last_sequence,
                     body.bytes,
                 );
-                let sha256 = hex::encode(digest.finalize());
                 if stated != (&segment.name(), first, self.next - 1, bytes)
                     || body.last_hash != self.previous
-                    || body.sha256 != sha256
                 {
                     Err("the segment is not what its seal says: records were cut off, or the seal is another's".to_owned())
                 } else {

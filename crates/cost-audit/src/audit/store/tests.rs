@@ -73,8 +73,7 @@ fn a_record_whose_sync_failed_is_in_neither_file() {
     let refused = record("b").record;
     let mut line = Vec::new();
     let previous = store.end.previous.clone();
-    let hash = canonical::hash(&previous, &refused, 2);
-    canonical::write_line(&mut line, &hash, &previous, &refused, 2);
+    canonical::chain_line(&mut line, &previous, &refused, 2);
 
     let segment = std::mem::replace(&mut store.file, no_sync());
     let journal = std::mem::replace(&mut store.journal.as_mut().unwrap().file, no_sync());
