@@ -15,8 +15,8 @@ use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings}
 const ROWS: u64 = 20_000_000;
 const POOL: &str = "64MiB";
 const POOL_KIB: u64 = 64 << 10;
-/// Beside the pool, for reading ahead (64 MiB at most), decoding and the allocator.
-const OWN_KIB: u64 = 132 << 10;
+/// Beside the pool, for reading ahead, decoding and the allocator.
+const OWN_KIB: u64 = 100 << 10;
 /// Pages of the program that the kernel has mapped around those in use; it drops them when memory is short.
 const PROGRAM_KIB: u64 = 90 << 10;
 
