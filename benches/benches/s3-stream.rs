@@ -203,9 +203,9 @@ fn compare(ways: &[&str], port: u16, key: &str, bytes: u64, rounds: usize) -> Re
     // The first round warms the page cache.
     for round in 0..=rounds {
         // Each begins in its turn: whoever comes after a large process waits longer for its memory.
-        for turn in 0..ways.len() {
-            let place = (turn + round) % ways.len();
-            let (how, cell) = (ways[place], &mut cells[place]);
+        let mut turns: Vec<_> = ways.iter().zip(&mut cells).collect();
+        turns.rotate_left(round % ways.len());
+        for (how, cell) in turns {
             let measured = one(how, port, key, bytes)?;
             if round > 0 {
                 cell.seconds.push(measured.seconds);

@@ -47,11 +47,10 @@ impl Nginx {
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_requests 1000000;\n\
              client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3; uwsgi_temp_path {here}/4;\n\
-             scgi_temp_path {here}/5; types {{ text/csv csv; }} default_type application/octet-stream;\n\
-             server {{ listen 127.0.0.1:{port}; root {};\n\
+             scgi_temp_path {here}/5; types {{ text/csv csv; }} default_type application/octet-stream; root {};\n\
+             server {{ listen 127.0.0.1:{port};\n\
              location = / {{ default_type text/xml; return 200 '{IDENTITY}'; }} }}\n\
-             server {{ listen 127.0.0.1:{slow_port}; root {}; limit_rate {SLOW_CONNECTION}; }} }}\n",
-            root.display(),
+             server {{ listen 127.0.0.1:{slow_port}; limit_rate {SLOW_CONNECTION}; }} }}\n",
             root.display()
         );
         let file = folder.path().join("nginx.conf");

@@ -43,6 +43,7 @@ pub(crate) fn hash(previous: &str, record: &str, sequence: u64) -> String {
 pub(crate) fn chain_line(out: &mut Vec<u8>, previous: &str, record: &str, sequence: u64) -> String {
     let from = out.len() + HASH_MEMBER.len();
     let to = from + DIGITS;
+    // In place of the hash, as many digits.
     write_line(out, GENESIS, previous, record, sequence);
     let hash = hash_of(&out[to + AFTER_HASH.len()..out.len() - 1]);
     out[from..to].copy_from_slice(hash.as_bytes());
