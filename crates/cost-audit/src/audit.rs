@@ -1,12 +1,15 @@
 //! The audit log: one record per attempt, durable before the answer, each chained to the one before.
 
+mod batch;
 mod canonical;
 mod end;
 mod export;
+mod gather;
 mod journal;
 mod keyed_hash;
 mod log;
 mod ocsf;
+mod queue;
 mod read;
 mod record;
 mod seal;

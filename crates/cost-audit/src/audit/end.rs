@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::batch::Place;
 use super::canonical;
 use super::journal::Kept;
 use super::record::AuditRecord;
@@ -77,6 +78,17 @@ impl End {
         self.bytes += line.len() as u64 + 1;
     }
 
+    /// Chains a new record to the last, and writes its line.
+    pub(super) fn chain(&mut self, record: &str, out: &mut Vec<u8>) -> Place {
+        let from = out.len();
+        let hash = canonical::chain_line(out, &self.previous, record, self.next);
+        let sequence = self.next;
+        hash.as_str().clone_into(&mut self.previous);
+        self.next += 1;
+        self.bytes += (out.len() - from) as u64;
+        Place { sequence, hash }
+    }
+
     pub(super) fn continue_after(&mut self, last: &Segment, bytes: &[u8]) -> Result<(), Error> {
         let broken = || {
             Error::new(
@@ -89,7 +101,8 @@ impl End {
         };
         let line: Line<'_> =
             serde_json::from_slice(bytes).map_err(|error| broken().with_source(error))?;
-        if canonical::hash(line.previous, line.record.get(), line.sequence) != line.hash {
+        let hash = canonical::hash(line.previous, line.record.get(), line.sequence);
+        if hash.as_str() != line.hash {
             return Err(broken());
         }
         line.hash.clone_into(&mut self.previous);

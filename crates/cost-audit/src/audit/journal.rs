@@ -127,10 +127,10 @@ impl Kept {
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let line: Line<'_> = serde_json::from_slice(bytes).ok()?;
         let hash = canonical::hash(line.previous, line.record.get(), line.sequence);
-        (hash == line.hash).then(|| Self {
+        (hash.as_str() == line.hash).then(|| Self {
             sequence: line.sequence,
             previous: line.previous.to_owned(),
-            hash,
+            hash: line.hash.to_owned(),
             line: bytes.to_owned(),
         })
     }

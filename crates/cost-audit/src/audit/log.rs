@@ -1,7 +1,6 @@
 //! The handle that requests append through.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -9,19 +8,20 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::batch::Reply;
+use super::queue::Refused;
 use super::record::AuditRecord;
 use super::seal::SealingKey;
 use super::settings::AuditSettings;
 use super::store::Store;
-use super::writer::{self, Append, Shared};
+use super::writer::{self, Writer};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 
 /// An open audit log; cheap to clone, and the only writer of its folder.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    sender: std::sync::mpsc::SyncSender<Append>,
-    shared: Arc<Shared>,
+    writer: Arc<Writer>,
     clock: Arc<dyn Clock>,
     settings: Arc<AuditSettings>,
 }
@@ -81,18 +81,9 @@ impl AuditLogBuilder {
             ));
         }
         let store = Store::open(&self.settings, Arc::clone(&self.clock), self.sealing_key)?;
-        let shared = Arc::new(Shared {
-            healthy: AtomicBool::new(true),
-        });
-        let sender = writer::start(
-            store,
-            self.settings.max_batch_records,
-            self.idle,
-            Arc::clone(&shared),
-        )?;
+        let writer = Writer::start(store, self.settings.max_batch_records, self.idle)?;
         Ok(AuditLog {
-            sender,
-            shared,
+            writer: Arc::new(writer),
             clock: self.clock,
             settings: Arc::new(self.settings),
         })
@@ -128,23 +119,15 @@ impl AuditLog {
     /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be given out;
     /// [`ErrorKind::Closed`] when the writer is gone.
     pub async fn append(&self, record: &AuditRecord) -> Result<AuditReceipt, Error> {
-        let (id, text) = self.written(record)?;
+        let (id, record) = self.written(record)?;
         let (reply, answer) = oneshot::channel();
-        let append = Append {
+        self.push(&record, reply).await?;
+        let place = answer.await.map_err(|_| closed())??;
+        Ok(AuditReceipt {
+            sequence: place.sequence,
+            hash: place.hash.as_str().to_owned(),
             id,
-            record: text,
-            reply,
-        };
-        // The queue is bounded: past it, callers wait for the disk instead of piling up in memory.
-        if let Err(std::sync::mpsc::TrySendError::Full(append)) = self.sender.try_send(append) {
-            self.send_slowly(append).await?;
-        }
-        answer.await.map_err(|_| {
-            Error::new(
-                ErrorKind::Closed,
-                "the audit log's writer has stopped, open it again",
-            )
-        })?
+        })
     }
 
     /// Whether the last write succeeded; while it is `false`, refuse requests and report not ready.
@@ -152,7 +135,7 @@ impl AuditLog {
     /// The writer tries again by itself, and turns this back to `true` when the disk takes writes.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.shared.healthy.load(Ordering::Acquire)
+        self.writer.is_healthy()
     }
 
     /// The settings it was opened with.
@@ -177,19 +160,22 @@ impl AuditLog {
         Ok((record.id.clone(), record.to_json()?))
     }
 
-    async fn send_slowly(&self, mut append: Append) -> Result<(), Error> {
+    /// The queue is bounded: past it, callers wait for the disk instead of piling up in memory.
+    async fn push(&self, record: &str, mut reply: Reply) -> Result<(), Error> {
         loop {
-            match self.sender.try_send(append) {
+            match self.writer.push(record, reply) {
                 Ok(()) => return Ok(()),
-                Err(std::sync::mpsc::TrySendError::Full(back)) => append = back,
-                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
-                    return Err(Error::new(
-                        ErrorKind::Closed,
-                        "the audit log's writer has stopped, open it again",
-                    ));
-                }
+                Err(Refused::Full(back)) => reply = back,
+                Err(Refused::Closed) => return Err(closed()),
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the audit log's writer has stopped, open it again",
+    )
 }

@@ -5,14 +5,12 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::canonical;
+use super::batch::{Batch, Place};
 use super::end::{End, contradiction};
 use super::journal::{self, Journal, Kept};
-use super::log::AuditReceipt;
 use super::seal::{Seal, SealBody, SealingKey};
 use super::segment::{self, LOCK_FILE, Segment};
 use super::settings::AuditSettings;
-use super::writer::Append;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 
@@ -31,6 +29,8 @@ pub(super) struct Store {
     /// Whether the segment itself is on disk up to its end.
     settled: bool,
     end: End,
+    /// Memory for the next batch's lines.
+    lines: Vec<u8>,
     /// Whether the file may hold more than the durable bytes, after a failed write.
     dirty: bool,
     _lock: File,
@@ -68,6 +68,7 @@ impl Store {
             journal: None,
             settled: true,
             end,
+            lines: Vec::new(),
             dirty: true,
             _lock: lock,
         };
@@ -113,38 +114,34 @@ impl Store {
     }
 
     /// Writes the batch and makes it durable; on an error nothing of it stays in the log.
-    pub(super) fn append(&mut self, batch: &[Append]) -> Result<Vec<AuditReceipt>, std::io::Error> {
+    pub(super) fn append(&mut self, batch: &Batch) -> Result<Vec<Place>, std::io::Error> {
         self.mend()?;
         self.rotate_if_due()?;
-        let size = batch.iter().map(|append| append.record.len() + 192).sum();
-        let mut out = Vec::with_capacity(size);
-        let mut receipts = Vec::with_capacity(batch.len());
-        let (mut previous, mut next) = (self.end.previous.clone(), self.end.next);
-        for append in batch {
-            let hash = canonical::chain_line(&mut out, &previous, &append.record, next);
-            receipts.push(AuditReceipt {
-                sequence: next,
-                hash: hash.clone(),
-                id: append.id.clone(),
-            });
-            previous = hash;
-            next += 1;
-        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        let mut end = self.end.clone();
+        let places = batch.records().map(|record| end.chain(record, &mut lines));
+        let places = places.collect();
+        let written = self.write(&lines);
+        self.lines = lines;
+        written?;
+        self.end = end;
+        Ok(places)
+    }
+
+    /// Writes lines to the segment, and makes them durable, or leaves nothing of them.
+    fn write(&mut self, lines: &[u8]) -> Result<(), std::io::Error> {
         self.dirty = true;
-        if let Err(error) = self.write(&out) {
+        if let Err(error) = self.try_write(lines) {
             // At once, so that a crash now leaves no record of a request that was refused; if it fails, the next call mends.
             let _ = self.mend();
             return Err(error);
         }
         self.dirty = false;
-        self.end.bytes += out.len() as u64;
-        self.end.previous = previous;
-        self.end.next = next;
-        Ok(receipts)
+        Ok(())
     }
 
-    /// Writes lines to the segment, and makes them durable.
-    fn write(&mut self, lines: &[u8]) -> Result<(), std::io::Error> {
+    fn try_write(&mut self, lines: &[u8]) -> Result<(), std::io::Error> {
         self.file.write_all(lines)?;
         if let Some(journal) = &mut self.journal
             && journal.has_room(lines)

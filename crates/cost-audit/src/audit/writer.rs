@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::log::AuditReceipt;
+use super::batch::{Batch, Place, Reply};
+use super::gather::Callers;
+use super::queue::{Empty, Queue, Refused};
 use super::store::Store;
 use crate::error::{Error, ErrorKind};
 
@@ -21,54 +20,67 @@ pub(super) const IDLE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the writer waits for a record before it syncs the segment, so that a log at rest needs no journal.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Longest wait for the records of others, once several came together: who was answered with others asks again at about the same
-/// time, and shares the next sync. Nobody who writes alone waits.
-const GATHER_LIMIT: Duration = Duration::from_micros(200);
-
-/// A disk that is done sooner is not worth waiting for: a sleep takes longer.
-const QUICK_SYNC: Duration = Duration::from_micros(30);
-
-/// A record on its way to the disk.
+/// The writer, as the log's handles see it: with the last of them it ends.
 #[derive(Debug)]
-pub(super) struct Append {
-    pub(super) id: String,
-    pub(super) record: String,
-    pub(super) reply: oneshot::Sender<Result<AuditReceipt, Error>>,
-}
+pub(super) struct Writer(Arc<Shared>);
 
-/// What the handle sees of the writer.
+/// What the thread and the handles share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) healthy: AtomicBool,
+struct Shared {
+    /// Whether the disk took the last write.
+    healthy: AtomicBool,
+    queue: Queue,
 }
 
-/// Starts the writer thread; it ends when every handle is gone.
-pub(super) fn start(
-    store: Store,
-    max_batch: usize,
-    idle: Duration,
-    shared: Arc<Shared>,
-) -> Result<SyncSender<Append>, Error> {
-    let (sender, receiver) = sync_channel(max_batch.saturating_mul(4));
-    std::thread::Builder::new()
-        .name("flowlake-audit".to_owned())
-        .spawn(move || run(store, max_batch, idle, &shared, &receiver))
-        .map_err(|error| {
-            Error::new(ErrorKind::Unwritable, "cannot start the audit log's thread")
-                .with_source(error)
-        })?;
-    Ok(sender)
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(store: Store, max_batch: usize, idle: Duration) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            healthy: AtomicBool::new(true),
+            queue: Queue::new(max_batch),
+        });
+        let writer = Self(Arc::clone(&shared));
+        std::thread::Builder::new()
+            .name("flowlake-audit".to_owned())
+            .spawn(move || {
+                let _end = End(&shared.queue);
+                run(store, idle, &shared);
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Unwritable, "cannot start the audit log's thread")
+                    .with_source(error)
+            })?;
+        Ok(writer)
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.0.healthy.load(Ordering::Acquire)
+    }
+
+    /// Gives it a record to write.
+    pub(super) fn push(&self, record: &str, reply: Reply) -> Result<(), Refused> {
+        self.0.queue.push(record, reply)
+    }
 }
 
-fn run(
-    mut store: Store,
-    max_batch: usize,
-    idle: Duration,
-    shared: &Shared,
-    receiver: &Receiver<Append>,
-) {
-    let mut batch = Vec::new();
-    let mut gather = None;
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+/// However the writer ends, nobody waits for it any more.
+struct End<'a>(&'a Queue);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+fn run(mut store: Store, idle: Duration, shared: &Shared) {
+    let mut batch = Batch::default();
+    let mut callers = Callers::default();
     loop {
         let healthy = shared.healthy.load(Ordering::Acquire);
         let wait = match (healthy, store.is_settled()) {
@@ -76,14 +88,14 @@ fn run(
             (true, false) => idle.min(SETTLE_INTERVAL),
             (true, true) => idle,
         };
-        match receiver.recv_timeout(wait) {
-            Ok(append) => batch.push(append),
-            Err(RecvTimeoutError::Disconnected) => {
+        match shared.queue.take(callers.expected(), wait, &mut batch) {
+            Ok(()) => {}
+            Err(Empty::Closed) => {
                 // If it fails, the journal has what the segment may lose.
                 let _ = store.settle();
                 return;
             }
-            Err(RecvTimeoutError::Timeout) => {
+            Err(Empty::Idle) => {
                 // Without requests, yesterday's segment is finished all the same, and can be shipped.
                 let written = if healthy {
                     store.settle().and_then(|()| store.finish_day())
@@ -94,27 +106,12 @@ fn run(
                 continue;
             }
         }
-        if let Some(gather) = gather {
-            std::thread::sleep(gather);
-        }
-        while batch.len() < max_batch {
-            match receiver.try_recv() {
-                Ok(append) => batch.push(append),
-                Err(_) => break,
-            }
-        }
         let began = now();
         let written = store.append(&batch);
-        gather = worth_gathering(batch.len(), began.elapsed());
+        callers.note(batch.len(), shared.queue.len(), began.elapsed());
         note(shared, &written);
         answer(&mut batch, written, store.path());
     }
-}
-
-/// How long to wait for the records of others, after a batch of so many that took so long: no longer than that, so that at worst an
-/// answer takes twice the disk's time.
-fn worth_gathering(records: usize, took: Duration) -> Option<Duration> {
-    (records > 1 && took >= QUICK_SYNC).then(|| took.min(GATHER_LIMIT))
 }
 
 #[expect(
@@ -135,24 +132,20 @@ fn note<T>(shared: &Shared, written: &Result<T, std::io::Error>) {
     }
 }
 
-fn answer(
-    batch: &mut Vec<Append>,
-    written: Result<Vec<AuditReceipt>, std::io::Error>,
-    path: &Path,
-) {
+fn answer(batch: &mut Batch, written: Result<Vec<Place>, std::io::Error>, path: &Path) {
     match written {
-        Ok(receipts) => {
-            for (append, receipt) in batch.drain(..).zip(receipts) {
+        Ok(places) => {
+            for (reply, place) in batch.drain().zip(places) {
                 // A caller that no longer waits is no reason to stop.
-                let _ = append.reply.send(Ok(receipt));
+                let _ = reply.send(Ok(place));
             }
         }
         Err(error) => {
-            for append in batch.drain(..) {
+            for reply in batch.drain() {
                 let copy = error
                     .raw_os_error()
                     .map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
-                let _ = append.reply.send(Err(Error::unwritable(path, copy)));
+                let _ = reply.send(Err(Error::unwritable(path, copy)));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io::Error;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::audit::canonical;
 use crate::audit::{AuditRecord, entries, verify};
 use crate::clock::SystemClock;
 
@@ -16,20 +17,18 @@ fn open(directory: &Path) -> Store {
     Store::open(&settings, Arc::new(SystemClock), None).unwrap()
 }
 
-fn record(id: &str) -> Append {
+fn record(id: &str) -> String {
     let record = AuditRecord {
         id: id.to_owned(),
         ..AuditRecord::default()
     };
-    Append {
-        id: id.to_owned(),
-        record: record.to_json().unwrap(),
-        reply: oneshot::channel().0,
-    }
+    record.to_json().unwrap()
 }
 
 fn append(store: &mut Store, id: &str) -> Result<u64, Error> {
-    Ok(store.append(&[record(id)])?[0].sequence)
+    let mut batch = Batch::default();
+    batch.push(&record(id), oneshot::channel().0);
+    Ok(store.append(&batch)?[0].sequence)
 }
 
 /// In place of a file: takes what is written, and no sync.
@@ -70,7 +69,7 @@ fn a_record_whose_sync_failed_is_in_neither_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(folder.path());
     append(&mut store, "a").unwrap();
-    let refused = record("b").record;
+    let refused = record("b");
     let mut line = Vec::new();
     let previous = store.end.previous.clone();
     canonical::chain_line(&mut line, &previous, &refused, 2);

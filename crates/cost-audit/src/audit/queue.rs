@@ -1,0 +1,140 @@
+//! What waits for the writer, and how the writer waits for it.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::batch::{Batch, Reply};
+use super::gather::Gather;
+
+/// Records on their way to the writer.
+///
+/// A channel would wake the writer for each of them; here it sleeps until there are as many as it waits for.
+#[derive(Debug)]
+pub(super) struct Queue {
+    capacity: usize,
+    state: Mutex<State>,
+    writer: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Batch,
+    /// How many the sleeping writer waits for; 0 while it does not sleep.
+    wanted: usize,
+    /// Whether one of the two sides is gone.
+    closed: bool,
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The writer is behind.
+    Full(Reply),
+    /// The writer is gone.
+    Closed,
+}
+
+/// What the writer waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Empty {
+    /// Nobody has brought a record yet.
+    Idle,
+    /// Nobody can bring one any more.
+    Closed,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            state: Mutex::default(),
+            writer: Condvar::new(),
+        }
+    }
+
+    /// Puts a record behind the others.
+    pub(super) fn push(&self, record: &str, reply: Reply) -> Result<(), Refused> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        if state.waiting.len() >= self.capacity {
+            return Err(Refused::Full(reply));
+        }
+        state.waiting.push(record, reply);
+        if state.waiting.len() == state.wanted {
+            // The mutex is free when the writer wakes.
+            drop(state);
+            self.writer.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Exchanges what waits for an empty batch: those that `gather` waits for, or else the first that comes within `idle`.
+    pub(super) fn take(
+        &self,
+        gather: Gather,
+        idle: Duration,
+        batch: &mut Batch,
+    ) -> Result<(), Empty> {
+        let mut state = self.lock();
+        if gather.records > 1 {
+            state = self.wait(state, gather.records.min(self.capacity), gather.limit);
+        }
+        if state.waiting.is_empty() {
+            state = self.wait(state, 1, idle);
+        }
+        if state.waiting.is_empty() {
+            return Err(if state.closed {
+                Empty::Closed
+            } else {
+                Empty::Idle
+            });
+        }
+        std::mem::swap(&mut state.waiting, batch);
+        Ok(())
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Takes nothing any more; what waits can still be written.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.writer.notify_one();
+    }
+
+    /// Without a writer, nothing that waits will be written.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting = Batch::default();
+    }
+
+    /// Sleeps until so many wait, at most so long.
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        wanted: usize,
+        limit: Duration,
+    ) -> MutexGuard<'a, State> {
+        state.wanted = wanted;
+        let (mut state, _) = self
+            .writer
+            .wait_timeout_while(state, limit, |state| {
+                state.waiting.len() < wanted && !state.closed
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.wanted = 0;
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
