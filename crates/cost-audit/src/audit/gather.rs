@@ -5,11 +5,9 @@ use std::time::Duration;
 /// A disk that is done sooner is not worth waiting for: to sleep takes longer.
 const QUICK_SYNC: Duration = Duration::from_micros(30);
 
-/// Longest wait for the records of others, in times of the disk's own.
-const SYNCS: u32 = 4;
-
-/// Longest wait on a slow disk: nobody on a phone hears a millisecond.
-const LIMIT: Duration = Duration::from_millis(1);
+/// Longest wait: nobody on a phone hears so short a time, and under a load that keeps the batches growing until here, a request waits
+/// longer for the processor.
+const LIMIT: Duration = Duration::from_millis(4);
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,10 @@ impl Callers {
         };
         Gather {
             records,
-            limit: (self.took * SYNCS).min(LIMIT),
+            // A caller is worth half a sync: where they come more slowly, the batches shrink, until nobody waits.
+            limit: (self.took / 2)
+                .saturating_mul(u32::try_from(records).unwrap_or(u32::MAX))
+                .min(LIMIT),
         }
     }
 }
@@ -93,8 +94,37 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_in_proportion_to_the_disk_and_has_an_end() {
+    fn the_wait_is_half_a_sync_for_each_and_has_an_end() {
+        assert_eq!(expected(&[(3, 0)], SYNC).limit, SYNC * 3 / 2);
         assert_eq!(expected(&[(8, 0)], SYNC).limit, SYNC * 4);
+        assert_eq!(expected(&[(256, 0)], SYNC).limit, LIMIT);
         assert_eq!(expected(&[(8, 0)], Duration::from_secs(1)).limit, LIMIT);
+    }
+
+    /// Batches under a load of so many a second, of requests that do not wait for each other.
+    fn batch_at(per_second: f64) -> usize {
+        let mut callers = Callers::default();
+        let mut batch = 1;
+        let mut arrived = 0.0;
+        for _ in 0..200 {
+            let gather = callers.expected();
+            if gather.records > 1 {
+                let wait = gather.limit.as_secs_f64();
+                let until_all = (gather.records as f64 - arrived).max(0.0) / per_second;
+                arrived += wait.min(until_all) * per_second;
+            }
+            batch = (arrived as usize).max(1);
+            let meanwhile = SYNC.as_secs_f64() * per_second;
+            arrived = (arrived - batch as f64).max(0.0) + meanwhile;
+            callers.note(batch, arrived as usize, SYNC);
+        }
+        batch
+    }
+
+    #[test]
+    fn batches_grow_only_where_callers_come_faster_than_two_in_a_sync() {
+        assert_eq!(batch_at(1_000.0), 1);
+        assert!(batch_at(8_000.0) < 8);
+        assert!(batch_at(40_000.0) > 100);
     }
 }
