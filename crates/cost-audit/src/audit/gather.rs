@@ -5,9 +5,8 @@ use std::time::Duration;
 /// A disk that is done sooner is not worth waiting for: to sleep takes longer.
 const QUICK_SYNC: Duration = Duration::from_micros(30);
 
-/// Longest wait: nobody on a phone hears so short a time, and under a load that keeps the batches growing until here, a request waits
-/// longer for the processor.
-const LIMIT: Duration = Duration::from_millis(4);
+/// Longest wait: nobody on a phone hears so short a time, and where batches grow until here, a request waits longer for the processor.
+const LIMIT: Duration = Duration::from_millis(2);
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +43,7 @@ impl Callers {
         };
         Gather {
             records,
-            // A caller is worth half a sync: where they come more slowly, the batches shrink, until nobody waits.
+            // A caller is worth half a sync: where they come more slowly, batches shrink, until nobody waits.
             limit: (self.took / 2)
                 .saturating_mul(u32::try_from(records).unwrap_or(u32::MAX))
                 .min(LIMIT),
@@ -125,6 +124,6 @@ mod tests {
     fn batches_grow_only_where_callers_come_faster_than_two_in_a_sync() {
         assert_eq!(batch_at(1_000.0), 1);
         assert!(batch_at(8_000.0) < 8);
-        assert!(batch_at(40_000.0) > 100);
+        assert!(batch_at(40_000.0) > 50);
     }
 }
