@@ -1,6 +1,7 @@
 //! What every comparison needs: a server that stands for S3 at the machine's own limit, one that is far away, whole
 //! processes measured from outside, servers under load, and a table with medians.
 
+mod bookkeeping;
 mod delay;
 mod nginx;
 mod process;
@@ -9,6 +10,7 @@ mod server;
 mod setup;
 mod wrk;
 
+pub use bookkeeping::{Bookkeeping, bookkeeping};
 pub use delay::Delayed;
 pub use nginx::{Nginx, SLOW_CONNECTION};
 pub use process::{Measured, measure};
