@@ -9,7 +9,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::canonical;
 use super::segment::Line;
 use crate::error::Error;
 
@@ -126,8 +125,7 @@ impl Kept {
     /// The record of a line that gives its hash.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let line: Line<'_> = serde_json::from_slice(bytes).ok()?;
-        let hash = canonical::hash(line.previous, line.record.get(), line.sequence);
-        (hash.as_str() == line.hash).then(|| Self {
+        line.proves_itself().then(|| Self {
             sequence: line.sequence,
             previous: line.previous.to_owned(),
             hash: line.hash.to_owned(),

@@ -3,9 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-const PREFIX: &str = "hmac-sha256:";
-/// Of 32 bytes.
-const DIGITS: usize = 64;
+use super::canonical::Hash;
 
 /// HMAC-SHA256 of `value` under `key`, as `hmac-sha256:<hex>`.
 ///
@@ -15,12 +13,8 @@ pub fn keyed_hash(key: &[u8], value: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(key).expect("HMAC-SHA256 takes keys of every length");
     mac.update(value.as_bytes());
-    let mut text = [0; PREFIX.len() + DIGITS];
-    text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
-    // `hex::encode` makes a text digit by digit, which takes longer than the hash.
-    hex::encode_to_slice(mac.finalize().into_bytes(), &mut text[PREFIX.len()..])
-        .expect("32 bytes are 64 digits");
-    String::from_utf8_lossy(&text).into_owned()
+    let hash = Hash::new(mac.finalize().into_bytes());
+    ["hmac-sha256:", hash.as_str()].concat()
 }
 
 #[cfg(test)]

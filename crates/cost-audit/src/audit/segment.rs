@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::canonical;
 use crate::error::Error;
 
 const PREFIX: &str = "audit-";
@@ -33,6 +34,13 @@ pub(crate) struct Line<'a> {
     #[serde(borrow)]
     pub(crate) record: &'a RawValue,
     pub(crate) sequence: u64,
+}
+
+impl Line<'_> {
+    /// Whether its hash is that of the rest of it.
+    pub(crate) fn proves_itself(&self) -> bool {
+        canonical::hash(self.previous, self.record.get(), self.sequence).as_str() == self.hash
+    }
 }
 
 impl Segment {

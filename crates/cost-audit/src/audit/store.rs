@@ -120,8 +120,10 @@ impl Store {
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let mut end = self.end.clone();
-        let places = batch.records().map(|record| end.chain(record, &mut lines));
-        let places = places.collect();
+        let places = batch
+            .records()
+            .map(|record| end.chain(record, &mut lines))
+            .collect();
         let written = self.write(&lines);
         self.lines = lines;
         written?;

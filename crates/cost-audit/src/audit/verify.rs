@@ -237,7 +237,7 @@ impl Walk {
         if expected != raw.bytes {
             return Err(malformed("the line is not in the form flowlake writes"));
         }
-        if canonical::hash(line.previous, record, line.sequence).as_str() != line.hash {
+        if !line.proves_itself() {
             return Err((
                 ProblemKind::Edited,
                 format!(

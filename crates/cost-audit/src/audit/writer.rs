@@ -43,7 +43,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("flowlake-audit".to_owned())
             .spawn(move || {
-                let _end = End(&shared.queue);
+                let _abandon = Abandon(&shared.queue);
                 run(store, idle, &shared);
             })
             .map_err(|error| {
@@ -70,9 +70,9 @@ impl Drop for Writer {
 }
 
 /// However the writer ends, nobody waits for it any more.
-struct End<'a>(&'a Queue);
+struct Abandon<'a>(&'a Queue);
 
-impl Drop for End<'_> {
+impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         self.0.abandon();
     }

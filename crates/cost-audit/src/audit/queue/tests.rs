@@ -1,7 +1,7 @@
 //! What the queue takes, and what the writer waits for.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
@@ -37,6 +37,15 @@ fn take(queue: &Queue, gather: Gather, idle: Duration) -> Result<Vec<String>, Em
     Ok(records)
 }
 
+/// Does it in another thread, when this one waits.
+fn later(queue: &Arc<Queue>, act: impl FnOnce(&Queue) + Send + 'static) -> JoinHandle<()> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        act(&queue);
+    })
+}
+
 #[test]
 fn all_that_wait_leave_at_once_in_the_order_they_came() {
     let queue = queue(&["a", "bb", ""]);
@@ -63,15 +72,11 @@ fn a_full_queue_takes_no_more() {
 #[test]
 fn who_is_expected_is_waited_for_and_no_longer_than_said() {
     let queue = Arc::new(queue(&["a"]));
-    let late = {
-        let queue = Arc::clone(&queue);
-        thread::spawn(move || {
-            for record in ["b", "c"] {
-                thread::sleep(Duration::from_millis(5));
-                push(&queue, record).unwrap();
-            }
-        })
-    };
+    let late = later(&queue, |queue| {
+        push(queue, "b").unwrap();
+        thread::sleep(Duration::from_millis(5));
+        push(queue, "c").unwrap();
+    });
     let three = Gather {
         records: 3,
         limit: NEVER,
@@ -90,13 +95,7 @@ fn who_is_expected_is_waited_for_and_no_longer_than_said() {
 #[test]
 fn the_first_of_an_idle_time_wakes_the_writer() {
     let queue = Arc::new(queue(&[]));
-    let late = {
-        let queue = Arc::clone(&queue);
-        thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
-            push(&queue, "a").unwrap();
-        })
-    };
+    let late = later(&queue, |queue| push(queue, "a").unwrap());
     let gather = Gather {
         records: 3,
         limit: Duration::from_millis(1),
@@ -117,13 +116,7 @@ fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
 #[test]
 fn closing_wakes_the_writer() {
     let queue = Arc::new(queue(&[]));
-    let closer = {
-        let queue = Arc::clone(&queue);
-        thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
-            queue.close();
-        })
-    };
+    let closer = later(&queue, Queue::close);
     assert_eq!(take(&queue, ALONE, NEVER), Err(Empty::Closed));
     closer.join().unwrap();
 }
