@@ -1,12 +1,19 @@
 //! What spans are made of an attempt, without a receiver.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use flowlake_data_action::{EndedAttempt, Environment, Phase, PhaseTiming, TelemetrySettings};
 use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
 
 use super::Telemetry;
 
@@ -22,9 +29,20 @@ impl Environment for Variables {
     }
 }
 
+/// Keeps every exported span. Clones share the list.
+#[derive(Debug, Default, Clone)]
+struct KeptSpans(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for KeptSpans {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
 /// Runs one attempt with the given flags in its `traceparent`.
 fn trace(flags: &str, code: &str, http_status: u16) -> (Option<String>, Vec<SpanData>) {
-    let exporter = InMemorySpanExporter::default();
+    let exporter = KeptSpans::default();
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
         .build();
@@ -51,7 +69,8 @@ fn trace(flags: &str, code: &str, http_status: u16) -> (Option<String>, Vec<Span
     };
     observer.ended(&ended);
     observer.ended(&ended);
-    (observer.trace_id(), exporter.get_finished_spans().unwrap())
+    let spans = std::mem::take(&mut *exporter.0.lock().unwrap());
+    (observer.trace_id(), spans)
 }
 
 fn attribute(span: &SpanData, name: &str) -> Option<String> {

@@ -4,19 +4,20 @@
 #![cfg(feature = "cost-explorer")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod replay;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_costexplorer::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use aws_sdk_costexplorer::{Client, Config};
-use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
-use aws_smithy_types::body::SdkBody;
 use chrono::NaiveDate;
 use common::ManualClock;
 use flowlake_cost_audit::{Actuals, ActualsQuery, ErrorKind, Granularity, GroupBy, S3_SERVICE};
 use flowlake_dev_stack::{CostRow, CostTable, DevStack};
+use replay::{Answer, Replay};
 use serde_json::{Value, json};
 
 fn day(text: &str) -> NaiveDate {
@@ -25,19 +26,6 @@ fn day(text: &str) -> NaiveDate {
 
 fn november() -> ActualsQuery {
     ActualsQuery::s3(day("2026-10-30"), day("2026-11-03"))
-}
-
-fn exchange(status: u16, body: &Value) -> ReplayEvent {
-    let request = http::Request::builder()
-        .uri("https://ce.us-east-1.amazonaws.com/")
-        .body(SdkBody::empty())
-        .unwrap();
-    let response = http::Response::builder()
-        .status(status)
-        .header("content-type", "application/x-amz-json-1.1")
-        .body(SdkBody::from(body.to_string()))
-        .unwrap();
-    ReplayEvent::new(request, response)
 }
 
 fn client(http: impl aws_sdk_costexplorer::config::HttpClient + 'static) -> Client {
@@ -58,19 +46,12 @@ fn row(start: &str, end: &str, estimated: bool, groups: &[(&str, &str)]) -> Valu
     json!({"TimePeriod": {"Start": start, "End": end}, "Total": {}, "Groups": groups, "Estimated": estimated})
 }
 
-fn sent(replay: &StaticReplayClient) -> Vec<Value> {
-    replay
-        .actual_requests()
-        .map(|request| serde_json::from_slice(request.body().bytes().unwrap()).unwrap())
-        .collect()
-}
-
 #[tokio::test]
 async fn every_page_and_every_period_is_summed_exactly() {
-    let replay = StaticReplayClient::new(vec![
-        exchange(
+    let replay = Replay::new(vec![
+        (
             200,
-            &json!({
+            json!({
                 "NextPageToken": "two",
                 "ResultsByTime": [
                     row("2026-10-30", "2026-10-31", false, &[("Requests-Tier2", "0.1"), ("DataTransfer-Out-Bytes", "0.2")]),
@@ -78,9 +59,9 @@ async fn every_page_and_every_period_is_summed_exactly() {
                 ],
             }),
         ),
-        exchange(
+        (
             200,
-            &json!({
+            json!({
                 "ResultsByTime": [
                     // The same day goes on over the page.
                     row("2026-10-31", "2026-11-01", false, &[("Requests-Tier1", "1.0000000001")]),
@@ -97,7 +78,7 @@ async fn every_page_and_every_period_is_summed_exactly() {
     assert_eq!(costs.periods[1].groups.len(), 2);
     assert!(costs.estimated && costs.periods[2].estimated && !costs.periods[0].estimated);
 
-    let sent = sent(&replay);
+    let sent = replay.requests();
     assert_eq!(
         sent[0]["TimePeriod"],
         json!({"Start": "2026-10-30", "End": "2026-11-03"})
@@ -119,9 +100,9 @@ async fn every_page_and_every_period_is_summed_exactly() {
 #[tokio::test]
 async fn totals_are_read_when_nothing_is_grouped() {
     let total = |usd: &str| json!({"UnblendedCost": {"Amount": usd, "Unit": "USD"}});
-    let replay = StaticReplayClient::new(vec![exchange(
+    let replay = Replay::new(vec![(
         200,
-        &json!({"ResultsByTime": [
+        json!({"ResultsByTime": [
             {"TimePeriod": {"Start": "2026-10-24", "End": "2026-11-01"}, "Total": total("1.5"), "Groups": [], "Estimated": false},
             {"TimePeriod": {"Start": "2026-11-01", "End": "2026-11-23"}, "Total": total("2.25"), "Groups": [], "Estimated": true},
         ]}),
@@ -141,7 +122,7 @@ async fn totals_are_read_when_nothing_is_grouped() {
         "3.75",
         "thirty days are two months"
     );
-    let sent = sent(&replay);
+    let sent = replay.requests();
     assert_eq!(sent[0]["Granularity"], "MONTHLY");
     assert_eq!(
         (sent[0].get("GroupBy"), sent[0].get("Filter")),
@@ -152,15 +133,15 @@ async fn totals_are_read_when_nothing_is_grouped() {
 #[tokio::test]
 async fn an_answer_is_kept_and_a_failure_is_not() {
     let good = || {
-        exchange(
+        (
             200,
-            &json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", false, &[("x", "1")])]}),
+            json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", false, &[("x", "1")])]}),
         )
     };
-    let replay = StaticReplayClient::new(vec![
-        exchange(
+    let replay = Replay::new(vec![
+        (
             400,
-            &json!({"__type": "LimitExceededException", "message": "too many"}),
+            json!({"__type": "LimitExceededException", "message": "too many"}),
         ),
         good(),
         good(),
@@ -181,7 +162,7 @@ async fn an_answer_is_kept_and_a_failure_is_not() {
     );
     clock.set("2026-11-23T13:00:00Z");
     actuals.fetch(&november()).await.unwrap();
-    assert_eq!(replay.actual_requests().count(), 3);
+    assert_eq!(replay.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -199,8 +180,7 @@ async fn answers_without_an_exact_sum_are_errors() {
         (vec![looping.clone(), looping], "twice"),
     ];
     for (pages, expected) in cases {
-        let replay =
-            StaticReplayClient::new(pages.iter().map(|page| exchange(200, page)).collect());
+        let replay = Replay::new(pages.into_iter().map(|page| (200, page)));
         let error = Actuals::new(client(replay))
             .fetch(&november())
             .await
@@ -208,7 +188,7 @@ async fn answers_without_an_exact_sum_are_errors() {
         assert_eq!(error.kind(), ErrorKind::CostExplorer);
         assert!(error.to_string().contains(expected), "{error}");
     }
-    let actuals = Actuals::new(client(StaticReplayClient::new(Vec::new())));
+    let actuals = Actuals::new(client(Replay::new(Vec::new())));
     let empty = ActualsQuery::s3(day("2026-11-01"), day("2026-11-01"));
     assert_eq!(
         actuals.fetch(&empty).await.unwrap_err().kind(),
@@ -278,35 +258,35 @@ async fn the_next_process_finds_the_answer_in_the_file() {
     let path = folder.path().join("cost-explorer.json");
     let page = json!({"ResultsByTime": [row("2026-10-30", "2026-10-31", true, &[("Requests-Tier2", "0.1")])]});
     let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
-    let ask = async |scope: &str, answers: Vec<ReplayEvent>| {
-        let replay = StaticReplayClient::new(answers);
+    let ask = async |scope: &str, answers: Vec<Answer>| {
+        let replay = Replay::new(answers);
         let actuals = Actuals::new(client(replay.clone()))
             .with_clock(Arc::<ManualClock>::clone(&clock))
             .with_cache_file(path.clone(), scope);
         let costs = actuals.fetch(&november()).await;
-        (costs, sent(&replay).len())
+        (costs, replay.requests().len())
     };
-    let (first, asked) = ask("a", vec![exchange(200, &page)]).await;
+    let (first, asked) = ask("a", vec![(200, page.clone())]).await;
     assert_eq!(asked, 1);
     let (again, asked) = ask("a", vec![]).await;
     assert_eq!((again.unwrap(), asked), (first.unwrap(), 0));
     // Another account's figures are not ours, and old ones are asked for again.
-    let (_, asked) = ask("b", vec![exchange(200, &page)]).await;
+    let (_, asked) = ask("b", vec![(200, page.clone())]).await;
     assert_eq!(asked, 1);
     clock.set("2026-11-23T18:00:00Z");
-    let (_, asked) = ask("a", vec![exchange(200, &page)]).await;
+    let (_, asked) = ask("a", vec![(200, page.clone())]).await;
     assert_eq!(asked, 1);
     // Whoever wants a new answer pays for it.
-    let replay = StaticReplayClient::new(vec![exchange(200, &page)]);
+    let replay = Replay::new(vec![(200, page.clone())]);
     let actuals = Actuals::new(client(replay.clone()))
         .with_clock(Arc::<ManualClock>::clone(&clock))
         .with_keep_since("2026-11-23T18:00:01Z".parse().unwrap())
         .with_cache_file(path.clone(), "a");
     actuals.fetch(&november()).await.unwrap();
-    assert_eq!(sent(&replay).len(), 1);
+    assert_eq!(replay.requests().len(), 1);
     // A broken file is as good as none.
     std::fs::write(&path, "not JSON").unwrap();
-    let (costs, asked) = ask("a", vec![exchange(200, &page)]).await;
+    let (costs, asked) = ask("a", vec![(200, page.clone())]).await;
     assert!(costs.unwrap().estimated);
     assert_eq!(asked, 1);
 }
