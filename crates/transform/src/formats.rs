@@ -12,7 +12,6 @@ pub(crate) mod convert;
 pub(crate) mod csv;
 pub(crate) mod csv_chunks;
 pub(crate) mod detect;
-pub(crate) mod gzip;
 pub(crate) mod infer;
 pub(crate) mod json;
 pub(crate) mod json_chunks;

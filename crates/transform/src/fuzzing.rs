@@ -4,14 +4,10 @@
 
 mod decoders;
 mod guard;
-mod gunzip;
 mod inputs;
 
-#[cfg(test)]
-pub(crate) use self::gunzip::decompress;
 pub use self::{
     decoders::{csv, json},
     guard::guard,
-    gunzip::{gunzip, gzip},
     inputs::{params, uri},
 };

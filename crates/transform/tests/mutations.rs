@@ -196,7 +196,7 @@ fn json() {
 
 #[test]
 fn gzip() {
-    run("gzip", &GZIP, 5_000, fuzzing::gzip);
+    run("gzip", &GZIP, 5_000, flowlake_gunzip::fuzzing::gzip);
 }
 
 #[test]

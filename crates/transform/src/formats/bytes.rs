@@ -6,6 +6,7 @@ use async_compression::tokio::bufread::{BzDecoder, XzDecoder, ZstdDecoder};
 use bytes::{Buf, Bytes};
 use datafusion::common::runtime::SpawnedTask;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
+use flowlake_gunzip::{Gunzip, Step};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -13,7 +14,6 @@ use futures::{
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::gzip::{Gunzip, Next};
 use crate::Compression;
 
 /// Bytes that are decompressed at a time.
@@ -52,15 +52,15 @@ fn gunzip(bytes: ByteStream) -> ByteStream {
     stream::unfold(Some((bytes, Gunzip::new())), |state| async {
         let (mut bytes, mut gunzip) = state?;
         loop {
-            match gunzip.next() {
-                Next::Piece(piece) => return Some((Ok(piece), Some((bytes, gunzip)))),
-                Next::NeedsInput => match bytes.next().await {
+            match gunzip.step() {
+                Step::Piece(piece) => return Some((Ok(piece), Some((bytes, gunzip)))),
+                Step::NeedsInput => match bytes.next().await {
                     Some(Ok(more)) => gunzip.push(&more),
                     Some(Err(error)) => return Some((Err(error), None)),
                     None => gunzip.end(),
                 },
-                Next::End => return None,
-                Next::Corrupt => return Some((Err(io::ErrorKind::InvalidData.into()), None)),
+                Step::End => return None,
+                Step::Corrupt => return Some((Err(io::ErrorKind::InvalidData.into()), None)),
             }
         }
     })

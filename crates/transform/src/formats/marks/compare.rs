@@ -1,7 +1,5 @@
 //! Compares the bytes of a block with one byte, with the widest instructions that the processor has.
 
-use wide::u8x64;
-
 /// Bytes that are compared at a time.
 pub(super) const BLOCK: usize = 64;
 
@@ -35,7 +33,24 @@ pub(super) fn run<T: Task>(task: T) -> T::Output {
 
 /// Runs a task with what all processors have.
 pub(super) fn run_anywhere<T: Task>(task: T) -> T::Output {
-    task.run(|block, byte| u8x64::from(*block).simd_eq(u8x64::splat(byte)).to_bitmask())
+    task.run(with_words)
+}
+
+/// Compares 8 bytes at a time, in ordinary registers.
+fn with_words(block: &[u8; BLOCK], byte: u8) -> u64 {
+    const LOW_BITS: u64 = u64::from_ne_bytes([0x7f; 8]);
+    /// Moves the top bits of 8 bytes, as the lowest bit of each, next to each other into the top byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let wanted = u64::from_ne_bytes([byte; 8]);
+    let (words, _) = block.as_chunks::<8>();
+    let mut places = 0;
+    for (number, &word) in words.iter().enumerate() {
+        let different = u64::from_le_bytes(word) ^ wanted;
+        // The top bit of each byte is set where the byte is zero; no carry leaves a byte.
+        let equal = !(((different & LOW_BITS) + LOW_BITS) | different | LOW_BITS);
+        places |= ((equal >> 7).wrapping_mul(GATHER) >> 56) << (8 * number);
+    }
+    places
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,26 +1,19 @@
-//! gzip (RFC 1952): members one after the other, each a DEFLATE stream with its checksum, decompressed as their bytes come.
-//!
-//! Decompressing is what takes longest of all that is done to a compressed file, and one thread does it, so it is done here:
-//! [`inflate`] takes about 0.6 times as long as zlib-rs over exports of contact centres (`cargo xtask bench gunzip`), and needs
-//! no whole file as libdeflate does.
+//! The gzip container (RFC 1952): members one after the other, each a header, a DEFLATE stream and a trailer.
 
-mod codes;
-mod inflate;
-#[cfg(test)]
-mod tests;
+use std::fmt::{self, Debug};
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
-use self::inflate::{Corrupt, Inflate, Input, PADDING_BYTES, Stopped};
+use crate::inflate::{Corrupt, Inflate, Input, PADDING_BYTES, Stopped};
 
 const FIXED_HEADER_BYTES: usize = 10;
 /// CRC-32 and length of the plain bytes.
 const TRAILER_BYTES: usize = 8;
-/// A header with a longer name or comment is none.
+/// A longer header, through its name or comment, is refused as damage.
 const LONGEST_HEADER_BYTES: usize = 256 << 10;
 
-/// Where a decoder is in the file.
+/// The part of the file that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Header,
@@ -29,35 +22,53 @@ enum Stage {
     Failed,
 }
 
-/// What a decoder has.
-#[derive(Debug)]
-pub(crate) enum Next {
-    /// Plain bytes.
+/// What [`Gunzip::step`] produced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The next plain bytes; never empty.
     Piece(Bytes),
-    /// Nothing before more bytes are pushed, or the end is told.
+    /// All input is used up: [`Gunzip::push`] more, or call [`Gunzip::end`].
     NeedsInput,
-    /// The end of a file that was whole.
+    /// The file ended after a complete member.
     End,
-    /// The file is damaged, or cut off.
+    /// The file is damaged or truncated. Every further step returns this again.
     Corrupt,
 }
 
-/// A decoder of one file.
-pub(crate) struct Gunzip {
+/// A decoder of one gzip file.
+pub struct Gunzip {
     stage: Stage,
     inflate: Inflate,
     input: Vec<u8>,
-    /// Bytes of `input` that are done with.
+    /// Bytes of `input` that are decoded.
     done: usize,
-    /// No more bytes come, and `input` has been padded.
+    /// Whether [`Gunzip::end`] was called; `input` then ends with padding.
     ended: bool,
     has_member: bool,
     checksum: Digest,
     plain_bytes: u32,
 }
 
+impl Debug for Gunzip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gunzip")
+            .field("stage", &self.stage)
+            .field("input_bytes", &(self.input.len() - self.done))
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Gunzip {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Gunzip {
-    pub(crate) fn new() -> Self {
+    /// A decoder at the start of a file.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             stage: Stage::Header,
             inflate: Inflate::new(),
@@ -70,31 +81,33 @@ impl Gunzip {
         }
     }
 
-    /// Takes the next bytes of the file.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    /// Adds the next bytes of the file. They are buffered until [`Self::step`] decodes them.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.input.drain(..self.done);
         self.done = 0;
         self.input.extend_from_slice(bytes);
     }
 
-    /// No more bytes come.
-    pub(crate) fn end(&mut self) {
+    /// Marks the end of the file: no more bytes will be pushed.
+    pub fn end(&mut self) {
         self.push(&[0; PADDING_BYTES]);
         self.ended = true;
     }
 
-    /// Goes on as far as it gets. What was decompressed before a fault is given before it is told.
-    pub(crate) fn next(&mut self) -> Next {
-        let Ok(next) = self.advance() else {
+    /// Decodes until a piece is full, the input is used up or the file ends.
+    ///
+    /// Bytes in front of damage are returned before [`Step::Corrupt`].
+    pub fn step(&mut self) -> Step {
+        let Ok(step) = self.advance() else {
             self.stage = Stage::Failed;
-            // Behind the end, zeros may have been taken for data.
+            // After the end of the input, padding may have been decoded as data.
             let piece = if self.ended { None } else { self.piece() };
-            return piece.map_or(Next::Corrupt, Next::Piece);
+            return piece.map_or(Step::Corrupt, Step::Piece);
         };
-        next
+        step
     }
 
-    fn advance(&mut self) -> Result<Next, Corrupt> {
+    fn advance(&mut self) -> Result<Step, Corrupt> {
         loop {
             match self.stage {
                 Stage::Header => {
@@ -105,8 +118,8 @@ impl Gunzip {
                         continue;
                     }
                     return match (self.ended, left.is_empty() && self.has_member) {
-                        (false, _) => Ok(Next::NeedsInput),
-                        (true, true) => Ok(Next::End),
+                        (false, _) => Ok(Step::NeedsInput),
+                        (true, true) => Ok(Step::End),
                         (true, false) => Err(Corrupt),
                     };
                 }
@@ -123,8 +136,8 @@ impl Gunzip {
                         self.stage = Stage::Trailer;
                     }
                     match self.piece() {
-                        Some(piece) => return Ok(Next::Piece(piece)),
-                        None if stopped == Stopped::NeedsInput => return Ok(Next::NeedsInput),
+                        Some(piece) => return Ok(Step::Piece(piece)),
+                        None if stopped == Stopped::NeedsInput => return Ok(Step::NeedsInput),
                         None => {}
                     }
                 }
@@ -134,7 +147,7 @@ impl Gunzip {
                         return if self.ended {
                             Err(Corrupt)
                         } else {
-                            Ok(Next::NeedsInput)
+                            Ok(Step::NeedsInput)
                         };
                     };
                     let checksum = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
@@ -155,7 +168,7 @@ impl Gunzip {
         }
     }
 
-    /// Bytes of the file that are not done with.
+    /// Input that is not decoded yet, without the padding.
     fn left(&self) -> &[u8] {
         let padding = if self.ended { PADDING_BYTES } else { 0 };
         &self.input[self.done..self.input.len() - padding]
@@ -176,7 +189,7 @@ impl Gunzip {
     }
 }
 
-/// Length of the header that `input` begins with; `None` when there is not enough of it.
+/// The length of the member header at the start of `input`, in bytes; `None` if more input is needed.
 fn header(input: &[u8]) -> Result<Option<usize>, Corrupt> {
     const METHOD_DEFLATE: u8 = 8;
     const HAS_CHECKSUM: u8 = 1 << 1;

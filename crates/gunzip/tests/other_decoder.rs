@@ -1,10 +1,16 @@
-//! Files as other programs write them, whole and damaged, against another decoder.
+//! Files as other programs write them, whole and damaged, compared with another decoder.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "seeded numbers are cut to size; a test fails by panicking"
+)]
 
 use std::io::{Read, Write};
 
 use flate2::{Compression, GzBuilder, bufread::MultiGzDecoder};
 
-use crate::fuzzing::decompress;
+use flowlake_gunzip::fuzzing::decompress;
 
 fn by_another(file: &[u8]) -> (Vec<u8>, bool) {
     let mut decoder = MultiGzDecoder::new(file);
@@ -168,7 +174,7 @@ fn headers_are_checked() {
     let whole = |file: &[u8]| decompress(file, 1 + file.len() / 100).1;
     assert!(whole(&file(0, &[])));
     // The low half of the header's own checksum, and another.
-    let checksum = crc_fast::checksum(super::CrcAlgorithm::Crc32IsoHdlc, &file(2, &[])[..10]);
+    let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &file(2, &[])[..10]);
     let [low, high, ..] = checksum.to_le_bytes();
     assert!(whole(&file(2, &[low, high])));
     assert!(!whole(&file(2, &[low, !high])));

@@ -1,11 +1,11 @@
 //! The codes of a block (RFC 1951, section 3.2), as tables that are looked up with the next bits.
 
-use super::inflate::Corrupt;
+use crate::inflate::Corrupt;
 
 /// Symbols of literals and lengths, at most.
-pub(super) const LITERALS: usize = 288;
+pub(crate) const LITERALS: usize = 288;
 /// Symbols of distances, at most.
-pub(super) const DISTANCES: usize = 32;
+pub(crate) const DISTANCES: usize = 32;
 
 const LONGEST_CODE: usize = 15;
 const LITERAL_BITS: u32 = 11;
@@ -50,9 +50,9 @@ const LENGTHS: [(u16, u8); 29] = [
 ];
 
 /// The codes of literals and lengths, and of distances.
-pub(super) struct Codes {
-    pub(super) literals: Table<LITERAL_BITS, LITERAL_ENTRIES>,
-    pub(super) distances: Table<DISTANCE_BITS, DISTANCE_ENTRIES>,
+pub(crate) struct Codes {
+    pub(crate) literals: Table<LITERAL_BITS, LITERAL_ENTRIES>,
+    pub(crate) distances: Table<DISTANCE_BITS, DISTANCE_ENTRIES>,
 }
 
 /// What the next bits stand for.
@@ -65,18 +65,18 @@ pub(super) struct Codes {
 /// - a distance: 15 bits from bit 10 on;
 /// - a link to longer codes: 16 bits from bit 10 on say where, and the number of bits which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry(u32);
+pub(crate) struct Entry(u32);
 
 /// Entries by the next `BITS` bits, and behind them those of longer codes.
 #[derive(Debug)]
-pub(super) struct Table<const BITS: u32, const ENTRIES: usize>([Entry; ENTRIES]);
+pub(crate) struct Table<const BITS: u32, const ENTRIES: usize>([Entry; ENTRIES]);
 
 /// The code that the lengths of other codes are written in.
-pub(super) struct LengthCode(Table<7, 128>);
+pub(crate) struct LengthCode(Table<7, 128>);
 
 impl Codes {
     /// Takes the lengths of each symbol's code.
-    pub(super) fn build(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), Corrupt> {
+    pub(crate) fn build(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), Corrupt> {
         self.literals.build(literals, |symbol, bits| {
             match symbol.checked_sub(END_OF_BLOCK) {
                 None => Entry::literal(symbol, bits),
@@ -97,7 +97,7 @@ impl Codes {
     }
 
     /// The codes that need not be given (section 3.2.6).
-    pub(super) fn build_fixed(&mut self) -> Result<(), Corrupt> {
+    pub(crate) fn build_fixed(&mut self) -> Result<(), Corrupt> {
         let mut lengths = [8; LITERALS];
         lengths[144..256].fill(9);
         lengths[256..280].fill(7);
@@ -154,23 +154,23 @@ impl Entry {
     }
 
     #[inline(always)]
-    pub(super) const fn is_literals(self) -> bool {
+    pub(crate) const fn is_literals(self) -> bool {
         self.0 & Self::LITERALS != 0
     }
 
     /// Whether it is an end of block, a link, or invalid.
     #[inline(always)]
-    pub(super) const fn is_special(self) -> bool {
+    pub(crate) const fn is_special(self) -> bool {
         self.0 & Self::SPECIAL != 0
     }
 
-    pub(super) const fn is_end(self) -> bool {
+    pub(crate) const fn is_end(self) -> bool {
         self.is_special() && self.0 & Self::END != 0
     }
 
     /// Bits that are used up.
     #[inline(always)]
-    pub(super) const fn bits(self) -> u32 {
+    pub(crate) const fn bits(self) -> u32 {
         self.0 & 0x3f
     }
 
@@ -179,30 +179,30 @@ impl Entry {
     }
 
     #[inline(always)]
-    pub(super) const fn literals(self) -> [u8; 2] {
+    pub(crate) const fn literals(self) -> [u8; 2] {
         let [low, high, _, _] = (self.0 >> 10).to_le_bytes();
         [low, high]
     }
 
     /// How many literals there are.
     #[inline(always)]
-    pub(super) const fn count(self) -> usize {
+    pub(crate) const fn count(self) -> usize {
         (self.0 >> 26 & 3) as usize
     }
 
     #[inline(always)]
-    pub(super) const fn literal_before(self) -> (u8, usize) {
+    pub(crate) const fn literal_before(self) -> (u8, usize) {
         let [literal, ..] = (self.0 >> 19).to_le_bytes();
         (literal, (self.0 >> 27 & 1) as usize)
     }
 
     #[inline(always)]
-    pub(super) const fn length(self, buffer: u64) -> usize {
+    pub(crate) const fn length(self, buffer: u64) -> usize {
         (self.0 >> 10 & 0x1ff) as usize + self.added(buffer)
     }
 
     #[inline(always)]
-    pub(super) const fn distance(self, buffer: u64) -> usize {
+    pub(crate) const fn distance(self, buffer: u64) -> usize {
         (self.0 >> 10 & 0x7fff) as usize + self.added(buffer)
     }
 
@@ -227,13 +227,13 @@ impl<const BITS: u32, const ENTRIES: usize> Table<BITS, ENTRIES> {
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "few bits are left")]
-    pub(super) const fn get(&self, buffer: u64) -> Entry {
+    pub(crate) const fn get(&self, buffer: u64) -> Entry {
         self.0[buffer as usize & (Self::PLACES - 1)]
     }
 
     /// Where a link leads; an entry that is none is given back.
     #[expect(clippy::cast_possible_truncation, reason = "few bits are left")]
-    pub(super) fn follow(&self, entry: Entry, buffer: u64) -> Entry {
+    pub(crate) fn follow(&self, entry: Entry, buffer: u64) -> Entry {
         let Some((start, bits)) = entry.link() else {
             return entry;
         };
@@ -355,14 +355,14 @@ impl Table<LITERAL_BITS, LITERAL_ENTRIES> {
 }
 
 impl LengthCode {
-    pub(super) fn new(lengths: &[u8]) -> Result<Self, Corrupt> {
+    pub(crate) fn new(lengths: &[u8]) -> Result<Self, Corrupt> {
         let mut table = Table([Entry::INVALID; 128]);
         table.build(lengths, Entry::literal)?;
         Ok(Self(table))
     }
 
     /// The symbol that comes next, and the bits of its code.
-    pub(super) fn get(&self, buffer: u64) -> Option<(u8, u32)> {
+    pub(crate) fn get(&self, buffer: u64) -> Option<(u8, u32)> {
         let entry = self.0.get(buffer);
         let [symbol, _] = entry.literals();
         entry.is_literals().then_some((symbol, entry.bits()))

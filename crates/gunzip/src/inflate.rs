@@ -1,6 +1,6 @@
 //! DEFLATE (RFC 1951), decompressed as its bytes come.
 
-use super::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode, Table};
+use crate::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode, Table};
 
 /// How far back a match may reach.
 const WINDOW_BYTES: usize = 32 << 10;
@@ -20,15 +20,15 @@ const LOAD_BYTES: usize = 8;
 const LONGEST_HEADER_BYTES: usize = 600;
 
 /// Zeros that have to follow the last bytes: what is loaded ahead.
-pub(super) const PADDING_BYTES: usize = 2 * LOAD_BYTES;
+pub(crate) const PADDING_BYTES: usize = 2 * LOAD_BYTES;
 
 /// The bytes are no DEFLATE stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Corrupt;
+pub(crate) struct Corrupt;
 
 /// What a decoder stopped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     /// More bytes are needed.
     NeedsInput,
     /// The piece is full.
@@ -46,15 +46,15 @@ enum State {
 
 /// Compressed bytes, and how many of them have been loaded.
 #[derive(Debug)]
-pub(super) struct Input<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
+pub(crate) struct Input<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
     /// Whether these are the last bytes, with [`PADDING_BYTES`] of zeros behind them.
-    pub(super) padded: bool,
+    pub(crate) padded: bool,
 }
 
 /// A decoder of one stream.
-pub(super) struct Inflate {
+pub(crate) struct Inflate {
     state: State,
     in_last_block: bool,
     codes: Box<Codes>,
@@ -75,7 +75,7 @@ struct Bits {
 }
 
 impl Inflate {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let out = vec![0; size_of::<Out>()].into_boxed_slice();
         Self {
             state: State::Header,
@@ -89,7 +89,7 @@ impl Inflate {
     }
 
     /// Begins with another stream.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.state = State::Header;
         self.in_last_block = false;
         self.at = WINDOW_BYTES;
@@ -98,12 +98,12 @@ impl Inflate {
     }
 
     /// The plain bytes since the last piece that was taken.
-    pub(super) fn piece(&self) -> &[u8] {
+    pub(crate) fn piece(&self) -> &[u8] {
         &self.out[WINDOW_BYTES..self.at]
     }
 
     /// Makes room for the next piece.
-    pub(super) fn taken(&mut self) {
+    pub(crate) fn taken(&mut self) {
         let bytes = self.at - WINDOW_BYTES;
         self.history = (self.history + bytes).min(WINDOW_BYTES);
         self.out.copy_within(bytes..self.at, 0);
@@ -111,7 +111,7 @@ impl Inflate {
     }
 
     /// Goes on until the piece is full, the input is used up, or the stream ends; then `input.at` is after its last byte.
-    pub(super) fn run(&mut self, input: &mut Input<'_>) -> Result<Stopped, Corrupt> {
+    pub(crate) fn run(&mut self, input: &mut Input<'_>) -> Result<Stopped, Corrupt> {
         loop {
             let stopped = self.step(input)?;
             self.bits.give_back(input);
