@@ -1,6 +1,6 @@
 //! Who is this caller: one row of a million by its number, from our server, from ROAPI, and from DuckDB's index in process.
 //!
-//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [programs=DIR]`. Our server is the released
+//! `cargo xtask bench lookup -- [rounds=5] [seconds=5] [rows=1000000] [programs=DIR]`. Our server is the shipped
 //! one, built first unless its folder is given, with a key for each request, audit log and profiler. Every server shares the
 //! processor with wrk.
 

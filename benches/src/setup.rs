@@ -1,4 +1,4 @@
-//! What a comparison is made of before it begins: the peers from PyPI, and our own programs as they are released.
+//! What a comparison is made of before it begins: the peers from PyPI, and our own programs as they are shipped.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -53,28 +53,18 @@ impl Places {
         Ok(python)
     }
 
-    /// Builds our programs for release; gives their folder.
+    /// Builds our programs as they are shipped; returns their folder.
     ///
     /// # Errors
     /// When the build fails.
     pub fn build(&self) -> Result<PathBuf> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args([
-                "build",
-                "--release",
-                "--locked",
-                "--bin",
-                "flowlake",
-                "--bin",
-                "flowlake-server",
-            ])
-            .arg("--manifest-path")
-            .arg(self.root.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&self.target);
+            .args(["xtask", "dist"])
+            .env("CARGO_TARGET_DIR", &self.target)
+            .current_dir(&self.root);
         succeed(&mut cargo)?;
-        Ok(self.target.join("release"))
+        Ok(self.target.join("dist"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: the release binaries against servers that are not ours.
+//! `cargo xtask e2e`: the programs against servers that are not ours.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use clap::Args;
 use xshell::cmd;
 
 use crate::{
+    dist::{Dist, PROGRAMS},
     outside,
     secrets::{self, SecretSearch},
     workspace::{self, E2E_PACKAGE, Workspace},
@@ -18,12 +19,15 @@ const REQUIREMENTS: &str = "tests/e2e/requirements.txt";
 /// The packages of the other policy evaluator, by pinned version.
 const NODE_LOCK: &str = "tests/e2e/node/package-lock.json";
 
-/// Builds the release binaries, installs pinned servers into target/, and runs tests/e2e.
+/// Builds the programs, installs pinned servers into target/, and runs tests/e2e.
 #[derive(Debug, Default, Args)]
 pub(crate) struct E2e {
     /// The nextest profile.
     #[arg(long, default_value = "default")]
     profile: String,
+    /// Tests the programs as they are shipped, instead of those that `cargo run` builds; building them takes long.
+    #[arg(long)]
+    dist: bool,
     /// Fails when a tool is missing that only some tests need, instead of leaving those out.
     #[arg(long)]
     strict: bool,
@@ -36,6 +40,7 @@ impl E2e {
     pub(crate) fn ci() -> Self {
         Self {
             profile: "ci".to_owned(),
+            dist: false,
             strict: true,
             filter: None,
         }
@@ -45,19 +50,13 @@ impl E2e {
         let shell = &workspace.shell;
         let target = workspace.target();
         let outside_files = outside::met_test_files(workspace, self.strict)?;
-        workspace::command(
-            "release binaries",
-            cmd!(
-                shell,
-                "cargo build --locked --release --bin flowlake --bin flowlake-server"
-            ),
-        )?;
+        let binaries = self.binaries(workspace)?;
         let python = workspace::step("servers from PyPI", || virtual_environment(workspace))?;
         let node = workspace::step("evaluator from npm", || node_packages(workspace))?;
         // These names are read in tests/e2e/src/environment.rs.
         let _node = shell.push_env("FLOWLAKE_E2E_NODE", &node);
         let _python = shell.push_env("FLOWLAKE_E2E_PYTHON", &python);
-        let _binaries = shell.push_env("FLOWLAKE_E2E_BINARIES", target.join("release"));
+        let _binaries = shell.push_env("FLOWLAKE_E2E_BINARIES", binaries);
         let _work = shell.push_env("FLOWLAKE_E2E_WORK", target.join("e2e-work"));
         let search = SecretSearch::begin(workspace, "e2e")?;
         let _used = shell.push_env(secrets::VARIABLE, search.used());
@@ -102,6 +101,20 @@ impl E2e {
             workspace::step("no secret in any output", || search.run(&outputs))?;
         }
         Ok(())
+    }
+
+    /// Builds the programs; returns their folder.
+    fn binaries(&self, workspace: &Workspace) -> Result<PathBuf> {
+        if self.dist {
+            return Dist::default().run(workspace);
+        }
+        let shell = &workspace.shell;
+        let programs = PROGRAMS.iter().flat_map(|program| ["--bin", program]);
+        workspace::command(
+            "programs",
+            cmd!(shell, "cargo build --locked {programs...}"),
+        )?;
+        Ok(workspace.target().join("debug"))
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod ci;
 mod deny;
+mod dist;
 mod e2e;
 mod outside;
 mod release;
@@ -38,6 +39,7 @@ enum Command {
     Check(check::Check),
     Ci(ci::Ci),
     Deny(deny::Deny),
+    Dist(dist::Dist),
     E2e(e2e::E2e),
     Release(release::Release),
     Test(test::Test),
@@ -61,6 +63,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Check(chore) => chore.run(&workspace),
         Command::Ci(chore) => chore.run(&workspace),
         Command::Deny(chore) => chore.run(&workspace),
+        Command::Dist(chore) => chore.run(&workspace).map(drop),
         Command::E2e(chore) => chore.run(&workspace),
         Command::Release(chore) => chore.run(&workspace),
         Command::Test(chore) => chore.run(&workspace),

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows. Also a test, so that `cargo test` finds the same.
 
 mod edges;
+mod features;
 mod manifests;
 mod sizes;
 mod sources;
@@ -44,6 +45,7 @@ fn problems(workspace: &Workspace, files: &[sources::SourceFile]) -> Result<Vec<
     let mut problems: Vec<_> = files.iter().flat_map(sources::problems).collect();
     problems.extend(manifests::problems(workspace));
     problems.extend(edges::problems(workspace, &table));
+    problems.extend(features::problems(workspace)?);
     Ok(problems)
 }
 

@@ -68,7 +68,7 @@ impl Environment {
         Ok(folder)
     }
 
-    /// One of our own release binaries.
+    /// One of our own programs.
     #[must_use]
     pub fn binary(&self, name: &str) -> PathBuf {
         self.binaries.join(name)
@@ -115,6 +115,8 @@ impl Environment {
 fn variable(name: &str) -> Result<PathBuf> {
     let value = std::env::var_os(name);
     value.map(PathBuf::from).with_context(|| {
-        format!("{name} is not set: these tests need release binaries and servers; run `cargo xtask e2e`")
+        format!(
+            "{name} is not set: these tests need the programs and servers; run `cargo xtask e2e`"
+        )
     })
 }
