@@ -151,6 +151,8 @@ impl Budgets {
 
     /// Sets `estimate_usd` aside for a request that is about to run, so that requests at the same time cannot spend the same money.
     ///
+    /// An estimate of zero is never over a limit, however much is spent: such a request takes nothing of it.
+    ///
     /// # Errors
     /// [`ErrorKind::OverBudget`] when it would go over a limit and the settings say to refuse.
     pub fn reserve(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Error> {
@@ -355,6 +357,9 @@ fn over(
     spend: &Spend,
     estimate: Decimal,
 ) -> Vec<String> {
+    if estimate.is_zero() {
+        return Vec::new();
+    }
     let whose = whose.map_or_else(
         || "all actions".to_owned(),
         |action| format!("action `{action}`"),

@@ -72,6 +72,22 @@ fn a_request_over_a_limit_is_refused_until_the_period_ends() {
 }
 
 #[test]
+fn a_request_that_costs_nothing_is_never_over_a_budget() {
+    for over in [OverBudget::Refuse, OverBudget::Warn] {
+        let clock = Arc::new(ManualClock::at("2026-11-29T12:00:00Z"));
+        let budgets = Budgets::new(limits(over), clock);
+        budgets
+            .reserve("scorecard", usd("0.10"))
+            .unwrap()
+            .settle(usd("1.0000001"), 0);
+        let free = budgets.reserve("scorecard", Decimal::ZERO).unwrap();
+        assert!(free.warnings().is_empty(), "{:?}", free.warnings());
+        let priced = budgets.reserve("scorecard", usd("0.0000001"));
+        assert_eq!(priced.is_err(), over == OverBudget::Refuse);
+    }
+}
+
+#[test]
 fn requests_at_the_same_time_cannot_spend_the_same_money() {
     let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
     let budgets = Budgets::new(limits(OverBudget::Refuse), clock);

@@ -74,6 +74,34 @@ async fn the_answer_is_the_cold_one() {
 }
 
 #[tokio::test]
+async fn an_overshot_budget_does_not_refuse_answers_that_cost_nothing() {
+    const BY_NAME: &str = r#"
+name = "by-name"
+[tables.t]
+uri = "s3://lake/exports/{name}.csv"
+[params.name]
+type = "string"
+[query]
+sql = "SELECT * FROM t"
+"#;
+    let config = "[budget.total]\ndaily_usd = \"0.000002\"\n";
+    let house = House::build_with(config, &[HOT, BY_NAME]).await;
+    let look_up = async || house.run("hot-look-up", json!({ "ani": CALLER })).await;
+    look_up().await.unwrap();
+    // A HEAD is paid for even when the object is missing, and is not reserved.
+    for number in 0..8 {
+        let missing = json!({ "name": format!("missing-{number}") });
+        let (code, _) = house.run("by-name", missing).await.unwrap_err();
+        assert_eq!(code, ErrorCode::S3NoSuchKey);
+    }
+    let existing = house.run("by-name", json!({ "name": "customers" })).await;
+    assert_eq!(existing.unwrap_err().0, ErrorCode::BudgetExceeded);
+    let answer = look_up().await.unwrap();
+    assert_eq!(answer["data"][0]["name"], json!("Ana"));
+    assert_eq!(answer["cost_tracking"]["bytes"], json!(0));
+}
+
+#[tokio::test]
 async fn without_room_it_runs_cold_and_says_so_or_is_refused() {
     let wide = "ani,name,tier\n".to_owned() + &format!("{CALLER},{},gold\n", "x".repeat(600 << 10));
     for (setting, refused) in [("cold", false), ("refuse", true)] {
