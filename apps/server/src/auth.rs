@@ -4,6 +4,9 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use flowlake_data_action::{ActionError, Environment, ErrorCode, ServerSettings};
 use sha2::{Digest, Sha256};
 
+/// The caller's name in records where no key is required and none was sent.
+const ANONYMOUS: &str = "anonymous";
+
 /// The keys that the server knows.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -30,7 +33,8 @@ impl Keys {
     /// Reads the keys that the configuration names.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when a key is missing, or when keys are required and none is configured.
+    /// [`ErrorCode::ConfigInvalid`] when a key is missing, two keys or two names are the same, a name is empty or one of ours,
+    /// or when keys are required and none is configured.
     pub fn load(
         settings: &ServerSettings,
         environment: &dyn Environment,
@@ -42,16 +46,26 @@ impl Keys {
                 "Add [[server.keys]] with `name` and `secret = { env = \"…\" }`, or set `require_key = false` behind a gateway.",
             ));
         }
-        let known = settings
-            .keys
-            .iter()
-            .map(|key| {
-                Ok(Key {
-                    name: key.name.clone(),
-                    digest: digest(key.secret.read(environment)?.expose()),
-                })
-            })
-            .collect::<Result<_, ActionError>>()?;
+        let mut known: Vec<Key> = Vec::with_capacity(settings.keys.len());
+        for key in &settings.keys {
+            let name = key.name.clone();
+            check_name(&name)?;
+            let digest = digest(key.secret.read(environment)?.expose());
+            if known.iter().any(|other| other.name == name) {
+                return Err(invalid_key(
+                    format!("two keys in [[server.keys]] are named `{name}`"),
+                    "Give each key a name of its own: it tells callers apart in the audit log.",
+                ));
+            }
+            if let Some(other) = known.iter().find(|other| other.digest == digest) {
+                let message = format!("the keys `{}` and `{name}` are the same", other.name);
+                return Err(invalid_key(
+                    message,
+                    "Give each caller a key of its own, so that records name the right one.",
+                ));
+            }
+            known.push(Key { name, digest });
+        }
         Ok(Self {
             required: settings.require_key,
             known,
@@ -78,7 +92,7 @@ impl Keys {
         });
         match matched {
             Some(key) => Ok(key.name.clone()),
-            None if !self.required => Ok("anonymous".to_owned()),
+            None if !self.required => Ok(ANONYMOUS.to_owned()),
             None => Err(ActionError::new(
                 ErrorCode::Unauthorized,
                 if sent.is_some() {
@@ -90,6 +104,27 @@ impl Keys {
             )),
         }
     }
+}
+
+/// Refuses a name that audit records could not tell from a caller of ours: without a key, from the command line, or flowlake itself.
+fn check_name(name: &str) -> Result<(), ActionError> {
+    if name.trim().is_empty() {
+        return Err(invalid_key(
+            "a key in [[server.keys]] has no name".to_owned(),
+            "Name who holds the key, such as `genesys-production`.",
+        ));
+    }
+    if name == ANONYMOUS || name.starts_with('(') || name.starts_with("cli:") {
+        return Err(invalid_key(
+            format!("`{name}` in [[server.keys]] is a name that flowlake uses itself"),
+            "Choose another name: `anonymous`, and what begins with `cli:` or `(`, are taken.",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid_key(message: String, advice: &str) -> ActionError {
+    ActionError::new(ErrorCode::ConfigInvalid, message, advice)
 }
 
 /// The token of `Bearer TOKEN`; the scheme is compared without regard to case (RFC 9110, section 11.1).
@@ -107,7 +142,9 @@ mod tests {
     use std::collections::HashMap;
 
     use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-    use flowlake_data_action::{Environment, ErrorCode, SecretSource, ServerKey, ServerSettings};
+    use flowlake_data_action::{
+        ActionError, Environment, ErrorCode, SecretSource, ServerKey, ServerSettings,
+    };
 
     use super::Keys;
 
@@ -120,20 +157,42 @@ mod tests {
         }
     }
 
-    fn keys() -> Keys {
-        let key = |name: &str, variable: &str| ServerKey {
-            name: name.to_owned(),
-            secret: SecretSource::Env(variable.to_owned()),
+    fn load(keys: &[(&str, &str)]) -> Result<Keys, ActionError> {
+        let key = |(name, variable): &(&str, &str)| ServerKey {
+            name: (*name).to_owned(),
+            secret: SecretSource::Env((*variable).to_owned()),
         };
         let settings = ServerSettings {
-            keys: vec![key("flows", "A"), key("tests", "B")],
+            keys: keys.iter().map(key).collect(),
             ..ServerSettings::default()
         };
-        Keys::load(
-            &settings,
-            &Variables(HashMap::from([("A", "first-key"), ("B", "second-key")])),
-        )
-        .unwrap()
+        let secrets = [("A", "first-key"), ("B", "second-key"), ("C", "first-key")];
+        Keys::load(&settings, &Variables(HashMap::from(secrets)))
+    }
+
+    fn keys() -> Keys {
+        load(&[("flows", "A"), ("tests", "B")]).unwrap()
+    }
+
+    #[test]
+    fn names_and_keys_are_unique_and_none_of_ours() {
+        for (keys, part) in [
+            (&[("", "A")][..], "has no name"),
+            (&[(" ", "A")], "has no name"),
+            (&[("anonymous", "A")], "flowlake uses itself"),
+            (&[("(hot tables)", "A")], "flowlake uses itself"),
+            (&[("cli:root", "A")], "flowlake uses itself"),
+            (&[("flows", "A"), ("flows", "B")], "are named `flows`"),
+            (
+                &[("flows", "A"), ("tests", "C")],
+                "`flows` and `tests` are the same",
+            ),
+        ] {
+            let error = load(keys).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::ConfigInvalid);
+            assert!(error.message().contains(part), "{error}");
+            assert!(!error.message().contains("first-key"));
+        }
     }
 
     fn authenticate(header: Option<&str>) -> Result<String, ErrorCode> {

@@ -36,6 +36,9 @@ use crate::{
     Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, ReadPolicy, answer, stores::S3,
 };
 
+/// What the profiler counts every action by that is not configured: no action can be named so.
+const UNKNOWN_ACTION: &str = "(unknown)";
+
 /// Runs configured actions. Cheap to clone; clones share every cache.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
@@ -177,6 +180,16 @@ impl Pipeline {
 impl Shared {
     pub(crate) fn now_unix_ms(&self) -> u64 {
         u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default()
+    }
+
+    /// The action as the profiler counts it: a name that is not configured was made up by a caller, and the profiler keeps room
+    /// for a bounded number of names.
+    pub(crate) fn label<'a>(&self, action: &'a str) -> &'a str {
+        if self.actions.contains_key(action) {
+            action
+        } else {
+            UNKNOWN_ACTION
+        }
     }
 
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {

@@ -25,6 +25,27 @@ uri = "s3://lake/archive"
 "#;
 
 #[tokio::test]
+async fn names_that_callers_make_up_are_counted_together() {
+    let house = House::build(&[]).await;
+    for number in 0..200 {
+        let name = format!("made-up-{number}");
+        house.run(&name, json!({})).await.unwrap_err();
+    }
+    house
+        .run("look-up", json!({ "ani": CALLER }))
+        .await
+        .unwrap();
+    let text = house.pipeline.prometheus();
+    assert!(!text.contains("made-up"), "{text}");
+    for counted in [
+        "flowlake_requests_total{action=\"(unknown)\",code=\"action.unknown\"} 200",
+        "flowlake_requests_total{action=\"look-up\",code=\"ok\"} 1",
+    ] {
+        assert!(text.contains(counted), "no {counted} in {text}");
+    }
+}
+
+#[tokio::test]
 async fn promtool_accepts_all_of_it() {
     let house = House::build_with(CONFIG, &[]).await;
     house

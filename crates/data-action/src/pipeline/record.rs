@@ -284,7 +284,7 @@ fn profile(
     }
     shared.profiler.record(&Sample {
         at_unix_ms: shared.now_unix_ms(),
-        action: record.action.clone(),
+        action: shared.label(&record.action).to_owned(),
         code: code.to_owned(),
         duration: trace.elapsed(),
         phases,
