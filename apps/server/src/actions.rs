@@ -172,14 +172,6 @@ pub(crate) fn refuse(error: ActionError) -> Response {
 }
 
 fn fail(failure: &Failure) -> Response {
-    let detail = failure.error.log_detail();
-    if !detail.is_empty() {
-        tracing::debug!(
-            code = failure.error.code().as_str(),
-            detail,
-            "the cause of a failed request"
-        );
-    }
     let status = StatusCode::from_u16(failure.error.code().http_status())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(failure.to_json())).into_response();

@@ -7,11 +7,15 @@
 
 mod support;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::{Result, Write},
+    sync::{Arc, Mutex},
+};
 
 use flowlake_data_action::{ActionRequest, ErrorCode, Pipeline};
 use flowlake_dev_stack::{Failure, ObjectState};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{CALLER, House, LOOK_UP, READER, Variables, project};
 
 #[tokio::test]
@@ -127,6 +131,63 @@ async fn an_object_whose_key_may_not_be_used_is_not_read() {
     assert!(message.contains("kms:Decrypt"), "{message}");
     // One byte was asked for, to let the key's own policy speak.
     assert_eq!(house.stack.s3().count("GetObject"), 1);
+}
+
+/// What was logged. Clones share it.
+#[derive(Debug, Default, Clone)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> Result<usize> {
+        self.0.lock().unwrap().extend(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failure_is_logged_once_with_the_id_of_its_record() {
+    let house = House::build(&[]).await;
+    std::fs::remove_file(
+        house
+            .folder
+            .path()
+            .join("lake-root/lake/exports/customers.csv"),
+    )
+    .unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    // The server's default level.
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter("info")
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let request = ActionRequest {
+        action: "look-up".to_owned(),
+        params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
+        ..ActionRequest::default()
+    };
+    let failure = house.pipeline.run(request).await.unwrap_err();
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["target"].as_str().unwrap().starts_with("flowlake"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    let fields = &lines[0]["fields"];
+    assert_eq!(lines[0]["level"], "WARN");
+    assert_eq!(fields["audit_id"], failure.audit_id.unwrap());
+    assert_eq!(fields["code"], "s3.no_such_key");
+    assert_eq!(fields["detail"], failure.error.log_detail());
+    assert!(!failure.error.log_detail().is_empty());
+    assert!(!text.contains(CALLER), "{text}");
 }
 
 #[tokio::test]

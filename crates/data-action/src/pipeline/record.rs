@@ -312,10 +312,12 @@ fn log(record: &AuditRecord, code: &str, error: Option<&ActionError>, warnings: 
             duration_ms = record.duration_ms,
             "answered"
         ),
+        // The only line about a failure, and the only place that its cause is written to.
         Some(error) => tracing::warn!(
             audit_id = record.id,
             action = record.action,
             code,
+            detail = error.log_detail(),
             retryable = error.is_retryable(),
             duration_ms = record.duration_ms,
             "{error}"
