@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    mem::ManuallyDrop,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,10 +22,23 @@ pub struct RateLimiter {
 struct Shared {
     limit: usize,
     clock: Arc<dyn Clock>,
-    /// When the last requests went through, oldest first; never more than `limit`.
-    passed: Mutex<VecDeque<Instant>>,
-    /// Held by the first of those who wait: the others queue behind it in order.
-    turn: tokio::sync::Mutex<()>,
+    turns: Mutex<Turns>,
+}
+
+/// The turns of the last minute and those that callers wait for.
+#[derive(Debug, Default)]
+struct Turns {
+    /// In order of time; each at least a minute behind the one `limit` places before it.
+    at: VecDeque<Instant>,
+    /// Counts the calls of [`RateLimiter::reset`].
+    generation: u64,
+}
+
+/// A turn that a caller waits for, and gives back when it stops waiting.
+struct Turn<'a> {
+    shared: &'a Shared,
+    at: Instant,
+    generation: u64,
 }
 
 impl RateLimiter {
@@ -37,8 +51,7 @@ impl RateLimiter {
                     .unwrap_or(usize::MAX)
                     .max(1),
                 clock,
-                passed: Mutex::default(),
-                turn: tokio::sync::Mutex::default(),
+                turns: Mutex::default(),
             }),
         }
     }
@@ -46,53 +59,81 @@ impl RateLimiter {
     /// Returns when a request may be sent.
     ///
     /// # Errors
-    /// [`ErrorKind::RateLimited`] at once when that would take longer than `wait`, with the time until then.
+    /// [`ErrorKind::RateLimited`] at once when that would take longer than `wait`, with the time until then. Requests that were
+    /// asked for earlier go first.
     pub async fn acquire(&self, wait: Duration) -> Result<(), Error> {
         let deadline = self.shared.clock.now() + wait;
-        let _turn = self.shared.turn.lock().await;
         loop {
-            let Some(free_at) = self.pass_or_wait_until() else {
-                return Ok(());
-            };
-            let now = self.shared.clock.now();
-            let missing = free_at.saturating_duration_since(now);
-            if free_at > deadline {
-                return Err(Error::new(
-                    ErrorKind::RateLimited,
-                    format!("{} requests were made in the last minute, as many as the platform allows a token", self.shared.limit),
-                )
-                .with_retry_after(Some(missing)));
+            let turn = self.shared.take_turn(deadline)?;
+            let missing = turn.at.saturating_duration_since(self.shared.clock.now());
+            if !missing.is_zero() {
+                self.shared.clock.sleep(missing).await;
             }
-            self.shared.clock.sleep(missing).await;
+            if turn.use_up() {
+                return Ok(());
+            }
         }
     }
 
     /// Forgets what was sent: a new token starts with a full minute.
     pub(crate) fn reset(&self) {
-        self.passed().clear();
+        let mut turns = self.shared.turns();
+        turns.at.clear();
+        turns.generation += 1;
     }
+}
 
-    /// Counts a request, or tells when the next one may go.
-    fn pass_or_wait_until(&self) -> Option<Instant> {
-        let now = self.shared.clock.now();
-        let mut passed = self.passed();
-        while passed
+impl Shared {
+    /// The next free turn, unless it is after `deadline`.
+    fn take_turn(&self, deadline: Instant) -> Result<Turn<'_>, Error> {
+        let now = self.clock.now();
+        let mut turns = self.turns();
+        while turns
+            .at
             .front()
             .is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW)
         {
-            passed.pop_front();
+            turns.at.pop_front();
         }
-        if passed.len() < self.shared.limit {
-            passed.push_back(now);
-            return None;
+        let full = turns.at.len().checked_sub(self.limit);
+        let free_at = full.map_or(now, |first| (turns.at[first] + WINDOW).max(now));
+        // Never before a turn that another caller waits for: one that was given back must not let a later caller overtake.
+        let at = turns.at.back().map_or(free_at, |last| free_at.max(*last));
+        if at > deadline {
+            return Err(Error::new(
+                ErrorKind::RateLimited,
+                format!("{} requests were made in the last minute, as many as the platform allows a token", self.limit),
+            )
+            .with_retry_after(Some(at.saturating_duration_since(now))));
         }
-        passed.front().map(|oldest| *oldest + WINDOW)
+        turns.at.push_back(at);
+        Ok(Turn {
+            shared: self,
+            at,
+            generation: turns.generation,
+        })
     }
 
-    fn passed(&self) -> std::sync::MutexGuard<'_, VecDeque<Instant>> {
-        self.shared
-            .passed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Uses the turn up. `false` when the limiter was reset meanwhile: then it has to be taken again, or it would not count.
+    fn use_up(self) -> bool {
+        let turn = ManuallyDrop::new(self);
+        turn.shared.turns().generation == turn.generation
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turns = self.shared.turns();
+        if turns.generation == self.generation
+            && let Some(index) = turns.at.iter().rposition(|at| *at == self.at)
+        {
+            turns.at.remove(index);
+        }
     }
 }

@@ -125,13 +125,12 @@ impl TokenSource {
     /// A valid token for one API request, after waiting for the platform's limit of requests per token.
     ///
     /// # Errors
-    /// Those of [`Self::token`]; [`ErrorKind::RateLimited`] when the turn would come later than the settings' wait.
+    /// Those of [`Self::token`]; [`ErrorKind::RateLimited`] when the turn would come later than the settings' wait, login included.
     pub async fn token_for_request(&self) -> Result<AccessToken, Error> {
+        let deadline = self.shared.clock.now() + self.shared.settings.wait();
         let token = self.token().await?;
-        self.shared
-            .limiter
-            .acquire(self.shared.settings.wait())
-            .await?;
+        let left = deadline.saturating_duration_since(self.shared.clock.now());
+        self.shared.limiter.acquire(left).await?;
         Ok(token)
     }
 

@@ -371,6 +371,40 @@ async fn a_minute_has_so_many_requests_and_the_rest_waits() {
 }
 
 #[tokio::test]
+async fn a_caller_that_would_wait_too_long_is_refused_at_once() {
+    let clock = ManualClock::start();
+    let limiter = RateLimiter::new(1, Arc::clone(&clock) as Arc<dyn Clock>);
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    limiter.acquire(Duration::ZERO).await.unwrap();
+    let mut first = Box::pin(limiter.acquire(minutes(1)));
+    let mut second = Box::pin(limiter.acquire(minutes(2)));
+    assert!(poll_once(&mut first).is_none());
+    assert!(poll_once(&mut second).is_none());
+    // Its turn would be the fourth.
+    let error = limiter.acquire(minutes(2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert_eq!(error.retry_after(), Some(minutes(3)));
+    // A dropped caller leaves its turn to the next, which overtakes nobody.
+    drop(second);
+    let mut third = Box::pin(limiter.acquire(minutes(2)));
+    assert!(poll_once(&mut third).is_none());
+    clock.advance(minutes(1));
+    assert!(poll_once(&mut third).is_none());
+    first.await.unwrap();
+    clock.advance(minutes(1));
+    third.await.unwrap();
+}
+
+/// Polls once.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match Pin::new(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_per_token() {
     let (stack, _folder) = stack().await;
     let clock = ManualClock::start();
