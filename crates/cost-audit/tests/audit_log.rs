@@ -3,9 +3,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Utc};
 use flowlake_cost_audit::audit::ProblemKind;
-use flowlake_cost_audit::{AuditLog, AuditRecord, AuditSettings, ErrorKind, VerifyReport, verify};
+use flowlake_cost_audit::{
+    AuditLog, AuditRecord, AuditSettings, Clock, ErrorKind, VerifyReport, verify,
+};
 
 fn settings(directory: &Path) -> AuditSettings {
     AuditSettings {
@@ -164,5 +169,43 @@ async fn verify_names_the_first_bad_record() {
     assert_eq!(
         check(&|lines| lines[1] = lines[1].replace(":0,", ": 0,")),
         (ProblemKind::Malformed, 2, 2)
+    );
+}
+
+/// A clock that ends the thread that looks at it.
+#[derive(Debug, Default)]
+struct BrokenClock(AtomicBool);
+
+impl Clock for BrokenClock {
+    fn now(&self) -> DateTime<Utc> {
+        assert!(!self.0.load(Ordering::Relaxed), "the clock is broken");
+        "2026-11-29T12:00:00Z".parse().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_log_whose_writer_has_died_is_not_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(BrokenClock::default());
+    let log = AuditLog::builder(settings(folder.path()))
+        .with_clock(Arc::<BrokenClock>::clone(&clock))
+        .open()
+        .unwrap();
+    let dated = AuditRecord {
+        id: "one".to_owned(),
+        time: "2026-11-29T12:00:00Z".parse().unwrap(),
+        ..record("a")
+    };
+    log.append(&dated).await.unwrap();
+    assert!(log.is_healthy());
+    clock.0.store(true, Ordering::Relaxed);
+    assert_eq!(
+        log.append(&dated).await.unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    assert!(!log.is_healthy());
+    assert_eq!(
+        log.append(&dated).await.unwrap_err().kind(),
+        ErrorKind::Closed
     );
 }

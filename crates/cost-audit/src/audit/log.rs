@@ -8,8 +8,6 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::batch::Reply;
-use super::queue::Refused;
 use super::record::AuditRecord;
 use super::seal::SealingKey;
 use super::settings::AuditSettings;
@@ -112,8 +110,9 @@ impl AuditLog {
 
     /// Writes `record` and returns when it is on disk.
     ///
-    /// Requests that append at the same time share one write and one fsync.
-    /// A record whose caller stops waiting is written all the same.
+    /// Requests that append at the same time share one write and one fsync. The queue is bounded: when it is full, callers wait
+    /// for the disk, in order, instead of piling up in memory.
+    /// A record that is in the queue is written even when its caller stops waiting.
     ///
     /// # Errors
     /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be given out;
@@ -121,7 +120,10 @@ impl AuditLog {
     pub async fn append(&self, record: &AuditRecord) -> Result<AuditReceipt, Error> {
         let (id, record) = self.written(record)?;
         let (reply, answer) = oneshot::channel();
-        self.push(&record, reply).await?;
+        self.writer
+            .push(&record, reply)
+            .await
+            .map_err(|_| closed())?;
         let place = answer.await.map_err(|_| closed())??;
         Ok(AuditReceipt {
             sequence: place.sequence,
@@ -132,7 +134,8 @@ impl AuditLog {
 
     /// Whether the last write succeeded; while it is `false`, refuse requests and report not ready.
     ///
-    /// The writer tries again by itself, and turns this back to `true` when the disk takes writes.
+    /// The writer tries again by itself, and turns this back to `true` when the disk takes writes. When the writer itself has died,
+    /// it stays `false`.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.writer.is_healthy()
@@ -158,18 +161,6 @@ impl AuditLog {
             return Ok((record.id, text));
         }
         Ok((record.id.clone(), record.to_json()?))
-    }
-
-    /// The queue is bounded: past it, callers wait for the disk instead of piling up in memory.
-    async fn push(&self, record: &str, mut reply: Reply) -> Result<(), Error> {
-        loop {
-            match self.writer.push(record, reply) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Full(back)) => reply = back,
-                Err(Refused::Closed) => return Err(closed()),
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
     }
 }
 

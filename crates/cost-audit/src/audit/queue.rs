@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::batch::{Batch, Reply};
 use super::gather::Gather;
 
@@ -12,6 +14,8 @@ use super::gather::Gather;
 #[derive(Debug)]
 pub(super) struct Queue {
     capacity: usize,
+    /// A permit for each record that can still be put in. Callers get them in the order they asked.
+    room: Semaphore,
     state: Mutex<State>,
     writer: Condvar,
 }
@@ -25,14 +29,9 @@ struct State {
     closed: bool,
 }
 
-/// Why a record was not taken.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// The writer is behind.
-    Full(Reply),
-    /// The writer is gone.
-    Closed,
-}
+/// A record was not taken, because the writer is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
 
 /// What the writer waited for in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +44,24 @@ pub(super) enum Empty {
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> Self {
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
         Self {
             capacity,
+            room: Semaphore::new(capacity),
             state: Mutex::default(),
             writer: Condvar::new(),
         }
     }
 
-    /// Puts a record behind the others.
-    pub(super) fn push(&self, record: &str, reply: Reply) -> Result<(), Refused> {
+    /// Puts a record behind the others. While the queue is full, callers wait in order for the writer to empty it.
+    pub(super) async fn push(&self, record: &str, reply: Reply) -> Result<(), Closed> {
+        let permit = self.room.acquire().await.map_err(|_| Closed)?;
         let mut state = self.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(Closed);
         }
-        if state.waiting.len() >= self.capacity {
-            return Err(Refused::Full(reply));
-        }
+        // The writer gives it back when it takes the record.
+        permit.forget();
         state.waiting.push(record, reply);
         if state.waiting.len() == state.wanted {
             // The mutex is free when the writer wakes.
@@ -92,6 +93,8 @@ impl Queue {
             });
         }
         std::mem::swap(&mut state.waiting, batch);
+        drop(state);
+        self.room.add_permits(batch.len());
         Ok(())
     }
 
@@ -103,6 +106,7 @@ impl Queue {
     /// Takes nothing any more; what waits can still be written.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        self.room.close();
         self.writer.notify_one();
     }
 
@@ -111,6 +115,8 @@ impl Queue {
         let mut state = self.lock();
         state.closed = true;
         state.waiting = Batch::default();
+        drop(state);
+        self.room.close();
     }
 
     /// Sleeps until so many wait, at most so long.

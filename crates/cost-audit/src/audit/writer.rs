@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Place, Reply};
 use super::gather::Callers;
-use super::queue::{Empty, Queue, Refused};
+use super::queue::{Closed, Empty, Queue};
 use super::store::Store;
 use crate::error::{Error, ErrorKind};
 
@@ -27,7 +27,7 @@ pub(super) struct Writer(Arc<Shared>);
 /// What the thread and the handles share.
 #[derive(Debug)]
 struct Shared {
-    /// Whether the disk took the last write.
+    /// Whether the disk took the last write, and there is a writer for the next.
     healthy: AtomicBool,
     queue: Queue,
 }
@@ -43,8 +43,10 @@ impl Writer {
         std::thread::Builder::new()
             .name("flowlake-audit".to_owned())
             .spawn(move || {
-                let _abandon = Abandon(&shared.queue);
-                run(store, idle, &shared);
+                // Dropped after `_abandon`: callers learn that their records are lost when the log is known to be unhealthy.
+                let mut batch = Batch::default();
+                let _abandon = Abandon(&shared);
+                run(store, idle, &shared, &mut batch);
             })
             .map_err(|error| {
                 Error::new(ErrorKind::Unwritable, "cannot start the audit log's thread")
@@ -58,8 +60,8 @@ impl Writer {
     }
 
     /// Gives it a record to write.
-    pub(super) fn push(&self, record: &str, reply: Reply) -> Result<(), Refused> {
-        self.0.queue.push(record, reply)
+    pub(super) async fn push(&self, record: &str, reply: Reply) -> Result<(), Closed> {
+        self.0.queue.push(record, reply).await
     }
 }
 
@@ -69,17 +71,22 @@ impl Drop for Writer {
     }
 }
 
-/// However the writer ends, nobody waits for it any more.
-struct Abandon<'a>(&'a Queue);
+/// However the writer ends, nobody waits for it any more, and the log is not healthy.
+struct Abandon<'a>(&'a Shared);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        if std::thread::panicking() {
+            tracing::error!(
+                "the audit log's writer has died: no request is answered until the process is started again"
+            );
+        }
+        self.0.healthy.store(false, Ordering::Release);
+        self.0.queue.abandon();
     }
 }
 
-fn run(mut store: Store, idle: Duration, shared: &Shared) {
-    let mut batch = Batch::default();
+fn run(mut store: Store, idle: Duration, shared: &Shared, batch: &mut Batch) {
     let mut callers = Callers::default();
     loop {
         let healthy = shared.healthy.load(Ordering::Acquire);
@@ -88,7 +95,7 @@ fn run(mut store: Store, idle: Duration, shared: &Shared) {
             (true, false) => idle.min(SETTLE_INTERVAL),
             (true, true) => idle,
         };
-        match shared.queue.take(callers.expected(), wait, &mut batch) {
+        match shared.queue.take(callers.expected(), wait, batch) {
             Ok(()) => {}
             Err(Empty::Closed) => {
                 // If it fails, the journal has what the segment may lose.
@@ -107,10 +114,10 @@ fn run(mut store: Store, idle: Duration, shared: &Shared) {
             }
         }
         let began = now();
-        let written = store.append(&batch);
+        let written = store.append(batch);
         callers.note(batch.len(), shared.queue.len(), began.elapsed());
         note(shared, &written);
-        answer(&mut batch, written, store.path());
+        answer(batch, written, store.path());
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the queue takes, and what the writer waits for.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
@@ -17,8 +19,16 @@ const ALONE: Gather = Gather {
     limit: NEVER,
 };
 
-fn push(queue: &Queue, record: &str) -> Result<(), Refused> {
-    queue.push(record, oneshot::channel().0)
+fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Pushes where there is room.
+fn push(queue: &Queue, record: &str) -> Result<(), Closed> {
+    match poll(pin!(queue.push(record, oneshot::channel().0))) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("the queue is full"),
+    }
 }
 
 fn queue(records: &[&str]) -> Queue {
@@ -59,7 +69,7 @@ fn all_that_wait_leave_at_once_in_the_order_they_came() {
 #[test]
 fn a_full_queue_takes_no_more() {
     let queue = queue(&["a", "b", "c", "d"]);
-    assert!(matches!(push(&queue, "e"), Err(Refused::Full(_))));
+    assert!(poll(pin!(queue.push("e", oneshot::channel().0))).is_pending());
     // Nor does the writer wait for more than it holds.
     let five = Gather {
         records: 5,
@@ -67,6 +77,35 @@ fn a_full_queue_takes_no_more() {
     };
     assert_eq!(take(&queue, five, NEVER).unwrap(), ["a", "b", "c", "d"]);
     push(&queue, "e").unwrap();
+}
+
+#[test]
+fn callers_that_find_it_full_come_in_the_order_they_asked() {
+    let queue = Queue::new(1);
+    push(&queue, "a").unwrap();
+    let mut first = pin!(queue.push("b", oneshot::channel().0));
+    let mut second = pin!(queue.push("c", oneshot::channel().0));
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(poll(second.as_mut()).is_pending());
+    assert_eq!(take(&queue, ALONE, NEVER).unwrap(), ["a"]);
+    // The free place is the first one's, also when another looks sooner.
+    assert!(poll(second.as_mut()).is_pending());
+    assert!(poll(pin!(queue.push("d", oneshot::channel().0))).is_pending());
+    assert_eq!(poll(first.as_mut()), Poll::Ready(Ok(())));
+    assert_eq!(take(&queue, ALONE, NEVER).unwrap(), ["b"]);
+    assert_eq!(poll(second.as_mut()), Poll::Ready(Ok(())));
+    assert_eq!(take(&queue, ALONE, NEVER).unwrap(), ["c"]);
+}
+
+#[test]
+fn a_caller_that_waits_for_room_is_told_of_the_end() {
+    let queue = Queue::new(1);
+    push(&queue, "a").unwrap();
+    let mut waiting = pin!(queue.push("b", oneshot::channel().0));
+    assert!(poll(waiting.as_mut()).is_pending());
+    queue.close();
+    assert_eq!(poll(waiting.as_mut()), Poll::Ready(Err(Closed)));
+    assert_eq!(take(&queue, ALONE, NEVER).unwrap(), ["a"]);
 }
 
 #[test]
@@ -108,7 +147,7 @@ fn the_first_of_an_idle_time_wakes_the_writer() {
 fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
     let queue = queue(&["a"]);
     queue.close();
-    assert!(matches!(push(&queue, "b"), Err(Refused::Closed)));
+    assert_eq!(push(&queue, "b"), Err(Closed));
     assert_eq!(take(&queue, ALONE, NEVER).unwrap(), ["a"]);
     assert_eq!(take(&queue, ALONE, NEVER), Err(Empty::Closed));
 }
@@ -125,11 +164,11 @@ fn closing_wakes_the_writer() {
 fn without_a_writer_every_caller_is_told() {
     let queue = Queue::new(4);
     let (reply, mut answer) = oneshot::channel();
-    queue.push("a", reply).unwrap();
+    assert_eq!(poll(pin!(queue.push("a", reply))), Poll::Ready(Ok(())));
     queue.abandon();
     assert_eq!(
         answer.try_recv().unwrap_err(),
         oneshot::error::TryRecvError::Closed
     );
-    assert!(matches!(push(&queue, "b"), Err(Refused::Closed)));
+    assert_eq!(push(&queue, "b"), Err(Closed));
 }
