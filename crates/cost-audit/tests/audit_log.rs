@@ -209,3 +209,36 @@ async fn a_log_whose_writer_has_died_is_not_healthy() {
         ErrorKind::Closed
     );
 }
+
+#[tokio::test]
+async fn a_closed_log_has_all_that_was_appended_and_takes_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = AuditLog::open(settings(folder.path())).unwrap();
+    let appends = (0..50).map(|_| {
+        let log = log.clone();
+        tokio::spawn(async move { log.append(&record("a")).await })
+    });
+    let appends: Vec<_> = appends.collect();
+    tokio::task::yield_now().await;
+    log.close().await;
+    // A second time, there is nothing to wait for.
+    log.close().await;
+    let mut written = 0;
+    for append in appends {
+        match append.await.unwrap() {
+            Ok(_) => written += 1,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Closed),
+        }
+    }
+    assert!(written > 0);
+    assert!(!log.is_healthy());
+    assert_eq!(
+        log.append(&record("b")).await.unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    // The lock is free at once, and the segment needs no journal.
+    fs::remove_file(folder.path().join("audit.journal")).unwrap();
+    let log = AuditLog::open(settings(folder.path())).unwrap();
+    assert_eq!(verify(folder.path()).unwrap().records, written);
+    drop(log);
+}

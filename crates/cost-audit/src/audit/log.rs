@@ -141,6 +141,14 @@ impl AuditLog {
         self.writer.is_healthy()
     }
 
+    /// Takes no more records, and returns when those in the queue are on disk and the folder is unlocked.
+    ///
+    /// Appends that come later, from any handle, fail with [`ErrorKind::Closed`]. A log that is only dropped ends in the same way,
+    /// but nobody knows when.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+
     /// The settings it was opened with.
     #[must_use]
     pub fn settings(&self) -> &AuditSettings {

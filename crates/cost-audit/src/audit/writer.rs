@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::batch::{Batch, Place, Reply};
 use super::gather::Callers;
 use super::queue::{Closed, Empty, Queue};
@@ -22,7 +24,11 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The writer, as the log's handles see it: with the last of them it ends.
 #[derive(Debug)]
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// Closed when the thread has ended.
+    ended: watch::Receiver<()>,
+}
 
 /// What the thread and the handles share.
 #[derive(Debug)]
@@ -39,10 +45,15 @@ impl Writer {
             healthy: AtomicBool::new(true),
             queue: Queue::new(max_batch),
         });
-        let writer = Self(Arc::clone(&shared));
+        let (running, ended) = watch::channel(());
+        let writer = Self {
+            shared: Arc::clone(&shared),
+            ended,
+        };
         std::thread::Builder::new()
             .name("flowlake-audit".to_owned())
             .spawn(move || {
+                let _running = running;
                 // Dropped after `_abandon`: callers learn that their records are lost when the log is known to be unhealthy.
                 let mut batch = Batch::default();
                 let _abandon = Abandon(&shared);
@@ -56,18 +67,26 @@ impl Writer {
     }
 
     pub(super) fn is_healthy(&self) -> bool {
-        self.0.healthy.load(Ordering::Acquire)
+        self.shared.healthy.load(Ordering::Acquire)
     }
 
     /// Gives it a record to write.
     pub(super) async fn push(&self, record: &str, reply: Reply) -> Result<(), Closed> {
-        self.0.queue.push(record, reply).await
+        self.shared.queue.push(record, reply).await
+    }
+
+    /// Lets it write what is in the queue, and waits for its end.
+    pub(super) async fn close(&self) {
+        self.shared.queue.close();
+        let mut ended = self.ended.clone();
+        // Nothing is ever sent: it fails once the thread is gone.
+        while ended.changed().await.is_ok() {}
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.queue.close();
+        self.shared.queue.close();
     }
 }
 
