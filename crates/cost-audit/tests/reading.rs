@@ -176,6 +176,13 @@ async fn exports_can_be_read_by_others() {
     assert_eq!(&rows[0][column("objects")], "s3://lake/exports/0.csv");
     assert_eq!(
         (
+            &rows[0][column("objects_count")],
+            &rows[0][column("objects_digest")]
+        ),
+        ("1", "")
+    );
+    assert_eq!(
+        (
             &rows[2][column("skipped_rows")],
             &rows[2][column("nulled_values")]
         ),

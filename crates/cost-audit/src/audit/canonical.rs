@@ -129,6 +129,8 @@ mod tests {
                 etag: some(),
                 ..AuditObject::default()
             }],
+            objects_count: Some(1_001),
+            objects_digest: some(),
             organization: some(),
             principal: some(),
             params: [

@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 30] = [
     "sequence",
     "time",
     "id",
@@ -103,6 +103,8 @@ const COLUMNS: [&str; 28] = [
     "versions",
     "skipped_rows",
     "nulled_values",
+    "objects_count",
+    "objects_digest",
 ];
 
 fn write_csv(
@@ -184,6 +186,11 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         ),
         record.skipped_rows.to_string(),
         record.nulled_values.to_string(),
+        record.objects_count.map_or_else(
+            || record.objects.len().to_string(),
+            |count| count.to_string(),
+        ),
+        text(&record.objects_digest),
     ]
 }
 

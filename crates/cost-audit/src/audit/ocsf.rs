@@ -65,6 +65,8 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
             "cost_usd": record.cost_usd,
             "hash": entry.hash,
             "nulled_values": record.nulled_values,
+            "objects_count": record.objects_count,
+            "objects_digest": record.objects_digest,
             "params": record.params,
             "previous": entry.previous,
             "request_ids": record.request_ids,

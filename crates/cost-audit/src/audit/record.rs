@@ -59,8 +59,14 @@ pub struct AuditRecord {
     /// Values that did not fit their columns and were made null, as the action's table says.
     #[serde(skip_serializing_if = "is_zero")]
     pub nulled_values: u64,
-    /// What was read.
+    /// What was read, or its first part: see [`AuditRecord::set_objects`].
     pub objects: Vec<AuditObject>,
+    /// How many objects were read, when they are more than those in `objects`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects_count: Option<u64>,
+    /// The SHA-256 of all of them, when they are more than those in `objects`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects_digest: Option<String>,
     /// The Genesys organisation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
@@ -152,6 +158,8 @@ impl Default for AuditRecord {
             message: None,
             nulled_values: 0,
             objects: Vec::new(),
+            objects_count: None,
+            objects_digest: None,
             organization: None,
             params: BTreeMap::new(),
             principal: None,

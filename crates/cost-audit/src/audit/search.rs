@@ -29,7 +29,7 @@ pub struct AuditQuery {
     pub correlation_id: Option<String>,
     /// A bucket that was read.
     pub bucket: Option<String>,
-    /// How a key that was read begins.
+    /// How a key that was read begins. Of a record of more than a thousand objects only those that it lists are looked at.
     pub key_prefix: Option<String>,
     /// How it ended.
     pub status: Option<AuditStatus>,

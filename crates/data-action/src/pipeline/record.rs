@@ -31,7 +31,7 @@ pub(super) async fn finish(
 
     let mut record = std::mem::take(&mut trace.state().record);
     shared.settle(trace, &record.action, cost.as_ref(), total.bytes_received);
-    record.objects = audit_objects(&objects, &trace.state().wanted);
+    record.set_objects(audit_objects(&objects, &trace.state().wanted));
     let warnings = trace.state().warnings.clone();
     record.message = (!warnings.is_empty()).then(|| warnings.join("; "));
     complete(
