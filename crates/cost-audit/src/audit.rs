@@ -8,6 +8,7 @@ mod gather;
 mod journal;
 mod keyed_hash;
 mod log;
+mod log_id;
 mod objects;
 mod ocsf;
 mod queue;

@@ -18,6 +18,8 @@ use flowlake_cost_audit::{AuditLog, AuditSettings, verify};
 /// A second place in memory that fails as often as it is told.
 #[derive(Debug, Default)]
 struct Memory {
+    /// What it never takes: names that end so.
+    refused: Option<&'static str>,
     stored: Mutex<BTreeMap<String, Vec<u8>>>,
     failures: AtomicU64,
     puts: AtomicU64,
@@ -39,6 +41,9 @@ impl SegmentSink for Memory {
             .is_ok()
         {
             return Err("the bucket is gone".into());
+        }
+        if self.refused.is_some_and(|end| name.ends_with(end)) {
+            return Err(format!("another object lies at {name}").into());
         }
         self.stored.lock().unwrap().insert(name.to_owned(), content);
         Ok(())
@@ -78,6 +83,11 @@ async fn until(shipper: &Shipper, is_so: impl Fn(&ShipStatus) -> bool) -> ShipSt
     panic!("shipping stands at {:?}", shipper.status());
 }
 
+fn id(directory: &Path) -> String {
+    let text = fs::read_to_string(directory.join("audit.id")).unwrap();
+    text.trim().to_owned()
+}
+
 fn sealed(directory: &Path) -> usize {
     fs::read_dir(directory)
         .unwrap()
@@ -102,6 +112,8 @@ async fn what_is_shipped_is_the_finished_part_of_the_log() {
     drop(shipper);
     let copy = tempfile::tempdir().unwrap();
     for (name, content) in sink.stored.lock().unwrap().iter() {
+        let (log_id, name) = name.split_once('/').unwrap();
+        assert_eq!(log_id, id(folder.path()));
         fs::write(copy.path().join(name), content).unwrap();
     }
     let report = verify(copy.path()).unwrap();
@@ -130,13 +142,14 @@ async fn a_failure_is_told_tried_again_and_loses_nothing() {
     let sink = Arc::new(Memory::default());
     sink.failures.store(1, Ordering::Relaxed);
     let shipper = start(folder.path(), &sink);
-    let status = until(&shipper, |status| status.failures == 1).await;
+    let status = until(&shipper, |status| status.last_error.is_some()).await;
+    assert_eq!(status.failures, 1);
     assert_eq!(status.last_error.as_deref(), Some("the bucket is gone"));
     assert_eq!(
         status.failing_since,
         Some("2026-11-23T12:00:00Z".parse().unwrap())
     );
-    assert_eq!(status.pending_segments, finished);
+    assert!(status.pending_segments <= finished);
     let status = until(&shipper, |status| status.shipped_segments == finished).await;
     assert_eq!(status.pending_segments, 0);
     let status = until(&shipper, |status| status.last_error.is_none()).await;
@@ -146,4 +159,53 @@ async fn a_failure_is_told_tried_again_and_loses_nothing() {
         2 * finished,
         "each segment with its seal"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_logs_are_shipped_to_one_place() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sink = Arc::new(Memory::default());
+    for folder in [one.path(), other.path()] {
+        fill(folder, 20).await;
+        let finished = sealed(folder) as u64;
+        let shipper = start(folder, &sink);
+        until(&shipper, |status| status.shipped_segments == finished).await;
+        assert_eq!(shipper.status().failures, 0);
+    }
+    let stored = sink.stored.lock().unwrap();
+    for folder in [one.path(), other.path()] {
+        let id = id(folder);
+        let own = stored.keys().filter(|name| name.starts_with(&id));
+        assert_eq!(own.count(), 2 * sealed(folder));
+        let seal = stored
+            .iter()
+            .find(|(name, _)| name.starts_with(&id) && name.ends_with(".seal.json"));
+        let seal = String::from_utf8(seal.unwrap().1.clone()).unwrap();
+        assert!(seal.contains(&format!("\"log_id\":\"{id}\"")), "{seal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_never_taken_does_not_hold_up_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), 20).await;
+    let finished = sealed(folder.path()) as u64;
+    assert!(finished > 2);
+    let sink = Arc::new(Memory {
+        refused: Some("audit-00000000000000000001.jsonl"),
+        ..Memory::default()
+    });
+    let shipper = start(folder.path(), &sink);
+    let status = until(&shipper, |status| {
+        status.shipped_segments == finished - 1 && status.last_error.is_some()
+    })
+    .await;
+    assert_eq!(status.pending_segments, 1);
+    let said = status.last_error.unwrap();
+    assert!(said.starts_with("another object lies at"), "{said}");
+    // What comes later is shipped too.
+    fill(folder.path(), 20).await;
+    let finished = sealed(folder.path()) as u64;
+    let status = until(&shipper, |status| status.shipped_segments == finished - 1).await;
+    assert!(status.failing_since.is_some());
 }

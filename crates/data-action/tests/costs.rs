@@ -308,7 +308,9 @@ async fn finished_segments_are_signed_and_copied_to_s3() {
         house.run("all", json!({})).await.unwrap();
     }
     let local = house.folder.path().join("audit");
+    let log_id = fs::read_to_string(local.join("audit.id")).unwrap();
     let archive = house.folder.path().join("lake-root/lake/archive/eu");
+    let archive = archive.join(log_id.trim());
     let finished = sealed(&local);
     assert!(finished > 1, "{finished} segments");
     until(|| sealed(&archive) == finished).await;

@@ -60,6 +60,9 @@ pub struct SealBody {
     pub last_hash: String,
     /// Number of its last record.
     pub last_sequence: u64,
+    /// The id of its log; seals of before logs had one are without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<String>,
     /// When it was sealed.
     pub sealed_at: DateTime<Utc>,
     /// The segment's file name.
@@ -86,6 +89,15 @@ impl Seal {
             public_key: key.map(SealingKey::public_key),
             signature,
         }
+    }
+
+    /// Whether it states the same, whenever it was made.
+    pub(super) fn agrees_with(&self, body: &SealBody) -> bool {
+        let body = SealBody {
+            sealed_at: self.body.sealed_at,
+            ..body.clone()
+        };
+        self.body == body
     }
 
     /// Reads the seal of a segment, if it has one.

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::task::AbortHandle;
 
+use super::log_id;
 use super::segment::{self, Segment};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -26,7 +27,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The second place.
 #[async_trait]
 pub trait SegmentSink: Debug + Send + Sync {
-    /// Stores `content` under `name` for good.
+    /// Stores `content` under `name` for good: the id of the log, a `/`, and the file's own name.
     ///
     /// The same name comes again with the same content when a crash came between storing and noting it: that is no error.
     ///
@@ -61,11 +62,11 @@ pub struct ShipStatus {
     pub pending_segments: u64,
     /// Segments shipped since the start.
     pub shipped_segments: u64,
-    /// Failed tries since the start.
+    /// Failed tries to ship a segment since the start.
     pub failures: u64,
-    /// Since when every try has failed.
+    /// Since when something could not be shipped at every look.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Why the last try failed; none when it did not.
+    /// Why the first segment failed at the last look; none when none did.
     pub last_error: Option<String>,
 }
 
@@ -137,29 +138,43 @@ impl Work {
         }
     }
 
-    /// Ships what is finished, oldest first, up to the first failure.
+    /// Ships what is finished, oldest first. One segment that cannot be shipped does not hold up the others.
+    ///
+    /// # Errors
+    /// The first failure.
     async fn ship_all(&self) -> Result<(), BoxError> {
         let directory = self.directory.clone();
-        let segments = blocking(move || Ok(pending(&directory)?)).await?;
+        let (segments, log_id) = blocking(move || {
+            let segments = pending(&directory)?;
+            let is_needed = !segments.is_empty();
+            let log_id = is_needed.then(|| log_id::read(&directory)).transpose()?;
+            Ok((segments, log_id.unwrap_or_default()))
+        })
+        .await?;
         let mut left = segments.len() as u64;
         lock(&self.status).pending_segments = left;
+        let mut first_failure = None;
         for segment in segments {
-            self.ship(segment).await?;
+            if let Err(error) = self.ship(&log_id, segment).await {
+                lock(&self.status).failures += 1;
+                first_failure.get_or_insert(error);
+                continue;
+            }
             left -= 1;
             let mut status = lock(&self.status);
             status.pending_segments = left;
             status.shipped_segments += 1;
         }
-        Ok(())
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// The segment first: where a seal lies, what it seals lies too.
-    async fn ship(&self, segment: Segment) -> Result<(), BoxError> {
+    async fn ship(&self, log_id: &str, segment: Segment) -> Result<(), BoxError> {
         let marker = segment.shipped_path();
         for path in [segment.path.clone(), segment.seal_path()] {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let from = path.clone();
-            let content = blocking(move || Ok(fs::read(from)?)).await?;
+            let name = format!("{log_id}/{name}");
+            let content = blocking(move || Ok(fs::read(path)?)).await?;
             self.sink.put(&name, content).await?;
         }
         blocking(move || Ok(fs::File::create(marker)?.sync_all()?)).await
@@ -181,7 +196,6 @@ impl Work {
             source = cause.source();
         }
         let mut status = lock(&self.status);
-        status.failures += 1;
         if status.failing_since.is_none() {
             status.failing_since = Some(self.clock.now());
             tracing::warn!(error = message, "audit segments cannot be shipped");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Place};
 use super::end::{End, contradiction};
 use super::journal::{self, Journal, Kept};
+use super::log_id;
 use super::seal::{Seal, SealBody, SealingKey};
 use super::segment::{self, LOCK_FILE, Segment};
 use super::settings::AuditSettings;
@@ -18,6 +19,11 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(super) struct Store {
     directory: PathBuf,
+    /// The folder itself, to make new names in it durable.
+    folder: File,
+    /// Whether the names in it are durable.
+    folder_synced: bool,
+    log_id: String,
     max_segment_bytes: u64,
     rotate_daily: bool,
     clock: Arc<dyn Clock>,
@@ -46,6 +52,7 @@ impl Store {
         let fail = |error| Error::unwritable(&settings.directory, error);
         fs::create_dir_all(&directory).map_err(fail)?;
         let lock = lock(&directory)?;
+        let log_id = log_id::open(&directory)?;
         let segments = segment::list(&directory)?;
         let kept = journal::read(&directory)?;
         let mut end = End::read(&segments, &kept)?;
@@ -59,6 +66,9 @@ impl Store {
         };
         let mut store = Self {
             file: open_segment(&segment.path).map_err(fail)?,
+            folder: File::open(&directory).map_err(fail)?,
+            folder_synced: false,
+            log_id,
             directory,
             max_segment_bytes: settings.max_segment_bytes,
             rotate_daily: settings.rotate_daily,
@@ -75,9 +85,10 @@ impl Store {
         store.mend().map_err(fail)?;
         store.restore(&kept)?;
         // The segment is on disk, name and all, before the journal gives up what it has of it.
-        sync_directory(&store.directory).map_err(fail)?;
+        store.sync_folder().map_err(fail)?;
         store.journal = Journal::create(&store.directory);
-        sync_directory(&store.directory).map_err(fail)?;
+        store.folder_synced = false;
+        store.sync_folder().map_err(fail)?;
         Ok(store)
     }
 
@@ -204,8 +215,10 @@ impl Store {
         self.rotate_if_due()
     }
 
-    /// Cuts off what a failed or torn write may have left behind the durable end.
+    /// Does what earlier calls could not: makes new names durable, and cuts off what a failed or torn write may have left behind
+    /// the durable end.
     fn mend(&mut self) -> Result<(), std::io::Error> {
+        self.sync_folder()?;
         if self.dirty {
             self.file.set_len(self.end.bytes)?;
             if !self.settled
@@ -237,22 +250,45 @@ impl Store {
             return Ok(());
         }
         self.settle()?;
-        // The seal comes first: a crash between the two is seen at the next start, which then begins a new segment.
         let body = SealBody {
             bytes: self.end.bytes,
             first_sequence: self.segment.first,
             last_hash: self.end.previous.clone(),
             last_sequence: self.end.next - 1,
+            log_id: Some(self.log_id.clone()),
             sealed_at: now,
             segment: self.segment.name(),
         };
-        Seal::new(body, self.sealing_key.as_ref()).write(&self.segment)?;
+        // The seal comes first: a crash between the two is seen at the next start, which then begins a new segment.
+        self.seal(body)?;
         let segment = Segment::new(&self.directory, self.end.next);
         self.file = open_segment(&segment.path)?;
         self.segment = segment;
         self.end.start_segment();
         self.end.day = Some(today);
-        sync_directory(&self.directory)
+        self.sync_folder()
+    }
+
+    /// Seals the segment, unless an earlier try has done it and could not go on: that seal may have been shipped already, and must
+    /// not be replaced by one of another time.
+    fn seal(&mut self, body: SealBody) -> Result<(), std::io::Error> {
+        self.folder_synced = false;
+        let found = Seal::read(&self.segment).map_err(std::io::Error::other)?;
+        if let Some(Ok(seal)) = found
+            && seal.agrees_with(&body)
+        {
+            return Ok(());
+        }
+        Seal::new(body, self.sealing_key.as_ref()).write(&self.segment)
+    }
+
+    /// Makes new names in the folder durable; what fails is tried again by the next call.
+    fn sync_folder(&mut self) -> Result<(), std::io::Error> {
+        if !self.folder_synced {
+            self.folder.sync_all()?;
+            self.folder_synced = true;
+        }
+        Ok(())
     }
 }
 
@@ -282,11 +318,6 @@ fn open_segment(path: &Path) -> Result<File, std::io::Error> {
         .write(true)
         .truncate(false)
         .open(path)
-}
-
-/// Makes new names in the folder durable.
-fn sync_directory(directory: &Path) -> Result<(), std::io::Error> {
-    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct AuditConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShipConfig {
-    /// `s3://bucket/prefix`. The principal needs `s3:PutObject` there, and `s3:GetObject` to recognise what a crash left half done.
+    /// `s3://bucket/prefix`; the log's id, from `audit.id` in its folder, comes below it. The principal needs `s3:PutObject` there, and `s3:GetObject` to recognise what a crash left half done.
     pub uri: String,
     /// How often to look for finished segments, such as `30s`.
     #[serde(with = "humantime_serde", default = "check_every")]

@@ -18,7 +18,8 @@ pub(super) struct S3Sink {
 impl SegmentSink for S3Sink {
     /// Creates, and never overwrites: what lies there already must be the same.
     async fn put(&self, name: &str, content: Vec<u8>) -> Result<(), BoxError> {
-        let path = self.prefix.clone().join(name);
+        let name = Path::from(name);
+        let path = Path::from_iter(self.prefix.parts().chain(name.parts()));
         let payload = PutPayload::from(content);
         let put = self
             .store

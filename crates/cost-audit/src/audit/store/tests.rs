@@ -10,8 +10,13 @@ use crate::audit::{AuditRecord, entries, verify};
 use crate::clock::SystemClock;
 
 fn open(directory: &Path) -> Store {
+    open_with(directory, AuditSettings::default().max_segment_bytes)
+}
+
+fn open_with(directory: &Path, max_segment_bytes: u64) -> Store {
     let settings = AuditSettings {
         directory: directory.to_owned(),
+        max_segment_bytes,
         ..AuditSettings::default()
     };
     Store::open(&settings, Arc::new(SystemClock), None).unwrap()
@@ -97,4 +102,52 @@ fn a_record_whose_sync_failed_is_in_neither_file() {
     let written: Vec<_> = entries.map(|entry| entry.unwrap().record.id).collect();
     assert_eq!(written, ["a", "c"]);
     assert_eq!(verify(folder.path()).unwrap().problem, None);
+}
+
+#[test]
+fn a_rotation_that_failed_half_way_is_finished_with_the_same_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open_with(folder.path(), 1);
+    append(&mut store, "a").unwrap();
+    let first = store.segment.clone();
+    // Nothing can be opened for writing where a folder is.
+    let next = Segment::new(folder.path(), 2).path;
+    fs::create_dir(&next).unwrap();
+    append(&mut store, "b").unwrap_err();
+    let seal = fs::read(first.seal_path()).unwrap();
+    append(&mut store, "b").unwrap_err();
+    fs::remove_dir(&next).unwrap();
+    assert_eq!(append(&mut store, "b").unwrap(), 2);
+    assert_eq!(fs::read(first.seal_path()).unwrap(), seal);
+    let report = verify(folder.path()).unwrap();
+    assert_eq!((report.problem, report.records), (None, 2));
+}
+
+#[test]
+fn a_seal_that_says_something_else_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open_with(folder.path(), 1);
+    append(&mut store, "a").unwrap();
+    let first = store.segment.clone();
+    for wrong in ["", "{}"] {
+        fs::write(first.seal_path(), wrong).unwrap();
+    }
+    append(&mut store, "b").unwrap();
+    assert_eq!(verify(folder.path()).unwrap().sealed_segments, 1);
+}
+
+#[test]
+fn a_folder_whose_sync_failed_is_synced_before_the_next_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open_with(folder.path(), 1);
+    append(&mut store, "a").unwrap();
+    let handle = std::mem::replace(&mut store.folder, no_sync());
+    // The new segment is open by now, but its name may be lost.
+    append(&mut store, "b").unwrap_err();
+    assert_eq!(store.segment.first, 2);
+    append(&mut store, "b").unwrap_err();
+    store.settle().unwrap_err();
+    store.folder = handle;
+    assert_eq!(append(&mut store, "b").unwrap(), 2);
+    assert_eq!(verify(folder.path()).unwrap().records, 2);
 }
