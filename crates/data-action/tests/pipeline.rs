@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use flowlake_data_action::{ActionRequest, ErrorCode, Pipeline};
+use flowlake_data_action::{Action, ActionDefinition, ActionRequest, ErrorCode, Pipeline};
 use flowlake_dev_stack::{Failure, ObjectState};
 use serde_json::{Value, json};
 use support::{CALLER, House, LOOK_UP, READER, Variables, project};
@@ -80,6 +80,20 @@ async fn every_refusal_has_its_code_and_one_record() {
         1,
         "only `column` reads, and only the head that types are found from"
     );
+}
+
+#[test]
+fn an_action_whose_table_function_would_take_gigabytes_to_plan_is_refused() {
+    let action = r#"
+name = "bomb"
+[tables.t]
+uri = "s3://lake/exports/customers.csv"
+[query]
+sql = "SELECT count(*) AS n FROM range(length(repeat('x', 2000000000)))"
+"#;
+    let definition = ActionDefinition::parse("bomb.toml".as_ref(), action).unwrap();
+    let error = Action::try_new(definition).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SqlNotAllowed, "{error}");
 }
 
 #[tokio::test]

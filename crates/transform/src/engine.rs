@@ -17,6 +17,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use object_store::ObjectStore;
+use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use crate::{
@@ -164,25 +165,29 @@ impl Transform {
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let (session, plan) = self.plan(prepared, bound, stores, meter).await?;
-        let (plan, physical) = Self::operators(&session, &plan, prepared).await?;
+        let (plan, physical) = Self::operators(&session, plan, prepared).await?;
         Ok((session, plan, physical))
     }
 
     /// The optimised plan, looked at by the guard, also as operators.
     async fn operators(
         session: &SessionContext,
-        plan: &LogicalPlan,
+        plan: LogicalPlan,
         prepared: &Prepared,
     ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let state = session.state();
-        let plan = state.optimize(plan).map_err(running)?;
-        guard::work(&plan, &prepared.limits)?;
-        let physical = state
-            .query_planner()
-            .create_physical_plan(&plan, &state)
-            .await
-            .map_err(running)?;
-        Ok((plan, physical))
+        let limits = prepared.limits.clone();
+        apart(async move {
+            let plan = state.optimize(&plan).map_err(running)?;
+            guard::work(&plan, &limits)?;
+            let physical = state
+                .query_planner()
+                .create_physical_plan(&plan, &state)
+                .await
+                .map_err(running)?;
+            Ok((plan, physical))
+        })
+        .await
     }
 
     /// Runs the query over tables that are there already.
@@ -195,7 +200,7 @@ impl Transform {
         let stop = StopSwitch::after(prepared.limits.timeout);
         let planned = async {
             let plan = self.bound(session, prepared, bound).await?;
-            Self::operators(session, &plan, prepared).await
+            Self::operators(session, plan, prepared).await
         };
         let (_, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
@@ -245,11 +250,9 @@ impl Transform {
         bound: &BoundParams,
     ) -> Result<LogicalPlan, Error> {
         let (statement, _) = prepared.query.bind(bound);
-        let plan = session
-            .state()
-            .statement_to_plan(statement)
-            .await
-            .map_err(planning)?;
+        let state = session.state();
+        let planned = async move { state.statement_to_plan(statement).await.map_err(planning) };
+        let plan = apart(planned).await?;
         guard::tables(&plan, &prepared.tables)?;
         distinct_columns(&plan)?;
         Ok(plan)
@@ -325,6 +328,20 @@ impl Transform {
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
         let state = functions::register(builder).build();
         Ok(SessionContext::new_with_state(state))
+    }
+}
+
+/// Runs planning in a task of its own. A plan can take the processor for seconds without yielding, and the request's timer has to
+/// run meanwhile.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 //! Three looks, each at what it can see best: [`syntax`] at the text (where something stands), [`tables`] at the plan
 //! (what is really read), and [`work`] at the optimised plan with its values (how much may come of it).
 
+mod arguments;
 mod plan;
 mod syntax;
 

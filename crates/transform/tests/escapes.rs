@@ -359,9 +359,12 @@ fn bombs() -> Vec<String> {
             "SELECT cardinality(array_resize(make_array(1), 1000000000, 7)) AS n FROM t",
             "SELECT cardinality(range(10000000000)) AS n FROM t",
             "SELECT cardinality(generate_series(1, 10000000000)) AS n FROM t",
+            "SELECT range(-9223372036854775808, 9223372036854775807) AS n FROM t",
             "SELECT cardinality(generate_series(DATE '0001-01-01', DATE '9999-01-01', INTERVAL '1' MINUTE)) AS n FROM t",
             "SELECT length(array_to_string(array_repeat('x', 100000), repeat('y', 100000))) AS n FROM t",
             "SELECT cardinality(array_repeat(array_repeat(1, 10000), 100000)) AS n FROM t",
+            "SELECT count(*) AS n FROM range(length(repeat('x', 2000000000)))",
+            "SELECT count(*) AS n FROM range(length('x' || arrow_cast('y', 'FixedSizeBinary(2000000000)')))",
             "SELECT count(*) AS n FROM generate_series(1, 100000000000)",
             "SELECT count(*) AS n FROM range(0, 9223372036854775807)",
             "SELECT count(*) AS n FROM generate_series(TIMESTAMP '2000-01-01', TIMESTAMP '2100-01-01', INTERVAL '1' SECOND)",
@@ -422,6 +425,32 @@ async fn bombs_end_within_the_limit_and_give_their_memory_back() {
         );
         until_free(&transform, &shown).await;
     }
+}
+
+#[tokio::test]
+async fn the_widest_range_is_refused_for_its_size() {
+    let question = lake().await;
+    let sql = "SELECT range(-9223372036854775808, 9223372036854775807) AS n FROM t";
+    let error = question.run_in(&small(), sql).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MemoryLimit, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planning_ends_with_the_time_limit() {
+    let mut question = lake().await;
+    question.limits.timeout = Duration::from_millis(100);
+    // 3,888 grouping sets, a few fewer than the engine refuses.
+    let rollup = "ROLLUP(ms, ms + 1, ms + 2, ms + 3, ms + 4)";
+    let sql = format!(
+        "SELECT count(*) AS n FROM t GROUP BY {}, ROLLUP(queue, ani)",
+        [rollup; 4].join(", ")
+    );
+    #[expect(clippy::disallowed_methods, reason = "how long it really takes")]
+    let started = Instant::now();
+    let error = question.run_in(&small(), &sql).await.unwrap_err();
+    let took = started.elapsed();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 /// Tasks of a dropped stream end when they next give their thread back.

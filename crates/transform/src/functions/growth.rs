@@ -130,7 +130,7 @@ fn series(
     Ok((0..rows).fold(0, |sum: u64, row| {
         let items = match (starts[row], stops[row], steps[row]) {
             (Some(start), Some(stop), Some(step)) => {
-                stop.abs_diff(start) / step.unsigned_abs().max(1) + 1
+                (stop.abs_diff(start) / step.unsigned_abs().max(1)).saturating_add(1)
             }
             _ => 0,
         };

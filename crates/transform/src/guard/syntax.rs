@@ -7,12 +7,14 @@ use std::{
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Expr, Function, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned,
-        TableFactor, Visit, Visitor, WindowType, visit_relations,
+        Expr, Function, FunctionArg, GroupByExpr, ObjectName, ObjectNamePart, Query, Select,
+        SetExpr, Spanned, TableFactor, TableFunctionArgs, Visit, Visitor, WindowType,
+        visit_relations,
     },
     tokenizer::Span,
 };
 
+use super::arguments::first_refused;
 use crate::{
     Error,
     functions::SERIES,
@@ -155,21 +157,10 @@ impl Visitor for Syntax {
         match factor {
             TableFactor::Table {
                 name,
-                args: Some(_),
+                args: Some(TableFunctionArgs { args, .. }),
                 ..
             }
-            | TableFactor::Function { name, .. } => {
-                let known = table_name(name)
-                    .is_some_and(|name| SERIES.contains(&name.to_lowercase().as_str()));
-                if known {
-                    ControlFlow::Continue(())
-                } else {
-                    refuse(
-                        &format!("the table function `{}`", shown(name)),
-                        name.span(),
-                    )
-                }
-            }
+            | TableFactor::Function { name, args, .. } => table_function(name, args),
             TableFactor::Table { .. }
             | TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
@@ -191,6 +182,26 @@ impl Visitor for Syntax {
             Expr::Function(function) => growing_window(function),
             _ => ControlFlow::Continue(()),
         }
+    }
+}
+
+fn table_function(name: &ObjectName, arguments: &[FunctionArg]) -> Found {
+    let known = table_name(name).is_some_and(|name| SERIES.contains(&name.to_lowercase().as_str()));
+    if !known {
+        return refuse(
+            &format!("the table function `{}`", shown(name)),
+            name.span(),
+        );
+    }
+    match first_refused(arguments) {
+        None => ControlFlow::Continue(()),
+        Some(span) => refuse(
+            &format!(
+                "in the arguments of `{}` as a table, which may hold numbers, times, parameters and few functions of them",
+                shown(name)
+            ),
+            span,
+        ),
     }
 }
 
@@ -237,7 +248,7 @@ fn relations(query: &Query) -> Vec<String> {
 }
 
 /// The one name, as written.
-fn table_name(name: &ObjectName) -> Option<&str> {
+pub(super) fn table_name(name: &ObjectName) -> Option<&str> {
     match name.0.as_slice() {
         [ObjectNamePart::Identifier(identifier)] => Some(&identifier.value),
         _ => None,
