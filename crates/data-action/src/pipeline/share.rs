@@ -12,7 +12,7 @@ use std::{
 use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat};
 use tokio::sync::OnceCell;
 
-use crate::ActionError;
+use crate::{ActionError, ErrorCode};
 
 /// What makes two questions the same. Who reads is no part of it: a process reads as one principal, and each attempt has been
 /// allowed by itself before it comes here.
@@ -82,33 +82,42 @@ impl<T> Default for Flights<T> {
 }
 
 impl<T: Clone> Flights<T> {
-    /// The answer of `work`, or of the same work that another attempt has begun. Where that attempt is ended before it has the
-    /// answer, this one goes on with its own.
+    /// The answer of `work`, or of the same work that another attempt has begun. When that attempt ends without an answer, because
+    /// it was dropped, cancelled or out of time, this one does its own work.
     pub(super) async fn share(
         &self,
         question: Question,
         work: impl Future<Output = Result<T, ActionError>>,
     ) -> Result<T, ActionError> {
-        let flight = self.join(&question);
-        let waiting = Waiting {
-            flights: self,
-            question,
-            flight: Some(Arc::clone(&flight)),
-        };
-        let mut worked = false;
-        let answer = flight
-            .get_or_init(async || {
-                worked = true;
-                work.await
-            })
-            .await
-            .clone();
-        if !worked {
-            self.shared.fetch_add(1, Relaxed);
+        let mut work = Some(work);
+        loop {
+            let flight = self.join(&question);
+            let waiting = Waiting {
+                flights: self,
+                question: question.clone(),
+                flight: Some(Arc::clone(&flight)),
+            };
+            let answer = flight
+                .get_or_init(async || {
+                    let own = work
+                        .take()
+                        .expect("an attempt that worked has returned its own answer");
+                    own.await
+                })
+                .await
+                .clone();
+            let worked = work.is_none();
+            if !worked && answer.as_ref().is_err_and(is_of_one_attempt) {
+                self.forget(&question, &flight);
+                continue;
+            }
+            if !worked {
+                self.shared.fetch_add(1, Relaxed);
+            }
+            drop(flight);
+            drop(waiting);
+            return answer;
         }
-        drop(flight);
-        drop(waiting);
-        answer
     }
 
     /// Attempts that took the answer of another since the start.
@@ -124,6 +133,15 @@ impl<T: Clone> Flights<T> {
         let flight = Arc::default();
         under_way.insert(question.clone(), Arc::downgrade(&flight));
         flight
+    }
+
+    /// Removes a flight whose error concerns one attempt only. A newer flight of the same question stays.
+    fn forget(&self, question: &Question, flight: &Arc<Flight<T>>) {
+        let mut under_way = self.lock();
+        let is_it = |found: &Weak<Flight<T>>| std::ptr::eq(found.as_ptr(), Arc::as_ptr(flight));
+        if under_way.get(question).is_some_and(is_it) {
+            under_way.remove(question);
+        }
     }
 }
 
@@ -144,6 +162,11 @@ impl<T> Drop for Waiting<'_, T> {
             under_way.remove(&self.question);
         }
     }
+}
+
+/// Whether an error concerns the attempt that worked and not the question: its time was over, or its caller gone.
+fn is_of_one_attempt(error: &ActionError) -> bool {
+    matches!(error.code(), ErrorCode::LimitTimeout | ErrorCode::Cancelled)
 }
 
 #[cfg(test)]
@@ -219,5 +242,26 @@ mod tests {
         for error in [one.unwrap_err(), other.unwrap_err()] {
             assert_eq!(error.code(), ErrorCode::LimitMemory);
         }
+    }
+    #[tokio::test]
+    async fn a_late_joiner_keeps_its_own_time_limit() {
+        let flights = Flights::<u32>::default();
+        let go = Notify::new();
+        let first = flights.share(question("a"), async {
+            go.notified().await;
+            Err(ActionError::new(ErrorCode::LimitTimeout, "no", "none"))
+        });
+        let later = flights.share(question("a"), async {
+            tokio::task::yield_now().await;
+            Ok(2)
+        });
+        // Later joiners share the new answer.
+        let last = flights.share(question("a"), async { Ok(3) });
+        let wake = async { go.notify_one() };
+        let (first, later, last, ()) = futures::join!(first, later, last, wake);
+        assert_eq!(first.unwrap_err().code(), ErrorCode::LimitTimeout);
+        assert_eq!((later.unwrap(), last.unwrap()), (2, 2));
+        assert_eq!(flights.shared(), 1);
+        assert!(flights.lock().is_empty());
     }
 }
