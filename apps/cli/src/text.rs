@@ -1,7 +1,7 @@
 //! The parts of an answer that are not rows, as lines for people.
 
 use flowlake_cost_audit::Cost;
-use flowlake_data_action::Answer;
+use flowlake_data_action::{Answer, AnswerObject};
 
 /// One line: rows, bytes, time, cost, audit id.
 pub(crate) fn summary(answer: &Answer) -> String {
@@ -10,7 +10,7 @@ pub(crate) fn summary(answer: &Answer) -> String {
         answer.row_count,
         bytes(answer.cost_tracking.bytes),
         answer.duration_ms,
-        usd(answer.cost_tracking.actual.as_ref()),
+        usd(answer.cost_tracking.metered.as_ref()),
         answer.audit_log.id
     )
 }
@@ -18,9 +18,9 @@ pub(crate) fn summary(answer: &Answer) -> String {
 /// Metadata, cost, audit record and profile, a paragraph each.
 pub(crate) fn report(answer: &Answer) -> String {
     let mut lines = Vec::new();
-    for object in &answer.metadata {
+    for AnswerObject { bucket, object } in &answer.metadata {
         lines.push(format!(
-            "metadata  {} · {} · etag {} · modified {}",
+            "metadata  s3://{bucket}/{} · {} · etag {} · modified {}",
             object.location,
             bytes(object.size),
             object.etag.as_deref().unwrap_or("none"),
@@ -30,19 +30,19 @@ pub(crate) fn report(answer: &Answer) -> String {
     let cost = &answer.cost_tracking;
     lines.push(format!(
         "cost      {} for {} moved (estimated before: {})",
-        usd(cost.actual.as_ref()),
+        usd(cost.metered.as_ref()),
         bytes(cost.bytes),
         usd(cost.estimate.as_ref()),
     ));
-    if let Some(actual) = &cost.actual {
-        for line in &actual.lines {
+    if let Some(metered) = &cost.metered {
+        for line in &metered.lines {
             lines.push(format!(
                 "          {}: {} {} at {} USD (prices of {})",
                 line.item,
                 line.quantity.normalize(),
                 line.unit,
                 line.unit_price_usd.normalize(),
-                actual.prices_as_of
+                metered.prices_as_of
             ));
         }
     }

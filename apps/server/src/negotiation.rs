@@ -68,7 +68,7 @@ pub(crate) fn rows(answer: Answer, format: RowFormat) -> Response {
     headers.insert(ROW_COUNT, HeaderValue::from(answer.row_count));
     let truncated = if answer.truncated { "true" } else { "false" };
     headers.insert(TRUNCATED, HeaderValue::from_static(truncated));
-    let cost = answer.cost_tracking.actual.as_ref();
+    let cost = answer.cost_tracking.metered.as_ref();
     for (name, text) in [
         (AUDIT_ID, Some(answer.audit_log.id.clone())),
         (COST_USD, cost.map(|cost| cost.total_usd.to_string())),

@@ -1,13 +1,16 @@
 //! The answer to one request, and its two shapes.
 
+mod metadata;
+
 use std::sync::Arc;
 
 use flowlake_cost_audit::{AuditReceipt, AuditRecord, Cost};
 use flowlake_profiler::{Profiler, Snapshot};
-use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{RunStats, Step};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
+
+pub use self::metadata::AnswerObject;
 
 /// Everything that one request brought to light.
 ///
@@ -34,7 +37,7 @@ pub struct Answer {
     /// Values of files that did not fit and were made null, where the action's table has `on_error = "null"`.
     pub nulled_values: u64,
     /// The object versions that were read.
-    pub metadata: Vec<Arc<ObjectMetadata>>,
+    pub metadata: Vec<AnswerObject>,
     /// How the answer came from memory; none when files were read for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hot: Option<HotServed>,
@@ -91,8 +94,8 @@ impl Serialize for Profile {
 pub struct CostTracking {
     /// Price of reading every object whole, told before the read from the metadata and the listing of prefixes.
     pub estimate: Option<Cost>,
-    /// Price of the requests and bytes that were really spent.
-    pub actual: Option<Cost>,
+    /// Our own price of the requests and bytes that were counted; what AWS bills is in `flowlake cost report`.
+    pub metered: Option<Cost>,
     /// The total of `estimate`, under the name it has always had.
     pub estimated_transfer_cost_usd: Option<String>,
     /// Bytes that S3 sent.
@@ -115,7 +118,7 @@ impl Answer {
             audit_id: &self.audit_log.id,
             cost_usd: self
                 .cost_tracking
-                .actual
+                .metered
                 .as_ref()
                 .map(|cost| cost.total_usd.to_string()),
             duration_ms: self.duration_ms,

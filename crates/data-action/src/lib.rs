@@ -15,7 +15,7 @@ mod pipeline;
 mod policy;
 mod stores;
 
-pub use answer::{Answer, CostTracking, FlowAnswer, HotServed, Profile};
+pub use answer::{Answer, AnswerObject, CostTracking, FlowAnswer, HotServed, Profile};
 pub use caller::{ActionRequest, Caller, RowOutput};
 pub use check::{ActionCheck, TableCheck};
 pub use clock::{Clock, SystemClock};

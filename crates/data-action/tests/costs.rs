@@ -110,15 +110,18 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
         Decimal::from(2)
     );
     assert_eq!(
-        quantity(&cost["actual"], "GET requests"),
+        quantity(&cost["metered"], "GET requests"),
         Decimal::from(house.stack.s3().count("GetObject"))
     );
     assert_eq!(
-        quantity(&cost["actual"], "HEAD and other requests"),
+        quantity(&cost["metered"], "HEAD and other requests"),
         Decimal::from(house.stack.s3().count("HeadObject"))
     );
     assert!(usd(&cost["estimate"]["total_usd"]) > Decimal::ZERO);
-    assert_eq!(answer["audit_log"]["cost_usd"], cost["actual"]["total_usd"]);
+    assert_eq!(
+        answer["audit_log"]["cost_usd"],
+        cost["metered"]["total_usd"]
+    );
     // A folder is listed for the estimate: what is in it counts.
     let exports = house.folder.path().join("lake-root/lake/exports");
     fs::create_dir(exports.join("folder")).unwrap();
@@ -140,7 +143,7 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
         quantity(&cost["estimate"], "GET requests"),
         Decimal::from(4)
     );
-    assert!(quantity(&cost["actual"], "LIST requests") >= Decimal::from(2));
+    assert!(quantity(&cost["metered"], "LIST requests") >= Decimal::from(2));
 }
 
 #[tokio::test]
@@ -214,7 +217,7 @@ async fn requests_at_the_same_time_cannot_spend_the_same_budget() {
         .collect();
     let spent: Decimal = answered
         .iter()
-        .map(|answer| usd(&answer["cost_tracking"]["actual"]["total_usd"]))
+        .map(|answer| usd(&answer["cost_tracking"]["metered"]["total_usd"]))
         .sum();
     assert!(!answered.is_empty());
     assert!(
@@ -236,7 +239,7 @@ async fn a_budget_does_not_hold_for_what_cannot_be_priced() {
     let prices = format!("[cost]\nprices = \"{}\"\n", file.path().display());
     let house = House::build_with(&prices, &[ALL]).await;
     let answer = house.run("all", json!({})).await.unwrap();
-    assert!(answer["cost_tracking"]["actual"].is_null());
+    assert!(answer["cost_tracking"]["metered"].is_null());
     let reason = "cannot be priced: no prices for region `us-east-1`, load an AWS price list or set an override";
     let warnings = &answer["cost_tracking"]["warnings"];
     assert_eq!(*warnings, json!([format!("the read {reason}")]));

@@ -27,7 +27,22 @@ async fn a_look_up_is_answered_priced_recorded_and_profiled() {
         .unwrap();
     assert_eq!(answer["data"], json!([{ "name": "Ana", "tier": "gold" }]));
     assert_eq!(answer["row_count"], 1);
-    assert_eq!(answer["metadata"][0]["location"], "exports/customers.csv");
+    let entry = &answer["metadata"][0];
+    let last_modified = entry["last_modified"].as_str().unwrap();
+    assert!(last_modified.ends_with('Z'), "{last_modified}");
+    assert_eq!(answer["metadata"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        *entry,
+        json!({
+            "bucket": "lake",
+            "key": "exports/customers.csv",
+            "content_type": entry["content_type"],
+            "content_length": std::fs::metadata(house.folder.path().join("lake-root/lake/exports/customers.csv")).unwrap().len(),
+            "last_modified": last_modified,
+            "etag": answer["audit_log"]["objects"][0]["etag"],
+            "storage_class": "STANDARD",
+        })
+    );
     assert_eq!(answer["profiler_snapshot"]["total_requests"], 1);
     assert!(answer["cost_tracking"]["bytes"].as_u64().unwrap() > 0);
     assert_eq!(answer["audit_log"]["principal"], READER);

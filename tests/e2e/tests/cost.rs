@@ -20,7 +20,7 @@ fn estimates_stand_beside_what_cost_explorer_says() -> Result<()> {
     let setting = Setting::start("cost-report", ROWS)?;
     let project = setting.examples("reader", "")?;
     let answer = ask(&project)?;
-    let cost = answer["cost_tracking"]["actual"]["total_usd"]
+    let cost = answer["cost_tracking"]["metered"]["total_usd"]
         .as_str()
         .context("the answer has no price")?;
     let report = project.run(&["cost", "report", "--output", "json"])?;
@@ -167,7 +167,7 @@ fn aws_price_lists_are_taken_over_and_priced_with() -> Result<()> {
     ensure!(as_of.is_string(), "{table}");
     let answer = ask(&project)?;
     ensure!(
-        answer["cost_tracking"]["actual"]["prices_as_of"] == as_of,
+        answer["cost_tracking"]["metered"]["prices_as_of"] == as_of,
         "the run was priced with another table than {as_of}: {}",
         answer["cost_tracking"]
     );

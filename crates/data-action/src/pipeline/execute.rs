@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
-use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{BoundParams, RunStats, Step, TableLocation};
 use futures::StreamExt;
 use serde_json::value::RawValue;
@@ -14,7 +13,7 @@ use super::{
     cost::ReadPlan,
     rows::{EncodedRows, Rows},
 };
-use crate::{Action, ActionError, HotServed, stores::RequestStores};
+use crate::{Action, ActionError, AnswerObject, HotServed, stores::RequestStores};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(crate) struct Outcome {
     pub(crate) stats: RunStats,
     pub(crate) steps: Vec<Step>,
     pub(crate) estimate: Option<Cost>,
-    pub(crate) metadata: Vec<Arc<ObjectMetadata>>,
+    pub(crate) metadata: Vec<AnswerObject>,
     pub(crate) hot: Option<HotServed>,
 }
 
@@ -65,7 +64,7 @@ impl Attempt<'_> {
         let objects = stores
             .objects()
             .into_iter()
-            .map(|(_, metadata)| metadata)
+            .map(|(bucket, object)| AnswerObject { bucket, object })
             .collect();
         Ok(Outcome {
             data: rows.data,

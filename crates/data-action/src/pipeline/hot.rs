@@ -17,7 +17,8 @@ use super::{
     share::Question,
 };
 use crate::{
-    Action, ActionError, ErrorCode, HotServed, RowOutput, hot::Watch, stores::RequestStores,
+    Action, ActionError, AnswerObject, ErrorCode, HotServed, RowOutput, hot::Watch,
+    stores::RequestStores,
 };
 
 /// Rows of a hot query in the format of the answer.
@@ -94,7 +95,8 @@ impl Attempt<'_> {
             columns,
             stats,
         } = Arc::unwrap_or_clone(found);
-        let metadata = objects.iter().map(|(_, object)| Arc::clone(object));
+        let metadata = objects.iter().cloned();
+        let metadata = metadata.map(|(bucket, object)| AnswerObject { bucket, object });
         let metadata = metadata.collect();
         self.trace.state().hot = objects;
         Ok(Some(Outcome {

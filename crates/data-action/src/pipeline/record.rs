@@ -80,7 +80,7 @@ pub(super) async fn finish(
                     .as_ref()
                     .map(|cost| cost.total_usd.to_string()),
                 estimate: outcome.estimate.clone(),
-                actual: cost,
+                metered: cost,
                 bytes: total.bytes_received,
                 warnings,
             };
