@@ -3,13 +3,15 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State, rejection::BytesRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{BytesRejection, PathRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use flowlake_data_action::{
-    ActionError, ActionRequest, Caller, Clock, ErrorCode, Failure, RowFormat, RowOutput,
-    SystemClock,
+    ActionError, ActionRequest, Caller, ErrorCode, Failure, RowFormat, RowOutput,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -69,24 +71,28 @@ pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> R
 /// `POST /v1/actions/{name}` with a JSON object of parameters.
 pub(crate) async fn run(
     State(state): State<AppState>,
-    Path(name): Path<String>,
-    query: Result<Query<RunQuery>, axum::extract::rejection::QueryRejection>,
+    name: Result<Path<String>, PathRejection>,
+    query: Result<Query<RunQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let (arrived, arrived_at) = (SystemClock.instant(), SystemClock.now());
+    let clock = state.pipeline.clock();
+    let (arrived, arrived_at) = (clock.instant(), clock.now());
     let caller_name = match state.keys.authenticate(&headers) {
         Ok(name) => name,
         Err(error) => return refuse(error),
     };
-    let authenticated_in = SystemClock.instant().saturating_duration_since(arrived);
+    let authenticated_in = clock.instant().saturating_duration_since(arrived);
     let Ok(_slot) = state.slots.try_acquire() else {
         return refuse(overloaded());
     };
-    let parsed = query
-        .map_err(|error| invalid(&error.to_string()))
-        .and_then(|query| Ok((query, parameters(body)?)));
-    let (Query(RunQuery { envelope }), params) = match parsed {
+    let parsed = name
+        .map_err(|error| invalid(&error.body_text()))
+        .and_then(|name| {
+            let query = query.map_err(|error| invalid(&error.body_text()))?;
+            Ok((name, query, parameters(body)?))
+        });
+    let (Path(name), Query(RunQuery { envelope }), params) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(error),
     };
@@ -171,6 +177,7 @@ pub(crate) fn refuse(error: ActionError) -> Response {
     })
 }
 
+/// The answer of every request that failed: JSON with the error's code.
 fn fail(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.error.code().http_status())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

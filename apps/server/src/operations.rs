@@ -1,6 +1,6 @@
 //! What operators look at: health, readiness, metrics, profile.
 
-use std::sync::atomic::Ordering;
+use std::{any::Any, sync::atomic::Ordering};
 
 use axum::{
     Json,
@@ -41,6 +41,8 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Response {
             .into_response(),
     }
 }
+
+const ADVICE: &str = "Actions are run with POST /v1/actions/NAME.";
 
 /// What a scraper that can read OpenMetrics names in its `Accept`.
 const OPENMETRICS: &str = "application/openmetrics-text";
@@ -86,14 +88,29 @@ pub(crate) async fn profiler(State(state): State<AppState>, headers: HeaderMap) 
 
 /// Any other path.
 pub(crate) async fn not_found() -> Response {
-    let error = ActionError::new(
-        ErrorCode::RequestInvalid,
+    refuse(ActionError::new(
+        ErrorCode::RequestNotFound,
         "there is nothing at this path",
-        "Actions are run with POST /v1/actions/NAME.",
-    );
-    (
-        StatusCode::NOT_FOUND,
-        Json(json!({ "error": error.to_json() })),
-    )
-        .into_response()
+        ADVICE,
+    ))
+}
+
+/// A path that is there, with another method; axum adds those that it takes as `Allow`.
+pub(crate) async fn method_not_allowed() -> Response {
+    let mut response = refuse(ActionError::new(
+        ErrorCode::RequestInvalid,
+        "this path takes another method",
+        ADVICE,
+    ));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// A request whose handler panicked. What it says may hold data of the request, and is not repeated.
+pub(crate) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    refuse(ActionError::new(
+        ErrorCode::Internal,
+        "the request panicked",
+        "Report this.",
+    ))
 }

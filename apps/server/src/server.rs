@@ -147,8 +147,9 @@ fn router(state: AppState, max_body_bytes: usize) -> Router {
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
         .fallback(operations::not_found)
+        .method_not_allowed_fallback(operations::method_not_allowed)
         .layer(DefaultBodyLimit::max(max_body_bytes))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::custom(operations::panicked))
         .with_state(state)
 }
 

@@ -131,6 +131,12 @@ impl Pipeline {
         &self.shared.profiler
     }
 
+    /// The clock that attempts are measured with; what comes before an attempt is to be measured with it too.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
     /// The calendar time of the pipeline's clock, in milliseconds since 1970.
     #[must_use]
     pub fn now_unix_ms(&self) -> u64 {

@@ -1,0 +1,118 @@
+//! The server over HTTP, without AWS: what it says to requests that never become an attempt.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use flowlake_data_action::{Environment, Pipeline, Project};
+use flowlake_server::{Keys, RunningServer, Server};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+const CONFIG: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+require_key = false
+max_body_bytes = 100
+[aws]
+region = "us-east-1"
+[policy]
+allow = ["s3://lake/*"]
+"#;
+
+#[derive(Debug)]
+struct NoVariables;
+
+impl Environment for NoVariables {
+    fn get(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+/// A server of a project without actions; it stops with the runtime.
+struct Setting {
+    server: RunningServer,
+    _folder: tempfile::TempDir,
+}
+
+impl Setting {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("flowlake.toml"), CONFIG).unwrap();
+        let project = Project::load(folder.path()).unwrap();
+        let settings = project.config.server.clone();
+        let keys = Keys::load(&settings, &NoVariables).unwrap();
+        let pipeline = Box::pin(Pipeline::builder(project).build(&NoVariables))
+            .await
+            .unwrap();
+        Self {
+            server: Server::new(pipeline, keys, settings).start().await.unwrap(),
+            _folder: folder,
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
+        let url = format!("http://{}{path}", self.server.address());
+        let client = Client::builder().no_proxy().build().unwrap();
+        let request = client.request(method, url).body(body.to_owned());
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        assert_eq!(headers["content-type"], "application/json", "{path}");
+        assert_eq!(
+            headers.contains_key("allow"),
+            status == StatusCode::METHOD_NOT_ALLOWED,
+            "{path}"
+        );
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_json_with_a_code() {
+    let setting = Setting::start().await;
+    let large = format!("{{\"x\": \"{}\"}}", "x".repeat(200));
+    for (method, path, body, status, code) in [
+        (Method::GET, "/", "", 404, "request.not_found"),
+        (Method::POST, "/v1/action/x", "{}", 404, "request.not_found"),
+        (Method::GET, "/v1/actions/x", "", 405, "request.invalid"),
+        (Method::DELETE, "/v1/actions", "", 405, "request.invalid"),
+        (Method::POST, "/healthz", "", 405, "request.invalid"),
+        (
+            Method::POST,
+            "/v1/actions/%FF",
+            "{}",
+            400,
+            "request.invalid",
+        ),
+        (
+            Method::POST,
+            "/v1/actions/x?envelope=y",
+            "{}",
+            400,
+            "request.invalid",
+        ),
+        (
+            Method::POST,
+            "/v1/actions/x?other=y",
+            "{}",
+            400,
+            "request.invalid",
+        ),
+        (Method::POST, "/v1/actions/x", "[", 400, "request.invalid"),
+        (
+            Method::POST,
+            "/v1/actions/x",
+            large.as_str(),
+            400,
+            "request.invalid",
+        ),
+        (Method::POST, "/v1/actions/x", "{}", 404, "action.unknown"),
+    ] {
+        let (found, answer) = setting.ask(method.clone(), path, body).await;
+        assert_eq!(found.as_u16(), status, "{method} {path}: {answer}");
+        assert_eq!(answer["error"]["code"], code, "{method} {path}");
+        assert!(answer["error"]["advice"].is_string(), "{answer}");
+    }
+}
