@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlake_data_action::RowFormat;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{audit::AuditCommand, cost::CostCommand};
 
@@ -22,11 +23,17 @@ pub(crate) struct Arguments {
         long,
         global = true,
         env = "FLOWLAKE_LOG",
-        default_value = "error,s3s=off,s3s_fs=off"
+        default_value = "error,s3s=off,s3s_fs=off",
+        value_parser = log_filter
     )]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// A filter that cannot be read is an error: another one in its place would hide what was asked for.
+fn log_filter(text: &str) -> Result<String, ParseError> {
+    EnvFilter::try_new(text).map(|_| text.to_owned())
 }
 
 #[derive(Debug, Subcommand)]

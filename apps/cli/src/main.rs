@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
-            EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("error")),
+            EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
         )
         .with_writer(std::io::stderr)
         .init();

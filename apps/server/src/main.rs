@@ -7,7 +7,7 @@ use flowlake_data_action::{ActionError, Pipeline, Project};
 use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError, Telemetry};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
 /// allocator keeps it.
@@ -25,8 +25,13 @@ struct Arguments {
     #[arg(long)]
     listen: Option<String>,
     /// Log filter, such as `info` or `flowlake_server=debug`
-    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info")]
+    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info", value_parser = log_filter)]
     log: String,
+}
+
+/// A filter that cannot be read is an error: another one in its place would hide what was asked for.
+fn log_filter(text: &str) -> Result<String, ParseError> {
+    EnvFilter::try_new(text).map(|_| text.to_owned())
 }
 
 #[derive(Debug)]
@@ -40,7 +45,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(
-            EnvFilter::try_new(&arguments.log).unwrap_or_else(|_| EnvFilter::new("info")),
+            EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
         )
         .with_writer(std::io::stderr)
         .init();

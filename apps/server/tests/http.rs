@@ -116,3 +116,14 @@ async fn every_refusal_is_json_with_a_code() {
         assert!(answer["error"]["advice"].is_string(), "{answer}");
     }
 }
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_an_error() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_flowlake-server"))
+        .env("FLOWLAKE_LOG", "flowlake=loud")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("flowlake=loud"), "{said}");
+}

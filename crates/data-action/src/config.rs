@@ -1,6 +1,7 @@
 //! `flowlake.toml` and the action files beside it.
 
 mod audit;
+mod check;
 mod cost;
 mod secret;
 mod telemetry;
@@ -152,9 +153,27 @@ impl Config {
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
         let mut config: Self = read_toml(&file, &read_file(&file)?)?;
-        config.audit.log.directory = folder.join(&config.audit.log.directory);
-        config.cost.resolve(&folder);
+        config.resolve(&folder);
+        check::check(&config)?;
         Ok((folder, config))
+    }
+
+    /// Makes every path relative to `folder` no longer.
+    fn resolve(&mut self, folder: &Path) {
+        self.audit.log.directory = folder.join(&self.audit.log.directory);
+        self.cost.resolve(folder);
+        if let Some(directory) = &mut self.transform.spill_directory {
+            *directory = folder.join(&*directory);
+        }
+        let keys = self.server.keys.iter_mut().map(|key| &mut key.secret);
+        let genesys = self.genesys.as_mut();
+        let secrets = keys
+            .chain(genesys.map(|genesys| &mut genesys.client_secret))
+            .chain(self.audit.hash_key.as_mut())
+            .chain(self.audit.seal_key.as_mut());
+        for secret in secrets {
+            secret.resolve(folder);
+        }
     }
 }
 
@@ -201,24 +220,29 @@ fn read_file(path: &Path) -> Result<String, ActionError> {
 
 /// The action files of a folder in order of name; a folder that does not exist has none.
 fn action_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
+    let unreadable = |error: std::io::Error| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("cannot list {}: {error}", folder.display()),
+            "Make the folder readable.",
+        )
+        .with_source(error)
+    };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(ActionError::new(
-                ErrorCode::ConfigInvalid,
-                format!("cannot list {}: {error}", folder.display()),
-                "Make the folder readable.",
-            ));
-        }
+        Err(error) => return Err(unreadable(error)),
     };
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
-        .collect();
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            files.push(path);
+        }
+    }
     files.sort();
     Ok(files)
 }

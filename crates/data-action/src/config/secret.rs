@@ -1,6 +1,10 @@
 //! Where a secret is kept: an environment variable or a file, never the configuration itself.
 
-use std::{fmt::Debug, fs, path::PathBuf};
+use std::{
+    fmt::Debug,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use flowlake_genesys_auth::Secret;
 use serde::Deserialize;
@@ -19,11 +23,18 @@ pub trait Environment: Debug {
 pub enum SecretSource {
     /// The name of an environment variable.
     Env(String),
-    /// The path of a file; white space at its end is not part of the secret.
+    /// The path of a file, relative to flowlake.toml; white space at its end is not part of the secret.
     File(PathBuf),
 }
 
 impl SecretSource {
+    /// Makes the path relative to `folder` no longer.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        if let Self::File(path) = self {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// Reads the secret.
     ///
     /// # Errors

@@ -1,0 +1,135 @@
+//! What a folder's configuration says: paths belong to the file, figures have to make sense, nothing is left out in silence.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{fs, path::Path};
+
+use flowlake_data_action::{Environment, ErrorCode, Project};
+
+#[derive(Debug)]
+struct NoVariables;
+
+impl Environment for NoVariables {
+    fn get(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+fn write(folder: &Path, config: &str) {
+    fs::write(folder.join("flowlake.toml"), config).unwrap();
+}
+
+#[test]
+fn every_path_is_relative_to_the_file_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["key", "hash", "seal", "genesys"] {
+        fs::write(folder.path().join(name), format!("{name}-secret\n")).unwrap();
+    }
+    write(
+        folder.path(),
+        r#"
+[[server.keys]]
+name = "flows"
+secret = { file = "key" }
+[audit.log]
+directory = "log"
+[audit.hash_key]
+file = "hash"
+[audit.seal_key]
+file = "seal"
+[transform]
+spill_directory = "spill"
+[genesys]
+region = "eu-west-1"
+client_id = "x"
+client_secret = { file = "genesys" }
+"#,
+    );
+    let config = Project::load(folder.path()).unwrap().config;
+    assert_eq!(config.audit.log.directory, folder.path().join("log"));
+    assert_eq!(
+        config.transform.spill_directory,
+        Some(folder.path().join("spill"))
+    );
+    let (hash, seal) = (config.audit.hash_key, config.audit.seal_key);
+    for (name, source) in [
+        ("key", &config.server.keys[0].secret),
+        ("hash", hash.as_ref().unwrap()),
+        ("seal", seal.as_ref().unwrap()),
+        ("genesys", &config.genesys.as_ref().unwrap().client_secret),
+    ] {
+        let secret = source.read(&NoVariables).unwrap();
+        assert_eq!(secret.expose(), format!("{name}-secret"));
+    }
+    // An absolute one stays what it is.
+    write(
+        folder.path(),
+        "[transform]\nspill_directory = \"/var/spill\"\n",
+    );
+    let config = Project::load(folder.path()).unwrap().config;
+    let spill = config.transform.spill_directory.unwrap();
+    assert_eq!(spill, Path::new("/var/spill"));
+}
+
+#[test]
+fn figures_out_of_range_are_refused_with_their_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesys = "[genesys]\nregion = \"eu-west-1\"\nclient_id = \"x\"\nclient_secret = { env = \"X\" }\n[genesys.token]\n";
+    let ship = "[audit.ship]\nuri = \"s3://a/b\"\n";
+    for (config, key) in [
+        (
+            "[server]\nmax_concurrent_requests = 0\n".to_owned(),
+            "max_concurrent_requests",
+        ),
+        // More than a semaphore has permits.
+        (
+            "[server]\nmax_concurrent_requests = 9223372036854775807\n".to_owned(),
+            "max_concurrent_requests",
+        ),
+        (
+            "[server]\nmax_body_bytes = 0\n".to_owned(),
+            "max_body_bytes",
+        ),
+        (
+            "[server]\nshutdown_grace_seconds = 9223372036854775807\n".to_owned(),
+            "shutdown_grace_seconds",
+        ),
+        (format!("{ship}check_every = \"0s\"\n"), "check_every"),
+        (
+            format!("{ship}longest_wait = \"9999days\"\n"),
+            "longest_wait",
+        ),
+        (
+            format!("{genesys}wait_seconds = 9223372036854775807\n"),
+            "wait_seconds",
+        ),
+        (
+            format!("{genesys}request_timeout_seconds = 0\n"),
+            "request_timeout_seconds",
+        ),
+        (
+            format!("{genesys}requests_per_minute = 0\n"),
+            "requests_per_minute",
+        ),
+    ] {
+        write(folder.path(), &config);
+        let error = Project::load(folder.path()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{config}");
+        assert!(error.message().contains(key), "{error}");
+    }
+}
+
+#[test]
+fn an_action_file_that_cannot_be_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "");
+    let actions = folder.path().join("actions");
+    fs::create_dir(&actions).unwrap();
+    std::os::unix::fs::symlink("nowhere", actions.join("lost.toml")).unwrap();
+    let error = Project::load(folder.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ConfigInvalid);
+    assert!(error.message().contains("lost.toml"), "{error}");
+}
