@@ -9,15 +9,15 @@ use crate::{arguments::Check, failure::Failure, output, run::parameters, text};
 
 pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
     let project = Project::load(config)?;
-    let pipeline = Pipeline::builder(project)
-        .build(&ProcessEnvironment)
+    let inspector = Pipeline::builder(project)
+        .inspect(&ProcessEnvironment)
         .await?;
     output::print(&format!(
         "✓ configuration: {} actions\n",
-        pipeline.actions().count()
+        inspector.actions().count()
     ))?;
     let names: Vec<_> = if arguments.actions.is_empty() {
-        pipeline
+        inspector
             .actions()
             .map(|action| action.name().to_owned())
             .collect()
@@ -27,13 +27,13 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     let params = parameters(&arguments.params);
     let mut worst = None;
     for name in names {
-        let declared = pipeline.action(&name)?.definition().params.clone();
+        let declared = inspector.action(&name)?.definition().params.clone();
         let params = params
             .iter()
             .filter(|(param, _)| declared.contains_key(*param))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
-        let found = Box::pin(pipeline.check(&name, &params)).await?;
+        let found = Box::pin(inspector.check(&name, &params)).await?;
         let mut report = Report::default();
         report.action(&found);
         output::print(&report.lines)?;

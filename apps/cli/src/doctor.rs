@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionError, Diagnosis, DoctorOptions, Finding, Pipeline, Project, Verdict,
+    ActionError, Diagnosis, DoctorOptions, Finding, Inspector, Pipeline, Project, Verdict,
 };
 use flowlake_server::ProcessEnvironment;
 
@@ -15,13 +15,13 @@ use crate::{
 };
 
 pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Failure> {
-    let diagnosis = match pipeline(config).await {
-        Ok(pipeline) => {
+    let diagnosis = match inspector(config).await {
+        Ok(inspector) => {
             let options = DoctorOptions {
                 params: parameters(&arguments.params),
                 cost_explorer: arguments.cost_explorer,
             };
-            Box::pin(pipeline.diagnose(&options)).await
+            Box::pin(inspector.diagnose(&options)).await
         }
         Err(error) => Diagnosis::of_configuration(&error),
     };
@@ -36,9 +36,10 @@ pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Fail
     }
 }
 
-async fn pipeline(config: &Path) -> Result<Pipeline, ActionError> {
+async fn inspector(config: &Path) -> Result<Inspector, ActionError> {
     let project = Project::load(config)?;
-    Pipeline::builder(project).build(&ProcessEnvironment).await
+    let builder = Pipeline::builder(project);
+    builder.inspect(&ProcessEnvironment).await
 }
 
 /// A tick, a cross or a dash; below a cross its code and the fix.

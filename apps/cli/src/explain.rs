@@ -18,14 +18,18 @@ use crate::{
 };
 
 pub(crate) async fn explain(config: &Path, arguments: &Explain) -> Result<(), Failure> {
-    let pipeline = Pipeline::builder(Project::load(config)?)
-        .build(&ProcessEnvironment)
+    let project = Project::load(config)?;
+    let inspector = Pipeline::builder(project.clone())
+        .inspect(&ProcessEnvironment)
         .await?;
     let params = parameters(&arguments.params);
-    let told = Box::pin(pipeline.explain(&arguments.action, &params)).await?;
+    let told = Box::pin(inspector.explain(&arguments.action, &params)).await?;
     let answer = if arguments.run {
         let mut request = request(&arguments.action, &arguments.params);
         request.explain = true;
+        let pipeline = Pipeline::builder(project)
+            .build(&ProcessEnvironment)
+            .await?;
         Some(pipeline.run(request).await?)
     } else {
         None

@@ -6,6 +6,8 @@
 )]
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::Path,
@@ -14,6 +16,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use flowlake_cost_audit::{AuditLog, AuditRecord, AuditSettings};
 use flowlake_dev_stack::{
     DevStack, DevStackBuilder, GenesysSettings, IamDocument, Identity, ObjectState, ShiftedClock,
     note_secret,
@@ -142,13 +145,17 @@ impl House {
         self.variables.retain(|(known, _)| *known != name);
     }
 
-    /// Runs the binary with nothing of this machine's environment.
+    /// Runs `flowlake doctor`.
     async fn run(&self, arguments: &[&str]) -> Output {
+        self.flowlake(&[&["doctor"], arguments].concat()).await
+    }
+
+    /// Runs the binary with nothing of this machine's environment.
+    async fn flowlake(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowlake"));
         command
             .arg("--config")
             .arg(self.path())
-            .arg("doctor")
             .args(arguments)
             .env_clear()
             .env("HOME", self.path())
@@ -224,6 +231,41 @@ async fn a_healthy_house_has_only_ticks() {
         "{text}"
     );
     assert!(text.lines().count() <= 24, "more than a screen:\n{text}");
+}
+
+#[tokio::test]
+async fn looking_works_beside_a_server_and_leaves_nothing_behind() {
+    let house = House::new(reader()).await;
+    house.configure(
+        "[audit.ship]\nuri = \"s3://lake/archive\"\n[transform]\nspill_directory = \"spill\"\n",
+    );
+    let (audit, spill) = (house.path().join("audit"), house.path().join("spill"));
+    let looks = [&["doctor"][..], &["check"], &["explain", "look-up"]];
+    for arguments in looks {
+        let output = house.flowlake(arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert!(!audit.exists() && !spill.exists(), "{arguments:?}");
+    }
+    // As a server has it open.
+    let settings = AuditSettings {
+        directory: audit.clone(),
+        ..AuditSettings::default()
+    };
+    let log = AuditLog::open(settings).unwrap();
+    log.append(&AuditRecord::default()).await.unwrap();
+    let before = files(&audit);
+    for arguments in looks {
+        let output = house.flowlake(arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        assert_eq!(files(&audit), before, "{arguments:?}");
+    }
+    drop(log);
+}
+
+/// The names of a folder's files.
+fn files(folder: &Path) -> BTreeSet<OsString> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
 }
 
 #[tokio::test]

@@ -8,11 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    ActionError, Pipeline,
-    pipeline::{
-        Shared,
-        attempt::{access_requests, denied, object_requests},
-    },
+    ActionError, Inspector,
+    pipeline::attempt::{access_requests, denied, object_requests},
+    services::Services,
     stores::RequestStores,
 };
 
@@ -60,7 +58,7 @@ fn serialize_error<S: serde::Serializer>(
         .serialize(serializer)
 }
 
-impl Pipeline {
+impl Inspector {
     /// Checks one action: locations from `params` (defaults otherwise), policy, IAM, the objects' metadata, and the plan.
     ///
     /// Reads metadata and the head of files, never whole files; writes no audit record since no row is read out.
@@ -72,9 +70,9 @@ impl Pipeline {
         action: &str,
         params: &Map<String, Value>,
     ) -> Result<ActionCheck, ActionError> {
-        let shared = self.shared();
-        let action = Arc::clone(shared.action(action)?);
-        let bound = match action.prepared.bind(params, shared.clock.now()) {
+        let services = self.services();
+        let action = Arc::clone(services.action(action)?);
+        let bound = match action.prepared.bind(params, services.clock.now()) {
             Ok(bound) => bound,
             Err(error) => {
                 return Ok(ActionCheck {
@@ -96,15 +94,15 @@ impl Pipeline {
                 });
             }
         };
-        let stores = RequestStores::new(Arc::clone(&shared.s3));
+        let stores = RequestStores::new(Arc::clone(&services.s3));
         let mut tables = Vec::with_capacity(locations.len());
         for location in &locations {
-            tables.push(shared.check_table(location, &stores).await);
+            tables.push(services.check_table(location, &stores).await);
         }
         let readable = tables.iter().all(|table| table.error.is_none());
         let columns = if readable {
             // Why a table cannot be told is the error of planning, below.
-            let found = shared
+            let found = services
                 .engine
                 .tables(&action.prepared, &bound, &stores)
                 .await;
@@ -114,7 +112,7 @@ impl Pipeline {
                     table.detected = Some(info);
                 }
             }
-            let schema = shared
+            let schema = services
                 .engine
                 .output_schema(&action.prepared, &bound, &stores)
                 .await
@@ -131,7 +129,7 @@ impl Pipeline {
         };
         let mut index = Ok(Vec::new());
         if let (Some(query), Some(Ok(_))) = (&action.hot, &columns) {
-            let proposed = shared.engine.propose_index(query, &bound, &stores).await;
+            let proposed = services.engine.propose_index(query, &bound, &stores).await;
             index = proposed.map_err(ActionError::from);
         }
         Ok(ActionCheck {
@@ -143,7 +141,7 @@ impl Pipeline {
     }
 }
 
-impl Shared {
+impl Services {
     /// Whether one table's location may be read and is there.
     pub(crate) async fn check_table(
         &self,

@@ -8,11 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    ActionCheck, ActionError, ErrorCode, Pipeline, TableCheck,
-    pipeline::{
-        Shared,
-        attempt::{denied, denied_code},
-    },
+    ActionCheck, ActionError, ErrorCode, Inspector, TableCheck,
+    pipeline::attempt::{denied, denied_code},
+    services::Services,
 };
 
 /// Longest time that one line may take.
@@ -180,29 +178,29 @@ impl Finding {
     }
 }
 
-impl Pipeline {
+impl Inspector {
     /// Looks at everything that actions need. Asks AWS and Genesys Cloud, and reads no row.
     pub async fn diagnose(&self, options: &DoctorOptions) -> Diagnosis {
-        let shared = self.shared();
-        let count = shared.actions.len();
+        let services = self.services();
+        let count = services.actions.len();
         let mut findings = vec![Finding::ok(
             Topic::Configuration,
             "flowlake.toml",
             format!("{count} actions"),
         )];
-        let (caller, are_usable) = shared.caller_lines().await;
+        let (caller, are_usable) = services.caller_lines().await;
         findings.extend(caller);
-        findings.push(shared.region_line());
+        findings.push(services.region_line());
         if are_usable {
-            findings.push(limited(Topic::Principal, "who we are", shared.principal_line()).await);
+            findings.push(limited(Topic::Principal, "who we are", services.principal_line()).await);
             findings.extend(self.action_lines(options).await);
-            let line = shared.cost_explorer_line(options.cost_explorer);
+            let line = services.cost_explorer_line(options.cost_explorer);
             findings.push(limited(Topic::CostExplorer, "ce:GetCostAndUsage", line).await);
         } else {
             let needs = "needs AWS credentials that are accepted";
             findings.push(Finding::skipped(Topic::Principal, "who we are", needs));
             findings.extend(
-                shared
+                services
                     .actions
                     .keys()
                     .map(|name| Finding::skipped(Topic::Action, name.clone(), needs)),
@@ -213,16 +211,16 @@ impl Pipeline {
                 needs,
             ));
         }
-        findings.push(limited(Topic::Genesys, "login", shared.genesys_line()).await);
+        findings.push(limited(Topic::Genesys, "login", services.genesys_line()).await);
         Diagnosis::from(findings)
     }
 
     /// For each action its objects with what IAM says of them, and before that the buckets of all.
     async fn action_lines(&self, options: &DoctorOptions) -> Vec<Finding> {
-        let shared = self.shared();
+        let services = self.services();
         let mut buckets = BTreeSet::new();
         let mut lines = Vec::new();
-        for (name, action) in &shared.actions {
+        for (name, action) in &services.actions {
             let declared = &action.definition().params;
             let params = options.params.iter();
             let params = params
@@ -248,7 +246,7 @@ impl Pipeline {
         }
         let mut findings = Vec::new();
         for bucket in buckets {
-            let line = shared.bucket_line(&bucket);
+            let line = services.bucket_line(&bucket);
             findings.push(limited(Topic::Bucket, &bucket, line).await);
         }
         findings.extend(lines);
@@ -256,7 +254,7 @@ impl Pipeline {
     }
 }
 
-impl Shared {
+impl Services {
     /// Credentials and clock, from one answer of STS; and whether going on makes sense.
     async fn caller_lines(&self) -> (Vec<Finding>, bool) {
         let check = tokio::time::timeout(LINE_LIMIT, self.access.check_caller()).await;

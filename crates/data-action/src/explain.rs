@@ -6,7 +6,7 @@ use flowlake_transform::Explanation;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{ActionError, Pipeline, stores::RequestStores};
+use crate::{ActionError, Inspector, stores::RequestStores};
 
 /// What an action would do.
 #[derive(Debug, Serialize)]
@@ -26,32 +26,32 @@ pub struct ActionExplanation {
     pub timeout_ms: u64,
 }
 
-impl Pipeline {
+impl Inspector {
     /// Explains one action with these parameters, its defaults otherwise.
     ///
     /// Asks policy and IAM as an attempt does, and reads what is read before the first row: metadata, heads and footers of
     /// files. Writes no audit record since no row is read out.
     ///
     /// # Errors
-    /// What [`Self::run`] would fail with before it reads rows.
+    /// What [`crate::Pipeline::run`] would fail with before it reads rows.
     pub async fn explain(
         &self,
         action: &str,
         params: &Map<String, Value>,
     ) -> Result<ActionExplanation, ActionError> {
-        let shared = self.shared();
-        let action = Arc::clone(shared.action(action)?);
-        let bound = action.prepared.bind(params, shared.clock.now())?;
-        let stores = RequestStores::new(Arc::clone(&shared.s3));
+        let services = self.services();
+        let action = Arc::clone(services.action(action)?);
+        let bound = action.prepared.bind(params, services.clock.now())?;
+        let stores = RequestStores::new(Arc::clone(&services.s3));
         let mut locations = Vec::new();
         for location in action.prepared.locations(&bound)? {
-            let check = shared.check_table(&location, &stores).await;
+            let check = services.check_table(&location, &stores).await;
             if let Some(error) = check.error {
                 return Err(error);
             }
             locations.push((check.table, check.location));
         }
-        let explanation = shared
+        let explanation = services
             .engine
             .explain(&action.prepared, &bound, &stores)
             .await?;

@@ -13,18 +13,17 @@ mod ship;
 mod trace;
 
 use std::{
-    collections::BTreeMap,
+    ops::Deref,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use flowlake_aws_access::Access;
 use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
-use flowlake_genesys_auth::{Secret, TokenSource};
+use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
-use flowlake_transform::{HotTables, Transform};
+use flowlake_transform::HotTables;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -33,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::builder::PipelineBuilder;
 use self::{attempt::Attempt, execute::Outcome, trace::Trace};
 use crate::{
-    Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, ReadPolicy, answer, stores::S3,
+    Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, answer, services::Services,
 };
 
 /// What the profiler counts every action by that is not configured: no action can be named so.
@@ -48,11 +47,7 @@ pub struct Pipeline {
 /// What all attempts share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) actions: BTreeMap<String, Arc<Action>>,
-    pub(crate) policy: ReadPolicy,
-    pub(crate) access: Access,
-    pub(crate) s3: Arc<S3>,
-    pub(crate) engine: Transform,
+    pub(crate) services: Services,
     pub(crate) hot: HotTables,
     pub(crate) flights: share::Flights<Arc<hot::Found>>,
     pub(crate) prices: PriceTable,
@@ -64,8 +59,14 @@ pub(crate) struct Shared {
     pub(crate) shipper: Option<Shipper>,
     pub(crate) hash_key: Secret,
     pub(crate) profiler: Arc<Profiler>,
-    pub(crate) genesys: Option<TokenSource>,
-    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Deref for Shared {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.services
+    }
 }
 
 /// A request that got no answer: why, and the id of its audit record when one could be written.
@@ -177,10 +178,6 @@ impl Pipeline {
             )
         })
     }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
 }
 
 impl Shared {
@@ -197,42 +194,6 @@ impl Shared {
             UNKNOWN_ACTION
         }
     }
-
-    pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
-        self.actions.get(name).ok_or_else(|| {
-            let nearest = self.actions.keys().max_by(|a, b| {
-                strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
-            });
-            let advice = match nearest {
-                Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => {
-                    format!("Did you mean `{nearest}`?")
-                }
-                _ => format!(
-                    "Configured actions: {}.",
-                    self.actions.keys().cloned().collect::<Vec<_>>().join(", ")
-                ),
-            };
-            ActionError::new(
-                ErrorCode::ActionUnknown,
-                format!("there is no action `{}`", printable(name)),
-                advice,
-            )
-        })
-    }
-}
-
-/// A name from outside, short and without anything that could be a value: what is not a name's character becomes `?`.
-fn printable(name: &str) -> String {
-    name.chars()
-        .take(64)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect()
 }
 
 /// One attempt from start to record. Panics inside are caught, so that they are recorded too.

@@ -108,7 +108,8 @@ sql = "SELECT * FROM t"
     let house = House::build(&[denied]).await;
     let params = json!({ "ani": CALLER });
     let params = params.as_object().unwrap();
-    let told = house.pipeline.explain("look-up", params).await.unwrap();
+    let inspector = house.inspector().await;
+    let told = inspector.explain("look-up", params).await.unwrap();
     let text = serde_json::to_string(&told).unwrap();
     assert!(!text.contains(CALLER), "{text}");
     assert_eq!(
@@ -127,14 +128,12 @@ sql = "SELECT * FROM t"
             .any(|step| step.text.contains("`ani`")),
         "{text}"
     );
-    let refused = house
-        .pipeline
+    let refused = inspector
         .explain("denied", &serde_json::Map::new())
         .await
         .unwrap_err();
     assert_eq!(refused.code(), ErrorCode::AccessDenied);
-    let wrong = house
-        .pipeline
+    let wrong = inspector
         .explain("look-up", &serde_json::Map::new())
         .await
         .unwrap_err();

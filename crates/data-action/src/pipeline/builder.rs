@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
 use flowlake_cost_audit::{
-    AuditLog, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock, Destination,
-    audit::{SegmentSink, Shipper},
+    AuditLog, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock, Destination, PriceTable,
+    audit::{SealingKey, SegmentSink, ShipSettings, Shipper},
 };
 use flowlake_genesys_auth::{Region, Secret, TokenSource};
 use flowlake_profiler::Profiler;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::{Pipeline, Shared, share::Flights, ship::S3Sink};
 use crate::{
-    Action, ActionError, AuditConfig, Clock, Environment, ErrorCode, GenesysSettings, Project,
-    ReadPolicy, SystemClock, hot::HotTime, stores::S3,
+    Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, GenesysSettings,
+    Inspector, Project, ReadPolicy, SystemClock, hot::HotTime, services::Services, stores::S3,
 };
 
 /// Builds a [`Pipeline`]; see [`Pipeline::builder`].
@@ -52,6 +52,69 @@ impl PipelineBuilder {
     /// # Errors
     /// `config.invalid` and `sql.*` for what the project says; `audit.unavailable` when the log cannot be opened.
     pub async fn build(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
+        let Checked {
+            services,
+            hot,
+            config,
+            budget,
+            prices,
+            destination,
+            region,
+            hash_key,
+            sealing_key,
+            ship,
+        } = Box::pin(self.checked(environment)).await?;
+        let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
+        let audit = open_audit(&config.audit, sealing_key, Arc::clone(&clock))?;
+        let budgets = if budget.has_limits() || destination == Destination::Internet {
+            // After the log is open: nobody else writes it any more.
+            Budgets::restore(budget, Arc::clone(&clock), &config.audit.log.directory)?
+        } else {
+            Budgets::new(budget, Arc::clone(&clock))
+        };
+        let shipper = ship.map(|(sink, settings)| {
+            Shipper::start(config.audit.log.directory.clone(), sink, settings, clock)
+        });
+        Ok(Pipeline {
+            shared: Arc::new(Shared {
+                services,
+                hot,
+                flights: Flights::default(),
+                prices,
+                region,
+                destination,
+                free_allowance: config.cost.free_allowance,
+                budgets,
+                audit,
+                shipper,
+                hash_key,
+                profiler: Arc::new(Profiler::new(config.profiler)),
+            }),
+        })
+    }
+
+    /// Checks the same as [`Self::build`], and opens nothing: beside a running server too.
+    ///
+    /// # Errors
+    /// `config.invalid` and `sql.*` for what the project says.
+    pub async fn inspect(
+        mut self,
+        environment: &dyn Environment,
+    ) -> Result<Inspector, ActionError> {
+        // The engine makes its spill directory when it is built, and no query is run here that could spill.
+        let spill = self.project.config.transform.spill_directory.take();
+        if let Some(path) = spill.filter(|path| path.exists() && !path.is_dir()) {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("the spill directory {} is no directory", path.display()),
+                "Correct `spill_directory` in [transform].",
+            ));
+        }
+        let checked = Box::pin(self.checked(environment)).await?;
+        Ok(Inspector::new(checked.services))
+    }
+
+    async fn checked(self, environment: &dyn Environment) -> Result<Checked, ActionError> {
         let Project {
             config, actions, ..
         } = self.project;
@@ -73,18 +136,7 @@ impl PipelineBuilder {
             Some(source) => source.read(environment)?,
             None => Secret::new(Uuid::new_v4().to_string()),
         };
-        let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&self.clock)));
-        let budget = budget_settings(config.budget, &actions)?;
-        let audit = open_audit(&config.audit, environment, Arc::clone(&clock))?;
-        let destination = config.cost.destination()?;
-        let budgets = if budget.has_limits() || destination == Destination::Internet {
-            // After the log is open: nobody else writes it any more.
-            Budgets::restore(budget, Arc::clone(&clock), &config.audit.log.directory)?
-        } else {
-            Budgets::new(budget, Arc::clone(&clock))
-        };
         let s3 = Arc::new(S3::new(s3, config.s3.clone()));
-        let shipper = start_shipping(&config.audit, &s3, clock)?;
         let engine = Transform::builder()
             .with_settings(config.transform.clone())
             .build()?;
@@ -95,33 +147,44 @@ impl PipelineBuilder {
         let region = sdk
             .region()
             .map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
-        Ok(Pipeline {
-            shared: Arc::new(Shared {
+        let genesys = config.genesys.as_ref();
+        Ok(Checked {
+            hot,
+            budget: budget_settings(config.budget.clone(), &actions)?,
+            prices: config.cost.price_table()?,
+            destination: config.cost.destination()?,
+            region,
+            hash_key,
+            sealing_key: config.audit.sealing_key(environment)?,
+            ship: sink(&config.audit, &s3)?,
+            services: Services {
                 actions,
                 policy: ReadPolicy::try_new(&config.policy)?,
                 access,
                 s3,
                 engine,
-                hot,
-                flights: Flights::default(),
-                prices: config.cost.price_table()?,
-                region,
-                destination,
-                free_allowance: config.cost.free_allowance,
-                budgets,
-                audit,
-                shipper,
-                hash_key,
-                profiler: Arc::new(Profiler::new(config.profiler.clone())),
-                genesys: config
-                    .genesys
-                    .as_ref()
+                genesys: genesys
                     .map(|settings| token_source(settings, environment))
                     .transpose()?,
                 clock: self.clock,
-            }),
+            },
+            config,
         })
     }
+}
+
+/// A project that was checked, before anything of it is opened.
+struct Checked {
+    services: Services,
+    hot: HotTables,
+    config: Config,
+    budget: BudgetSettings,
+    prices: PriceTable,
+    destination: Destination,
+    region: String,
+    hash_key: Secret,
+    sealing_key: Option<SealingKey>,
+    ship: Option<(Arc<dyn SegmentSink>, ShipSettings)>,
 }
 
 /// The pipeline's clock, as the audit log and the budgets take it.
@@ -182,36 +245,34 @@ fn budget_settings(
 
 fn open_audit(
     settings: &AuditConfig,
-    environment: &dyn Environment,
+    sealing_key: Option<SealingKey>,
     clock: Arc<dyn AuditClock>,
 ) -> Result<AuditLog, ActionError> {
     let mut builder = AuditLog::builder(settings.log.clone()).with_clock(clock);
-    if let Some(key) = settings.sealing_key(environment)? {
+    if let Some(key) = sealing_key {
         builder = builder.with_sealing_key(key);
     }
     Ok(builder.open()?)
 }
 
-fn start_shipping(
+/// Where finished segments are shipped to.
+#[expect(
+    clippy::type_complexity,
+    reason = "the two arguments that a shipper is started with"
+)]
+fn sink(
     settings: &AuditConfig,
     s3: &S3,
-    clock: Arc<dyn AuditClock>,
-) -> Result<Option<Shipper>, ActionError> {
+) -> Result<Option<(Arc<dyn SegmentSink>, ShipSettings)>, ActionError> {
     let Some(ship) = &settings.ship else {
         return Ok(None);
     };
     let (bucket, prefix) = ship.place()?;
-    let sink: Arc<dyn SegmentSink> = Arc::new(S3Sink {
+    let sink = S3Sink {
         store: s3.bucket(&bucket)?,
         prefix,
-    });
-    let directory = settings.log.directory.clone();
-    Ok(Some(Shipper::start(
-        directory,
-        sink,
-        ship.settings(),
-        clock,
-    )))
+    };
+    Ok(Some((Arc::new(sink), ship.settings())))
 }
 
 fn token_source(

@@ -12,7 +12,9 @@ use flowlake_s3_stream::ObjectMetadata;
 use uuid::{Builder, Uuid};
 
 use super::Shared;
-use crate::{ActionRequest, AttemptObserver, Clock, PhaseTiming, stores::RequestStores};
+use crate::{
+    ActionRequest, AttemptObserver, Clock, PhaseTiming, services::printable, stores::RequestStores,
+};
 
 /// The growing record of one attempt.
 #[derive(Debug)]
@@ -98,7 +100,7 @@ impl Trace {
         let record = AuditRecord {
             id: new_id(started_at).to_string(),
             time: started_at,
-            action: super::printable(&request.action),
+            action: printable(&request.action),
             caller: request.caller.name.clone(),
             organization: request.caller.organization.clone(),
             conversation_id: request.caller.conversation_id.clone(),

@@ -8,7 +8,9 @@
 use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;
-use flowlake_data_action::{ActionRequest, Caller, Environment, ErrorCode, Pipeline, Project};
+use flowlake_data_action::{
+    ActionRequest, Caller, Environment, ErrorCode, Inspector, Pipeline, Project,
+};
 use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
 
@@ -88,6 +90,14 @@ impl House {
         }
     }
 
+    /// A look at the same project, while the pipeline runs.
+    pub async fn inspector(&self) -> Inspector {
+        let mut project = Project::load(self.folder.path()).unwrap();
+        connect(&mut project, &self.stack);
+        let builder = Pipeline::builder(project);
+        Box::pin(builder.inspect(&variables())).await.unwrap()
+    }
+
     pub async fn run(&self, action: &str, params: Value) -> Result<Value, (ErrorCode, String)> {
         let request = ActionRequest {
             action: action.to_owned(),
@@ -149,6 +159,12 @@ pub fn project(
         std::fs::write(folder.join(format!("actions/{number}.toml")), action).unwrap();
     }
     let mut project = Project::load(folder).unwrap();
+    connect(&mut project, stack);
+    project
+}
+
+/// Points the project at the stack.
+fn connect(project: &mut Project, stack: &DevStack) {
     let key = stack.access_key(READER);
     project.config.aws.region = Some("us-east-1".to_owned());
     project.config.aws.endpoint_url = Some(stack.aws_url().to_string());
@@ -158,7 +174,6 @@ pub fn project(
     let genesys = project.config.genesys.as_mut().unwrap();
     genesys.client_id = GenesysSettings::default().client_id;
     genesys.login_url = Some(stack.genesys_login_url().to_string());
-    project
 }
 
 /// The secrets that the configuration names.

@@ -1,0 +1,61 @@
+//! What attempts and inspections work with: the configured actions, and the parts that ask AWS and Genesys Cloud.
+//!
+//! Nothing here writes, or has to be opened.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flowlake_aws_access::Access;
+use flowlake_genesys_auth::TokenSource;
+use flowlake_transform::Transform;
+
+use crate::{Action, ActionError, Clock, ErrorCode, ReadPolicy, stores::S3};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) actions: BTreeMap<String, Arc<Action>>,
+    pub(crate) policy: ReadPolicy,
+    pub(crate) access: Access,
+    pub(crate) s3: Arc<S3>,
+    pub(crate) engine: Transform,
+    pub(crate) genesys: Option<TokenSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Services {
+    pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
+        self.actions.get(name).ok_or_else(|| {
+            let nearest = self.actions.keys().max_by(|a, b| {
+                strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
+            });
+            let advice = match nearest {
+                Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => {
+                    format!("Did you mean `{nearest}`?")
+                }
+                _ => format!(
+                    "Configured actions: {}.",
+                    self.actions.keys().cloned().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            ActionError::new(
+                ErrorCode::ActionUnknown,
+                format!("there is no action `{}`", printable(name)),
+                advice,
+            )
+        })
+    }
+}
+
+/// A name from outside, short and without anything that could be a value: what is not a name's character becomes `?`.
+pub(crate) fn printable(name: &str) -> String {
+    name.chars()
+        .take(64)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
