@@ -22,6 +22,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{Keys, Telemetry, actions, operations};
 
+/// Longest wait for the records of attempts whose callers hung up, once no request runs.
+const RECORD_LIMIT: Duration = Duration::from_secs(5);
+
 /// What every request handler sees.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
@@ -43,6 +46,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct RunningServer {
     address: SocketAddr,
+    pipeline: Pipeline,
     stop: CancellationToken,
     stopping: Arc<AtomicBool>,
     grace: Duration,
@@ -91,6 +95,7 @@ impl Server {
         let address = listener.local_addr().map_err(error)?;
         let stop = CancellationToken::new();
         let stopping = Arc::clone(&self.state.stopping);
+        let pipeline = self.state.pipeline.clone();
         let router = router(self.state, self.settings.max_body_bytes);
         let signal = stop.clone();
         let serve = axum::serve(listener, router)
@@ -99,6 +104,7 @@ impl Server {
         tracing::info!(%address, "listening");
         Ok(RunningServer {
             address,
+            pipeline,
             stop,
             stopping,
             grace: Duration::from_secs(self.settings.shutdown_grace_seconds),
@@ -114,7 +120,8 @@ impl RunningServer {
         self.address
     }
 
-    /// Says `503` on `/readyz`, takes no new connections, and waits for running requests as long as the grace time.
+    /// Says `503` on `/readyz`, takes no new connections, and waits for running requests as long as the grace time. What still runs
+    /// then is cancelled. Every attempt has its audit record afterwards, also those whose callers hung up.
     ///
     /// # Errors
     /// [`ServerError`] when the server had failed before, or when requests were still running after the grace time.
@@ -126,14 +133,21 @@ impl RunningServer {
             what: "the server stopped with requests unfinished".to_owned(),
             source,
         };
-        match tokio::time::timeout(self.grace, self.task).await {
-            Ok(Ok(result)) => result.map_err(error),
-            Ok(Err(failed)) => Err(error(io::Error::other(failed))),
+        let (stopped, grace) = match tokio::time::timeout(self.grace, self.task).await {
+            // Attempts without a caller are cancelled already: they only write their records.
+            Ok(Ok(result)) => (result.map_err(error), RECORD_LIMIT),
+            Ok(Err(failed)) => (Err(error(io::Error::other(failed))), RECORD_LIMIT),
             Err(_elapsed) => {
                 abort.abort();
-                Err(error(io::ErrorKind::TimedOut.into()))
+                let unfinished = error(io::ErrorKind::TimedOut.into());
+                (Err(unfinished), Duration::ZERO)
             }
+        };
+        let cancelled = self.pipeline.close(grace).await;
+        if cancelled > 0 {
+            tracing::warn!(cancelled, "requests were cancelled to stop");
         }
+        stopped
     }
 }
 

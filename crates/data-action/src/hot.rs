@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use flowlake_transform::{BoxError, Error, HotClock, HotSource, StoreResolver, TableLocation};
 use object_store::{ObjectMeta, ObjectStoreExt};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{Action, ActionError, Clock, pipeline::Shared, stores::RequestStores};
 
@@ -37,6 +38,8 @@ impl HotClock for HotTime {
 pub(crate) struct Watch {
     pub(crate) shared: Arc<Shared>,
     pub(crate) action: Arc<Action>,
+    /// Counts it among what the pipeline waits for before it closes.
+    pub(crate) _running: TaskTrackerToken,
 }
 
 #[async_trait]

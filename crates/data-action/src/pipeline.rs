@@ -18,6 +18,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
@@ -27,7 +28,7 @@ use flowlake_transform::HotTables;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::builder::PipelineBuilder;
 use self::{attempt::Attempt, execute::Outcome, trace::Trace};
@@ -37,6 +38,9 @@ use crate::{
 
 /// What the profiler counts every action by that is not configured: no action can be named so.
 const UNKNOWN_ACTION: &str = "(unknown)";
+
+/// Longest wait for the last records when the pipeline is closed: a disk that hangs must not keep the process from ending.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs configured actions. Cheap to clone; clones share every cache.
 #[derive(Debug, Clone)]
@@ -59,6 +63,10 @@ pub(crate) struct Shared {
     pub(crate) shipper: Option<Shipper>,
     pub(crate) hash_key: Secret,
     pub(crate) profiler: Arc<Profiler>,
+    /// Attempts and reloads that run.
+    pub(crate) running: TaskTracker,
+    /// Ends the attempts that still run when the pipeline is closed.
+    stop: CancellationToken,
 }
 
 impl Deref for Shared {
@@ -97,6 +105,8 @@ impl Pipeline {
     pub async fn run(&self, request: ActionRequest) -> Result<Answer, Failure> {
         let cancellation = request.cancellation.clone();
         let attempt = run_and_record(Arc::clone(&self.shared), request);
+        // Counted from here to its record, in whichever task it ends.
+        let attempt = self.shared.running.track_future(attempt);
         let attended = Attended {
             attempt: Some(Box::pin(AssertUnwindSafe(attempt).catch_unwind())),
             cancellation,
@@ -111,6 +121,24 @@ impl Pipeline {
                 audit_id: None,
             })
         })
+    }
+
+    /// Ends cleanly: waits for attempts and reloads that run, no longer than `grace`; cancels the attempts that are left, and
+    /// waits for their records; and closes the audit log. Returns how many attempts had to be cancelled.
+    ///
+    /// Stop sending requests first: what comes later is refused, and leaves no record.
+    pub async fn close(&self, grace: Duration) -> usize {
+        let running = &self.shared.running;
+        running.close();
+        let ended = tokio::time::timeout(grace, running.wait()).await;
+        let cancelled = if ended.is_ok() { 0 } else { running.len() };
+        self.shared.stop.cancel();
+        let ended = tokio::time::timeout(SETTLE_LIMIT, running.wait()).await;
+        let closed = tokio::time::timeout(SETTLE_LIMIT, self.shared.audit.close()).await;
+        if ended.is_err() || closed.is_err() {
+            tracing::error!("the last records did not come in time: the audit log may lack some");
+        }
+        cancelled
     }
 
     /// The configured actions, in order of name.
@@ -205,6 +233,7 @@ async fn run_and_record(shared: Arc<Shared>, request: ActionRequest) -> Result<A
     let outcome: Result<Outcome, ActionError> = tokio::select! {
         biased;
         () = request.cancellation.cancelled() => Err(cancelled()),
+        () = shared.stop.cancelled() => Err(stopping()),
         result = tokio::time::timeout(limit, work) => match result {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
@@ -247,6 +276,14 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Attended<F> {
             runtime.spawn(attempt);
         }
     }
+}
+
+fn stopping() -> ActionError {
+    ActionError::new(
+        ErrorCode::Overloaded,
+        "the process is stopping",
+        "Try again, at another server if there is one.",
+    )
 }
 
 fn cancelled() -> ActionError {

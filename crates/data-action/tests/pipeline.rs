@@ -11,8 +11,10 @@ use std::{
     collections::HashMap,
     io::{Result, Write},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use flowlake_cost_audit::{AuditLog, AuditSettings};
 use flowlake_data_action::{Action, ActionDefinition, ActionRequest, ErrorCode, Pipeline};
 use flowlake_dev_stack::{Failure, ObjectState};
 use serde_json::{Value, json};
@@ -251,6 +253,55 @@ async fn a_caller_that_hangs_up_in_the_middle_is_recorded() {
     let audit = house.audit();
     assert_eq!(audit.len(), 1);
     assert!(audit[0].contains("request.cancelled"), "{}", audit[0]);
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_record_of_a_caller_that_hung_up() {
+    let house = House::build(&[]).await;
+    let request = ActionRequest {
+        action: "look-up".to_owned(),
+        params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
+        ..ActionRequest::default()
+    };
+    {
+        let attempt = std::pin::pin!(house.pipeline.run(request));
+        assert!(futures::poll!(attempt).is_pending());
+    }
+    assert_eq!(house.pipeline.close(Duration::from_secs(20)).await, 0);
+    let audit = house.audit();
+    assert_eq!(audit.len(), 1);
+    assert!(audit[0].contains("request.cancelled"), "{}", audit[0]);
+    // Nothing holds the log any more.
+    let settings = AuditSettings {
+        directory: house.folder.path().join("audit"),
+        ..AuditSettings::default()
+    };
+    drop(AuditLog::open(settings).unwrap());
+}
+
+#[tokio::test]
+async fn closing_ends_attempts_that_take_too_long_and_records_them() {
+    let house = House::build(&[]).await;
+    house.stack.s3().fail_next(100, Failure::Hang);
+    let run = house.run("look-up", json!({ "ani": CALLER }));
+    let close = async {
+        while house.stack.s3().total() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        house.pipeline.close(Duration::from_millis(50)).await
+    };
+    let (answer, cancelled) = futures::join!(run, close);
+    assert_eq!(cancelled, 1);
+    let (code, message) = answer.unwrap_err();
+    assert_eq!(
+        (code, message.as_str()),
+        (ErrorCode::Overloaded, "the process is stopping")
+    );
+    let audit = house.audit();
+    assert_eq!(audit.len(), 1);
+    assert!(audit[0].contains("server.overloaded"), "{}", audit[0]);
+    let late = house.pipeline.run(ActionRequest::default()).await;
+    assert_eq!(late.unwrap_err().error.code(), ErrorCode::AuditUnavailable);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use flowlake_cost_audit::{
 use flowlake_genesys_auth::{Region, Secret, TokenSource};
 use flowlake_profiler::Profiler;
 use flowlake_transform::{HotTables, Transform};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
 
@@ -89,6 +90,8 @@ impl PipelineBuilder {
                 shipper,
                 hash_key,
                 profiler: Arc::new(Profiler::new(config.profiler)),
+                running: TaskTracker::new(),
+                stop: CancellationToken::new(),
             }),
         })
     }

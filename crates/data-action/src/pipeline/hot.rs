@@ -127,6 +127,7 @@ impl Attempt<'_> {
         let source: Arc<dyn HotSource> = Arc::new(Watch {
             shared: Arc::clone(&self.shared),
             action: Arc::clone(action),
+            _running: self.shared.running.token(),
         });
         let view = self
             .shared
