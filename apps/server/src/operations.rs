@@ -28,15 +28,17 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Response {
     } else {
         state.pipeline.unready_reason()
     };
+    let parts = state.pipeline.health();
     match reason {
         // Warnings are for people: requests are answered all the same.
         None => match state.pipeline.warnings() {
-            none if none.is_empty() => Json(json!({ "status": "ready" })).into_response(),
-            warnings => Json(json!({ "status": "ready", "warnings": warnings })).into_response(),
-        },
+            none if none.is_empty() => Json(json!({ "status": "ready", "parts": parts })),
+            warnings => Json(json!({ "status": "ready", "parts": parts, "warnings": warnings })),
+        }
+        .into_response(),
         Some(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": "not ready", "reason": reason })),
+            Json(json!({ "status": "not ready", "reason": reason, "parts": parts })),
         )
             .into_response(),
     }

@@ -117,6 +117,25 @@ async fn every_refusal_is_json_with_a_code() {
     }
 }
 
+#[tokio::test]
+async fn readiness_names_every_part() {
+    let setting = Setting::start().await;
+    let (status, answer) = setting.ask(Method::GET, "/readyz", "").await;
+    assert_eq!(status, StatusCode::OK);
+    let parts = answer["parts"].as_array().unwrap();
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| (&part["part"], &part["up"]))
+        .collect();
+    // Neither hot actions, nor shipping, nor Genesys Cloud are configured.
+    let expected = ["audit", "access", "s3"].map(Value::from);
+    let up = Value::from(true);
+    assert_eq!(
+        parts,
+        expected.iter().map(|part| (part, &up)).collect::<Vec<_>>()
+    );
+}
+
 #[test]
 fn a_log_filter_that_cannot_be_read_is_an_error() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_flowlake-server"))

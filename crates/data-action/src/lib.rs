@@ -32,7 +32,7 @@ pub use explain::ActionExplanation;
 pub use flowlake_profiler::Phase;
 pub use inspect::Inspector;
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
-pub use pipeline::{Failure, Pipeline, PipelineBuilder};
+pub use pipeline::{Failure, PartHealth, Pipeline, PipelineBuilder};
 pub use policy::{PolicySettings, ReadPolicy};
 
 pub use flowlake_transform::{

@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 mod builder;
 mod cost;
 mod execute;
+mod health;
 mod hot;
 mod metrics;
 mod record;
@@ -30,8 +31,8 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::builder::PipelineBuilder;
 use self::{attempt::Attempt, execute::Outcome, trace::Trace};
+pub use self::{builder::PipelineBuilder, health::PartHealth};
 use crate::{
     Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, answer, services::Services,
 };
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) shipper: Option<Shipper>,
     pub(crate) hash_key: Secret,
     pub(crate) profiler: Arc<Profiler>,
+    pub(crate) last_failures: health::LastFailures,
     /// Attempts and reloads that run.
     pub(crate) running: TaskTracker,
     /// Ends the attempts that still run when the pipeline is closed.

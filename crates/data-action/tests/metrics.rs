@@ -57,6 +57,11 @@ async fn promtool_accepts_all_of_it() {
     for name in [
         "flowlake_requests_total{action=\"look-up\",code=\"param.invalid\"} 1",
         "flowlake_audit_writable 1.0",
+        "flowlake_part_up{part=\"audit\"} 1.0",
+        "flowlake_query_memory_bytes 0.0",
+        "flowlake_spill_bytes 0.0",
+        "flowlake_part_up{part=\"access\"} 1.0",
+        "flowlake_part_up{part=\"genesys\"} 1.0",
         "flowlake_audit_segments_pending",
         "flowlake_budget_usd{action=\"look-up\",period=\"month\"} 1.0",
         "flowlake_spent_usd{action=\"*\",period=\"day\"}",

@@ -140,6 +140,10 @@ async fn an_action_that_needs_a_token_fails_without_one() {
         "nobody asks again before the time that was asked for"
     );
     assert_eq!(house.audit().len(), 2);
+    let genesys = house.pipeline.health();
+    let genesys = genesys.iter().find(|part| part.part == "genesys").unwrap();
+    assert_eq!(genesys.detail.as_deref(), Some("genesys.rate_limited"));
+    assert!(!genesys.up);
     let house = House::build(&[&action]).await;
     assert!(house.run("gated", json!({ "ani": CALLER })).await.is_ok());
 }

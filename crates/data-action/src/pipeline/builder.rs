@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Pipeline, Shared, share::Flights, ship::S3Sink};
+use super::{Pipeline, Shared, health::LastFailures, share::Flights, ship::S3Sink};
 use crate::{
     Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, GenesysSettings,
     Inspector, Project, ReadPolicy, SystemClock, hot::HotTime, services::Services, stores::S3,
@@ -90,6 +90,7 @@ impl PipelineBuilder {
                 shipper,
                 hash_key,
                 profiler: Arc::new(Profiler::new(config.profiler)),
+                last_failures: LastFailures::default(),
                 running: TaskTracker::new(),
                 stop: CancellationToken::new(),
             }),

@@ -51,6 +51,28 @@ impl Pipeline {
                 ),
             ]);
         }
+        let parts = self.health().into_iter().map(|part| {
+            let up = f64::from(u8::from(part.up));
+            (vec![("part", part.part.to_owned())], up)
+        });
+        gauges.push(Gauge {
+            name: "flowlake_part_up",
+            help: "Whether a part worked when it was last needed.",
+            values: parts.collect(),
+        });
+        let usage = self.shared.engine.usage();
+        gauges.extend([
+            single(
+                "flowlake_query_memory_bytes",
+                "Memory that running queries have reserved.",
+                number(usage.reserved_bytes),
+            ),
+            single(
+                "flowlake_spill_bytes",
+                "What running queries have spilled to disk.",
+                number(usage.spill_bytes),
+            ),
+        ]);
         gauges.extend(hot(&self.shared.hot.status()));
         gauges.push(single(
             "flowlake_hot_shared",

@@ -9,6 +9,7 @@ use flowlake_s3_stream::MeterSnapshot;
 use super::{
     Failure, Shared,
     execute::Outcome,
+    health::Attempted,
     trace::{Trace, Wanted},
 };
 use crate::{
@@ -53,6 +54,12 @@ pub(super) async fn finish(
     };
     let error = result.as_ref().err().map(|(error, _)| error);
     let code = error.map_or("ok", |error| error.code().as_str());
+    let action = shared.actions.get(&record.action);
+    shared.last_failures.note(Attempted {
+        code: error.map(ActionError::code),
+        needs_token: action.is_some_and(|action| action.definition().genesys_token),
+        asked_s3: total.get_requests + total.head_requests + total.list_requests > 0,
+    });
     let phases = phases(trace, &total);
     profile(shared, trace, &record, code, &total, &phases);
     log(&record, code, error, &warnings);
