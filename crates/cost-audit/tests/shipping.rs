@@ -51,24 +51,39 @@ impl SegmentSink for Memory {
 }
 
 async fn fill(directory: &Path, count: u64) {
+    let clock = Arc::new(ManualClock::at(NOW));
     let log = reopen(|| {
-        AuditLog::open(AuditSettings {
+        let small = AuditSettings {
             max_segment_bytes: 2_000,
             ..settings(directory)
-        })
+        };
+        let clock = Arc::<ManualClock>::clone(&clock);
+        AuditLog::builder(small).with_clock(clock).open()
     });
     for number in 0..count {
         log.append(&record(&format!("a{number}"))).await.unwrap();
     }
 }
 
+const NOW: &str = "2026-11-23T12:00:00Z";
+
 fn start(directory: &Path, sink: &Arc<Memory>) -> Shipper {
+    start_at(directory, sink, NOW, None)
+}
+
+fn start_at(
+    directory: &Path,
+    sink: &Arc<Memory>,
+    now: &str,
+    delete_after: Option<Duration>,
+) -> Shipper {
     let settings = ShipSettings {
         check_every: Duration::from_millis(10),
         longest_wait: Duration::from_millis(10),
+        delete_after,
     };
     let sink: Arc<dyn SegmentSink> = Arc::<Memory>::clone(sink);
-    let clock = Arc::new(ManualClock::at("2026-11-23T12:00:00Z"));
+    let clock = Arc::new(ManualClock::at(now));
     Shipper::start(directory.to_owned(), sink, settings, clock)
 }
 
@@ -208,4 +223,116 @@ async fn a_segment_that_is_never_taken_does_not_hold_up_the_others() {
     let finished = sealed(folder.path()) as u64;
     let status = until(&shipper, |status| status.shipped_segments == finished - 1).await;
     assert!(status.failing_since.is_some());
+}
+
+fn segments(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().ends_with(".jsonl"))
+        .count()
+}
+
+/// A log of finished segments, all shipped, as of `NOW`.
+async fn shipped(folder: &Path, sink: &Arc<Memory>) -> u64 {
+    fill(folder, 20).await;
+    let finished = sealed(folder) as u64;
+    assert!(finished > 2);
+    let shipper = start(folder, sink);
+    until(&shipper, |status| status.shipped_segments == finished).await;
+    finished
+}
+
+const MONTH: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shipped_is_deleted_after_its_time_and_the_chain_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    let finished = shipped(folder.path(), &sink).await;
+    let before = verify(folder.path()).unwrap();
+
+    // Neither too early, nor while a budget may be read from it.
+    for (now, after) in [
+        ("2026-12-31T23:59:59Z", Duration::ZERO),
+        ("2027-01-01T00:00:00Z", 2 * MONTH),
+    ] {
+        let shipper = start_at(folder.path(), &sink, now, Some(after));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(shipper.status().deleted_segments, 0, "{now}");
+    }
+    let now = "2027-01-01T00:00:00Z";
+    let shipper = start_at(folder.path(), &sink, now, Some(MONTH));
+    until(&shipper, |status| status.deleted_segments == finished).await;
+    drop(shipper);
+    assert_eq!(segments(folder.path()), 1, "the open one");
+    assert_eq!(sealed(folder.path()) as u64, finished, "seals stay");
+    let report = verify(folder.path()).unwrap();
+    assert_eq!(report.problem, None);
+    assert_eq!(report.deleted_segments, finished);
+    assert_eq!(report.last_hash, before.last_hash);
+    fill(folder.path(), 20).await;
+    let report = verify(folder.path()).unwrap();
+    assert_eq!(report.problem, None);
+    assert_eq!(report.last_sequence, Some(40));
+    // What was deleted here is whole where it was shipped to.
+    let copy = tempfile::tempdir().unwrap();
+    for (name, content) in sink.stored.lock().unwrap().iter() {
+        let (_, name) = name.split_once('/').unwrap();
+        fs::write(copy.path().join(name), content).unwrap();
+    }
+    assert_eq!(verify(copy.path()).unwrap().sealed_segments, finished);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_which_all_is_deleted_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    let finished = shipped(folder.path(), &sink).await;
+    let now = "2027-01-01T00:00:00Z";
+    let shipper = start_at(folder.path(), &sink, now, Some(MONTH));
+    until(&shipper, |status| status.deleted_segments == finished).await;
+    drop(shipper);
+    // As after a crash right behind the last seal.
+    let entries = fs::read_dir(folder.path()).unwrap();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path
+            .extension()
+            .is_some_and(|end| end == "jsonl" || end == "journal")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    fill(folder.path(), 3).await;
+    let report = verify(folder.path()).unwrap();
+    assert_eq!(report.problem, None);
+    assert_eq!(report.records, 3);
+    assert!(report.first_sequence > Some(finished));
+
+    // Without its marker, nobody knows of the segment that it lies elsewhere.
+    let marker = folder.path().join("audit-00000000000000000001.shipped");
+    fs::remove_file(marker).unwrap();
+    assert!(!verify(folder.path()).unwrap().is_intact());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_that_does_not_lie_in_the_second_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    let finished = shipped(folder.path(), &sink).await;
+    let refusing = Arc::new(Memory {
+        refused: Some("audit-00000000000000000001.seal.json"),
+        ..Memory::default()
+    });
+    let now = "2027-01-01T00:00:00Z";
+    let shipper = start_at(folder.path(), &refusing, now, Some(MONTH));
+    until(&shipper, |status| status.last_error.is_some()).await;
+    assert_eq!(segments(folder.path()) as u64, finished + 1);
+    assert_eq!(shipper.status().deleted_segments, 0);
+    drop(shipper);
+    // What has been lost there is put again before it is deleted here.
+    sink.stored.lock().unwrap().clear();
+    let shipper = start_at(folder.path(), &sink, now, Some(MONTH));
+    until(&shipper, |status| status.deleted_segments == finished).await;
+    assert_eq!(sink.stored.lock().unwrap().len() as u64, 2 * finished);
 }

@@ -71,6 +71,12 @@ fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> Strin
         None => lines
             .push("no public key given: seals are only compared with their segments".to_owned()),
     }
+    if report.deleted_segments > 0 {
+        lines.push(format!(
+            "{} segments before them were shipped and deleted: their seals are continued, verify them where they were shipped to",
+            report.deleted_segments
+        ));
+    }
     if report.torn_bytes > 0 {
         lines.push(format!(
             "{} bytes of an unfinished last line: a write under way, or one that a crash tore and nobody was answered for",

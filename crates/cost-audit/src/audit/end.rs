@@ -1,12 +1,15 @@
 //! Where the chain of an opened log goes on, by its last segment and the journal.
 
+use std::path::Path;
+
 use chrono::NaiveDate;
 
 use super::batch::Place;
 use super::canonical;
 use super::journal::Kept;
 use super::record::AuditRecord;
-use super::segment::{Line, Segment};
+use super::seal::Seal;
+use super::segment::{self, Line, Segment};
 use crate::error::{Error, ErrorKind};
 
 /// What is known to be on disk, and where the chain goes on.
@@ -21,14 +24,31 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Finds where the last whole line of the last segment ends, or the last before one that the journal has otherwise.
-    pub(super) fn read(segments: &[Segment], kept: &[Kept]) -> Result<Self, Error> {
+    /// Where a log goes on without a segment: at its beginning, or after what was deleted of it.
+    pub(super) fn after_deleted(directory: &Path) -> Result<Self, Error> {
         let mut end = Self {
             bytes: 0,
             previous: canonical::GENESIS.to_owned(),
             next: 1,
             day: None,
         };
+        let Some(last) = segment::deleted(directory)?.pop() else {
+            return Ok(end);
+        };
+        let seal = Seal::read(&last)?.and_then(Result::ok).ok_or_else(|| {
+            let path = last.seal_path();
+            let message = format!("{} is no seal, and its segment is deleted", path.display());
+            Error::new(ErrorKind::Broken, message)
+        })?;
+        end.previous = seal.body.last_hash;
+        end.next = seal.body.last_sequence + 1;
+        Ok(end)
+    }
+
+    /// Finds where the last whole line of the last segment ends, or the last before one that the journal has otherwise; `start`
+    /// when there is no line.
+    pub(super) fn read(segments: &[Segment], kept: &[Kept], start: Self) -> Result<Self, Error> {
+        let mut end = start;
         let Some((last, earlier)) = segments.split_last() else {
             return Ok(end);
         };
@@ -62,11 +82,10 @@ impl End {
         match found {
             Some(bytes) => end.continue_after(last, &bytes)?,
             // An empty segment goes on from the one before it.
-            None if !earlier.is_empty() => {
-                end = Self::read(earlier, &[])?;
+            None => {
+                end = Self::read(earlier, &[], end)?;
                 end.start_segment();
             }
-            None => {}
         }
         Ok(end)
     }

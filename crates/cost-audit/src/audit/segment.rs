@@ -13,6 +13,7 @@ use crate::error::Error;
 
 const PREFIX: &str = "audit-";
 const SUFFIX: &str = ".jsonl";
+const SEAL_SUFFIX: &str = ".seal.json";
 
 /// The file that the writer holds a lock on.
 pub(crate) const LOCK_FILE: &str = "audit.lock";
@@ -88,6 +89,18 @@ impl Segment {
 
 /// The segments of a folder, oldest first.
 pub(crate) fn list(directory: &Path) -> Result<Vec<Segment>, Error> {
+    named(directory, SUFFIX)
+}
+
+/// The segments of a folder of which only the seals are left, oldest first: they were shipped, and deleted here.
+pub(crate) fn deleted(directory: &Path) -> Result<Vec<Segment>, Error> {
+    let mut segments = named(directory, SEAL_SUFFIX)?;
+    segments.retain(|segment| !segment.path.exists() && segment.shipped_path().exists());
+    Ok(segments)
+}
+
+/// The segments that have a file with this suffix.
+fn named(directory: &Path, suffix: &str) -> Result<Vec<Segment>, Error> {
     let entries = fs::read_dir(directory).map_err(|error| Error::unreadable(directory, error))?;
     let mut segments = Vec::new();
     for entry in entries {
@@ -95,15 +108,12 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<Segment>, Error> {
         let name = entry.file_name();
         let first = name.to_str().and_then(|name| {
             name.strip_prefix(PREFIX)?
-                .strip_suffix(SUFFIX)?
+                .strip_suffix(suffix)?
                 .parse()
                 .ok()
         });
         if let Some(first) = first {
-            segments.push(Segment {
-                first,
-                path: entry.path(),
-            });
+            segments.push(Segment::new(directory, first));
         }
     }
     segments.sort();

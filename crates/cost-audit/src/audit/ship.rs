@@ -2,6 +2,7 @@
 //!
 //! Only what is sealed is copied, since only that no longer changes; an empty file `audit-….shipped` beside a segment says that it was.
 //! The log never waits for it: while the second place cannot be reached, segments stay where they are and are tried again.
+//! A segment that was shipped may be deleted after a set time; its seal and its marker stay, and the chain goes on from them.
 
 use std::fmt::Debug;
 use std::fs;
@@ -10,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Months, Utc};
 use serde::Serialize;
 use tokio::task::AbortHandle;
 
 use super::log_id;
+use super::seal::Seal;
 use super::segment::{self, Segment};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -43,6 +45,8 @@ pub struct ShipSettings {
     pub check_every: Duration,
     /// The longest wait between two tries after failures.
     pub longest_wait: Duration,
+    /// How long after its seal a segment is deleted here, once it is shipped; never, when left out.
+    pub delete_after: Option<Duration>,
 }
 
 impl Default for ShipSettings {
@@ -50,6 +54,7 @@ impl Default for ShipSettings {
         Self {
             check_every: Duration::from_secs(30),
             longest_wait: Duration::from_secs(300),
+            delete_after: None,
         }
     }
 }
@@ -62,6 +67,8 @@ pub struct ShipStatus {
     pub pending_segments: u64,
     /// Segments shipped since the start.
     pub shipped_segments: u64,
+    /// Segments deleted here since the start.
+    pub deleted_segments: u64,
     /// Failed tries to ship a segment since the start.
     pub failures: u64,
     /// Since when something could not be shipped at every look.
@@ -123,7 +130,12 @@ impl Work {
     async fn run(self, settings: ShipSettings) {
         let mut wait = FIRST_WAIT;
         loop {
-            match self.ship_all().await {
+            let shipped = self.ship_all().await;
+            let deleted = match settings.delete_after {
+                Some(after) => self.delete_old(after).await,
+                None => Ok(()),
+            };
+            match shipped.and(deleted) {
                 Ok(()) => {
                     self.note_success();
                     wait = FIRST_WAIT;
@@ -168,16 +180,41 @@ impl Work {
         first_failure.map_or(Ok(()), Err)
     }
 
-    /// The segment first: where a seal lies, what it seals lies too.
     async fn ship(&self, log_id: &str, segment: Segment) -> Result<(), BoxError> {
         let marker = segment.shipped_path();
+        self.put(log_id, &segment).await?;
+        blocking(move || Ok(fs::File::create(marker)?.sync_all()?)).await
+    }
+
+    /// Deletes what is old enough, oldest first, so that the log has no gap.
+    ///
+    /// What was shipped may have been deleted or changed since: it is put once more, which succeeds only where the same content lies.
+    async fn delete_old(&self, after: Duration) -> Result<(), BoxError> {
+        let (directory, now) = (self.directory.clone(), self.clock.now());
+        let (segments, log_id) = blocking(move || {
+            let segments = deletable(&directory, now, after)?;
+            let is_needed = !segments.is_empty();
+            let log_id = is_needed.then(|| log_id::read(&directory)).transpose()?;
+            Ok((segments, log_id.unwrap_or_default()))
+        })
+        .await?;
+        for segment in segments {
+            self.put(&log_id, &segment).await?;
+            blocking(move || Ok(fs::remove_file(&segment.path)?)).await?;
+            lock(&self.status).deleted_segments += 1;
+        }
+        Ok(())
+    }
+
+    /// The segment first: where a seal lies, what it seals lies too.
+    async fn put(&self, log_id: &str, segment: &Segment) -> Result<(), BoxError> {
         for path in [segment.path.clone(), segment.seal_path()] {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let name = format!("{log_id}/{name}");
             let content = blocking(move || Ok(fs::read(path)?)).await?;
             self.sink.put(&name, content).await?;
         }
-        blocking(move || Ok(fs::File::create(marker)?.sync_all()?)).await
+        Ok(())
     }
 
     fn note_success(&self) {
@@ -209,6 +246,28 @@ fn pending(directory: &Path) -> Result<Vec<Segment>, Error> {
     let mut segments = segment::list(directory)?;
     segments.retain(|segment| segment.seal_path().exists() && !segment.shipped_path().exists());
     Ok(segments)
+}
+
+/// The oldest segments that are shipped and old enough, up to the first that is not.
+///
+/// Nothing of this month or the last is among them: what was spent of a budget is read from the log.
+fn deletable(directory: &Path, now: DateTime<Utc>, after: Duration) -> Result<Vec<Segment>, Error> {
+    let first_of_month = now.date_naive().with_day(1).unwrap_or_default();
+    let kept_from = first_of_month - Months::new(1);
+    let mut old = Vec::new();
+    for segment in segment::list(directory)? {
+        let Some(Ok(seal)) = Seal::read(&segment)? else {
+            break;
+        };
+        let sealed_at = seal.body.sealed_at;
+        let age = (now - sealed_at).to_std().unwrap_or_default();
+        let is_old = age >= after && sealed_at.date_naive() < kept_from;
+        if !is_old || !segment.shipped_path().exists() {
+            break;
+        }
+        old.push(segment);
+    }
+    Ok(old)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -55,14 +55,14 @@ impl Store {
         let log_id = log_id::open(&directory)?;
         let segments = segment::list(&directory)?;
         let kept = journal::read(&directory)?;
-        let mut end = End::read(&segments, &kept)?;
+        let mut end = End::read(&segments, &kept, End::after_deleted(&directory)?)?;
         let segment = match segments.last() {
             Some(last) if !last.seal_path().exists() => last.clone(),
             Some(_) => {
                 end.start_segment();
                 Segment::new(&directory, end.next)
             }
-            None => Segment::new(&directory, 1),
+            None => Segment::new(&directory, end.next),
         };
         let mut store = Self {
             file: open_segment(&segment.path).map_err(fail)?,

@@ -26,6 +26,9 @@ pub struct VerifyReport {
     pub last_hash: Option<String>,
     /// Segments whose seal was there and right.
     pub sealed_segments: u64,
+    /// Segments before the first record here: shipped, deleted, and continued after by their seals. What they hold is proven only
+    /// where they were shipped to.
+    pub deleted_segments: u64,
     /// Bytes of an incomplete last line: a write under way, or one that a crash tore.
     pub torn_bytes: u64,
     /// The first problem, if there is one.
@@ -107,6 +110,13 @@ pub struct VerifyOptions {
 /// Those of [`verify`].
 pub fn verify_with(directory: &Path, options: &VerifyOptions) -> Result<VerifyReport, Error> {
     let mut walk = Walk::default();
+    let deleted = segment::deleted(directory)?;
+    for segment in &deleted {
+        walk.deleted(segment, options)?;
+        if walk.report.problem.is_some() {
+            return Ok(walk.report);
+        }
+    }
     let segments = segment::list(directory)?;
     let last = segments.len().saturating_sub(1);
     for (index, segment) in segments.iter().enumerate() {
@@ -150,6 +160,34 @@ impl Default for Walk {
 }
 
 impl Walk {
+    /// Goes on after a segment of which the seal is left.
+    fn deleted(&mut self, segment: &Segment, options: &VerifyOptions) -> Result<(), Error> {
+        let first = self.next;
+        let sealed = match Seal::read(segment)? {
+            None => Err("the seal is gone".to_owned()),
+            Some(Err(error)) => Err(format!("the seal cannot be read: {error}")),
+            Some(Ok(seal))
+                if (&seal.body.segment, seal.body.first_sequence) != (&segment.name(), first) =>
+            {
+                Err(format!(
+                    "the seal is not of the segment that begins with record {first}"
+                ))
+            }
+            Some(Ok(seal)) => seal
+                .check_signature(options.public_key.as_deref())
+                .map(|()| seal.body),
+        };
+        match sealed {
+            Ok(body) => {
+                self.report.deleted_segments += 1;
+                self.previous = body.last_hash;
+                self.next = body.last_sequence + 1;
+            }
+            Err(message) => self.fail(segment, (0, 0), ProblemKind::BadSeal, message),
+        }
+        Ok(())
+    }
+
     fn segment(
         &mut self,
         segment: &Segment,

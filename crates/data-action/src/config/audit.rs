@@ -44,6 +44,10 @@ pub struct ShipConfig {
     /// The longest wait between two tries after failures, such as `5m`.
     #[serde(with = "humantime_serde", default = "longest_wait")]
     pub longest_wait: Duration,
+    /// How long after it was finished a segment is deleted here, such as `400days`, once the same content lies in the bucket; never
+    /// when left out. Nothing of this month or the last is deleted, since budgets are read from it.
+    #[serde(with = "humantime_serde", default)]
+    pub delete_after: Option<Duration>,
 }
 
 fn check_every() -> Duration {
@@ -93,6 +97,7 @@ impl ShipConfig {
         ShipSettings {
             check_every: self.check_every,
             longest_wait: self.longest_wait,
+            delete_after: self.delete_after,
         }
     }
 }
