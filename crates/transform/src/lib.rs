@@ -12,6 +12,7 @@ mod guard;
 mod hot;
 pub mod json;
 mod limits;
+mod location;
 mod memory;
 mod params;
 mod prepared;
@@ -38,6 +39,7 @@ pub use hot::{
     HotView, OnNoRoom,
 };
 pub use limits::Limits;
+pub use location::{KeyPattern, Location};
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};

@@ -157,7 +157,7 @@ impl Prepared {
             .iter()
             .flat_map(|(name, table)| table.uris.iter().map(move |uri| (name, uri)))
             .map(|(name, uri)| {
-                let key = uri.fill(bound)?;
+                let key = uri.fill(bound)?.as_written().to_owned();
                 let path = Path::parse(&key).map_err(|error| {
                     Error::new(
                         ErrorKind::InvalidParam,

@@ -3,10 +3,12 @@
 //! The bucket is fixed text. A parameter fills a part of one segment and can never add a segment, climb out of one, or
 //! turn into a wildcard.
 
+use std::sync::Arc;
+
 use object_store::path::Path;
 use url::Url;
 
-use crate::{BoundParams, Error, ErrorKind};
+use crate::{BoundParams, Error, ErrorKind, KeyPattern, Location};
 
 /// Characters that make a location name more than one object.
 pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
@@ -15,8 +17,17 @@ pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
 #[derive(Debug, Clone)]
 pub(crate) struct UriTemplate {
     store_url: Url,
+    bucket: Arc<str>,
     parts: Vec<Part>,
-    exact: bool,
+    shape: Shape,
+}
+
+/// What kind of location it makes. It depends on the written text alone, so a parameter cannot change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Object,
+    Below,
+    Glob,
 }
 
 #[derive(Debug, Clone)]
@@ -76,14 +87,21 @@ impl UriTemplate {
                 ));
             }
         }
-        let exact = !key.ends_with('/')
-            && !parts
-                .iter()
-                .any(|part| matches!(part, Part::Text(text) if text.contains(WILDCARDS)));
+        let shape = shape(key, &parts);
+        let is_glob = |part: &Part| match part {
+            Part::Text(text) => KeyPattern::default().push_glob(text).is_some(),
+            Part::Param(_) => true,
+        };
+        if shape == Shape::Glob && !parts.iter().all(is_glob) {
+            return Err(invalid(
+                "has a `[` that does not begin a class such as `[a-z]`",
+            ));
+        }
         Ok(Self {
             store_url,
+            bucket: bucket.into(),
             parts,
-            exact,
+            shape,
         })
     }
 
@@ -93,7 +111,7 @@ impl UriTemplate {
 
     /// Whether it names one object.
     pub(crate) const fn is_exact(&self) -> bool {
-        self.exact
+        matches!(self.shape, Shape::Object)
     }
 
     /// The names of its parameters.
@@ -104,23 +122,74 @@ impl UriTemplate {
         })
     }
 
-    /// The key with its parameters filled in.
-    pub(crate) fn fill(&self, bound: &BoundParams) -> Result<String, Error> {
-        let mut key = String::new();
+    /// The location with its parameters filled in.
+    pub(crate) fn fill(&self, bound: &BoundParams) -> Result<Location, Error> {
+        let mut text = String::new();
+        let mut pattern = KeyPattern::default();
         for part in &self.parts {
             match part {
-                Part::Text(text) => key.push_str(text),
-                Part::Param(name) => key.push_str(&segment(name, bound)?),
+                Part::Text(written) => {
+                    text.push_str(written);
+                    if self.shape == Shape::Glob {
+                        pattern
+                            .push_glob(written)
+                            .expect("the text was parsed when the template was made");
+                    }
+                }
+                Part::Param(name) => {
+                    let value = segment(name, bound)?;
+                    text.push_str(&value);
+                    pattern.push_literal(&value);
+                }
             }
         }
-        Path::parse(&key).map_err(|error| {
-            Error::new(
+        // The engine, the metadata cache and the pins name an object by a `Path`, which must be the key itself.
+        let named = text.strip_suffix('/').unwrap_or(&text);
+        if !Path::parse(named).is_ok_and(|path| path.as_ref() == named) {
+            return Err(Error::new(
                 ErrorKind::InvalidParam,
                 "the parameters do not make a valid key",
-            )
-            .with_source(error)
-        })?;
-        Ok(key)
+            ));
+        }
+        let bucket = Arc::clone(&self.bucket);
+        Ok(match self.shape {
+            Shape::Object => Location::object(bucket, text),
+            Shape::Below => Location::below(bucket, text),
+            Shape::Glob => {
+                if text.ends_with('/') {
+                    pattern.push_many();
+                }
+                Location::like(bucket, text, pattern)
+            }
+        })
+    }
+}
+
+impl Location {
+    /// The location that a uri without parameters names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSpec`].
+    pub fn parse(uri: &str) -> Result<Self, Error> {
+        let template = UriTemplate::parse("location", uri)?;
+        if template.params().next().is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!("`{uri}` has a parameter where a complete location is needed"),
+            ));
+        }
+        template.fill(&BoundParams::default())
+    }
+}
+
+fn shape(key: &str, parts: &[Part]) -> Shape {
+    let is_wild = |part: &Part| matches!(part, Part::Text(text) if text.contains(WILDCARDS));
+    if parts.iter().any(is_wild) {
+        Shape::Glob
+    } else if key.ends_with('/') {
+        Shape::Below
+    } else {
+        Shape::Object
     }
 }
 
@@ -239,6 +308,7 @@ mod tests {
             "s3://b/a\tb",
             "s3://b/a\nb",
             "s3://b/a\u{1f}",
+            "s3://b/a[{p}].csv",
         ] {
             assert!(UriTemplate::parse("t", uri).is_err(), "{uri}");
         }
@@ -261,7 +331,7 @@ mod tests {
             ("Tech Tier 2", "a/Tech Tier 2/x-Tech Tier 2.csv"),
             ("a+b&c=d", "a/a+b&c=d/x-a+b&c=d.csv"),
         ] {
-            assert_eq!(fill(value).unwrap(), key);
+            assert_eq!(fill(value).unwrap().key(), Some(key));
         }
         for value in [
             "",

@@ -199,9 +199,10 @@ pub fn uri(data: &[u8]) {
     let Ok(bound) = set.bind(&sent, now()) else {
         return;
     };
-    let Ok(key) = template.fill(&bound) else {
+    let Ok(location) = template.fill(&bound) else {
         return;
     };
+    let key = location.as_written().to_owned();
     let mut fixed = pattern.to_owned();
     for name in &names {
         fixed = fixed.replace(&format!("{{{name}}}"), "");

@@ -1,0 +1,153 @@
+//! What a table reads: a bucket, and one key, all keys below a prefix, or the keys that match a glob.
+//!
+//! Policy, IAM questions, listings, the engine, explanations and records all use this type, so that they agree on what a
+//! uri means.
+
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+pub use self::pattern::KeyPattern;
+
+/// The objects that one uri of a table names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    bucket: Arc<str>,
+    /// The key, prefix or glob as it was written, with its parameters filled in.
+    text: String,
+    keys: Keys,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Keys {
+    One,
+    Below,
+    Like {
+        pattern: Arc<KeyPattern>,
+        prefix: String,
+    },
+}
+
+impl Location {
+    /// One object.
+    pub(crate) const fn object(bucket: Arc<str>, key: String) -> Self {
+        Self {
+            bucket,
+            text: key,
+            keys: Keys::One,
+        }
+    }
+
+    /// All keys that begin with `prefix`, which ends in `/`.
+    pub(crate) const fn below(bucket: Arc<str>, prefix: String) -> Self {
+        Self {
+            bucket,
+            text: prefix,
+            keys: Keys::Below,
+        }
+    }
+
+    /// The keys that match a pattern; `text` is the pattern as it was written.
+    pub(crate) fn like(bucket: Arc<str>, text: String, pattern: KeyPattern) -> Self {
+        let mut prefix = pattern.literal_prefix();
+        // A directory bucket lists only prefixes that end in `/` (Amazon S3 API Reference, "ListObjectsV2").
+        if bucket.ends_with("--x-s3") {
+            prefix.truncate(prefix.rfind('/').map_or(0, |slash| slash + 1));
+        }
+        Self {
+            bucket,
+            text,
+            keys: Keys::Like {
+                pattern: Arc::new(pattern),
+                prefix,
+            },
+        }
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The key, prefix or glob as it was written, with its parameters filled in.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        &self.text
+    }
+
+    /// The key, when the location names exactly one object.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        matches!(self.keys, Keys::One).then_some(&self.text)
+    }
+
+    /// The prefix that its objects are listed with; `None` for one object, which is never listed.
+    #[must_use]
+    pub fn list_prefix(&self) -> Option<&str> {
+        match &self.keys {
+            Keys::One => None,
+            Keys::Below => Some(&self.text),
+            Keys::Like { prefix, .. } => Some(prefix),
+        }
+    }
+
+    /// The folders before the first wildcard, with their final slash; empty for the whole bucket.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        let fixed = self.list_prefix().unwrap_or(&self.text);
+        &fixed[..fixed.rfind('/').map_or(0, |slash| slash + 1)]
+    }
+
+    /// Whether the location names an object of its bucket.
+    #[must_use]
+    pub fn covers(&self, key: &str) -> bool {
+        match &self.keys {
+            Keys::One => key == self.text,
+            Keys::Below => key.starts_with(&self.text),
+            Keys::Like { pattern, .. } => pattern.matches(key),
+        }
+    }
+
+    /// Whether every key that the location names matches `pattern`.
+    #[must_use]
+    pub fn is_within(&self, pattern: &KeyPattern) -> bool {
+        match &self.keys {
+            // Every look-up asks this: no pattern is built for it.
+            Keys::One => pattern.matches(&self.text),
+            _ => self.pattern().is_within(pattern),
+        }
+    }
+
+    /// Whether some key that the location names matches `pattern`.
+    #[must_use]
+    pub fn meets(&self, pattern: &KeyPattern) -> bool {
+        match &self.keys {
+            Keys::One => pattern.matches(&self.text),
+            _ => self.pattern().meets(pattern),
+        }
+    }
+
+    /// The location in the syntax of IAM resources, for a policy to paste.
+    #[must_use]
+    pub fn as_wildcards(&self) -> String {
+        self.pattern().as_wildcards()
+    }
+
+    fn pattern(&self) -> Cow<'_, KeyPattern> {
+        match &self.keys {
+            Keys::One => Cow::Owned(KeyPattern::literal(&self.text)),
+            Keys::Below => Cow::Owned(KeyPattern::below(&self.text)),
+            Keys::Like { pattern, .. } => Cow::Borrowed(pattern),
+        }
+    }
+}
+
+/// `s3://bucket/key`.
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "s3://{}/{}", self.bucket, self.text)
+    }
+}
