@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::{TableInfo, TableLocation};
+use flowlake_transform::{Location, TableInfo, TableLocation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -145,14 +145,14 @@ impl Services {
     /// Whether one table's location may be read and is there.
     pub(crate) async fn check_table(
         &self,
-        location: &TableLocation,
+        table: &TableLocation,
         stores: &RequestStores,
     ) -> TableCheck {
-        let url = location.store_url.as_str().trim_end_matches('/');
+        let location = &table.location;
         let mut check = TableCheck {
-            table: location.table.clone(),
-            location: format!("{url}/{}", location.path),
-            bucket: location.store_url.host_str().unwrap_or_default().to_owned(),
+            table: table.table.clone(),
+            location: location.to_string(),
+            bucket: location.bucket().to_owned(),
             size: None,
             decisions: Vec::new(),
             detected: None,
@@ -166,12 +166,10 @@ impl Services {
     async fn fill(
         &self,
         check: &mut TableCheck,
-        location: &TableLocation,
+        location: &Location,
         stores: &RequestStores,
     ) -> Result<(), ActionError> {
-        let is_prefix = !location.exact;
-        self.policy
-            .check(&location.store_url, location.path.as_ref(), is_prefix)?;
+        self.policy.check(location)?;
         for request in access_requests(location) {
             let decision = self.access.check(&request).await?;
             check.decisions.push(Arc::clone(&decision));
@@ -179,13 +177,12 @@ impl Services {
                 return Err(denied(&decision));
             }
         }
-        if is_prefix {
+        let Some(path) = location.path() else {
             return Ok(());
-        }
-        let view = stores.view(&location.store_url)?;
-        let object = view.metadata(&location.path).await?;
+        };
+        let object = stores.view(location.bucket())?.metadata(path).await?;
         check.size = Some(object.size);
-        for request in object_requests(location, &object) {
+        for request in object_requests(location.bucket(), &object) {
             let decision = self.access.check(&request).await?;
             check.decisions.push(Arc::clone(&decision));
             if !decision.allowed {

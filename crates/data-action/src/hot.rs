@@ -49,10 +49,14 @@ impl HotSource for Watch {
     }
 
     async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError> {
-        let view = RequestStores::new(Arc::clone(&self.shared.s3)).view(&location.store_url)?;
+        let location = &location.location;
+        let path = location
+            .path()
+            .ok_or("a hot table that is no single object")?;
+        let view = RequestStores::new(Arc::clone(&self.shared.s3)).view(location.bucket())?;
         // What requests have cached may be as old as what is to be checked.
-        view.invalidate(&location.path).await;
-        Ok(view.head(&location.path).await?)
+        view.invalidate(path).await;
+        Ok(view.head(path).await?)
     }
 
     async fn reloaded(

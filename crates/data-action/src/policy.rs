@@ -1,7 +1,7 @@
 //! Which objects this installation may read at all, whatever IAM says.
 
+use flowlake_transform::{KeyPattern, Location};
 use serde::Deserialize;
-use url::Url;
 
 use crate::{ActionError, ErrorCode};
 
@@ -27,14 +27,17 @@ pub struct PolicySettings {
 /// The checked form of [`PolicySettings`].
 #[derive(Debug, Clone)]
 pub struct ReadPolicy {
-    allow: Vec<Pattern>,
-    deny: Vec<Pattern>,
+    allow: Vec<Entry>,
+    deny: Vec<Entry>,
 }
 
+/// An entry of the section.
 #[derive(Debug, Clone)]
-struct Pattern {
+struct Entry {
     bucket: String,
-    key: String,
+    /// As it is written.
+    text: String,
+    keys: KeyPattern,
 }
 
 impl ReadPolicy {
@@ -46,7 +49,7 @@ impl ReadPolicy {
         let parse = |patterns: &[String]| {
             patterns
                 .iter()
-                .map(|text| Pattern::try_new(text))
+                .map(|text| Entry::try_new(text))
                 .collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
@@ -55,46 +58,55 @@ impl ReadPolicy {
         })
     }
 
-    /// Checks that everything at `key` in the bucket of `store_url` may be read.
-    ///
-    /// `key` may itself be a prefix or a glob: then every object that it can name must be allowed,
-    /// so it is compared as text, which is exact because a pattern's `*` matches any text.
+    /// Checks that every object that a location can name may be read: one entry of `allow` contains all of them, and no
+    /// entry of `deny` contains one of them. What lies there at the moment does not matter.
     ///
     /// # Errors
     /// [`ErrorCode::PolicyDenied`], naming the location and the setting to change.
-    pub fn check(&self, store_url: &Url, key: &str, is_prefix: bool) -> Result<(), ActionError> {
-        let bucket = store_url.host_str().unwrap_or_default();
-        let allowed = self
-            .allow
-            .iter()
-            .any(|pattern| pattern.covers(bucket, key, is_prefix));
-        let denied = self
-            .deny
-            .iter()
-            .find(|pattern| pattern.touches(bucket, key, is_prefix));
-        match (allowed, denied) {
-            (true, None) => Ok(()),
-            (_, Some(pattern)) => Err(ActionError::new(
-                ErrorCode::PolicyDenied,
-                format!("the policy denies s3://{bucket}/{key}"),
-                format!(
-                    "Remove \"s3://{}/{}\" from `deny` in [policy] if this object may be read.",
-                    pattern.bucket, pattern.key
-                ),
-            )),
-            (false, None) => Err(ActionError::new(
-                ErrorCode::PolicyDenied,
-                format!("no entry of the policy allows s3://{bucket}/{key}"),
-                format!(
-                    "Add a pattern such as \"s3://{bucket}/{}\" to `allow` in [policy] of flowlake.toml.",
-                    parent_pattern(key)
-                ),
-            )),
+    pub fn check(&self, location: &Location) -> Result<(), ActionError> {
+        let of_bucket = |entry: &&Entry| entry.bucket == location.bucket();
+        let mut denies = self.deny.iter().filter(of_bucket);
+        if let Some(entry) = denies.find(|entry| location.meets(&entry.keys)) {
+            return Err(denied(location, entry));
         }
+        let mut allows = self.allow.iter().filter(of_bucket);
+        if allows.any(|entry| location.is_within(&entry.keys)) {
+            return Ok(());
+        }
+        Err(ActionError::new(
+            ErrorCode::PolicyDenied,
+            format!("no entry of the policy allows {location}"),
+            format!(
+                "Add a pattern such as \"s3://{}/{}\" to `allow` in [policy] of flowlake.toml.",
+                location.bucket(),
+                proposed(location)
+            ),
+        ))
     }
 }
 
-impl Pattern {
+/// A pattern for the policy that allows a location: the folder of an object, and otherwise as little as a pattern can say.
+fn proposed(location: &Location) -> String {
+    let written = location.as_written();
+    match location.list_prefix() {
+        None => format!("{}*", location.folder()),
+        Some(_) if !written.contains(['?', '[']) && !written.ends_with('/') => written.to_owned(),
+        Some(prefix) => format!("{prefix}*"),
+    }
+}
+
+fn denied(location: &Location, entry: &Entry) -> ActionError {
+    ActionError::new(
+        ErrorCode::PolicyDenied,
+        format!("the policy denies {location}"),
+        format!(
+            "Remove \"{}\" from `deny` in [policy] if this object may be read.",
+            entry.text
+        ),
+    )
+}
+
+impl Entry {
     fn try_new(text: &str) -> Result<Self, ActionError> {
         let (bucket, key) = text
             .strip_prefix("s3://")
@@ -109,67 +121,20 @@ impl Pattern {
         }
         Ok(Self {
             bucket: bucket.to_owned(),
-            key: key.to_owned(),
+            text: text.to_owned(),
+            keys: KeyPattern::policy(key),
         })
     }
-
-    /// Whether the pattern allows every object that `key` can name.
-    fn covers(&self, bucket: &str, key: &str, is_prefix: bool) -> bool {
-        let whole_tail = !is_prefix || self.key.ends_with('*');
-        self.bucket == bucket && whole_tail && matches(self.key.as_bytes(), key.as_bytes())
-    }
-
-    /// Whether the pattern may match an object that `key` can name.
-    fn touches(&self, bucket: &str, key: &str, is_prefix: bool) -> bool {
-        let literal = self.key.split('*').next().unwrap_or_default();
-        let below = is_prefix
-            && (literal.starts_with(fixed_part(key)) || fixed_part(key).starts_with(literal));
-        self.bucket == bucket && (below || matches(self.key.as_bytes(), key.as_bytes()))
-    }
-}
-
-/// The part of a prefix or glob before its first wildcard.
-fn fixed_part(key: &str) -> &str {
-    key.split(['*', '?', '[', '{']).next().unwrap_or_default()
-}
-
-fn parent_pattern(key: &str) -> String {
-    let fixed = fixed_part(key);
-    fixed
-        .rsplit_once('/')
-        .map_or_else(|| "*".to_owned(), |(folder, _)| format!("{folder}/*"))
-}
-
-/// Wildcard match in linear space: on a mismatch, the last `*` takes one more byte.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            retry = Some((p + 1, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
-            p += 1;
-            t += 1;
-        } else if let Some((after_star, start)) = retry {
-            p = after_star;
-            t = start + 1;
-            retry = Some((after_star, t));
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
 mod tests {
-    use url::Url;
+    use flowlake_transform::Location;
 
     use super::{PolicySettings, ReadPolicy};
-    use crate::ErrorCode;
+    use crate::{ActionError, ErrorCode};
 
-    fn check(allow: &[&str], deny: &[&str], key: &str, is_prefix: bool) -> bool {
+    fn refusal(allow: &[&str], deny: &[&str], key: &str) -> Option<ActionError> {
         let strings =
             |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         let policy = ReadPolicy::try_new(&PolicySettings {
@@ -177,83 +142,92 @@ mod tests {
             deny: strings(deny),
         })
         .unwrap();
-        let store = Url::parse("s3://lake").unwrap();
-        match policy.check(&store, key, is_prefix) {
-            Ok(()) => true,
-            Err(error) => {
-                assert_eq!(error.code(), ErrorCode::PolicyDenied);
-                assert!(error.message().contains(key));
-                false
-            }
-        }
+        let location = Location::parse(&format!("s3://lake/{key}")).unwrap();
+        let error = policy.check(&location).err()?;
+        assert_eq!(error.code(), ErrorCode::PolicyDenied);
+        assert!(error.message().contains(key));
+        Some(error)
+    }
+
+    fn check(allow: &[&str], deny: &[&str], key: &str) -> bool {
+        refusal(allow, deny, key).is_none()
     }
 
     #[test]
     fn nothing_is_allowed_by_default() {
-        assert!(!check(&[], &[], "exports/a.csv", false));
+        assert!(!check(&[], &[], "exports/a.csv"));
     }
 
     #[test]
     fn patterns_match_whole_keys() {
-        assert!(check(
-            &["s3://lake/exports/*"],
-            &[],
-            "exports/2026/a.csv",
-            false
-        ));
-        assert!(check(
-            &["s3://lake/exports/*.csv"],
-            &[],
-            "exports/a.csv",
-            false
-        ));
-        assert!(!check(
-            &["s3://lake/exports/*.csv"],
-            &[],
-            "exports/a.csv.bak",
-            false
-        ));
-        assert!(!check(
-            &["s3://lake/exports/*"],
-            &[],
-            "other/exports/a.csv",
-            false
-        ));
-        assert!(!check(&["s3://other/*"], &[], "exports/a.csv", false));
+        assert!(check(&["s3://lake/exports/*"], &[], "exports/2026/a.csv"));
+        assert!(check(&["s3://lake/exports/*.csv"], &[], "exports/a.csv"));
+        let bak = "exports/a.csv.bak";
+        assert!(!check(&["s3://lake/exports/*.csv"], &[], bak));
+        assert!(!check(&["s3://lake/exports/*"], &[], "other/exports/a.csv"));
+        assert!(!check(&["s3://other/*"], &[], "exports/a.csv"));
     }
 
     #[test]
     fn a_prefix_needs_a_pattern_that_covers_all_below_it() {
-        assert!(check(&["s3://lake/exports/*"], &[], "exports/2026/", true));
+        assert!(check(&["s3://lake/exports/*"], &[], "exports/2026/"));
+        assert!(check(&["s3://lake/calls/*"], &[], "calls/"));
         assert!(!check(
             &["s3://lake/exports/2026/a.csv"],
             &[],
-            "exports/2026/",
-            true
+            "exports/2026/"
         ));
-        assert!(!check(&["s3://lake/*.csv"], &[], "exports/", true));
+        assert!(!check(&["s3://lake/*.csv"], &[], "exports/"));
+        assert!(!check(&["s3://lake/a*", "s3://lake/b*"], &[], "[ab]/"));
+    }
+
+    #[test]
+    fn a_glob_needs_a_pattern_that_covers_all_that_it_matches() {
+        for (allow, key, allowed) in [
+            ("s3://lake/exports/*.csv", "exports/*.csv", true),
+            ("s3://lake/exports/*.csv", "exports/2026-*.csv", true),
+            ("s3://lake/exports/part-*", "exports/part-*.csv", true),
+            ("s3://lake/exports/part-*", "exports/*.csv", false),
+            ("s3://lake/exports/*.csv", "exports/*", false),
+        ] {
+            assert_eq!(check(&[allow], &[], key), allowed, "{allow} {key}");
+        }
     }
 
     #[test]
     fn deny_wins_also_for_a_prefix_that_contains_it() {
-        assert!(!check(
-            &["s3://lake/*"],
-            &["s3://lake/exports/payroll/*"],
-            "exports/payroll/a.csv",
-            false
-        ));
-        assert!(!check(
-            &["s3://lake/*"],
-            &["s3://lake/exports/payroll/*"],
-            "exports/",
-            true
-        ));
-        assert!(check(
-            &["s3://lake/*"],
-            &["s3://lake/exports/payroll/*"],
-            "exports/queues/",
-            true
-        ));
+        for (deny, key, allowed) in [
+            (
+                "s3://lake/exports/payroll/*",
+                "exports/payroll/a.csv",
+                false,
+            ),
+            ("s3://lake/exports/payroll/*", "exports/", false),
+            ("s3://lake/exports/payroll/*", "exports/queues/", true),
+            ("s3://lake/exports/payroll/*", "exports/pay/", true),
+            ("s3://lake/*/payroll.csv", "exports/", false),
+            ("s3://lake/exports/team=hr/*", "exports/part-*.csv", true),
+            ("s3://lake/exports/team=hr/*", "exports/*.csv", false),
+        ] {
+            assert_eq!(
+                check(&["s3://lake/*"], &[deny], key),
+                allowed,
+                "{deny} {key}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_advice_is_no_wider_than_the_location() {
+        for (key, pattern) in [
+            ("calls/", "\"s3://lake/calls/*\""),
+            ("exports/part-*.csv", "\"s3://lake/exports/part-*.csv\""),
+            ("exports/part-?.csv", "\"s3://lake/exports/part-*\""),
+            ("exports/a.csv", "\"s3://lake/exports/*\""),
+        ] {
+            let advice = refusal(&[], &[], key).unwrap().advice().to_owned();
+            assert!(advice.contains(pattern), "{advice}");
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ use flowlake_s3_stream::{
 };
 use flowlake_transform::{BoxError, StoreResolver};
 use object_store::ObjectStore;
-use url::Url;
 
 use crate::ActionError;
 
@@ -78,9 +77,8 @@ impl RequestStores {
         }
     }
 
-    /// This request's view of the bucket that `store_url` (`s3://bucket`) names.
-    pub(crate) fn view(&self, store_url: &Url) -> Result<S3Stream, ActionError> {
-        let bucket = store_url.host_str().unwrap_or_default();
+    /// This request's view of a bucket.
+    pub(crate) fn view(&self, bucket: &str) -> Result<S3Stream, ActionError> {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(view) = views.get(bucket) {
             return Ok(view.clone());
@@ -130,7 +128,7 @@ impl RequestStores {
 }
 
 impl StoreResolver for RequestStores {
-    fn store(&self, store_url: &Url) -> Result<Arc<dyn ObjectStore>, BoxError> {
-        Ok(Arc::new(self.view(store_url)?))
+    fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
+        Ok(Arc::new(self.view(bucket)?))
     }
 }

@@ -147,6 +147,22 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
 }
 
 #[tokio::test]
+async fn a_folder_is_estimated_whatever_its_name() {
+    for folder in ["K\u{f6}ln", "a~b", "a b"] {
+        let key = format!("exports/{folder}/one.csv");
+        let action = FOLDER.replace("exports/folder/", &format!("exports/{folder}/"));
+        let iam = json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }]);
+        let files = [(key.as_str(), "a\n1\n2\n")];
+        let house = House::furnished(&files, iam, "", &[&action], |_| {}).await;
+        let answer = house.run("folder", json!({})).await.unwrap();
+        assert_eq!(answer["data"][0]["n"], 2, "{folder}");
+        let estimate = &answer["cost_tracking"]["estimate"];
+        let gets = quantity(estimate, "GET requests");
+        assert_eq!(gets, Decimal::from(2), "{folder}: {estimate}");
+    }
+}
+
+#[tokio::test]
 async fn a_read_over_a_budget_is_refused_recorded_and_stays_refused_after_a_restart() {
     // One read is estimated at 0.0000012 USD, one HEAD and two GETs, and costs one GET less.
     let config = "[budget.total]\ndaily_usd = \"0.0000019\"\n";

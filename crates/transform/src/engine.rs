@@ -9,7 +9,7 @@ use datafusion::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{MemoryLimit, MemoryPool},
-        object_store::DefaultObjectStoreRegistry,
+        object_store::{DefaultObjectStoreRegistry, ObjectStoreUrl},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
@@ -18,10 +18,10 @@ use datafusion::{
 };
 use object_store::ObjectStore;
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Prepared, RowStream, TableInfo, TransformSettings,
+    BoundParams, Error, ErrorKind, Location, Prepared, RowStream, TableInfo, TableLocation,
+    TransformSettings,
     error::{BoxError, planning, running},
     functions, guard,
     memory::RunPool,
@@ -33,11 +33,11 @@ use crate::{
 
 /// Gives the stores that a run reads from.
 pub trait StoreResolver: Any + Send + Sync {
-    /// The store of `store_url`, such as `s3://bucket`.
+    /// The store of a bucket.
     ///
     /// # Errors
     /// Whatever keeps the store from being used.
-    fn store(&self, store_url: &Url) -> Result<Arc<dyn ObjectStore>, BoxError>;
+    fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError>;
 }
 
 /// Runs [`Prepared`] queries. Cheap to clone; clones share memory pool and spill space.
@@ -290,22 +290,22 @@ impl Transform {
         let locations = prepared.locations(bound)?;
         let mut sources = Vec::new();
         for locations in locations.chunk_by(|a, b| a.table == b.table) {
-            let location = &locations[0];
-            let inner = stores.store(&location.store_url).map_err(|error| {
+            let TableLocation { table, location } = &locations[0];
+            let inner = stores.store(location.bucket()).map_err(|error| {
                 Error::new(
                     ErrorKind::Store,
-                    format!("the store of table `{}` cannot be used", location.table),
+                    format!("the store of table `{table}` cannot be used"),
                 )
                 .with_source(error)
             })?;
             let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
-            session.register_object_store(&location.store_url, Arc::clone(&store));
+            session.register_object_store(store_url(location)?.as_ref(), Arc::clone(&store));
             let making = Making {
                 session,
                 store,
                 cache: &self.schemas,
                 counts: meter.misfits(),
-                spec: &prepared.tables[&location.table].spec,
+                spec: &prepared.tables[table].spec,
                 locations,
             };
             sources.push(making.table().await?);
@@ -343,6 +343,11 @@ async fn apart<T: Send + 'static>(
             Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
         },
     }
+}
+
+/// What the engine calls the store of a location's bucket.
+pub(crate) fn store_url(location: &Location) -> Result<ObjectStoreUrl, Error> {
+    ObjectStoreUrl::parse(format!("s3://{}", location.bucket())).map_err(planning)
 }
 
 /// Two columns of one name would be one field in a row of JSON.

@@ -9,6 +9,8 @@ mod tests;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use object_store::path::Path;
+
 pub use self::pattern::KeyPattern;
 
 /// The objects that one uri of a table names.
@@ -22,7 +24,8 @@ pub struct Location {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Keys {
-    One,
+    /// One object, by the name that object stores know it by, which is its key.
+    One(Path),
     Below,
     Like {
         pattern: Arc<KeyPattern>,
@@ -32,11 +35,11 @@ enum Keys {
 
 impl Location {
     /// One object.
-    pub(crate) const fn object(bucket: Arc<str>, key: String) -> Self {
+    pub(crate) fn object(bucket: Arc<str>, key: Path) -> Self {
         Self {
             bucket,
-            text: key,
-            keys: Keys::One,
+            text: key.to_string(),
+            keys: Keys::One(key),
         }
     }
 
@@ -81,14 +84,23 @@ impl Location {
     /// The key, when the location names exactly one object.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        matches!(self.keys, Keys::One).then_some(&self.text)
+        matches!(self.keys, Keys::One(_)).then_some(&self.text)
+    }
+
+    /// The key as object stores name it, when the location names exactly one object.
+    #[must_use]
+    pub const fn path(&self) -> Option<&Path> {
+        match &self.keys {
+            Keys::One(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// The prefix that its objects are listed with; `None` for one object, which is never listed.
     #[must_use]
     pub fn list_prefix(&self) -> Option<&str> {
         match &self.keys {
-            Keys::One => None,
+            Keys::One(_) => None,
             Keys::Below => Some(&self.text),
             Keys::Like { prefix, .. } => Some(prefix),
         }
@@ -105,7 +117,7 @@ impl Location {
     #[must_use]
     pub fn covers(&self, key: &str) -> bool {
         match &self.keys {
-            Keys::One => key == self.text,
+            Keys::One(_) => key == self.text,
             Keys::Below => key.starts_with(&self.text),
             Keys::Like { pattern, .. } => pattern.matches(key),
         }
@@ -116,7 +128,7 @@ impl Location {
     pub fn is_within(&self, pattern: &KeyPattern) -> bool {
         match &self.keys {
             // Every look-up asks this: no pattern is built for it.
-            Keys::One => pattern.matches(&self.text),
+            Keys::One(_) => pattern.matches(&self.text),
             _ => self.pattern().is_within(pattern),
         }
     }
@@ -125,7 +137,7 @@ impl Location {
     #[must_use]
     pub fn meets(&self, pattern: &KeyPattern) -> bool {
         match &self.keys {
-            Keys::One => pattern.matches(&self.text),
+            Keys::One(_) => pattern.matches(&self.text),
             _ => self.pattern().meets(pattern),
         }
     }
@@ -138,7 +150,7 @@ impl Location {
 
     fn pattern(&self) -> Cow<'_, KeyPattern> {
         match &self.keys {
-            Keys::One => Cow::Owned(KeyPattern::literal(&self.text)),
+            Keys::One(_) => Cow::Owned(KeyPattern::literal(&self.text)),
             Keys::Below => Cow::Owned(KeyPattern::below(&self.text)),
             Keys::Like { pattern, .. } => Cow::Borrowed(pattern),
         }

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use object_store::path::Path;
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Limits, ParamSpec, ParamType, TableSpec, guard,
+    BoundParams, Error, ErrorKind, Limits, Location, ParamSpec, ParamType, TableSpec, guard,
     params::ParamSet, statement::QueryText, uri::UriTemplate,
 };
 
@@ -47,19 +45,13 @@ impl Table {
     }
 }
 
-/// Where a table's files are, once the parameters are known.
-#[derive(Debug, Clone)]
+/// Where files of a table are, once the parameters are known: one for each of its uris.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableLocation {
     /// The table's name.
     pub table: String,
-    /// The store, such as `s3://bucket`.
-    pub store_url: Url,
-    /// The object's key; for a prefix or a glob, its text.
-    pub path: Path,
-    /// Whether it names one object.
-    pub exact: bool,
-    /// The key as written, a prefix with the slash at its end.
-    pub(crate) key: String,
+    /// The objects that the uri names.
+    pub location: Location,
 }
 
 impl Prepared {
@@ -157,20 +149,9 @@ impl Prepared {
             .iter()
             .flat_map(|(name, table)| table.uris.iter().map(move |uri| (name, uri)))
             .map(|(name, uri)| {
-                let key = uri.fill(bound)?.as_written().to_owned();
-                let path = Path::parse(&key).map_err(|error| {
-                    Error::new(
-                        ErrorKind::InvalidParam,
-                        "the parameters do not make a valid key",
-                    )
-                    .with_source(error)
-                })?;
                 Ok(TableLocation {
                     table: name.clone(),
-                    store_url: uri.store_url().clone(),
-                    path,
-                    exact: uri.is_exact(),
-                    key,
+                    location: uri.fill(bound)?,
                 })
             })
             .collect()

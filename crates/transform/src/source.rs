@@ -116,7 +116,7 @@ impl Making<'_> {
         let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
         let objects = listed
             .iter()
-            .filter(|(place, _)| self.locations[*place].exact)
+            .filter(|(place, _)| self.locations[*place].location.key().is_some())
             .map(|(place, file)| (self.locations[*place].clone(), file.clone()))
             .collect();
         Ok(Source {
@@ -128,15 +128,16 @@ impl Making<'_> {
 
     fn urls(&self) -> Result<Vec<ListingTableUrl>, Error> {
         let urls = self.locations.iter().map(|location| {
-            let store = location.store_url.as_str().trim_end_matches('/');
-            let key = location.key.as_str();
+            let TableLocation { table, location } = location;
+            let store = format!("s3://{}", location.bucket());
+            let key = location.as_written();
             let Some(wildcard) = key.find(WILDCARDS) else {
-                let url = ListingTableUrl::parse(format!("{store}/{key}")).map_err(planning)?;
-                // The policy was asked about the path: what the engine reads must be that.
-                if url.prefix() != &location.path {
+                let url = ListingTableUrl::parse(location.to_string()).map_err(planning)?;
+                // The policy was asked about the key: what the engine reads must be that.
+                if url.prefix().as_ref() != key.trim_end_matches('/') {
                     return Err(Error::new(
                         ErrorKind::InvalidParam,
-                        format!("the key of table `{}` is another as a URL", location.table),
+                        format!("the key of table `{table}` is another as a URL"),
                     ));
                 }
                 return Ok(url);
@@ -147,8 +148,7 @@ impl Making<'_> {
                 return Err(Error::new(
                     ErrorKind::InvalidSpec,
                     format!(
-                        "the uri of table `{}` has a wildcard at or before a `name=value` segment: name the folder before it, and restrict the column in the SQL",
-                        location.table
+                        "the uri of table `{table}` has a wildcard at or before a `name=value` segment: name the folder before it, and restrict the column in the SQL"
                     ),
                 ));
             }
@@ -199,7 +199,7 @@ impl Making<'_> {
         let paths: Vec<_> = self
             .locations
             .iter()
-            .map(|location| location.path.as_ref())
+            .map(|location| location.location.as_written())
             .collect();
         Error::new(
             ErrorKind::NoMatchingFiles,
@@ -279,7 +279,7 @@ impl Making<'_> {
 
     /// What a file is and its columns, from the cache or from its head.
     async fn facts(&self, file: &ObjectMeta, scan: &TableScan) -> Result<Arc<Facts>, Error> {
-        let key = SchemaCache::key(&self.locations[0].store_url, file, self.spec);
+        let key = SchemaCache::key(self.locations[0].location.bucket(), file, self.spec);
         if let Some(facts) = self.cache.get(&key).await {
             scan.learn(&file.location, Arc::clone(&facts));
             return Ok(facts);

@@ -292,7 +292,7 @@ impl TableSpec {
             .collect::<Result<Vec<_>, _>>()?;
         match uris.split_first() {
             None => invalid(format!("table `{table}` has no uri")),
-            Some((first, rest)) if rest.iter().any(|uri| uri.store_url() != first.store_url()) => {
+            Some((first, rest)) if rest.iter().any(|uri| uri.bucket() != first.bucket()) => {
                 invalid(format!(
                     "the uris of table `{table}` must lie in one bucket"
                 ))

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use object_store::path::Path;
-use url::Url;
 
 use crate::{BoundParams, Error, ErrorKind, KeyPattern, Location};
 
@@ -16,7 +15,6 @@ pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
 /// A location that waits for its parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct UriTemplate {
-    store_url: Url,
     bucket: Arc<str>,
     parts: Vec<Part>,
     shape: Shape,
@@ -67,8 +65,6 @@ impl UriTemplate {
                 "must name its bucket in full: no parameter, no wildcard, lowercase letters, digits, `.` and `-`",
             ));
         }
-        let store_url = Url::parse(&format!("s3://{bucket}"))
-            .map_err(|_error| invalid("has a bucket that is no host name"))?;
         if key.starts_with('/') {
             return Err(invalid("may not hold `.`, `..` or empty segments"));
         }
@@ -98,15 +94,14 @@ impl UriTemplate {
             ));
         }
         Ok(Self {
-            store_url,
             bucket: bucket.into(),
             parts,
             shape,
         })
     }
 
-    pub(crate) const fn store_url(&self) -> &Url {
-        &self.store_url
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
     }
 
     /// Whether it names one object.
@@ -145,15 +140,18 @@ impl UriTemplate {
         }
         // The engine, the metadata cache and the pins name an object by a `Path`, which must be the key itself.
         let named = text.strip_suffix('/').unwrap_or(&text);
-        if !Path::parse(named).is_ok_and(|path| path.as_ref() == named) {
-            return Err(Error::new(
+        let path = Path::parse(named)
+            .ok()
+            .filter(|path| path.as_ref() == named);
+        let path = path.ok_or_else(|| {
+            Error::new(
                 ErrorKind::InvalidParam,
                 "the parameters do not make a valid key",
-            ));
-        }
+            )
+        })?;
         let bucket = Arc::clone(&self.bucket);
         Ok(match self.shape {
-            Shape::Object => Location::object(bucket, text),
+            Shape::Object => Location::object(bucket, path),
             Shape::Below => Location::below(bucket, text),
             Shape::Glob => {
                 if text.ends_with('/') {

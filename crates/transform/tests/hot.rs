@@ -66,7 +66,7 @@ impl HotSource for Watched {
         if self.broken.load(SeqCst) {
             return Err("the store is down".into());
         }
-        Ok(self.lake.0.head(&location.path).await?)
+        Ok(self.lake.0.head(location.location.path().unwrap()).await?)
     }
 
     async fn reloaded(

@@ -25,7 +25,7 @@ const CALLS: &str = "queue,ani,ms,score,note\n\
 struct Lake(Arc<InMemory>);
 
 impl StoreResolver for Lake {
-    fn store(&self, _url: &url::Url) -> Result<Arc<dyn ObjectStore>, BoxError> {
+    fn store(&self, _bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
         Ok(Arc::clone(&self.0) as Arc<dyn ObjectStore>)
     }
 }

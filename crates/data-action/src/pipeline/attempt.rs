@@ -6,13 +6,9 @@ use flowlake_aws_access::{AccessRequest, Decision};
 use flowlake_cost_audit::keyed_hash;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
-use flowlake_transform::{BoundParams, TableLocation};
+use flowlake_transform::{BoundParams, Location, TableLocation};
 
-use super::{
-    Shared,
-    execute::Outcome,
-    trace::{Trace, Wanted},
-};
+use super::{Shared, execute::Outcome, trace::Trace};
 use crate::{Action, ActionError, ActionRequest, ErrorCode, stores::RequestStores};
 
 /// How long an attempt may take whose action is not even known.
@@ -52,13 +48,12 @@ impl<'trace> Attempt<'trace> {
         let action = Arc::clone(self.shared.action(&request.action)?);
         let bound = self.bind(&action, request)?;
         let locations = action.prepared.locations(&bound)?;
-        self.trace.state().wanted = locations.iter().map(wanted).collect();
-        for location in &locations {
-            self.shared.policy.check(
-                &location.store_url,
-                location.path.as_ref(),
-                !location.exact,
-            )?;
+        self.trace.state().wanted = locations
+            .iter()
+            .map(|table| table.location.clone())
+            .collect();
+        for table in &locations {
+            self.shared.policy.check(&table.location)?;
         }
         if action.definition.genesys_token {
             self.trace
@@ -117,8 +112,8 @@ impl<'trace> Attempt<'trace> {
     async fn check_access(&self, locations: &[TableLocation]) -> Result<(), ActionError> {
         let identity = self.shared.access.identity().await?;
         self.trace.state().record.principal = Some(identity.arn.clone());
-        for location in locations {
-            for request in access_requests(location) {
+        for table in locations {
+            for request in access_requests(&table.location) {
                 let decision = self.shared.access.check(&request).await?;
                 self.trace.state().record.decision = Some(describe(&decision));
                 if !decision.allowed {
@@ -135,10 +130,12 @@ impl<'trace> Attempt<'trace> {
         locations: &[TableLocation],
         stores: &RequestStores,
     ) -> Result<(), ActionError> {
-        for location in locations.iter().filter(|location| location.exact) {
-            let view = stores.view(&location.store_url)?;
-            let object = view.metadata(&location.path).await?;
-            for request in object_requests(location, &object) {
+        for TableLocation { location, .. } in locations {
+            let Some(path) = location.path() else {
+                continue;
+            };
+            let object = stores.view(location.bucket())?.metadata(path).await?;
+            for request in object_requests(location.bucket(), &object) {
                 let decision = self.shared.access.check(&request).await?;
                 if !decision.allowed {
                     self.trace.state().record.decision = Some(describe(&decision));
@@ -165,26 +162,16 @@ impl<'trace> Attempt<'trace> {
     }
 }
 
-fn wanted(location: &TableLocation) -> Wanted {
-    Wanted {
-        bucket: location.store_url.host_str().unwrap_or_default().to_owned(),
-        key: location.path.to_string(),
-        exact: location.exact,
-    }
-}
-
-/// What must be allowed for a location: reading the object, or listing and reading below a prefix.
-pub(crate) fn access_requests(location: &TableLocation) -> Vec<AccessRequest> {
-    let bucket = location.store_url.host_str().unwrap_or_default();
-    let path = location.path.as_ref();
-    if location.exact {
-        vec![AccessRequest::read(bucket, path)]
-    } else {
-        let prefix = path.split(['*', '?', '[', '{']).next().unwrap_or_default();
-        vec![
-            AccessRequest::list(bucket, prefix),
-            AccessRequest::read(bucket, format!("{prefix}*")),
-        ]
+/// What must be allowed for a location: reading the object, or listing and reading what lies below a prefix.
+pub(crate) fn access_requests(location: &Location) -> Vec<AccessRequest> {
+    let bucket = location.bucket();
+    match (location.key(), location.list_prefix()) {
+        (Some(key), _) => vec![AccessRequest::read(bucket, key)],
+        // The prefix of the question is the one that S3 is sent: a listing of `exports/part-*` asks for `exports/`.
+        (None, prefix) => vec![
+            AccessRequest::list(bucket, location.folder()),
+            AccessRequest::read(bucket, format!("{}*", prefix.unwrap_or_default())),
+        ],
     }
 }
 
@@ -221,13 +208,9 @@ pub(super) fn timed_out(limit: Duration) -> ActionError {
 
 /// What must be allowed besides, once an object's metadata is known: reading by version where the bucket keeps versions, and
 /// decrypting where a KMS key encrypts it.
-pub(crate) fn object_requests(
-    location: &TableLocation,
-    object: &ObjectMetadata,
-) -> Vec<AccessRequest> {
-    let bucket = location.store_url.host_str().unwrap_or_default();
+pub(crate) fn object_requests(bucket: &str, object: &ObjectMetadata) -> Vec<AccessRequest> {
     let (version, key) = (object.version_id.as_deref(), object.kms_key_id.as_deref());
-    requests_of(bucket, location.path.as_ref(), version, key)
+    requests_of(bucket, object.location.as_ref(), version, key)
 }
 
 fn requests_of(

@@ -6,7 +6,6 @@ use flowlake_cost_audit::{Cost, Error as CostError, OverBudget, Usage};
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata};
 use flowlake_transform::TableLocation;
 use futures::TryStreamExt;
-use glob::Pattern;
 use object_store::{ObjectStore, path::Path};
 use rust_decimal::Decimal;
 
@@ -40,10 +39,10 @@ impl Attempt<'_> {
         stores: &RequestStores,
     ) -> Result<ReadPlan, ActionError> {
         let mut plan = ReadPlan::default();
-        for location in locations {
-            let view = stores.view(&location.store_url)?;
-            if location.exact {
-                let found = view.metadata(&location.path).await?;
+        for TableLocation { location, .. } in locations {
+            let view = stores.view(location.bucket())?;
+            if let Some(path) = location.path() {
+                let found = view.metadata(path).await?;
                 plan.objects.push(PlannedObject {
                     size: found.size,
                     storage_class: found.storage_class.clone(),
@@ -51,20 +50,18 @@ impl Attempt<'_> {
                 });
                 continue;
             }
-            let pattern = location.path.as_ref();
-            let prefix = Path::from(fixed_part(pattern));
-            let glob = (prefix.as_ref() != pattern)
-                .then(|| Pattern::new(pattern).ok())
-                .flatten();
+            // Parsed, not converted: a conversion percent-encodes some characters, and would list another folder.
+            let prefix =
+                Path::parse(location.folder()).map_err(|error| listing_failed(error.into()))?;
             let listed: Vec<_> = view
                 .list(Some(&prefix))
                 .try_collect()
                 .await
                 .map_err(listing_failed)?;
             plan.list_requests += 2 * (listed.len() as u64 / KEYS_PER_LIST + 1);
-            let is_read =
-                |path: &Path| glob.as_ref().is_none_or(|glob| glob.matches(path.as_ref()));
-            let objects = listed.iter().filter(|found| is_read(&found.location));
+            let objects = listed
+                .iter()
+                .filter(|found| location.covers(found.location.as_ref()));
             plan.objects.extend(objects.map(|found| PlannedObject {
                 size: found.size,
                 // A listing does not tell it; the price after the read knows.
@@ -219,13 +216,6 @@ impl Shared {
     }
 }
 
-/// The folders before the first one that a pattern is in.
-fn fixed_part(pattern: &str) -> String {
-    let is_fixed = |segment: &&str| !segment.contains(['*', '?', '[', '{']);
-    let fixed: Vec<_> = pattern.split('/').take_while(is_fixed).collect();
-    fixed.join("/")
-}
-
 fn listing_failed(error: object_store::Error) -> ActionError {
     ActionError::from_chain(&error).unwrap_or_else(|| {
         ActionError::new(
@@ -243,16 +233,4 @@ fn unpriced(reason: &CostError) -> ActionError {
         format!("a budget is set, and the read cannot be priced: {reason}"),
         "Load a price list with `flowlake cost prices --from FILE`, set the figure in [cost.overrides], or let [budget] only warn.",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fixed_part;
-
-    #[test]
-    fn a_listing_starts_at_the_last_folder_without_a_pattern() {
-        assert_eq!(fixed_part("exports/2026-01-31"), "exports/2026-01-31");
-        assert_eq!(fixed_part("exports/2026-*/calls.csv"), "exports");
-        assert_eq!(fixed_part("*.csv"), "");
-    }
 }

@@ -166,13 +166,14 @@ impl Attempt<'_> {
         locations: &[TableLocation],
         objects: &[(String, Arc<ObjectMetadata>)],
     ) -> Result<(), ActionError> {
-        for location in locations {
-            let bucket = location.store_url.host_str().unwrap_or_default();
-            let found = objects
-                .iter()
-                .find(|(name, object)| name == bucket && object.location == location.path);
-            let Some((_, object)) = found else { continue };
-            for request in object_requests(location, object) {
+        for TableLocation { location, .. } in locations {
+            let found = objects.iter().find(|(bucket, object)| {
+                bucket == location.bucket() && location.covers(object.location.as_ref())
+            });
+            let Some((bucket, object)) = found else {
+                continue;
+            };
+            for request in object_requests(bucket, object) {
                 let decision = self.shared.access.check(&request).await?;
                 if !decision.allowed {
                     return Err(denied(&decision));

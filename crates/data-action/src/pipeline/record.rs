@@ -5,13 +5,9 @@ use std::{sync::Arc, time::Duration};
 use flowlake_cost_audit::{AuditObject, AuditReceipt, AuditRecord, AuditStatus, Cost};
 use flowlake_profiler::{Phase, Sample};
 use flowlake_s3_stream::MeterSnapshot;
+use flowlake_transform::Location;
 
-use super::{
-    Failure, Shared,
-    execute::Outcome,
-    health::Attempted,
-    trace::{Trace, Wanted},
-};
+use super::{Failure, Shared, execute::Outcome, health::Attempted, trace::Trace};
 use crate::{
     ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile, stores::RequestStores,
 };
@@ -194,7 +190,7 @@ fn sum(mut total: MeterSnapshot, other: &MeterSnapshot) -> MeterSnapshot {
 /// The object versions that were read, and what should have been read and was not.
 fn audit_objects(
     read: &[(String, Arc<flowlake_s3_stream::ObjectMetadata>)],
-    wanted: &[Wanted],
+    wanted: &[Location],
 ) -> Vec<AuditObject> {
     let mut objects: Vec<AuditObject> = read
         .iter()
@@ -206,14 +202,14 @@ fn audit_objects(
             size: Some(object.size),
         })
         .collect();
-    for wanted in wanted {
+    for location in wanted {
         let was_read = read.iter().any(|(bucket, object)| {
-            *bucket == wanted.bucket && (!wanted.exact || object.location.as_ref() == wanted.key)
+            bucket == location.bucket() && location.covers(object.location.as_ref())
         });
         if !was_read {
             objects.push(AuditObject {
-                bucket: wanted.bucket.clone(),
-                key: wanted.key.clone(),
+                bucket: location.bucket().to_owned(),
+                key: location.as_written().to_owned(),
                 ..AuditObject::default()
             });
         }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use flowlake_cost_audit::{AuditRecord, Reservation};
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
+use flowlake_transform::Location;
 use uuid::{Builder, Uuid};
 
 use super::Shared;
@@ -37,8 +38,8 @@ pub(crate) struct State {
     pub(crate) record: AuditRecord,
     /// When each phase began and how long it took.
     pub(crate) phases: Vec<PhaseTiming>,
-    /// Bucket and key of what was to be read; a prefix or a glob as it is written, marked as such.
-    pub(crate) wanted: Vec<Wanted>,
+    /// What was to be read, known before anything is asked of AWS.
+    pub(crate) wanted: Vec<Location>,
     /// What is set aside of the budgets, by each try.
     pub(crate) reservations: Vec<Reservation>,
     /// Budgets that this attempt goes over, where they only warn.
@@ -47,15 +48,6 @@ pub(crate) struct State {
     pub(crate) stores: Vec<Arc<RequestStores>>,
     /// Object versions that were answered from memory, with their buckets.
     pub(crate) hot: Vec<(String, Arc<ObjectMetadata>)>,
-}
-
-/// What an attempt was to read, known before anything is asked of AWS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) bucket: String,
-    pub(crate) key: String,
-    /// Whether the key names one object.
-    pub(crate) exact: bool,
 }
 
 /// Notes a phase when it ends, however it ends.

@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_data_action::{
-    ActionRequest, Caller, Environment, ErrorCode, Inspector, Pipeline, Project,
+    ActionRequest, Caller, Config, Environment, ErrorCode, Inspector, Pipeline, Project,
 };
 use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
@@ -55,21 +55,38 @@ impl House {
 
     /// With more sections of the configuration.
     pub async fn build_with(more_config: &str, more_actions: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let lake = folder.path().join("lake-root/lake");
-        std::fs::create_dir_all(lake.join("exports")).unwrap();
-        std::fs::create_dir_all(lake.join("payroll")).unwrap();
-        std::fs::write(
-            lake.join("exports/customers.csv"),
-            format!("ani,name,tier\n{CALLER},Ana,gold\n+12025550143,Bo,silver\n"),
-        )
-        .unwrap();
-        let policy = json!({ "Version": "2012-10-17", "Statement": [
+        let customers = format!("ani,name,tier\n{CALLER},Ana,gold\n+12025550143,Bo,silver\n");
+        let statements = json!([
             { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] },
             { "Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::lake/archive/*" },
             { "Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/exports/denied.csv" },
-            { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" },
-        ]});
+        ]);
+        let files = [("exports/customers.csv", customers.as_str())];
+        Self::furnished(&files, statements, more_config, more_actions, |_| {}).await
+    }
+
+    /// With these files in the bucket `lake`, these statements of IAM for the reader, and changes of the configuration.
+    pub async fn furnished(
+        files: &[(&str, &str)],
+        mut statements: Value,
+        more_config: &str,
+        more_actions: &[&str],
+        change: impl Fn(&mut Config),
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join("lake-root/lake");
+        for folder in ["exports", "payroll"] {
+            std::fs::create_dir_all(lake.join(folder)).unwrap();
+        }
+        for (key, content) in files {
+            let path = lake.join(key);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        statements.as_array_mut().unwrap().push(json!(
+            { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" }
+        ));
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
         let document = IamDocument::default()
             .with_identity(Identity::new(READER).with_policy("reading", policy));
         let genesys = GenesysSettings::default();
@@ -79,7 +96,8 @@ impl House {
             .start()
             .await
             .unwrap();
-        let project = project(folder.path(), &stack, more_config, more_actions);
+        let mut project = project(folder.path(), &stack, more_config, more_actions);
+        change(&mut project.config);
         let pipeline = Box::pin(Pipeline::builder(project).build(&variables()))
             .await
             .unwrap();

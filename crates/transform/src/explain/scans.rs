@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::leaves;
 use crate::{
     Error, ErrorKind, StoreResolver, TableInfo, TableLocation, error::planning,
-    scan::source::RowsSource, uri::WILDCARDS,
+    scan::source::RowsSource,
 };
 
 /// Footers of Parquet files that are looked at; of more files, the rest is taken to be like these.
@@ -159,7 +159,7 @@ impl<'a> Scans<'a> {
                     .iter()
                     .find(|location| Some(&location.table) == table.as_ref());
                 if let Some(location) = location {
-                    let store = stores.store(&location.store_url).map_err(|error| {
+                    let store = stores.store(location.location.bucket()).map_err(|error| {
                         Error::new(ErrorKind::Store, "the store cannot be used").with_source(error)
                     })?;
                     footers(&mut scan, store.as_ref(), &distinct).await?;
@@ -183,12 +183,10 @@ impl<'a> Scans<'a> {
             let Some(file) = file else {
                 return false;
             };
-            let key = location.key.as_str();
-            let prefix = key.find(WILDCARDS).map_or(key, |wildcard| &key[..wildcard]);
+            let location = &location.location;
             config.object_store_url.as_str().trim_end_matches('/')
-                == location.store_url.as_str().trim_end_matches('/')
-                && (location.exact && location.path == file.location
-                    || !location.exact && file.location.as_ref().starts_with(prefix))
+                == format!("s3://{}", location.bucket())
+                && location.covers(file.location.as_ref())
         };
         let names: BTreeSet<&String> = config
             .file_schema()

@@ -13,7 +13,6 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use tokio::runtime::{Builder, Runtime};
-use url::Url;
 
 use crate::{
     BoxError, Limits, ParamSpec, Prepared, StoreResolver, TableSpec, Transform, TransformSettings,
@@ -30,8 +29,8 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 struct One(Arc<dyn ObjectStore>);
 
 impl StoreResolver for One {
-    fn store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, BoxError> {
-        assert_eq!(url.as_str().trim_end_matches('/'), "s3://lake");
+    fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
+        assert_eq!(bucket, "lake");
         Ok(Arc::clone(&self.0))
     }
 }

@@ -175,10 +175,7 @@ pub fn uri(data: &[u8]) {
     else {
         panic!("{written:?} is no location");
     };
-    assert_eq!(
-        template.store_url().as_str().trim_end_matches('/'),
-        format!("s3://{bucket}")
-    );
+    assert_eq!(template.bucket(), bucket);
     let names: Vec<String> = template.params().map(str::to_owned).collect();
     let specs: BTreeMap<String, ParamSpec> = names
         .iter()
@@ -228,11 +225,10 @@ pub fn uri(data: &[u8]) {
     let Ok(path) = Path::parse(&key) else {
         panic!("{key:?} is no key");
     };
-    if !template.is_exact() {
+    if location.key().is_none() {
         return;
     }
-    let store = template.store_url().as_str().trim_end_matches('/');
-    let Ok(listed) = ListingTableUrl::parse(format!("{store}/{key}")) else {
+    let Ok(listed) = ListingTableUrl::parse(location.to_string()) else {
         panic!("{key:?} is no location to the engine");
     };
     assert_eq!(listed.prefix(), &path, "{written:?}");

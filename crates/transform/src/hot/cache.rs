@@ -274,9 +274,11 @@ impl HotTables {
 fn key(query: &HotQuery, locations: &[TableLocation]) -> String {
     let mut key = query.name().to_owned();
     for location in locations {
-        key.push(' ');
-        key.push_str(location.store_url.as_str());
-        key.push_str(location.path.as_ref());
+        // No key of a location holds a line end, so two lists of locations never make one text.
+        key.push('\n');
+        key.push_str(location.location.bucket());
+        key.push('/');
+        key.push_str(location.location.as_written());
     }
     key
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 use object_store::ObjectMeta;
-use url::Url;
 
 use super::inspect::Facts;
 use crate::TableSpec;
@@ -32,7 +31,7 @@ impl SchemaCache {
     }
 
     /// Everything that what is found out depends on.
-    pub(crate) fn key(store: &Url, file: &ObjectMeta, spec: &TableSpec) -> String {
+    pub(crate) fn key(bucket: &str, file: &ObjectMeta, spec: &TableSpec) -> String {
         let reading = (
             spec.format,
             spec.compression,
@@ -49,7 +48,7 @@ impl SchemaCache {
             spec.infer_rows,
         );
         let version = (&file.e_tag, &file.version, file.last_modified, file.size);
-        format!("{store} {} {version:?} {reading:?}", file.location)
+        format!("{bucket}/{} {version:?} {reading:?}", file.location)
     }
 
     pub(crate) async fn get(&self, key: &str) -> Option<Arc<Facts>> {

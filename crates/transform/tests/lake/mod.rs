@@ -37,7 +37,7 @@ pub(crate) struct Lake {
 }
 
 impl StoreResolver for Lake {
-    fn store(&self, _url: &url::Url) -> std::result::Result<Arc<dyn ObjectStore>, BoxError> {
+    fn store(&self, _bucket: &str) -> std::result::Result<Arc<dyn ObjectStore>, BoxError> {
         Ok(Arc::clone(&self.store) as Arc<dyn ObjectStore>)
     }
 }

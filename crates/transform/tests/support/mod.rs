@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 pub(crate) struct Lake(pub(crate) Arc<dyn ObjectStore>);
 
 impl StoreResolver for Lake {
-    fn store(&self, _url: &url::Url) -> Result<Arc<dyn ObjectStore>, BoxError> {
+    fn store(&self, _bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
         Ok(Arc::clone(&self.0))
     }
 }

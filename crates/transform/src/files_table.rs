@@ -1,0 +1,236 @@
+//! A table of the engine over given files. The engine's own `ListingTable` lists by itself, which would read other objects
+//! than those that were found and checked.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use datafusion::{
+    arrow::datatypes::{FieldRef, SchemaRef},
+    catalog::Session,
+    common::{DFSchema, Result, Statistics, project_schema, stats::Precision},
+    datasource::{
+        TableProvider, TableType,
+        file_format::FileFormat,
+        listing::{PartitionedFile, helpers},
+        object_store::ObjectStoreUrl,
+        physical_plan::{FileGroup, FileScanConfigBuilder},
+        table_schema::TableSchemaBuilder,
+    },
+    logical_expr::{Expr, TableProviderFilterPushDown},
+    physical_expr::LexOrdering,
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
+
+#[derive(Debug)]
+pub(crate) struct FilesTable {
+    store: ObjectStoreUrl,
+    /// Each with its partition values and the name of this table.
+    files: Vec<PartitionedFile>,
+    file_schema: SchemaRef,
+    partitions: Vec<FieldRef>,
+    /// The columns of the files, then those of the partitions.
+    schema: SchemaRef,
+    format: Arc<dyn FileFormat>,
+}
+
+impl FilesTable {
+    pub(crate) fn new(
+        store: ObjectStoreUrl,
+        files: Vec<PartitionedFile>,
+        file_schema: SchemaRef,
+        partitions: Vec<FieldRef>,
+        format: Arc<dyn FileFormat>,
+    ) -> Self {
+        let all = TableSchemaBuilder::new(Arc::clone(&file_schema))
+            .with_table_partition_cols(partitions.clone())
+            .build();
+        Self {
+            store,
+            files,
+            file_schema,
+            partitions,
+            schema: Arc::clone(all.table_schema()),
+            format,
+        }
+    }
+
+    /// Whether a condition is about partition columns alone, so that it is decided for a file as a whole.
+    fn is_about_files(&self, filter: &Expr) -> bool {
+        let names: Vec<&str> = self
+            .partitions
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        !names.is_empty() && helpers::expr_applicable_for_cols(&names, filter)
+    }
+
+    /// The files whose partition values fulfil the conditions.
+    fn chosen(&self, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
+        let columns = DFSchema::from_unqualified_fields(
+            self.partitions.iter().cloned().collect(),
+            HashMap::new(),
+        )?;
+        let chosen = self.files.iter().filter_map(|file| {
+            helpers::filter_partitioned_file(file.clone(), filters, &columns).transpose()
+        });
+        chosen.collect()
+    }
+
+    /// The files with what their metadata says of their rows, up to the one that exceeds the limit of rows; whether any were
+    /// left out.
+    async fn measured(
+        &self,
+        state: &dyn Session,
+        files: Vec<PartitionedFile>,
+        limit: Option<usize>,
+    ) -> Result<(Vec<PartitionedFile>, bool)> {
+        let store = state.runtime_env().object_store(&self.store)?;
+        let concurrency = state
+            .config_options()
+            .execution
+            .meta_fetch_concurrency
+            .get();
+        let all = files.len();
+        let mut measuring = stream::iter(files)
+            .map(|file| self.measure(state, &store, file))
+            .boxed()
+            .buffered(concurrency);
+        let mut kept: Vec<PartitionedFile> = Vec::with_capacity(all);
+        let mut rows = Precision::Exact(0);
+        while let Some((file, own)) = measuring.try_next().await? {
+            rows = rows.add(&own);
+            kept.push(file);
+            if let (Some(limit), Precision::Exact(rows)) = (limit, rows)
+                && rows > limit
+            {
+                break;
+            }
+        }
+        let left_out = kept.len() < all;
+        Ok((kept, left_out))
+    }
+
+    /// A file with its statistics, and how many rows it has.
+    async fn measure(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        file: PartitionedFile,
+    ) -> Result<(PartitionedFile, Precision<usize>)> {
+        let columns = Arc::clone(&self.file_schema);
+        let found = self
+            .format
+            .infer_stats_and_ordering(state, store, columns, &file.object_meta)
+            .await?;
+        let rows = found.statistics.num_rows;
+        let file = file
+            .with_statistics(Arc::new(found.statistics))
+            .with_ordering(found.ordering);
+        Ok((file, rows))
+    }
+
+    /// The statistics of each group and of all groups.
+    fn summed(&self, groups: Vec<FileGroup>) -> Result<(Vec<FileGroup>, Statistics)> {
+        let groups = groups.into_iter().map(|group| {
+            let files = group.iter().filter_map(|file| file.statistics.as_deref());
+            let sum = Statistics::try_merge_iter(files, &self.schema)?;
+            Ok(group.with_statistics(Arc::new(sum)))
+        });
+        let groups: Vec<FileGroup> = groups.collect::<Result<_>>()?;
+        let sums = groups
+            .iter()
+            .filter_map(|group| group.file_statistics(None));
+        let all = Statistics::try_merge_iter(sums, &self.schema)?;
+        Ok((groups, all))
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (on_files, on_rows): (Vec<Expr>, Vec<Expr>) = filters
+            .iter()
+            .cloned()
+            .partition(|filter| self.is_about_files(filter));
+        let files = self.chosen(&on_files)?;
+        if files.is_empty() {
+            let columns = project_schema(&self.schema, projection)?;
+            return Ok(Arc::new(EmptyExec::new(columns)));
+        }
+        let has_statistics = state.config().collect_statistics();
+        let (files, left_out) = if has_statistics {
+            // Rows that a condition leaves out do not count towards the limit.
+            let limit = limit.filter(|_| on_rows.is_empty());
+            self.measured(state, files, limit).await?
+        } else {
+            (files, false)
+        };
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let (groups, statistics) = if has_statistics {
+            self.summed(groups)?
+        } else {
+            (groups, Statistics::new_unknown(&self.schema))
+        };
+        let statistics = if left_out {
+            statistics.to_inexact()
+        } else {
+            statistics
+        };
+        let ordering = common_ordering(&groups);
+        let columns = TableSchemaBuilder::new(Arc::clone(&self.file_schema))
+            .with_table_partition_cols(self.partitions.clone())
+            .build();
+        let source = self.format.file_source(columns);
+        let config = FileScanConfigBuilder::new(self.store.clone(), source)
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .with_output_ordering(ordering.into_iter().collect())
+            .build();
+        self.format.create_physical_plan(state, config).await
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = filters.iter().map(|filter| {
+            if self.is_about_files(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
+        });
+        Ok(support.collect())
+    }
+}
+
+/// The order that the rows of every file are in: the beginning that the orders of all files share.
+fn common_ordering(groups: &[FileGroup]) -> Option<LexOrdering> {
+    let mut files = groups.iter().flat_map(FileGroup::iter);
+    let first = files.next()?.ordering.as_ref()?;
+    let mut shared = first.len();
+    for file in files {
+        let other = file.ordering.as_ref()?;
+        let pairs = first.iter().zip(other.iter());
+        shared = shared.min(pairs.take_while(|(a, b)| a == b).count());
+    }
+    LexOrdering::new(first.iter().take(shared).cloned())
+}
