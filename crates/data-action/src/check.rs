@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::{Location, TableInfo, TableLocation};
+use flowlake_transform::{Location, Run, TableInfo, TableLocation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    ActionError, Inspector,
+    Action, ActionError, Inspector,
     pipeline::attempt::{access_requests, denied, object_requests},
     services::Services,
     stores::RequestStores,
@@ -22,7 +22,7 @@ pub struct ActionCheck {
     /// Each table's location, or why the locations cannot be told.
     pub tables: Result<Vec<TableCheck>, ActionError>,
     /// The columns of the answer with their types, or why the SQL cannot be planned over the present files.
-    pub columns: Option<Result<Vec<(String, String)>, ActionError>>,
+    pub columns: Option<AnswerColumns>,
     /// Columns that a hot action should have in its `index`, since its SQL asks for rows by them and no index helps; or why its
     /// `index` cannot be used.
     pub index: Result<Vec<String>, ActionError>,
@@ -100,37 +100,22 @@ impl Inspector {
             tables.push(services.check_table(location, &stores).await);
         }
         let readable = tables.iter().all(|table| table.error.is_none());
-        let columns = if readable {
-            // Why a table cannot be told is the error of planning, below.
-            let found = services
-                .engine
-                .tables(&action.prepared, &bound, &stores)
-                .await;
-            for info in found.unwrap_or_default() {
-                let table = tables.iter_mut().find(|table| table.table == info.table);
-                if let Some(table) = table {
-                    table.detected = Some(info);
+        let (mut columns, mut index) = (None, Ok(Vec::new()));
+        if readable {
+            let prepared = &action.prepared;
+            match services.engine.find(prepared, &bound, &stores).await {
+                Ok(files) => {
+                    let run = Run {
+                        prepared,
+                        bound: &bound,
+                        files: &files,
+                        stores: &stores,
+                    };
+                    let found = services.look_into(&action, &run, &mut tables).await;
+                    (columns, index) = (Some(found.0), found.1);
                 }
+                Err(error) => columns = Some(Err(error.into())),
             }
-            let schema = services
-                .engine
-                .output_schema(&action.prepared, &bound, &stores)
-                .await
-                .map_err(ActionError::from);
-            Some(schema.map(|schema| {
-                schema
-                    .fields()
-                    .iter()
-                    .map(|field| (field.name().clone(), field.data_type().to_string()))
-                    .collect()
-            }))
-        } else {
-            None
-        };
-        let mut index = Ok(Vec::new());
-        if let (Some(query), Some(Ok(_))) = (&action.hot, &columns) {
-            let proposed = services.engine.propose_index(query, &bound, &stores).await;
-            index = proposed.map_err(ActionError::from);
         }
         Ok(ActionCheck {
             action: action.name().to_owned(),
@@ -141,7 +126,39 @@ impl Inspector {
     }
 }
 
+/// Names and types of the answer's columns, or why they cannot be told.
+type AnswerColumns = Result<Vec<(String, String)>, ActionError>;
+
 impl Services {
+    /// What the files of readable tables are, which columns the answer has, and which index a hot action lacks.
+    async fn look_into(
+        &self,
+        action: &Action,
+        run: &Run<'_>,
+        tables: &mut [TableCheck],
+    ) -> (AnswerColumns, Result<Vec<String>, ActionError>) {
+        // Why a table cannot be told is the error of planning, below.
+        for info in self.engine.tables(run).await.unwrap_or_default() {
+            let table = tables.iter_mut().find(|table| table.table == info.table);
+            if let Some(table) = table {
+                table.detected = Some(info);
+            }
+        }
+        let columns = match self.engine.output_schema(run).await {
+            Ok(schema) => schema
+                .fields()
+                .iter()
+                .map(|field| (field.name().clone(), field.data_type().to_string()))
+                .collect(),
+            Err(error) => return (Err(error.into()), Ok(Vec::new())),
+        };
+        let index = match &action.hot {
+            Some(query) => self.engine.propose_index(query, run).await,
+            None => Ok(Vec::new()),
+        };
+        (Ok(columns), index.map_err(ActionError::from))
+    }
+
     /// Whether one table's location may be read and is there.
     pub(crate) async fn check_table(
         &self,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowlake_transform::Explanation;
+use flowlake_transform::{Explanation, Run};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -51,10 +51,15 @@ impl Inspector {
             }
             locations.push((check.table, check.location));
         }
-        let explanation = services
-            .engine
-            .explain(&action.prepared, &bound, &stores)
-            .await?;
+        let prepared = &action.prepared;
+        let files = services.engine.find(prepared, &bound, &stores).await?;
+        let run = Run {
+            prepared,
+            bound: &bound,
+            files: &files,
+            stores: &stores,
+        };
+        let explanation = services.engine.explain(&run).await?;
         let limits = action.prepared.limits();
         Ok(ActionExplanation {
             action: action.name().to_owned(),

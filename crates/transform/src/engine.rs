@@ -1,6 +1,11 @@
 //! The engine: one memory pool and one spill directory for all runs, a session of its own for each.
 
-use std::{any::Any, collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
@@ -16,18 +21,18 @@ use datafusion::{
     physical_plan::{ExecutionPlan, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
-use object_store::ObjectStore;
+use object_store::{ObjectStore, path::Path};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Location, Prepared, RowStream, TableInfo, TableLocation,
+    BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
     TransformSettings,
     error::{BoxError, planning, running},
     functions, guard,
     memory::RunPool,
     scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
-    source::{Making, Source},
+    source::{Source, TableBuilder},
     stop::StopSwitch,
 };
 
@@ -38,6 +43,19 @@ pub trait StoreResolver: Any + Send + Sync {
     /// # Errors
     /// Whatever keeps the store from being used.
     fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError>;
+}
+
+/// What a query is run with.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The query.
+    pub prepared: &'a Prepared,
+    /// A value for each of its parameters.
+    pub bound: &'a BoundParams,
+    /// The files to read: no others are.
+    pub files: &'a Files,
+    /// Where they are read from.
+    pub stores: &'a dyn StoreResolver,
 }
 
 /// Runs [`Prepared`] queries. Cheap to clone; clones share memory pool and spill space.
@@ -74,17 +92,13 @@ impl Transform {
     ///
     /// # Errors
     /// Any kind but those of rows not yet read, which come through the stream.
-    pub async fn run(
-        &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
-    ) -> Result<RowStream, Error> {
+    pub async fn run(&self, run: &Run<'_>) -> Result<RowStream, Error> {
+        let prepared = run.prepared;
         let meter = Arc::new(ScanMeter::new(
             prepared.limits.max_scan_bytes.map(|limit| limit.as_u64()),
         ));
         let stop = StopSwitch::after(prepared.limits.timeout);
-        let planned = self.physical(prepared, bound, stores, &meter);
+        let planned = self.physical(run, &meter);
         let (session, _, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
@@ -123,28 +137,22 @@ impl Transform {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn output_schema(
-        &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
-    ) -> Result<SchemaRef, Error> {
-        let (_, plan) = self.plan(prepared, bound, stores, &Arc::default()).await?;
+    pub async fn output_schema(&self, run: &Run<'_>) -> Result<SchemaRef, Error> {
+        let (_, plan) = self.plan(run, &Arc::default()).await?;
         Ok(Arc::clone(plan.schema().inner()))
     }
 
     /// The optimised plan, and its operators, for looking at.
     pub(crate) async fn planned(
         &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
+        run: &Run<'_>,
     ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let meter = Arc::default();
-        let planned = self.physical(prepared, bound, stores, &meter);
-        let (_, logical, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let planned = self.physical(run, &meter);
+        let limit = run.prepared.limits.timeout;
+        let (_, logical, physical) = tokio::time::timeout(limit, planned)
             .await
-            .map_err(|_elapsed| StopSwitch::after(prepared.limits.timeout).timed_out())??;
+            .map_err(|_elapsed| StopSwitch::after(limit).timed_out())??;
         Ok((logical, physical))
     }
 
@@ -159,13 +167,11 @@ impl Transform {
     /// A session with the tables, the optimised plan, and its operators.
     async fn physical(
         &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
+        run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
-        let (session, plan) = self.plan(prepared, bound, stores, meter).await?;
-        let (plan, physical) = Self::operators(&session, plan, prepared).await?;
+        let (session, plan) = self.plan(run, meter).await?;
+        let (plan, physical) = Self::operators(&session, plan, run.prepared).await?;
         Ok((session, plan, physical))
     }
 
@@ -211,21 +217,16 @@ impl Transform {
     /// The guarded plan with its values, and the session that it belongs to.
     async fn plan(
         &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
+        run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan), Error> {
         let session = self.session()?;
-        for source in self
-            .sources(&session, prepared, bound, stores, meter)
-            .await?
-        {
+        for source in self.sources(&session, run, meter).await? {
             session
                 .register_table(source.info.table.as_str(), source.table)
                 .map_err(planning)?;
         }
-        let plan = self.bound(&session, prepared, bound).await?;
+        let plan = self.bound(&session, run.prepared, run.bound).await?;
         Ok((session, plan))
     }
 
@@ -262,15 +263,10 @@ impl Transform {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn tables(
-        &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
-    ) -> Result<Vec<TableInfo>, Error> {
+    pub async fn tables(&self, run: &Run<'_>) -> Result<Vec<TableInfo>, Error> {
         let session = self.session()?;
         let meter = Arc::default();
-        let sources = self.sources(&session, prepared, bound, stores, &meter);
+        let sources = self.sources(&session, run, &meter);
         Ok(sources
             .await?
             .into_iter()
@@ -278,37 +274,26 @@ impl Transform {
             .collect())
     }
 
-    /// The tables with their stores, found out about as far as that is not declared.
+    /// The tables over the files of the run; what is not declared is found out.
     pub(crate) async fn sources(
         &self,
         session: &SessionContext,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
+        run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<Vec<Source>, Error> {
-        let locations = prepared.locations(bound)?;
+        let stores = scan_stores(session, run, meter)?;
         let mut sources = Vec::new();
-        for locations in locations.chunk_by(|a, b| a.table == b.table) {
-            let TableLocation { table, location } = &locations[0];
-            let inner = stores.store(location.bucket()).map_err(|error| {
-                Error::new(
-                    ErrorKind::Store,
-                    format!("the store of table `{table}` cannot be used"),
-                )
-                .with_source(error)
-            })?;
-            let store: Arc<dyn ObjectStore> = Arc::new(ScanStore::new(inner, Arc::clone(meter)));
-            session.register_object_store(store_url(location)?.as_ref(), Arc::clone(&store));
-            let making = Making {
+        for found in run.files.tables() {
+            let TableLocation { table, location } = &found[0].table;
+            let builder = TableBuilder {
                 session,
-                store,
+                store: Arc::clone(&stores[location.bucket()]),
                 cache: &self.schemas,
                 counts: meter.misfits(),
-                spec: &prepared.tables[table].spec,
-                locations,
+                spec: &run.prepared.tables[table].spec,
+                found,
             };
-            sources.push(making.table().await?);
+            sources.push(builder.table().await?);
         }
         Ok(sources)
     }
@@ -345,9 +330,39 @@ async fn apart<T: Send + 'static>(
     }
 }
 
-/// What the engine calls the store of a location's bucket.
-pub(crate) fn store_url(location: &Location) -> Result<ObjectStoreUrl, Error> {
-    ObjectStoreUrl::parse(format!("s3://{}", location.bucket())).map_err(planning)
+/// One store for each bucket, which gives the files of the run and nothing else, known to the session.
+fn scan_stores<'a>(
+    session: &SessionContext,
+    run: &Run<'a>,
+    meter: &Arc<ScanMeter>,
+) -> Result<BTreeMap<&'a str, Arc<dyn ObjectStore>>, Error> {
+    let mut files: BTreeMap<&str, HashSet<Path>> = BTreeMap::new();
+    for (bucket, object) in run.files.objects() {
+        files
+            .entry(bucket)
+            .or_default()
+            .insert(object.location.clone());
+    }
+    let mut stores = BTreeMap::new();
+    for (bucket, files) in files {
+        let inner = run.stores.store(bucket).map_err(|error| {
+            Error::new(
+                ErrorKind::Store,
+                format!("the store of bucket `{bucket}` cannot be used"),
+            )
+            .with_source(error)
+        })?;
+        let store = ScanStore::new(inner, Arc::clone(meter), files);
+        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        session.register_object_store(store_url(bucket)?.as_ref(), Arc::clone(&store));
+        stores.insert(bucket, store);
+    }
+    Ok(stores)
+}
+
+/// What the engine calls the store of a bucket.
+pub(crate) fn store_url(bucket: &str) -> Result<ObjectStoreUrl, Error> {
+    ObjectStoreUrl::parse(format!("s3://{bucket}")).map_err(planning)
 }
 
 /// Two columns of one name would be one field in a row of JSON.
@@ -416,16 +431,20 @@ impl TransformBuilder {
         }
         config.options_mut().execution.parquet.pushdown_filters = true;
         config.options_mut().execution.time_zone = Some("UTC".to_owned());
-        // A prefix names all that lies under it.
-        config
-            .options_mut()
-            .execution
-            .listing_table_ignore_subdirectory = false;
         Ok(Transform {
             runtime,
             config,
             schemas: SchemaCache::new(),
         })
+    }
+}
+
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Run")
+            .field("files", self.files)
+            .finish_non_exhaustive()
     }
 }
 

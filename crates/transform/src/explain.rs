@@ -12,7 +12,7 @@ pub use self::{
     steps::{Step, StepRun},
 };
 use self::{scans::Scans, steps::steps};
-use crate::{BoundParams, Error, Prepared, StoreResolver, TableInfo, Transform};
+use crate::{Error, Run, TableInfo, Transform};
 
 /// What a reader holds of each thread's file, as [`crate::TransformSettings::memory`] says: buffers and one batch.
 const READER_BYTES: u64 = 20 << 20;
@@ -46,21 +46,16 @@ impl Explanation {
 }
 
 impl Transform {
-    /// What [`Self::run`] would do. Reads what it reads before the first row: listings, heads and footers of files.
+    /// What [`Self::run`] would do. Reads what it reads before the first row: heads and footers of files.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn explain(
-        &self,
-        prepared: &Prepared,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
-    ) -> Result<Explanation, Error> {
-        let tables = self.tables(prepared, bound, stores).await?;
-        let locations = prepared.locations(bound)?;
-        let (logical, physical) = self.planned(prepared, bound, stores).await?;
-        let mut scans = Scans::new(&tables, &locations, &logical);
-        let scans = scans.all(physical.as_ref(), stores).await?;
+    pub async fn explain(&self, run: &Run<'_>) -> Result<Explanation, Error> {
+        let tables = self.tables(run).await?;
+        let (logical, physical) = self.planned(run).await?;
+        let scans = Scans::new(&tables, run, &logical)
+            .all(physical.as_ref())
+            .await?;
         let steps = steps(physical.as_ref(), &scans);
         let schema = physical.schema();
         let columns = schema

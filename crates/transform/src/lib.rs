@@ -4,6 +4,8 @@ mod encode;
 mod engine;
 mod error;
 mod explain;
+mod files;
+mod files_table;
 mod formats;
 mod functions;
 #[doc(hidden)]
@@ -31,9 +33,10 @@ mod uri;
 /// The Arrow that rows come in: callers use this one, so that there is one of it.
 pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat};
-pub use engine::{EngineUsage, StoreResolver, Transform, TransformBuilder};
+pub use engine::{EngineUsage, Run, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
+pub use files::{FileCollector, Files, TableFiles};
 pub use hot::{
     HotClock, HotQuery, HotRows, HotSettings, HotSource, HotStatus, HotTables, HotTablesBuilder,
     HotView, OnNoRoom,

@@ -1,8 +1,10 @@
-//! A read-only wrapper around each store of a run: it counts the bytes that the engine takes, and stops at the limit.
+//! A read-only wrapper around each store of a run: it gives the files of the run and no others, counts the bytes that the
+//! engine takes, and stops at the limit.
 //!
 //! It sits between the engine and the caller's store. What the caller's store reads ahead is not counted here.
 
 use std::{
+    collections::HashSet,
     fmt,
     ops::Range,
     sync::{
@@ -40,6 +42,7 @@ pub(crate) struct ScanLimitReached {
 pub(crate) struct ScanStore {
     inner: Arc<dyn ObjectStore>,
     meter: Arc<ScanMeter>,
+    files: HashSet<Path>,
 }
 
 impl ScanMeter {
@@ -74,21 +77,34 @@ impl ScanMeter {
 }
 
 impl ScanStore {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, meter: Arc<ScanMeter>) -> Self {
-        Self { inner, meter }
+    pub(crate) fn new(
+        inner: Arc<dyn ObjectStore>,
+        meter: Arc<ScanMeter>,
+        files: HashSet<Path>,
+    ) -> Self {
+        Self {
+            inner,
+            meter,
+            files,
+        }
+    }
+
+    /// Policy and IAM were asked about the files of the run, and about nothing else.
+    fn admit(&self, location: &Path) -> Result<()> {
+        if self.files.contains(location) {
+            return Ok(());
+        }
+        Err(Error::NotSupported {
+            source: format!("{location} is not one of the files of this run").into(),
+        })
     }
 }
 
-/// Whether a file of a listing holds rows: names that begin with `_` or `.`, such as `_SUCCESS`, are the marks of programs.
-fn named_as_data(file: &ObjectMeta) -> bool {
-    !file
-        .location
-        .filename()
-        .is_some_and(|name| name.starts_with(['_', '.']))
-}
-
-fn is_data(file: &ObjectMeta) -> futures::future::Ready<bool> {
-    futures::future::ready(named_as_data(file))
+/// The files of a run are found before the engine is asked.
+fn not_listed() -> Error {
+    Error::NotSupported {
+        source: "list in a store whose files are known".into(),
+    }
 }
 
 /// The guard lets no write through; this is the second lock on the same door.
@@ -119,6 +135,7 @@ impl ObjectStore for ScanStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.admit(location)?;
         let mut result = self.inner.get_opts(location, options).await?;
         let meter = Arc::clone(&self.meter);
         result.payload = match result.payload {
@@ -136,6 +153,7 @@ impl ObjectStore for ScanStore {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.admit(location)?;
         let all = self.inner.get_ranges(location, ranges).await?;
         all.iter().try_for_each(|bytes| self.meter.take(bytes))?;
         Ok(all)
@@ -148,25 +166,20 @@ impl ObjectStore for ScanStore {
         futures::stream::once(async { Err(read_only("delete")) }).boxed()
     }
 
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix).try_filter(is_data).boxed()
+    fn list(&self, _prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        futures::stream::once(async { Err(not_listed()) }).boxed()
     }
 
     fn list_with_offset(
         &self,
-        prefix: Option<&Path>,
-        offset: &Path,
+        _prefix: Option<&Path>,
+        _offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner
-            .list_with_offset(prefix, offset)
-            .try_filter(is_data)
-            .boxed()
+        futures::stream::once(async { Err(not_listed()) }).boxed()
     }
 
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let mut all = self.inner.list_with_delimiter(prefix).await?;
-        all.objects.retain(named_as_data);
-        Ok(all)
+    async fn list_with_delimiter(&self, _prefix: Option<&Path>) -> Result<ListResult> {
+        Err(not_listed())
     }
 
     async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {

@@ -1,25 +1,31 @@
-//! From a declared table to a table of the engine: its files are listed, and what they are and which columns they have
-//! together is found out, unless it is declared.
+//! From a declared table and its files to a table of the engine: what the files are and which columns they have together is
+//! found out, unless it is declared.
 
 mod partitions;
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::{Schema, SchemaRef},
+    arrow::datatypes::{Field, Schema, SchemaRef},
+    common::TableReference,
     datasource::{
+        TableProvider,
         file_format::{FileFormat, parquet::ParquetFormat},
-        listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
+        listing::PartitionedFile,
     },
     prelude::SessionContext,
 };
-use futures::{FutureExt, TryStreamExt};
+use futures::FutureExt;
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
+use self::partitions::Partitions;
 use crate::{
-    Error, ErrorKind, Format, OnError, TableLocation, TableSpec,
+    Error, ErrorKind, Format, Location, OnError, TableFiles, TableSpec,
+    engine::store_url,
     error::planning,
+    files::no_files,
+    files_table::FilesTable,
     formats::{detect, misfit::MisfitCounts},
     scan::{
         TableScan,
@@ -29,7 +35,6 @@ use crate::{
         schema_cache::SchemaCache,
     },
     schema,
-    uri::WILDCARDS,
 };
 
 /// Heads that are read when a smaller one does not hold a record: 256 KiB, 4 MiB, 64 MiB.
@@ -61,150 +66,91 @@ pub struct TableInfo {
     pub columns: Vec<(String, String)>,
 }
 
-/// What a table is made with.
-pub(crate) struct Making<'a> {
+/// What a table is built from.
+pub(crate) struct TableBuilder<'a> {
     pub(crate) session: &'a SessionContext,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) cache: &'a SchemaCache,
     pub(crate) counts: &'a Arc<MisfitCounts>,
     pub(crate) spec: &'a TableSpec,
-    /// One for each uri, all in one store.
-    pub(crate) locations: &'a [TableLocation],
+    /// What was found at each of its locations, all in one store.
+    pub(crate) found: &'a [TableFiles],
 }
 
 /// A table, and what was found out about it.
 pub(crate) struct Source {
-    pub(crate) table: Arc<ListingTable>,
+    pub(crate) table: Arc<dyn TableProvider>,
     pub(crate) info: TableInfo,
-    /// The version of each location that names one object.
-    pub(crate) objects: Vec<(TableLocation, ObjectMeta)>,
 }
 
-impl Making<'_> {
-    /// Lists the files, finds out what is not declared, and makes the table.
+impl TableBuilder<'_> {
+    /// Finds out what is not declared, and builds the table.
     pub(crate) async fn table(&self) -> Result<Source, Error> {
-        let urls = self.urls()?;
-        let listed = self.list(&urls).await?;
-        let files: Vec<&ObjectMeta> = listed.iter().map(|(_, file)| file).collect();
+        let located = self.located();
+        let files: Vec<&ObjectMeta> = located.iter().map(|(_, file)| *file).collect();
         let scan = Arc::new(TableScan::new(
             self.spec.clone(),
             Arc::clone(self.counts),
             Arc::new(Heads::default()),
             self.session.copied_config().target_partitions(),
         ));
-        let partitions = partitions::found(self.spec, &urls, &listed)?;
+        let partitions = Partitions::of(self.spec, &located)?;
         let (first, columns) = self.columns(&files, &scan).await?;
-        let fields = columns
-            .fields()
-            .iter()
-            .filter(|field| partitions.iter().all(|(name, _)| name != field.name()));
+        let fields = columns.fields().iter().filter(|field| {
+            let mut partitions = partitions.columns.iter();
+            partitions.all(|(name, _)| name != field.name())
+        });
         let columns: SchemaRef = Schema::new(fields.map(Arc::clone).collect::<Vec<_>>()).into();
         if columns.fields().is_empty() {
-            return Err(self.no_columns());
+            return Err(no_files(self.found));
         }
         let format: Arc<dyn FileFormat> = match first.format {
             Format::Parquet => self.parquet()?,
             _ => Arc::new(RowsFormat(scan)),
         };
-        let options = ListingOptions::new(format)
-            .with_file_extension("")
-            .with_table_partition_cols(partitions.clone());
-        let info = self.info(&files, &first, &columns, &partitions);
-        let config = ListingTableConfig::new_with_multi_paths(urls)
-            .with_listing_options(options)
-            .with_schema(columns);
-        let table = Arc::new(ListingTable::try_new(config).map_err(planning)?);
-        let objects = listed
-            .iter()
-            .filter(|(place, _)| self.locations[*place].location.key().is_some())
-            .map(|(place, file)| (self.locations[*place].clone(), file.clone()))
-            .collect();
+        let info = self.info(&files, &first, &columns, &partitions.columns);
+        let name = TableReference::bare(self.name());
+        let files = files.iter().zip(partitions.values).map(|(file, values)| {
+            PartitionedFile::new_from_meta((*file).clone())
+                .with_partition_values(values)
+                .with_table_reference(Some(name.clone()))
+        });
+        let partitions = partitions.columns.iter();
+        let partitions =
+            partitions.map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), false)));
+        let table = FilesTable::new(
+            store_url(self.bucket())?,
+            files.collect(),
+            columns,
+            partitions.collect(),
+            format,
+        );
         Ok(Source {
-            table,
+            table: Arc::new(table),
             info,
-            objects,
         })
     }
 
-    fn urls(&self) -> Result<Vec<ListingTableUrl>, Error> {
-        let urls = self.locations.iter().map(|location| {
-            let TableLocation { table, location } = location;
-            let store = format!("s3://{}", location.bucket());
-            let key = location.as_written();
-            let Some(wildcard) = key.find(WILDCARDS) else {
-                let url = ListingTableUrl::parse(location.to_string()).map_err(planning)?;
-                // The policy was asked about the key: what the engine reads must be that.
-                if url.prefix().as_ref() != key.trim_end_matches('/') {
-                    return Err(Error::new(
-                        ErrorKind::InvalidParam,
-                        format!("the key of table `{table}` is another as a URL"),
-                    ));
-                }
-                return Ok(url);
-            };
-            let folder = key[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
-            let (folder, glob) = key.split_at(folder);
-            if glob.contains('=') {
-                return Err(Error::new(
-                    ErrorKind::InvalidSpec,
-                    format!(
-                        "the uri of table `{table}` has a wildcard at or before a `name=value` segment: name the folder before it, and restrict the column in the SQL"
-                    ),
-                ));
-            }
-            ListingTableUrl::parse(format!("{store}/{folder}"))
-                .and_then(|url| url.with_glob(glob))
-                .map_err(planning)
-        });
-        urls.collect()
+    fn name(&self) -> &str {
+        &self.found[0].table.table
     }
 
-    /// All files, in the order of their keys, with the place of the uri that they were found by.
-    async fn list(&self, urls: &[ListingTableUrl]) -> Result<Vec<(usize, ObjectMeta)>, Error> {
-        let mut all: Vec<(usize, ObjectMeta)> = Vec::new();
-        let mut seen = HashSet::new();
-        let state = self.session.state();
-        for (place, url) in urls.iter().enumerate() {
-            let files = url
-                .list_all_files(&state, self.store.as_ref(), "")
-                .await
-                .map_err(planning)?
-                .try_collect::<Vec<_>>()
-                .await
-                .map_err(planning)?;
-            if files.iter().any(|file| !seen.insert(file.location.clone())) {
-                return Err(Error::new(
-                    ErrorKind::InvalidSpec,
-                    format!(
-                        "two uris of table `{}` name the same file",
-                        self.locations[place].table
-                    ),
-                ));
-            }
-            all.extend(
-                files
-                    .into_iter()
-                    .filter(|file| file.size > 0)
-                    .map(|file| (place, file)),
-            );
-        }
-        all.sort_by(|(_, a), (_, b)| a.location.cmp(&b.location));
-        if all.is_empty() {
-            return Err(self.no_columns());
-        }
-        Ok(all)
+    fn bucket(&self) -> &str {
+        self.found[0].table.location.bucket()
     }
 
-    fn no_columns(&self) -> Error {
-        let paths: Vec<_> = self
-            .locations
+    /// All files in the order of their keys, each with the location that it was found at.
+    fn located(&self) -> Vec<(&Location, &ObjectMeta)> {
+        let mut all: Vec<_> = self
+            .found
             .iter()
-            .map(|location| location.location.as_written())
+            .flat_map(|found| {
+                let location = &found.table.location;
+                found.objects.iter().map(move |object| (location, object))
+            })
             .collect();
-        Error::new(
-            ErrorKind::NoMatchingFiles,
-            format!("no file with columns lies at {}", paths.join(", ")),
-        )
+        all.sort_by(|(_, a), (_, b)| a.location.cmp(&b.location));
+        all
     }
 
     /// What the first file is, and the columns of all.
@@ -214,7 +160,7 @@ impl Making<'_> {
         scan: &TableScan,
     ) -> Result<(Arc<Facts>, Schema), Error> {
         let Some(&first) = files.first() else {
-            return Err(self.no_columns());
+            return Err(no_files(self.found));
         };
         if let Some(declared) = &self.spec.columns {
             let facts = self.first_facts(first, scan).await?;
@@ -245,7 +191,7 @@ impl Making<'_> {
                 }
             });
         }
-        let (first, columns) = together.ok_or_else(|| self.no_columns())?;
+        let (first, columns) = together.ok_or_else(|| no_files(self.found))?;
         if let Some(name) = self
             .spec
             .types
@@ -256,7 +202,7 @@ impl Making<'_> {
                 ErrorKind::UnknownColumn,
                 format!(
                     "`types` of table `{}` names `{name}`, which no file has",
-                    self.locations[0].table
+                    self.name()
                 ),
             ));
         }
@@ -279,7 +225,7 @@ impl Making<'_> {
 
     /// What a file is and its columns, from the cache or from its head.
     async fn facts(&self, file: &ObjectMeta, scan: &TableScan) -> Result<Arc<Facts>, Error> {
-        let key = SchemaCache::key(self.locations[0].location.bucket(), file, self.spec);
+        let key = SchemaCache::key(self.bucket(), file, self.spec);
         if let Some(facts) = self.cache.get(&key).await {
             scan.learn(&file.location, Arc::clone(&facts));
             return Ok(facts);
@@ -370,7 +316,7 @@ impl Making<'_> {
                 ErrorKind::InvalidSpec,
                 format!(
                     "on_error of table `{}` must be left out: values in Parquet have the types that it declares",
-                    self.locations[0].table
+                    self.name()
                 ),
             ));
         }
@@ -395,7 +341,7 @@ impl Making<'_> {
             .iter()
             .map(|field| named((field.name(), field.data_type().to_string())));
         TableInfo {
-            table: self.locations[0].table.clone(),
+            table: self.name().to_owned(),
             files: files.len(),
             bytes: files.iter().map(|file| file.size).sum(),
             format: first.format.to_string(),

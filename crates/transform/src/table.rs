@@ -58,6 +58,9 @@ pub struct TableSpec {
     /// Types of the columns that `name=value` segments of keys make; inferred from the values when left out.
     #[serde(default)]
     pub partitions: BTreeMap<String, ColumnType>,
+    /// Files that the table may have: more are an error, before any of them is read.
+    #[serde(default = "ten_thousand")]
+    pub max_files: usize,
     /// What becomes of values and rows that do not fit.
     #[serde(default)]
     pub on_error: OnError,
@@ -223,6 +226,10 @@ const fn thousand() -> usize {
     1000
 }
 
+const fn ten_thousand() -> usize {
+    10_000
+}
+
 const fn thirty_two() -> usize {
     32
 }
@@ -253,9 +260,9 @@ impl TableSpec {
                 ));
             }
         }
-        if self.infer_rows == 0 || self.infer_files == 0 {
+        if self.infer_rows == 0 || self.infer_files == 0 || self.max_files == 0 {
             return invalid(format!(
-                "infer_rows and infer_files of table `{table}` must be at least 1"
+                "infer_rows, infer_files and max_files of table `{table}` must be at least 1"
             ));
         }
         if let Some(label) = &self.encoding

@@ -29,7 +29,7 @@ use std::{
 use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use async_trait::async_trait;
 use datafusion::arrow::{compute::concat_batches, datatypes::DataType, ipc::writer::FileWriter};
-use flowlake_transform::{Error, RowEncoder, RowFormat, RunStats, Transform, json::JsonRows};
+use flowlake_transform::{Error, RowEncoder, RowFormat, Run, RunStats, Transform, json::JsonRows};
 use object_store::memory::InMemory;
 use serde_json::{Value, json, value::RawValue};
 use sqllogictest::{
@@ -109,10 +109,14 @@ impl Scene {
     async fn query(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Refused> {
         let (prepared, bound) = self.question.prepare(sql)?;
         let lake = &self.question.lake;
-        let schema = self
-            .transform
-            .output_schema(&prepared, &bound, lake)
-            .await?;
+        let files = self.transform.find(&prepared, &bound, lake).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: lake,
+        };
+        let schema = self.transform.output_schema(&run).await?;
         let (batches, stats) = self.question.batches(&self.transform, sql).await?;
         self.last = stats;
         let mut json = JsonRows::new();
@@ -135,10 +139,15 @@ impl Scene {
 
     async fn columns(&self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Refused> {
         let (prepared, bound) = self.question.prepare(sql)?;
-        let schema = self
-            .transform
-            .output_schema(&prepared, &bound, &self.question.lake)
-            .await?;
+        let lake = &self.question.lake;
+        let files = self.transform.find(&prepared, &bound, lake).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: lake,
+        };
+        let schema = self.transform.output_schema(&run).await?;
         let rows = schema
             .fields()
             .iter()

@@ -297,15 +297,22 @@ async fn a_value_does_not_leave_its_segment() {
         "{p}",
         "s3://lake/%2e%2e/{p}",
     ] {
-        let mut question = lake()
-            .await
-            .with(json!({ "p": { "type": "string" } }), json!({ "p": "x" }));
+        let mut question = lake().await.with(
+            json!({ "p": { "type": "string" } }),
+            json!({ "p": "secret.csv" }),
+        );
         question.tables = json!({ "t": { "uri": uri } });
         let error = question
             .run_in(&transform, "SELECT * FROM t")
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidSpec, "{uri}");
+        // A uri is no URL: `%2e%2e` is the name of a folder, and the lake has none of that name.
+        let expected = if uri.contains('%') {
+            ErrorKind::NoMatchingFiles
+        } else {
+            ErrorKind::InvalidSpec
+        };
+        assert_eq!(error.kind(), expected, "{uri}");
     }
 }
 

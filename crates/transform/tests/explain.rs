@@ -7,7 +7,7 @@
 
 mod support;
 
-use flowlake_transform::{Explanation, RowEncoder, RowFormat, Step, Transform};
+use flowlake_transform::{Explanation, RowEncoder, RowFormat, Run, Step, Transform};
 use futures::StreamExt;
 use serde_json::json;
 use support::Question;
@@ -15,10 +15,14 @@ use support::Question;
 async fn explain(question: &Question, sql: &str) -> Explanation {
     let transform = Transform::builder().build().unwrap();
     let (prepared, bound) = question.prepare(sql).unwrap();
-    transform
-        .explain(&prepared, &bound, &question.lake)
-        .await
-        .unwrap()
+    let files = transform.find(&prepared, &bound, &question.lake).await;
+    let run = Run {
+        prepared: &prepared,
+        bound: &bound,
+        files: &files.unwrap(),
+        stores: &question.lake,
+    };
+    transform.explain(&run).await.unwrap()
 }
 
 fn texts(steps: &[Step]) -> Vec<&str> {
@@ -149,14 +153,15 @@ async fn after_a_run_each_step_says_what_it_did() {
     let transform = Transform::builder().build().unwrap();
     let sql = "SELECT queue, sum(ms) AS s FROM t WHERE ms > 15 GROUP BY queue ORDER BY s";
     let (prepared, bound) = question.prepare(sql).unwrap();
-    let told = transform
-        .explain(&prepared, &bound, &question.lake)
-        .await
-        .unwrap();
-    let mut rows = transform
-        .run(&prepared, &bound, &question.lake)
-        .await
-        .unwrap();
+    let files = transform.find(&prepared, &bound, &question.lake).await;
+    let run = Run {
+        prepared: &prepared,
+        bound: &bound,
+        files: &files.unwrap(),
+        stores: &question.lake,
+    };
+    let told = transform.explain(&run).await.unwrap();
+    let mut rows = transform.run(&run).await.unwrap();
     while let Some(batch) = rows.next().await {
         batch.unwrap();
     }

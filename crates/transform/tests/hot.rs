@@ -19,7 +19,7 @@ use std::{
 use async_trait::async_trait;
 use bytesize::ByteSize;
 use flowlake_transform::{
-    BoxError, HotClock, HotQuery, HotRows, HotSettings, HotSource, HotTables, HotView,
+    BoxError, HotClock, HotQuery, HotRows, HotSettings, HotSource, HotTables, HotView, Run,
     StoreResolver, TableLocation, Transform, json::JsonRows,
 };
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -588,9 +588,15 @@ async fn an_index_is_proposed_where_the_conditions_have_none() {
     let (_, bound) = house.question.prepare(LOOK_UP).unwrap();
     let propose = async |sql: &str, index: &[&str]| {
         let query = house.query(sql, index);
-        engine
-            .propose_index(&query, &bound, &house.question.lake)
-            .await
+        let (prepared, stores) = (query.prepared(), &house.question.lake);
+        let files = engine.find(prepared, &bound, stores).await?;
+        let run = Run {
+            prepared,
+            bound: &bound,
+            files: &files,
+            stores,
+        };
+        engine.propose_index(&query, &run).await
     };
     for (conditions, index, proposed) in [
         ("ani = $ani", vec![], vec!["ani"]),

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use chrono::{TimeZone, Utc};
 use flowlake_transform::{
-    BoxError, Error, ErrorKind, Limits, Prepared, RunStats, StoreResolver, Transform,
+    BoxError, Error, ErrorKind, Limits, Prepared, Run, RunStats, StoreResolver, Transform,
     TransformSettings, TransformSpec, json::JsonRows,
 };
 use futures::StreamExt;
@@ -75,7 +75,14 @@ impl Case {
         })?;
         let now = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
         let bound = prepared.bind(self.values.as_object().unwrap(), now)?;
-        let mut stream = transform.run(&prepared, &bound, &self.lake).await?;
+        let files = transform.find(&prepared, &bound, &self.lake).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: &self.lake,
+        };
+        let mut stream = transform.run(&run).await?;
         let mut rows = JsonRows::new();
         while let Some(batch) = stream.next().await {
             rows.push(&batch?)?;

@@ -372,7 +372,7 @@ async fn lists_globs_and_prefixes_name_files() {
     let sum = "SELECT sum(n) AS s FROM t";
     assert_eq!(lake.rows(sum).await, json!([{ "s": 7 }]));
     let lake = lake.with("uri", json!("s3://lake/d=*/a.csv"));
-    assert_eq!(lake.error(sum).await.kind(), ErrorKind::InvalidSpec);
+    assert_eq!(lake.error(sum).await.kind(), ErrorKind::NoMatchingFiles);
     let lake = lake.with("uri", json!("s3://lake/x/a*.csv"));
     assert_eq!(lake.rows(sum).await, json!([{ "s": 3 }]));
     let lake = lake.with(
@@ -384,6 +384,97 @@ async fn lists_globs_and_prefixes_name_files() {
     assert_eq!(lake.error(sum).await.kind(), ErrorKind::InvalidSpec);
     let lake = lake.with("uri", json!(["s3://lake/x/a1.csv", "s3://other/x/"]));
     assert_eq!(lake.error(sum).await.kind(), ErrorKind::InvalidSpec);
+}
+
+#[tokio::test]
+async fn a_glob_reads_the_keys_that_it_matches_as_they_are_written() {
+    let lake = Lake::at("exports/part-*.csv")
+        .file("exports/part-0.csv", "n\n1\n")
+        .await
+        .file("exports/part-a=b.csv", "n\n2\n")
+        .await
+        .file("exports/part-x/y.csv", "n\n4\n")
+        .await
+        .file("exports/team=hr/part-0.csv", "n\n8\n")
+        .await
+        .file("exports/_part-1.csv", "n\n16\n")
+        .await;
+    let sum = "SELECT sum(n) AS s FROM t";
+    assert_eq!(lake.rows(sum).await, json!([{ "s": 7 }]));
+    assert!(lake.gets().iter().all(|key| !key.contains("team=hr")));
+    let lake = lake.with("uri", json!("s3://lake/exports/team=*/part-?.csv"));
+    let rows = lake.rows("SELECT n, team FROM t").await;
+    assert_eq!(rows, json!([{ "n": 8, "team": "hr" }]));
+    let lake = lake.with("uri", json!("s3://lake/exports/part-*/"));
+    assert_eq!(lake.rows(sum).await, json!([{ "s": 4 }]));
+}
+
+#[tokio::test]
+async fn a_missing_key_is_no_prefix() {
+    let lake = Lake::at("x.csv").file("x.csv/part-0", "n\n1\n").await;
+    let error = lake.error("SELECT n FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::NoMatchingFiles);
+    assert!(lake.gets().is_empty());
+}
+
+#[tokio::test]
+async fn keys_are_no_urls_and_values_of_segments_are_decoded() {
+    let lake = Lake::at("a%2Fb #1\\~/")
+        .file("a%2Fb #1\\~/at=10%3A30/x.csv", "n\n1\n")
+        .await
+        .file("a%2Fb #1\\~/at=2026-01-01/x.csv", "n\n2\n")
+        .await
+        .file("a/b #1\\~/at=0/x.csv", "n\n4\n")
+        .await;
+    let rows = lake.rows("SELECT n, at FROM t ORDER BY n").await;
+    assert_eq!(
+        rows,
+        json!([{ "n": 1, "at": "10:30" }, { "n": 2, "at": "2026-01-01" }])
+    );
+    // Decoded before the type is looked for.
+    let days = Lake::at("d/")
+        .file("d/day=2026%2D01%2D02/x.csv", "n\n1\n")
+        .await;
+    let kinds = days.info().await.unwrap().partitions;
+    assert_eq!(kinds, [("day".to_owned(), "Date32".to_owned())]);
+    let typed = days.with("partitions", json!({ "day": "integer" }));
+    let error = typed.error("SELECT n FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::MalformedData);
+}
+
+#[tokio::test]
+async fn two_tables_of_one_bucket_each_read_their_own_files() {
+    let mut lake = Lake::at("a.csv")
+        .file("a.csv", "n\n1\n2\n")
+        .await
+        .file("b/c.csv", "n\n2\n3\n")
+        .await;
+    lake.tables["u"] = json!({ "uri": "s3://lake/b/" });
+    let rows = lake.rows("SELECT n FROM t JOIN u USING (n)").await;
+    assert_eq!(rows, json!([{ "n": 2 }]));
+}
+
+#[tokio::test]
+async fn more_files_than_a_table_may_have_are_an_error_before_any_is_read() {
+    let lake = Lake::at("x/")
+        .file("x/a.csv", "n\n1\n")
+        .await
+        .file("x/b.csv", "n\n2\n")
+        .await;
+    let lake = lake.with("max_files", json!(1));
+    let error = lake.error("SELECT n FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::ScanLimit);
+    assert!(error.to_string().contains("`max_files`"), "{error}");
+    assert!(lake.gets().is_empty());
+    let lake = lake.with("max_files", json!(2));
+    assert_eq!(
+        lake.rows("SELECT n FROM t ORDER BY n")
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]

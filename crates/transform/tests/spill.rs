@@ -22,7 +22,9 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use flowlake_transform::{EngineUsage, ErrorKind, Limits, RunStats, Transform, TransformSettings};
+use flowlake_transform::{
+    EngineUsage, ErrorKind, Limits, Run, RunStats, Transform, TransformSettings,
+};
 use futures::StreamExt;
 use object_store::local::LocalFileSystem;
 use serde_json::json;
@@ -63,10 +65,14 @@ async fn ask(
 ) -> Result<(u64, RunStats), (ErrorKind, String)> {
     let told = |error: flowlake_transform::Error| (error.kind(), error.to_string());
     let (prepared, bound) = question.prepare(sql).map_err(told)?;
-    let mut rows = transform
-        .run(&prepared, &bound, &question.lake)
-        .await
-        .map_err(told)?;
+    let files = transform.find(&prepared, &bound, &question.lake).await;
+    let run = Run {
+        prepared: &prepared,
+        bound: &bound,
+        files: &files.map_err(told)?,
+        stores: &question.lake,
+    };
+    let mut rows = transform.run(&run).await.map_err(told)?;
     let mut count = 0;
     while let Some(batch) = rows.next().await {
         count += batch.map_err(told)?.num_rows() as u64;

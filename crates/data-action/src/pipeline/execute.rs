@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
-use flowlake_transform::{BoundParams, RunStats, Step, TableLocation};
+use flowlake_transform::{BoundParams, Run, RunStats, Step, TableLocation};
 use futures::StreamExt;
 use serde_json::value::RawValue;
 
@@ -102,11 +102,16 @@ impl Attempt<'_> {
         stores: &Arc<RequestStores>,
     ) -> Result<Read, ActionError> {
         let scan = async {
-            let mut stream = self
-                .shared
-                .engine
-                .run(&action.prepared, bound, stores.as_ref())
-                .await?;
+            let engine = &self.shared.engine;
+            let (prepared, stores) = (&action.prepared, stores.as_ref());
+            let files = engine.find(prepared, bound, stores).await?;
+            let run = Run {
+                prepared,
+                bound,
+                files: &files,
+                stores,
+            };
+            let mut stream = engine.run(&run).await?;
             let columns = stream
                 .schema()
                 .fields()

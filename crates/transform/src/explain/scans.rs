@@ -16,10 +16,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use super::leaves;
-use crate::{
-    Error, ErrorKind, StoreResolver, TableInfo, TableLocation, error::planning,
-    scan::source::RowsSource,
-};
+use crate::{Error, ErrorKind, Run, TableInfo, error::planning, scan::source::RowsSource};
 
 /// Footers of Parquet files that are looked at; of more files, the rest is taken to be like these.
 const FOOTERS: usize = 32;
@@ -60,16 +57,12 @@ pub struct ScanExplanation {
 /// What is known before the plan's leaves are looked at.
 pub(crate) struct Scans<'a> {
     tables: &'a [TableInfo],
-    locations: &'a [TableLocation],
+    run: &'a Run<'a>,
     logical: BTreeMap<String, VecDeque<TableScan>>,
 }
 
 impl<'a> Scans<'a> {
-    pub(crate) fn new(
-        tables: &'a [TableInfo],
-        locations: &'a [TableLocation],
-        plan: &LogicalPlan,
-    ) -> Self {
+    pub(crate) fn new(tables: &'a [TableInfo], run: &'a Run<'a>, plan: &LogicalPlan) -> Self {
         let mut logical: BTreeMap<String, VecDeque<TableScan>> = BTreeMap::new();
         let _ = plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
@@ -82,7 +75,7 @@ impl<'a> Scans<'a> {
         });
         Self {
             tables,
-            locations,
+            run,
             logical,
         }
     }
@@ -91,35 +84,26 @@ impl<'a> Scans<'a> {
     pub(crate) async fn all(
         &mut self,
         plan: &dyn ExecutionPlan,
-        stores: &dyn StoreResolver,
     ) -> Result<Vec<ScanExplanation>, Error> {
         let mut found = Vec::new();
         let mut all = Vec::new();
         leaves(plan, &mut all);
         for leaf in all {
             if let Some(config) = files_of(leaf) {
-                found.push(self.one(config, stores).await?);
+                found.push(self.one(config).await?);
             }
         }
         Ok(found)
     }
 
-    async fn one(
-        &mut self,
-        config: &FileScanConfig,
-        stores: &dyn StoreResolver,
-    ) -> Result<ScanExplanation, Error> {
-        let files: Vec<&ObjectMeta> = config
-            .file_groups
-            .iter()
-            .flat_map(|group| group.files())
-            .map(|file| &file.object_meta)
+    async fn one(&mut self, config: &FileScanConfig) -> Result<ScanExplanation, Error> {
+        let files = || config.file_groups.iter().flat_map(|group| group.files());
+        let distinct: BTreeMap<&str, &ObjectMeta> = files()
+            .map(|file| (file.path().as_ref(), &file.object_meta))
             .collect();
-        let distinct: BTreeMap<&str, &ObjectMeta> = files
-            .iter()
-            .map(|file| (file.location.as_ref(), *file))
-            .collect();
-        let table = self.table_of(config, files.first().copied());
+        let table = files()
+            .find_map(|file| file.table_reference.as_ref())
+            .map(|table| table.table().to_owned());
         let info = self
             .tables
             .iter()
@@ -154,12 +138,11 @@ impl<'a> Scans<'a> {
         };
         match info {
             Some(info) if info.format == "parquet" => {
-                let location = self
-                    .locations
-                    .iter()
-                    .find(|location| Some(&location.table) == table.as_ref());
-                if let Some(location) = location {
-                    let store = stores.store(location.location.bucket()).map_err(|error| {
+                let mut found = self.run.files.found().iter();
+                let found = found.find(|found| Some(&found.table.table) == table.as_ref());
+                if let Some(found) = found {
+                    let bucket = found.table.location.bucket();
+                    let store = self.run.stores.store(bucket).map_err(|error| {
                         Error::new(ErrorKind::Store, "the store cannot be used").with_source(error)
                     })?;
                     footers(&mut scan, store.as_ref(), &distinct).await?;
@@ -175,52 +158,6 @@ impl<'a> Scans<'a> {
             }
         }
         Ok(scan)
-    }
-
-    /// The table whose location a file is at. Of two tables over one file, the one that has these columns.
-    fn table_of(&self, config: &FileScanConfig, file: Option<&ObjectMeta>) -> Option<String> {
-        let lies_at = |location: &&TableLocation| {
-            let Some(file) = file else {
-                return false;
-            };
-            let location = &location.location;
-            config.object_store_url.as_str().trim_end_matches('/')
-                == format!("s3://{}", location.bucket())
-                && location.covers(file.location.as_ref())
-        };
-        let names: BTreeSet<&String> = config
-            .file_schema()
-            .fields()
-            .iter()
-            .map(|field| field.name())
-            .collect();
-        let has_columns = |table: &str| {
-            self.tables.iter().any(|info| {
-                let own: BTreeSet<&String> = info
-                    .columns
-                    .iter()
-                    .map(|(name, _)| name)
-                    .filter(|name| {
-                        info.partitions
-                            .iter()
-                            .all(|(partition, _)| partition != *name)
-                    })
-                    .collect();
-                info.table == table && own == names
-            })
-        };
-        let at: Vec<_> = self.locations.iter().filter(lies_at).collect();
-        // Without a file, the only table without files left.
-        at.iter()
-            .find(|location| has_columns(&location.table))
-            .or(at.first())
-            .map(|location| location.table.clone())
-            .or_else(|| {
-                self.tables
-                    .iter()
-                    .find(|info| has_columns(&info.table))
-                    .map(|info| info.table.clone())
-            })
     }
 }
 

@@ -15,8 +15,8 @@ use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    BoxError, Limits, ParamSpec, Prepared, StoreResolver, TableSpec, Transform, TransformSettings,
-    TransformSpec,
+    BoxError, Limits, ParamSpec, Prepared, Run, StoreResolver, TableSpec, Transform,
+    TransformSettings, TransformSpec,
 };
 
 const CALLS: &str = "queue,agent,ms\nSales,a,1200\nBilling,b,800\nSales,c,\n";
@@ -127,11 +127,15 @@ pub fn guard(data: &[u8]) {
         let bound = prepared
             .bind(&serde_json::Map::new(), chrono::DateTime::UNIX_EPOCH)
             .ok()?;
-        let rows = setting
-            .transform
-            .run(&prepared, &bound, &setting.store)
-            .await
-            .ok()?;
+        let (transform, stores) = (&setting.transform, &setting.store);
+        let files = transform.find(&prepared, &bound, stores).await.ok()?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores,
+        };
+        let rows = transform.run(&run).await.ok()?;
         rows.try_collect::<Vec<_>>().await.ok()
     });
     let rows = setting.runtime.block_on(run.catch_unwind()).ok().flatten();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeZone, Utc};
-use datafusion::datasource::listing::ListingTableUrl;
 use object_store::path::Path;
 use serde_json::{Value, json};
 
@@ -225,15 +224,17 @@ pub fn uri(data: &[u8]) {
     let Ok(path) = Path::parse(&key) else {
         panic!("{key:?} is no key");
     };
-    if location.key().is_none() {
-        return;
-    }
-    let Ok(listed) = ListingTableUrl::parse(location.to_string()) else {
-        panic!("{key:?} is no location to the engine");
-    };
-    assert_eq!(listed.prefix(), &path, "{written:?}");
     assert!(
-        listed.get_glob().is_none() && !listed.is_collection(),
+        location.path().is_none_or(|own| *own == path),
+        "{key:?} is another object to the engine"
+    );
+    assert!(
+        location.key().is_none() || location.covers(&key) && location.list_prefix().is_none(),
+        "{written:?}"
+    );
+    let prefix = location.list_prefix().unwrap_or(&key);
+    assert!(
+        key.starts_with(location.folder()) && prefix.starts_with(location.folder()),
         "{written:?}"
     );
 }

@@ -356,10 +356,10 @@ impl Task {
     ) -> Result<(), NotLoaded> {
         // The answer tells how things were when the question was asked, not when it came.
         let asked_at = self.shared.now_ms();
-        for (location, known) in &version.loaded.objects {
+        for (table, known) in version.loaded.objects() {
             self.shared.counts.checks.fetch_add(1, Relaxed);
-            let found = source.head(location).await.map_err(|error| {
-                let message = format!("the object of table `{}` cannot be checked", location.table);
+            let found = source.head(table).await.map_err(|error| {
+                let message = format!("the object of table `{}` cannot be checked", table.table);
                 NotLoaded::Failed(Error::new(ErrorKind::Store, message).with_source(error))
             })?;
             let same = match (&found.e_tag, &known.e_tag) {
@@ -559,8 +559,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl HotView {
     /// The object of each location, in the version that the tables were read from.
     pub fn objects(&self) -> impl Iterator<Item = (&TableLocation, &ObjectMeta)> {
-        let objects = self.version.loaded.objects.iter();
-        objects.map(|(location, object)| (location, object))
+        self.version.loaded.objects()
     }
 
     /// Time since the version was last known to be the present one.

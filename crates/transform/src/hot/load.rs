@@ -20,18 +20,28 @@ use super::{
     template::conditions,
 };
 use crate::{
-    BoundParams, BoundValue, Error, StoreResolver, TableLocation, Transform, error::running,
-    scan_store::ScanMeter,
+    BoundParams, BoundValue, Error, Files, Run, StoreResolver, TableLocation, Transform,
+    error::running, scan_store::ScanMeter,
 };
 
 /// All tables of a query, and what reading them took.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) tables: BTreeMap<String, Arc<HotTable>>,
-    /// The version of the object of each location.
-    pub(crate) objects: Vec<(TableLocation, ObjectMeta)>,
+    /// The versions that they were read from; each location names one object.
+    pub(crate) files: Files,
     pub(crate) skipped_rows: u64,
     pub(crate) nulled_values: u64,
+}
+
+impl Loaded {
+    /// The object of each location, in the version that the tables were read from.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&TableLocation, &ObjectMeta)> {
+        self.files.found().iter().flat_map(|found| {
+            let objects = found.objects.iter();
+            objects.map(|object| (&found.table, object))
+        })
+    }
 }
 
 /// Why tables are not in memory.
@@ -70,18 +80,21 @@ impl Transform {
         let limit = prepared.limits.max_scan_bytes.map(|limit| limit.as_u64());
         let meter = Arc::new(ScanMeter::new(limit));
         let session = self.session()?;
-        let sources = self
-            .sources(&session, prepared, bound, stores, &meter)
-            .await?;
+        let files = self.find(prepared, bound, stores).await?;
+        let run = Run {
+            prepared,
+            bound,
+            files: &files,
+            stores,
+        };
+        let sources = self.sources(&session, &run, &meter).await?;
         // What is much larger as it is stored will not be smaller in memory; the rest shows while it is read.
         if sources.iter().any(|source| source.info.bytes > largest) {
             return Err(NotLoaded::NoRoom);
         }
-        let mut objects = Vec::new();
         for source in &sources {
-            objects.extend(source.objects.iter().cloned());
             session
-                .register_table(source.info.table.as_str(), Arc::clone(&source.table) as _)
+                .register_table(source.info.table.as_str(), Arc::clone(&source.table))
                 .map_err(running)?;
         }
         let plan = self.unbound(&session, prepared, bound).await?;
@@ -121,7 +134,7 @@ impl Transform {
         }
         Ok(Loaded {
             tables,
-            objects,
+            files,
             skipped_rows: meter.misfits().skipped_rows(),
             nulled_values: meter.misfits().nulled_values(),
         })

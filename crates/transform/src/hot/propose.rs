@@ -1,9 +1,9 @@
 //! Which index a hot query lacks, told from its conditions before a row is read.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{index::indexable, lookup::found, query::HotQuery, template::conditions};
-use crate::{BoundParams, Error, StoreResolver, Transform, error::running};
+use crate::{Error, Run, Transform, error::running};
 
 impl Transform {
     /// The columns whose index would spare the query looking at all rows of a table: of each table that is asked for by
@@ -16,27 +16,19 @@ impl Transform {
     pub async fn propose_index(
         &self,
         query: &HotQuery,
-        bound: &BoundParams,
-        stores: &dyn StoreResolver,
+        run: &Run<'_>,
     ) -> Result<Vec<String>, Error> {
         let session = self.session()?;
-        let meter = std::sync::Arc::default();
-        let prepared = &query.prepared;
-        let sources = self
-            .sources(&session, prepared, bound, stores, &meter)
-            .await?;
+        let sources = self.sources(&session, run, &Arc::default()).await?;
         let mut known = BTreeSet::new();
         for source in &sources {
             known.extend(source.info.columns.iter().map(|(name, _)| name.clone()));
             session
-                .register_table(
-                    source.info.table.as_str(),
-                    std::sync::Arc::clone(&source.table) as _,
-                )
+                .register_table(source.info.table.as_str(), Arc::clone(&source.table))
                 .map_err(running)?;
         }
         query.check_index(&known)?;
-        let plan = self.unbound(&session, prepared, bound).await?;
+        let plan = self.unbound(&session, run.prepared, run.bound).await?;
         let plan = session.state().optimize(&plan).map_err(running)?;
         let mut proposed = Vec::new();
         for source in &sources {

@@ -8,13 +8,13 @@ fn at(uri: &str) -> Location {
 
 #[test]
 fn one_key_is_itself_and_is_never_listed() {
-    let one = at("s3://lake/exports/K\u{f6}ln a~b.csv");
-    assert_eq!(one.key(), Some("exports/K\u{f6}ln a~b.csv"));
+    let one = at("s3://lake/exports/K\u{f6}ln a~b%20#\\.csv");
+    assert_eq!(one.key(), Some("exports/K\u{f6}ln a~b%20#\\.csv"));
     assert_eq!(one.list_prefix(), None);
     assert_eq!(one.folder(), "exports/");
-    assert!(one.covers("exports/K\u{f6}ln a~b.csv"));
-    assert!(!one.covers("exports/K\u{f6}ln a~b.csv/part-0"));
-    assert_eq!(one.to_string(), "s3://lake/exports/K\u{f6}ln a~b.csv");
+    assert!(one.covers("exports/K\u{f6}ln a~b%20#\\.csv"));
+    assert!(!one.covers("exports/K\u{f6}ln a~b%20#\\.csv/part-0"));
+    assert_eq!(one.to_string(), "s3://lake/exports/K\u{f6}ln a~b%20#\\.csv");
 }
 
 #[test]

@@ -1,89 +1,116 @@
 //! Columns that `name=value` segments of keys make, such as `date=2026-01-01/`.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use datafusion::{arrow::datatypes::DataType, datasource::listing::ListingTableUrl};
+use datafusion::{arrow::datatypes::DataType, common::ScalarValue};
 use object_store::ObjectMeta;
+use percent_encoding::percent_decode_str;
 
-use crate::{Error, ErrorKind, TableSpec, formats::infer::text_type};
+use crate::{Error, ErrorKind, Location, TableSpec, formats::infer::text_type};
 
-/// Names and types of the columns; none when the keys of any file have no such segments.
-pub(super) fn found(
-    spec: &TableSpec,
-    urls: &[ListingTableUrl],
-    files: &[(usize, ObjectMeta)],
-) -> Result<Vec<(String, DataType)>, Error> {
-    let mut names: Option<Vec<&str>> = None;
-    let mut values: Vec<BTreeSet<&str>> = Vec::new();
-    let mut plain = false;
-    for (url, file) in files {
-        let segments = segments(&urls[*url], file);
-        if segments.is_empty() {
-            plain = true;
-            continue;
-        }
-        let own: Vec<_> = segments.iter().map(|(name, _)| *name).collect();
-        match &names {
-            Some(known) if *known != own => {
-                return Err(Error::new(
-                    ErrorKind::MalformedData,
-                    format!(
-                        "{} lies under {} and other files under {}: one table has one kind of partitions",
-                        file.location,
-                        own.join(", "),
-                        known.join(", ")
-                    ),
-                ));
-            }
-            Some(_) => {}
-            None => {
-                values = vec![BTreeSet::new(); own.len()];
-                names = Some(own);
-            }
-        }
-        for (all, (_, value)) in values.iter_mut().zip(segments) {
-            all.insert(value);
-        }
-    }
-    let names = names.filter(|_| !plain).unwrap_or_default();
-    if let Some(unknown) = spec
-        .partitions
-        .keys()
-        .find(|name| !names.contains(&name.as_str()))
-    {
-        return Err(Error::new(
-            ErrorKind::InvalidSpec,
-            format!("`partitions` names `{unknown}`, which is no segment of all files' keys"),
-        ));
-    }
-    Ok(names
-        .into_iter()
-        .zip(values)
-        .map(|(name, values)| {
-            let declared = spec.partitions.get(name).map(|kind| kind.0.clone());
-            (
-                name.to_owned(),
-                declared.unwrap_or_else(|| kind_of(&values)),
-            )
-        })
-        .collect())
+/// The columns, and the values that each file has in them.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    /// Names and types; none when the keys of some files have no such segments.
+    pub(super) columns: Vec<(String, DataType)>,
+    /// One list for each file, in the order of the files.
+    pub(super) values: Vec<Vec<ScalarValue>>,
 }
 
-/// The leading `name=value` segments between the uri's fixed part and the file's name.
-fn segments<'a>(url: &'a ListingTableUrl, file: &'a ObjectMeta) -> Vec<(&'a str, &'a str)> {
-    let mut all: Vec<&str> = url
-        .strip_prefix(&file.location)
-        .map(Iterator::collect)
-        .unwrap_or_default();
-    all.pop();
-    all.into_iter()
+impl Partitions {
+    pub(super) fn of(spec: &TableSpec, files: &[(&Location, &ObjectMeta)]) -> Result<Self, Error> {
+        let segments: Vec<_> = files
+            .iter()
+            .map(|(location, file)| segments(location, file))
+            .collect();
+        let names = names(files, &segments)?;
+        if let Some(unknown) = spec
+            .partitions
+            .keys()
+            .find(|name| !names.contains(&name.as_str()))
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidSpec,
+                format!("`partitions` names `{unknown}`, which is no segment of all files' keys"),
+            ));
+        }
+        let columns: Vec<(String, DataType)> = names
+            .iter()
+            .enumerate()
+            .map(|(place, name)| {
+                let declared = spec.partitions.get(*name).map(|kind| kind.0.clone());
+                let found = || kind_of(segments.iter().map(|file| file[place].1.as_ref()));
+                ((*name).to_owned(), declared.unwrap_or_else(found))
+            })
+            .collect();
+        let values = files.iter().zip(&segments).map(|((_, file), segments)| {
+            let typed = columns.iter().zip(segments);
+            typed
+                .map(|((name, kind), (_, value))| {
+                    ScalarValue::try_from_string(value.to_string(), kind).map_err(|_error| {
+                        Error::new(
+                            ErrorKind::MalformedData,
+                            format!("the `{name}=` segment of {} is no {kind}: declare its type under `partitions`", file.location),
+                        )
+                    })
+                })
+                .collect::<Result<Vec<_>, Error>>()
+        });
+        let values = values.collect::<Result<_, Error>>()?;
+        Ok(Self { columns, values })
+    }
+}
+
+/// The names that the segments of all files have; none when some files have no segments.
+fn names<'a>(
+    files: &[(&Location, &ObjectMeta)],
+    segments: &[Vec<(&'a str, Cow<'a, str>)>],
+) -> Result<Vec<&'a str>, Error> {
+    let own = |segments: &[(&'a str, Cow<'a, str>)]| -> Vec<&'a str> {
+        segments.iter().map(|(name, _)| *name).collect()
+    };
+    let Some(first) = segments.iter().find(|segments| !segments.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let known = own(first);
+    for ((_, file), segments) in files.iter().zip(segments) {
+        let own = own(segments);
+        if !own.is_empty() && own != known {
+            return Err(Error::new(
+                ErrorKind::MalformedData,
+                format!(
+                    "{} lies under {} and other files under {}: one table has one kind of partitions",
+                    file.location,
+                    own.join(", "),
+                    known.join(", ")
+                ),
+            ));
+        }
+    }
+    let all_have_them = segments.iter().all(|segments| !segments.is_empty());
+    Ok(if all_have_them { known } else { Vec::new() })
+}
+
+/// The leading `name=value` segments between the folder of the uri and the name of the file. Values are percent-decoded, as
+/// the programs that write such keys encode them.
+fn segments<'a>(location: &Location, file: &'a ObjectMeta) -> Vec<(&'a str, Cow<'a, str>)> {
+    let key = file.location.as_ref();
+    let below = key.strip_prefix(location.folder()).unwrap_or_default();
+    let folders = below.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders
+        .split('/')
         .map_while(|segment| segment.split_once('='))
+        .map(|(name, value)| {
+            let decoded = percent_decode_str(value).decode_utf8();
+            (name, decoded.unwrap_or(Cow::Borrowed(value)))
+        })
         .collect()
 }
 
-/// Integers and dates are told; everything else is text.
-fn kind_of(values: &BTreeSet<&str>) -> DataType {
-    let mut kinds: Vec<_> = values.iter().map(|value| text_type(value)).collect();
+/// Integers and dates are recognised; everything else is text.
+fn kind_of<'a>(values: impl Iterator<Item = &'a str>) -> DataType {
+    let values: BTreeSet<&str> = values.collect();
+    let mut kinds: Vec<_> = values.into_iter().map(text_type).collect();
     kinds.dedup();
     match kinds.as_slice() {
         [kind @ (DataType::Int64 | DataType::Date32)] => kind.clone(),

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{TimeZone, Utc};
 use flowlake_transform::{
-    BoxError, Error, Limits, Prepared, RunStats, StoreResolver, TableInfo, Transform,
+    BoxError, Error, Limits, Prepared, Run, RunStats, StoreResolver, TableInfo, Transform,
     TransformSpec, json::JsonRows,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -60,7 +60,7 @@ impl Lake {
     pub(crate) async fn file(self, key: &str, content: impl Into<PutPayload>) -> Self {
         self.store
             .inner
-            .put(&key.into(), content.into())
+            .put(&Path::parse(key).unwrap(), content.into())
             .await
             .unwrap();
         self
@@ -102,7 +102,14 @@ impl Lake {
         let prepared = self.prepared(sql)?;
         let now = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
         let bound = prepared.bind(json!({}).as_object().unwrap(), now)?;
-        let mut stream = self.engine.run(&prepared, &bound, self).await?;
+        let files = self.engine.find(&prepared, &bound, self).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: self,
+        };
+        let mut stream = self.engine.run(&run).await?;
         let mut rows = JsonRows::new();
         while let Some(batch) = stream.next().await {
             rows.push(&batch?)?;
@@ -128,7 +135,14 @@ impl Lake {
     pub(crate) async fn info(&self) -> std::result::Result<TableInfo, Error> {
         let prepared = self.prepared("SELECT 1 FROM t")?;
         let bound = prepared.bind(json!({}).as_object().unwrap(), Utc.timestamp_nanos(0))?;
-        let mut tables = self.engine.tables(&prepared, &bound, self).await?;
+        let files = self.engine.find(&prepared, &bound, self).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: self,
+        };
+        let mut tables = self.engine.tables(&run).await?;
         Ok(tables.remove(0))
     }
 

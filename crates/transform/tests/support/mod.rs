@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, TimeZone, Utc};
 use datafusion::arrow::array::RecordBatch;
 use flowlake_transform::{
-    BoundParams, BoxError, Error, Limits, Prepared, RunStats, StoreResolver, Transform,
+    BoundParams, BoxError, Error, Limits, Prepared, Run, RunStats, StoreResolver, Transform,
     TransformSpec, json::JsonRows,
 };
 use futures::StreamExt;
@@ -83,7 +83,14 @@ impl Question {
         sql: &str,
     ) -> Result<(Vec<RecordBatch>, RunStats), Error> {
         let (prepared, bound) = self.prepare(sql)?;
-        let mut stream = transform.run(&prepared, &bound, &self.lake).await?;
+        let files = transform.find(&prepared, &bound, &self.lake).await?;
+        let run = Run {
+            prepared: &prepared,
+            bound: &bound,
+            files: &files,
+            stores: &self.lake,
+        };
+        let mut stream = transform.run(&run).await?;
         let mut batches = Vec::new();
         while let Some(batch) = stream.next().await {
             batches.push(batch?);
