@@ -30,6 +30,7 @@ pub use budget::ReadBudget;
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorKind};
+pub use list::ListedObject;
 pub use metadata::ObjectMetadata;
 pub use metadata_cache::MetadataCache;
 pub use meter::{Meter, MeterSnapshot};

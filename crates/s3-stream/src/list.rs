@@ -3,10 +3,64 @@
 use aws_sdk_s3::{
     Client, operation::RequestId, operation::list_objects_v2::ListObjectsV2Output, types::Object,
 };
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{ListResult, ObjectMeta, Result, path::Path};
 
-use crate::{S3Stream, key, metadata::timestamp, meter::Operation};
+use crate::{Error, S3Stream, key, metadata::timestamp, meter::Operation};
+
+/// One object of a listing, whatever its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// The key, as S3 has it.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// When it was written.
+    pub last_modified: DateTime<Utc>,
+    /// The storage class.
+    pub storage_class: Option<String>,
+}
+
+impl ListedObject {
+    /// The object as `object_store` has it, under the path that names its key.
+    #[must_use]
+    pub fn to_object_meta(&self, location: Path) -> ObjectMeta {
+        ObjectMeta {
+            location,
+            last_modified: self.last_modified,
+            size: self.size,
+            e_tag: self.etag.clone(),
+            version: None,
+        }
+    }
+
+    /// `None` for a key that no [`Path`] can name, such as a folder marker that ends in a slash.
+    fn into_object_meta(self) -> Option<ObjectMeta> {
+        let location = Path::parse(&self.key).ok();
+        let location = location.filter(|path| path.as_ref() == self.key)?;
+        Some(self.to_object_meta(location))
+    }
+
+    fn of(object: Object) -> Option<Self> {
+        Some(Self {
+            key: object.key?,
+            size: object
+                .size
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or_default(),
+            etag: object.e_tag,
+            last_modified: object
+                .last_modified
+                .as_ref()
+                .map(timestamp)
+                .unwrap_or_default(),
+            storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+        })
+    }
+}
 
 /// Where a listing stands.
 enum Page {
@@ -16,39 +70,27 @@ enum Page {
 }
 
 impl S3Stream {
+    /// Every object whose key begins with `prefix`, which S3 is sent as it is. Pages are asked for as the stream is read.
+    #[must_use]
+    pub fn list_objects(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, Error>> {
+        let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        self.pages(prefix, None).boxed()
+    }
+
     pub(crate) fn list_from(
         &self,
         prefix: Option<&Path>,
         offset: Option<&Path>,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let store = self.clone();
         let prefix = key::prefix(prefix);
+        let what = self.what(prefix.as_deref());
         let offset = offset.cloned();
         // A listing of a directory bucket is in no order, and begins nowhere else (S3 API Reference, "ListObjectsV2").
         let by_s3 = self.settings().list_start_after && !self.bucket().ends_with("--x-s3");
         let start_after = offset.clone().filter(|_| by_s3).map(String::from);
-        let pages = stream::try_unfold((store, Page::First), move |(store, page)| {
-            let (prefix, offset) = (prefix.clone(), start_after.clone());
-            async move {
-                let token = match page {
-                    Page::First => None,
-                    Page::After(token) => Some(token),
-                    Page::End => return Ok(None),
-                };
-                let output = store.list_page(prefix, offset, None, token).await?;
-                let next = output
-                    .next_continuation_token
-                    .clone()
-                    .map_or(Page::End, Page::After);
-                Ok::<_, object_store::Error>(Some((
-                    objects(output.contents.unwrap_or_default()),
-                    (store, next),
-                )))
-            }
-        });
-        pages
-            .map_ok(|objects| stream::iter(objects.into_iter().map(Ok)))
-            .try_flatten()
+        self.pages(prefix, start_after)
+            .map_err(move |error| error.into_object_store(&what))
+            .try_filter_map(|object| std::future::ready(Ok(object.into_object_meta())))
             .try_filter(move |object| {
                 let after = offset
                     .as_ref()
@@ -56,6 +98,35 @@ impl S3Stream {
                 std::future::ready(after)
             })
             .boxed()
+    }
+
+    fn pages(
+        &self,
+        prefix: Option<String>,
+        start_after: Option<String>,
+    ) -> impl Stream<Item = Result<ListedObject, Error>> + Send + use<> {
+        let pages = stream::try_unfold((self.clone(), Page::First), move |(store, page)| {
+            let (prefix, start_after) = (prefix.clone(), start_after.clone());
+            async move {
+                let token = match page {
+                    Page::First => None,
+                    Page::After(token) => Some(token),
+                    Page::End => return Ok(None),
+                };
+                let output = store.list_page(prefix, start_after, None, token).await?;
+                let next = output
+                    .next_continuation_token
+                    .clone()
+                    .map_or(Page::End, Page::After);
+                let objects = output.contents.unwrap_or_default();
+                Ok::<_, Error>(Some((objects, (store, next))))
+            }
+        });
+        pages
+            .map_ok(|objects| {
+                stream::iter(objects.into_iter().filter_map(ListedObject::of).map(Ok))
+            })
+            .try_flatten()
     }
 
     pub(crate) async fn list_level(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -68,15 +139,18 @@ impl S3Stream {
         loop {
             let output = self
                 .list_page(prefix.clone(), None, Some("/"), token)
-                .await?;
+                .await
+                .map_err(|error| error.into_object_store(&self.what(prefix.as_deref())))?;
             for common in output.common_prefixes.unwrap_or_default() {
                 result
                     .common_prefixes
                     .push(Path::parse(common.prefix.unwrap_or_default())?);
             }
-            result
-                .objects
-                .extend(objects(output.contents.unwrap_or_default()));
+            let objects = output.contents.unwrap_or_default().into_iter();
+            let objects = objects
+                .filter_map(ListedObject::of)
+                .filter_map(ListedObject::into_object_meta);
+            result.objects.extend(objects);
             match output.next_continuation_token {
                 Some(next) => token = Some(next),
                 None => return Ok(result),
@@ -90,12 +164,8 @@ impl S3Stream {
         offset: Option<String>,
         delimiter: Option<&str>,
         token: Option<String>,
-    ) -> Result<ListObjectsV2Output> {
-        let what = format!(
-            "s3://{}/{}",
-            self.bucket(),
-            prefix.as_deref().unwrap_or_default()
-        );
+    ) -> Result<ListObjectsV2Output, Error> {
+        let what = self.what(prefix.as_deref());
         let request = |client: Client| {
             client
                 .list_objects_v2()
@@ -107,36 +177,13 @@ impl S3Stream {
                 .set_request_payer(self.request_payer())
                 .send()
         };
-        let page = self
-            .send(&what, Operation::List, request)
-            .await
-            .map_err(|error| error.into_object_store(&what))?;
+        let page = self.send(&what, Operation::List, request).await?;
         self.meter().answered(page.request_id(), None);
         Ok(page)
     }
-}
 
-/// Objects as `object_store` has them. Keys that no [`Path`] can name, such as folder markers that end in a slash, are left out.
-fn objects(contents: Vec<Object>) -> Vec<ObjectMeta> {
-    contents
-        .into_iter()
-        .filter_map(|object| {
-            let key = object.key?;
-            let location = Path::parse(&key).ok().filter(|path| path.as_ref() == key)?;
-            Some(ObjectMeta {
-                location,
-                last_modified: object
-                    .last_modified
-                    .as_ref()
-                    .map(timestamp)
-                    .unwrap_or_default(),
-                size: object
-                    .size
-                    .and_then(|size| u64::try_from(size).ok())
-                    .unwrap_or_default(),
-                e_tag: object.e_tag,
-                version: None,
-            })
-        })
-        .collect()
+    /// What a listing is called in errors.
+    fn what(&self, prefix: Option<&str>) -> String {
+        format!("s3://{}/{}", self.bucket(), prefix.unwrap_or_default())
+    }
 }

@@ -122,7 +122,9 @@ impl ObjectMetadata {
                 .sum::<usize>()
     }
 
-    pub(crate) fn to_object_meta(&self) -> ObjectMeta {
+    /// The object as `object_store` has it.
+    #[must_use]
+    pub fn to_object_meta(&self) -> ObjectMeta {
         ObjectMeta {
             location: self.location.clone(),
             last_modified: self.last_modified,

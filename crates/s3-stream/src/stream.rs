@@ -13,9 +13,9 @@ use aws_sdk_s3::{
 use object_store::path::Path;
 
 use crate::{
-    Clock, Error, ErrorKind, MetadataCache, Meter, ObjectMetadata, ReadBudget, S3StreamSettings,
-    SystemClock, client::CurrentClient, key, metadata::Archived, meter::Operation,
-    retry::RetryBudget,
+    Clock, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata, ReadBudget,
+    S3StreamSettings, SystemClock, client::CurrentClient, key, metadata::Archived,
+    meter::Operation, retry::RetryBudget,
 };
 
 /// One bucket as an [`object_store::ObjectStore`]. Cheap to clone; clones share meter and pins.
@@ -27,7 +27,32 @@ pub struct S3Stream {
 }
 
 /// The versions that one request reads, by key.
-type Pins = Arc<Mutex<BTreeMap<Path, Arc<ObjectMetadata>>>>;
+type Pins = Arc<Mutex<BTreeMap<Path, Pin>>>;
+
+/// What is known of the version that a request reads.
+#[derive(Debug, Clone)]
+enum Pin {
+    /// It was in a listing.
+    Listed(ListedVersion),
+    /// Its metadata was asked for.
+    Known(Arc<ObjectMetadata>),
+}
+
+/// What a listing says of a version.
+#[derive(Debug, Clone)]
+struct ListedVersion {
+    etag: Option<String>,
+    size: u64,
+}
+
+impl ListedVersion {
+    fn is_of(&self, metadata: &ObjectMetadata) -> bool {
+        match (&self.etag, &metadata.etag) {
+            (Some(listed), Some(found)) => listed == found,
+            _ => self.size == metadata.size,
+        }
+    }
+}
 
 struct Shared {
     client: CurrentClient,
@@ -92,22 +117,81 @@ impl S3Stream {
             return Vec::new();
         };
         let pins = pins.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.iter()
-            .map(|(path, metadata)| (path.clone(), Arc::clone(metadata)))
-            .collect()
+        let known = pins.iter().filter_map(|(path, pin)| match pin {
+            Pin::Known(metadata) => Some((path.clone(), Arc::clone(metadata))),
+            Pin::Listed(_) => None,
+        });
+        known.collect()
+    }
+
+    /// Makes this view read the version that a listing named: another version is an error of
+    /// [`ErrorKind::ObjectChanged`]. Without effect on a store that is no request's view, and on an object that this view
+    /// has read already.
+    pub fn expect(&self, location: &Path, listed: &ListedObject) {
+        let Some(pins) = &self.pins else {
+            return;
+        };
+        let version = ListedVersion {
+            etag: listed.etag.clone(),
+            size: listed.size,
+        };
+        let mut pins = pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.entry(location.clone()).or_insert(Pin::Listed(version));
     }
 
     /// The metadata of an object: what this view is pinned to, else from the cache, else from HEAD.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSuchKey`], [`ErrorKind::AccessDenied`] (also for a missing object, where listing is not allowed),
+    /// [`ErrorKind::ObjectChanged`] when it is not the version of [`Self::expect`], [`ErrorKind::NoSuchKey`], [`ErrorKind::AccessDenied`] (also for a missing object, where listing is not allowed),
     /// [`ErrorKind::WrongRegion`], and the kinds of an S3 that does not answer.
     pub async fn metadata(&self, location: &Path) -> Result<Arc<ObjectMetadata>, Error> {
-        if let Some(pinned) = self.pin_of(location) {
-            return Ok(pinned);
+        match self.pin_of(location) {
+            Some(Pin::Known(metadata)) => Ok(metadata),
+            Some(Pin::Listed(listed)) => Box::pin(self.listed_metadata(location, &listed)).await,
+            None => {
+                let (found, hit) = self.cached_metadata(location).await;
+                if hit {
+                    self.meter.cache_hit();
+                }
+                Ok(self.pin(found?))
+            }
         }
+    }
+
+    /// The metadata of the version that was listed. What the cache knows may be older than the listing.
+    async fn listed_metadata(
+        &self,
+        location: &Path,
+        listed: &ListedVersion,
+    ) -> Result<Arc<ObjectMetadata>, Error> {
+        let (mut found, hit) = self.cached_metadata(location).await;
+        let is_listed = |found: &Result<Arc<ObjectMetadata>, Error>| {
+            found.as_ref().is_ok_and(|found| listed.is_of(found))
+        };
+        if hit && is_listed(&found) {
+            self.meter.cache_hit();
+        } else if hit {
+            let (cache, bucket) = (&self.shared.cache, &self.shared.bucket);
+            cache.invalidate(bucket, location).await;
+            found = self.cached_metadata(location).await.0;
+        }
+        match found {
+            Ok(found) if listed.is_of(&found) => Ok(self.pin(found)),
+            Err(error) if error.kind() != ErrorKind::NoSuchKey => Err(error),
+            _ => Err(Error::new(
+                ErrorKind::ObjectChanged,
+                format!(
+                    "{}: the object changed after it was listed",
+                    key::display(self.bucket(), location)
+                ),
+            )),
+        }
+    }
+
+    /// The metadata from the cache, else from HEAD; whether the cache had it.
+    async fn cached_metadata(&self, location: &Path) -> (Result<Arc<ObjectMetadata>, Error>, bool) {
         let shared = &self.shared;
-        let (found, hit) = shared
+        shared
             .cache
             .get(
                 &shared.bucket,
@@ -115,11 +199,7 @@ impl S3Stream {
                 shared.clock.now(),
                 Box::pin(self.head(location, None)),
             )
-            .await;
-        if hit {
-            self.meter.cache_hit();
-        }
-        Ok(self.pin(found?))
+            .await
     }
 
     /// Metadata straight from S3, of a version when one is named. The cache learns the current one.
@@ -256,7 +336,7 @@ impl S3Stream {
         }
     }
 
-    fn pin_of(&self, location: &Path) -> Option<Arc<ObjectMetadata>> {
+    fn pin_of(&self, location: &Path) -> Option<Pin> {
         let pins = self
             .pins
             .as_ref()?
@@ -271,7 +351,11 @@ impl S3Stream {
             return metadata;
         };
         let mut pins = pins.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(pins.entry(metadata.location.clone()).or_insert(metadata))
+        if let Some(Pin::Known(pinned)) = pins.get(&metadata.location) {
+            return Arc::clone(pinned);
+        }
+        pins.insert(metadata.location.clone(), Pin::Known(Arc::clone(&metadata)));
+        metadata
     }
 
     pub(crate) fn current_client(&self) -> &CurrentClient {

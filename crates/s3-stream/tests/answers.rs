@@ -28,7 +28,7 @@ use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
     orchestrator::{HttpRequest, HttpResponse},
 };
-use flowlake_s3_stream::{Clock, Error, ErrorKind, S3Stream, S3StreamSettings};
+use flowlake_s3_stream::{Clock, Error, ErrorKind, ListedObject, S3Stream, S3StreamSettings};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
@@ -597,6 +597,90 @@ async fn keys_that_no_path_can_name_are_left_out_of_listings() {
         .unwrap();
     let keys: Vec<_> = listed.iter().map(|meta| meta.location.as_ref()).collect();
     assert_eq!(keys, ["a b+c%d"]);
+}
+
+#[tokio::test]
+async fn a_listing_sends_its_prefix_as_it_is_and_gives_every_key() {
+    let scripted = Scripted::new(|_, number| {
+        let first = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>next</NextContinuationToken>\
+            <Contents><Key>a//b</Key><Size>1</Size><ETag>\"1\"</ETag><StorageClass>GLACIER_IR</StorageClass></Contents></ListBucketResult>";
+        let last = "<ListBucketResult><IsTruncated>false</IsTruncated>\
+            <Contents><Key>folder/</Key><Size>0</Size></Contents></ListBucketResult>";
+        answer(200, &[], if number % 2 == 0 { first } else { last })
+    });
+    let store = scripted.store("lake").request();
+    for (prefix, sent) in [
+        ("exports/part-", "prefix=exports%2Fpart-"),
+        ("K\u{f6}ln/", "prefix=K%C3%B6ln%2F"),
+        ("a~b/", "prefix=a~b%2F"),
+        ("100%/", "prefix=100%25%2F"),
+    ] {
+        let before = scripted.sent().len();
+        let listed: Vec<_> = store.list_objects(prefix).try_collect().await.unwrap();
+        let keys: Vec<_> = listed.iter().map(|object| object.key.as_str()).collect();
+        assert_eq!(keys, ["a//b", "folder/"]);
+        assert_eq!(listed[0].size, 1);
+        assert_eq!(listed[0].etag.as_deref(), Some("\"1\""));
+        assert_eq!(listed[0].storage_class.as_deref(), Some("GLACIER_IR"));
+        let requests = &scripted.sent()[before..];
+        assert_eq!(requests.len(), 2);
+        assert!(
+            requests.iter().all(|request| request.uri.contains(sent)),
+            "{prefix}: {requests:?}"
+        );
+    }
+    let all: Vec<_> = store.list_objects("").try_collect().await.unwrap();
+    assert_eq!(all.len(), 2);
+    let last = scripted.sent().pop().unwrap();
+    assert!(!last.uri.contains("prefix="), "{last:?}");
+    assert_eq!(store.meter().snapshot().list_requests, 10);
+}
+
+#[tokio::test]
+async fn what_was_listed_is_read_in_that_version_or_not_at_all() {
+    let head = |sent: &Sent, etag: &'static str| {
+        assert_eq!(sent.method, "HEAD");
+        answer(200, &[("content-length", "5"), ("etag", etag)], "")
+    };
+    let listed = |etag: &str| ListedObject {
+        key: "x".to_owned(),
+        size: 5,
+        etag: Some(etag.to_owned()),
+        last_modified: chrono::DateTime::UNIX_EPOCH,
+        storage_class: None,
+    };
+    let path = Path::from("x");
+    // The version that was listed, and another one.
+    for (etag, kind) in [("\"1\"", None), ("\"0\"", Some(ErrorKind::ObjectChanged))] {
+        let view = Scripted::new(|sent, _| five_bytes(sent));
+        let view = view.store("lake").request();
+        view.expect(&path, &listed(etag));
+        assert!(view.pinned().is_empty());
+        let found = view.metadata(&path).await;
+        assert_eq!(found.err().map(|error| error.kind()), kind);
+        let read = view.get(&path).await;
+        assert_eq!(read.is_err(), kind.is_some());
+    }
+    // The cache knows an older version than the listing.
+    let scripted =
+        Scripted::new(move |sent, number| head(sent, if number == 0 { "\"1\"" } else { "\"2\"" }));
+    let store = scripted.store("lake");
+    store.request().metadata(&path).await.unwrap();
+    let view = store.request();
+    view.expect(&path, &listed("\"2\""));
+    let found = view.metadata(&path).await.unwrap();
+    assert_eq!(found.etag.as_deref(), Some("\"2\""));
+    assert_eq!(scripted.sent().len(), 2);
+    assert_eq!(view.pinned().len(), 1);
+    // It is gone, and its bucket is still there.
+    let gone = Scripted::new(|sent, _| {
+        let status = if sent.uri.contains("/x") { 404 } else { 200 };
+        answer(status, &[], "")
+    });
+    let view = gone.store("lake").request();
+    view.expect(&path, &listed("\"1\""));
+    let error = view.metadata(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ObjectChanged);
 }
 
 #[tokio::test(start_paused = true)]
