@@ -112,7 +112,8 @@ async fn a_log_at_rest_needs_no_journal() {
     let log = common::reopen(|| AuditLog::open(settings(folder.path())));
     log.append(&record("a4")).await.unwrap();
     drop(log);
-    drop(common::reopen(|| AuditLog::open(settings(folder.path()))));
+    let log = common::reopen(|| AuditLog::open(settings(folder.path())));
+    log.close().await;
     assert_eq!(journal(folder.path())[0], 0);
     assert_eq!(verify(folder.path()).unwrap().records, 4);
 }
@@ -124,7 +125,8 @@ async fn a_journal_of_another_log_is_no_journal_of_this_one() {
     let log = AuditLog::open(settings(other.path())).unwrap();
     log.append(&record("other")).await.unwrap();
     drop(log);
-    drop(common::reopen(|| AuditLog::open(settings(other.path()))));
+    let log = common::reopen(|| AuditLog::open(settings(other.path())));
+    log.close().await;
     fs::write(other.path().join("audit.journal"), journal(folder.path())).unwrap();
     let error = AuditLog::open(settings(other.path())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broken);
