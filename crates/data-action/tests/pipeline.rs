@@ -239,18 +239,21 @@ async fn a_caller_that_hangs_up_is_recorded() {
     assert_eq!(house.audit().len(), 1);
 }
 
-#[tokio::test]
-async fn a_caller_that_hangs_up_in_the_middle_is_recorded() {
-    let house = House::build(&[]).await;
+/// Asks, and stops waiting for the answer once the attempt has begun.
+async fn hang_up(house: &House) {
     let request = ActionRequest {
         action: "look-up".to_owned(),
         params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
         ..ActionRequest::default()
     };
-    {
-        let attempt = std::pin::pin!(house.pipeline.run(request));
-        assert!(futures::poll!(attempt).is_pending());
-    }
+    let attempt = std::pin::pin!(house.pipeline.run(request));
+    assert!(futures::poll!(attempt).is_pending());
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_in_the_middle_is_recorded() {
+    let house = House::build(&[]).await;
+    hang_up(&house).await;
     while house.audit().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -262,15 +265,7 @@ async fn a_caller_that_hangs_up_in_the_middle_is_recorded() {
 #[tokio::test]
 async fn closing_waits_for_the_record_of_a_caller_that_hung_up() {
     let house = House::build(&[]).await;
-    let request = ActionRequest {
-        action: "look-up".to_owned(),
-        params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
-        ..ActionRequest::default()
-    };
-    {
-        let attempt = std::pin::pin!(house.pipeline.run(request));
-        assert!(futures::poll!(attempt).is_pending());
-    }
+    hang_up(&house).await;
     assert_eq!(house.pipeline.close(Duration::from_secs(20)).await, 0);
     let audit = house.audit();
     assert_eq!(audit.len(), 1);
