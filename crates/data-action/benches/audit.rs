@@ -46,7 +46,7 @@ metadata_ttl_ms = 3600000
 directory = "audit"
 "#;
 
-const LOOK_UP: &str = include_str!("../tests/support/look-up.toml");
+const LOOK_UP: &str = include_str!("../tests/suite/support/look-up.toml");
 
 fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

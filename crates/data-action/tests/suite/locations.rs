@@ -1,0 +1,148 @@
+//! What a uri of an action means to the policy, to IAM, to S3 and to the rows: the same objects.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use crate::support::House;
+use flowlake_data_action::{ActionRequest, ErrorCode};
+use serde_json::{Value, json};
+
+/// An action `t` that counts the rows of its table.
+fn counting(uri: &str) -> String {
+    format!(
+        "name = \"t\"\n[tables.t]\nuri = \"s3://lake/{uri}\"\n[query]\nsql = \"SELECT count(*) AS n FROM t\"\n"
+    )
+}
+
+/// Files of one row each.
+fn files<'a>(keys: &[&'a str]) -> Vec<(&'a str, &'static str)> {
+    keys.iter().map(|&key| (key, "a,b\n1,x\n")).collect()
+}
+
+/// The right to list below `prefix` and to read `objects`, and nothing else.
+fn least(prefix: &str, objects: &str) -> Value {
+    json!([
+        { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::lake", "Condition": { "StringLike": { "s3:prefix": prefix } } },
+        { "Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::lake/{objects}") },
+    ])
+}
+
+async fn house(keys: &[&str], iam: Value, allow: &str, deny: &[&str], uri: &str) -> House {
+    let action = counting(uri);
+    House::furnished(&files(keys), iam, "", &[&action], |config| {
+        config.policy.allow = vec![
+            allow.to_owned(),
+            "s3://lake/exports/customers.csv".to_owned(),
+        ];
+        config.policy.deny = deny.iter().map(|&pattern| pattern.to_owned()).collect();
+    })
+    .await
+}
+
+/// The prefixes that S3 was asked to list.
+fn listed(house: &House) -> Vec<String> {
+    let requests = house.stack.s3().received("ListObjectsV2");
+    let prefix = |request: &flowlake_dev_stack::ReceivedRequest| {
+        let found = request.query.iter().find(|(name, _)| name == "prefix");
+        found.map(|(_, prefix)| prefix.clone()).unwrap_or_default()
+    };
+    requests.iter().map(prefix).collect()
+}
+
+/// The prefixes that IAM was asked about.
+fn asked(house: &House) -> Vec<String> {
+    let questions = house.stack.aws().received("SimulatePrincipalPolicy");
+    let prefix = |question: &flowlake_dev_stack::ReceivedRequest| {
+        let form = question.form();
+        let name = form.iter().find(|(_, value)| *value == "s3:prefix")?.0;
+        let value = name.replace("ContextKeyName", "ContextKeyValues.member.1");
+        form.get(&value).cloned()
+    };
+    questions.iter().filter_map(prefix).collect()
+}
+
+async fn refusal(house: &House) -> (ErrorCode, String) {
+    let request = ActionRequest {
+        action: "t".to_owned(),
+        ..ActionRequest::default()
+    };
+    let error = house.pipeline.run(request).await.unwrap_err().error;
+    (error.code(), error.advice().to_owned())
+}
+
+#[tokio::test]
+async fn a_prefix_is_read_with_the_least_rights_and_touches_nothing_beside_it() {
+    let house = house(
+        &["calls/a.csv", "calls/x/b.csv", "calls-private/c.csv"],
+        least("calls/*", "calls/*"),
+        "s3://lake/calls/*",
+        &[],
+        "calls/",
+    )
+    .await;
+    let answer = house.run("t", json!({})).await.unwrap();
+    assert_eq!(answer["data"][0]["n"], 2);
+    assert!(listed(&house).iter().all(|prefix| prefix == "calls/"));
+    assert_eq!(asked(&house), ["calls/"]);
+    assert!(!answer.to_string().contains("calls-private"));
+}
+
+#[tokio::test]
+async fn a_glob_is_allowed_by_the_pattern_that_it_is() {
+    let house = house(
+        &["exports/a.csv", "exports/b.csv", "exports/c.json"],
+        least("exports/*", "exports/*"),
+        "s3://lake/exports/*.csv",
+        &[],
+        "exports/*.csv",
+    )
+    .await;
+    let answer = house.run("t", json!({})).await.unwrap();
+    assert_eq!(answer["data"][0]["n"], 2);
+}
+
+#[tokio::test]
+async fn a_deny_reaches_what_it_names_and_not_a_folder_whose_name_begins_alike() {
+    let deny = ["s3://lake/exports/payroll/*"];
+    for (uri, allowed) in [("exports/pay/", true), ("exports/", false)] {
+        let house = house(
+            &["exports/pay/a.csv", "exports/payroll/b.csv"],
+            least("exports/*", "exports/*"),
+            "s3://lake/exports/*",
+            &deny,
+            uri,
+        )
+        .await;
+        match house.run("t", json!({})).await {
+            Ok(answer) => assert!(allowed && answer["data"][0]["n"] == 1, "{uri}: {answer}"),
+            Err((code, message)) => {
+                assert!(
+                    !allowed && code == ErrorCode::PolicyDenied,
+                    "{uri}: {message}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_advice_is_wider_than_the_prefix() {
+    let keys = ["calls/a.csv", "calls-private/c.csv"];
+    let (other, calls) = ("s3://lake/other/*", "s3://lake/calls/*");
+    for (iam, allow, expected) in [
+        (least("calls/*", "calls/*"), other, ErrorCode::PolicyDenied),
+        (least("x/*", "calls/*"), calls, ErrorCode::AccessDenied),
+        (least("calls/*", "x/*"), calls, ErrorCode::AccessDenied),
+    ] {
+        let house = house(&keys, iam, allow, &[], "calls/").await;
+        let (code, advice) = refusal(&house).await;
+        assert_eq!(code, expected, "{advice}");
+        assert!(advice.contains("calls/*"), "{advice}");
+        assert!(
+            !advice.contains("calls*") && !advice.contains("lake/*"),
+            "{advice}"
+        );
+    }
+}

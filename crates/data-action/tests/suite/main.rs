@@ -1,0 +1,11 @@
+//! The tests of the crate from outside: one program, since linking takes longer than most of them.
+
+mod config;
+mod costs;
+mod error_page;
+mod formats;
+mod hot;
+mod locations;
+mod metrics;
+mod pipeline;
+mod support;
