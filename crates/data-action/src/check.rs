@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     Action, ActionError, Inspector,
     pipeline::attempt::{access_requests, denied, object_requests},
+    plan::ReadPlan,
     services::Services,
     stores::RequestStores,
 };
@@ -103,18 +104,18 @@ impl Inspector {
         let (mut columns, mut index) = (None, Ok(Vec::new()));
         if readable {
             let prepared = &action.prepared;
-            match services.engine.find(prepared, &bound, &stores).await {
-                Ok(files) => {
+            match ReadPlan::find(&services.policy, prepared, &locations, &stores).await {
+                Ok(plan) => {
                     let run = Run {
                         prepared,
                         bound: &bound,
-                        files: &files,
+                        files: &plan.files,
                         stores: &stores,
                     };
                     let found = services.look_into(&action, &run, &mut tables).await;
                     (columns, index) = (Some(found.0), found.1);
                 }
-                Err(error) => columns = Some(Err(error.into())),
+                Err(error) => columns = Some(Err(error)),
             }
         }
         Ok(ActionCheck {

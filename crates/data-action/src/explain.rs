@@ -6,7 +6,7 @@ use flowlake_transform::{Explanation, Run};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{ActionError, Inspector, stores::RequestStores};
+use crate::{ActionError, Inspector, plan::ReadPlan, stores::RequestStores};
 
 /// What an action would do.
 #[derive(Debug, Serialize)]
@@ -43,20 +43,21 @@ impl Inspector {
         let action = Arc::clone(services.action(action)?);
         let bound = action.prepared.bind(params, services.clock.now())?;
         let stores = RequestStores::new(Arc::clone(&services.s3));
+        let tables = action.prepared.locations(&bound)?;
         let mut locations = Vec::new();
-        for location in action.prepared.locations(&bound)? {
-            let check = services.check_table(&location, &stores).await;
+        for table in &tables {
+            let check = services.check_table(table, &stores).await;
             if let Some(error) = check.error {
                 return Err(error);
             }
             locations.push((check.table, check.location));
         }
         let prepared = &action.prepared;
-        let files = services.engine.find(prepared, &bound, &stores).await?;
+        let plan = ReadPlan::find(&services.policy, prepared, &tables, &stores).await?;
         let run = Run {
             prepared,
             bound: &bound,
-            files: &files,
+            files: &plan.files,
             stores: &stores,
         };
         let explanation = services.engine.explain(&run).await?;

@@ -13,6 +13,7 @@ mod hot;
 mod inspect;
 mod observer;
 mod pipeline;
+mod plan;
 mod policy;
 mod services;
 mod stores;

@@ -67,22 +67,46 @@ impl ReadPolicy {
         let of_bucket = |entry: &&Entry| entry.bucket == location.bucket();
         let mut denies = self.deny.iter().filter(of_bucket);
         if let Some(entry) = denies.find(|entry| location.meets(&entry.keys)) {
-            return Err(denied(location, entry));
+            return Err(denied(&location.to_string(), entry));
         }
         let mut allows = self.allow.iter().filter(of_bucket);
         if allows.any(|entry| location.is_within(&entry.keys)) {
             return Ok(());
         }
-        Err(ActionError::new(
-            ErrorCode::PolicyDenied,
-            format!("no entry of the policy allows {location}"),
-            format!(
-                "Add a pattern such as \"s3://{}/{}\" to `allow` in [policy] of flowlake.toml.",
-                location.bucket(),
-                proposed(location)
-            ),
+        let pattern = proposed(location);
+        Err(not_allowed(
+            &location.to_string(),
+            location.bucket(),
+            &pattern,
         ))
     }
+
+    /// Checks that one object may be read.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_key(&self, bucket: &str, key: &str) -> Result<(), ActionError> {
+        let has_it = |entry: &&Entry| entry.bucket == bucket && entry.keys.matches(key);
+        let object = || format!("s3://{bucket}/{key}");
+        if let Some(entry) = self.deny.iter().find(has_it) {
+            return Err(denied(&object(), entry));
+        }
+        if self.allow.iter().any(|entry| has_it(&entry)) {
+            return Ok(());
+        }
+        let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
+        Err(not_allowed(&object(), bucket, &format!("{folder}*")))
+    }
+}
+
+fn not_allowed(what: &str, bucket: &str, pattern: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::PolicyDenied,
+        format!("no entry of the policy allows {what}"),
+        format!(
+            "Add a pattern such as \"s3://{bucket}/{pattern}\" to `allow` in [policy] of flowlake.toml."
+        ),
+    )
 }
 
 /// A pattern for the policy that allows a location: the folder of an object, and otherwise as little as a pattern can say.
@@ -95,10 +119,10 @@ fn proposed(location: &Location) -> String {
     }
 }
 
-fn denied(location: &Location, entry: &Entry) -> ActionError {
+fn denied(what: &str, entry: &Entry) -> ActionError {
     ActionError::new(
         ErrorCode::PolicyDenied,
-        format!("the policy denies {location}"),
+        format!("the policy denies {what}"),
         format!(
             "Remove \"{}\" from `deny` in [policy] if this object may be read.",
             entry.text

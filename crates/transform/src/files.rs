@@ -212,3 +212,101 @@ fn too_many(table: &str, max_files: usize) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::DateTime;
+    use object_store::ObjectMeta;
+
+    use super::{FileCollector, Files, TableFiles};
+    use crate::{Error, ErrorKind, Limits, Prepared, TransformSpec};
+
+    fn prepared(uris: &[&str], max_files: usize) -> Prepared {
+        let table = serde_json::json!({ "uri": uris, "max_files": max_files });
+        Prepared::try_new(TransformSpec {
+            sql: "SELECT 1 FROM t".to_owned(),
+            tables: BTreeMap::from([("t".to_owned(), serde_json::from_value(table).unwrap())]),
+            params: BTreeMap::new(),
+            limits: Limits::default(),
+        })
+        .unwrap()
+    }
+
+    /// What each uri takes of a listing of these keys, each of one byte.
+    fn collected(prepared: &Prepared, keys: &[&str]) -> Result<Vec<TableFiles>, Error> {
+        let locations = prepared.locations(&crate::BoundParams::default())?;
+        let found = locations.into_iter().map(|table| {
+            let mut files = FileCollector::new(prepared, table);
+            for key in keys {
+                files.offer(key, 1, |location| ObjectMeta {
+                    location,
+                    last_modified: DateTime::UNIX_EPOCH,
+                    size: 1,
+                    e_tag: None,
+                    version: None,
+                })?;
+            }
+            Ok(files.finish())
+        });
+        found.collect()
+    }
+
+    fn names(found: &TableFiles) -> Vec<&str> {
+        let objects = found.objects.iter();
+        objects.map(|object| object.location.as_ref()).collect()
+    }
+
+    #[test]
+    fn a_listing_gives_files_and_counts_what_cannot_be_named() {
+        let prepared = prepared(&["s3://lake/x/"], 10);
+        let keys = [
+            "x/a.csv",
+            "x/b%2F~#.csv",
+            "x/_SUCCESS",
+            "x/.crc",
+            "x/y/",
+            "x//c.csv",
+            "x/../d.csv",
+            "x/\te.csv",
+            "xy/f.csv",
+        ];
+        let found = collected(&prepared, &keys).unwrap();
+        assert_eq!(names(&found[0]), ["x/a.csv", "x/b%2F~#.csv"]);
+        assert_eq!(found[0].unnamed, 4);
+        // Without a byte, it is a mark of a folder or an empty file.
+        let table = prepared.locations(&crate::BoundParams::default()).unwrap();
+        let mut files = FileCollector::new(&prepared, table[0].clone());
+        let empty = files.offer("x//y/", 0, |_| unreachable!("it is no file"));
+        assert!(!empty.unwrap());
+        assert_eq!(files.finish().unnamed, 0);
+    }
+
+    #[test]
+    fn the_files_of_a_query_are_checked_as_a_whole() {
+        let keys = ["x/a.csv", "x/b.csv"];
+        for (uris, max_files, kind) in [
+            (&["s3://lake/x/a*", "s3://lake/x/b*"][..], 2, None),
+            (
+                &["s3://lake/x/a*", "s3://lake/x/b*"],
+                1,
+                Some(ErrorKind::ScanLimit),
+            ),
+            (
+                &["s3://lake/x/a*", "s3://lake/x/"],
+                9,
+                Some(ErrorKind::InvalidSpec),
+            ),
+            (&["s3://lake/y/"], 9, Some(ErrorKind::NoMatchingFiles)),
+            (&["s3://lake/x/a*", "s3://lake/y/"], 9, None),
+        ] {
+            let prepared = prepared(uris, max_files);
+            let found = collected(&prepared, &keys).unwrap();
+            let files = Files::try_new(&prepared, found);
+            assert_eq!(files.err().map(|error| error.kind()), kind, "{uris:?}");
+        }
+        let error = collected(&prepared(&["s3://lake/x/"], 1), &keys).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ScanLimit);
+    }
+}

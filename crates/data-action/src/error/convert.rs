@@ -109,7 +109,7 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
         ),
         ErrorKind::ScanLimit => (
             ErrorCode::LimitScan,
-            "Narrow the uri, or raise `max_scan_bytes` in [limits].",
+            "Narrow the uri, or raise the limit: `max_scan_bytes` in [limits], or `max_files` of the table.",
         ),
         ErrorKind::Store => (
             ErrorCode::S3Unavailable,

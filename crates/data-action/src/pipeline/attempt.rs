@@ -167,11 +167,13 @@ pub(crate) fn access_requests(location: &Location) -> Vec<AccessRequest> {
     let bucket = location.bucket();
     match (location.key(), location.list_prefix()) {
         (Some(key), _) => vec![AccessRequest::read(bucket, key)],
-        // The prefix of the question is the one that S3 is sent: a listing of `exports/part-*` asks for `exports/`.
-        (None, prefix) => vec![
-            AccessRequest::list(bucket, location.folder()),
-            AccessRequest::read(bucket, format!("{}*", prefix.unwrap_or_default())),
-        ],
+        (None, prefix) => {
+            let prefix = prefix.unwrap_or_default();
+            vec![
+                AccessRequest::list(bucket, prefix),
+                AccessRequest::read(bucket, format!("{prefix}*")),
+            ]
+        }
     }
 }
 

@@ -1,77 +1,15 @@
 //! What a read will cost, what it has cost, and what the budgets say to it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flowlake_cost_audit::{Cost, Error as CostError, OverBudget, Usage};
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata};
-use flowlake_transform::TableLocation;
-use futures::TryStreamExt;
-use object_store::{ObjectStore, path::Path};
 use rust_decimal::Decimal;
 
 use super::{Shared, attempt::Attempt, trace::Trace};
-use crate::{Action, ActionError, ErrorCode, stores::RequestStores};
-
-/// Keys of one page of `ListObjectsV2`.
-const KEYS_PER_LIST: u64 = 1000;
-
-/// What an attempt is going to read, as far as metadata tells.
-#[derive(Debug, Default)]
-pub(super) struct ReadPlan {
-    objects: Vec<PlannedObject>,
-    /// LIST requests, those of the plan itself and those of the read.
-    list_requests: u64,
-}
-
-#[derive(Debug)]
-struct PlannedObject {
-    size: u64,
-    storage_class: Option<String>,
-    /// HEAD requests that it takes to know it.
-    head_requests: u64,
-}
+use crate::{Action, ActionError, ErrorCode, plan::ReadPlan};
 
 impl Attempt<'_> {
-    /// HEAD of every object that is named exactly, and a listing of every prefix.
-    pub(super) async fn plan(
-        &self,
-        locations: &[TableLocation],
-        stores: &RequestStores,
-    ) -> Result<ReadPlan, ActionError> {
-        let mut plan = ReadPlan::default();
-        for TableLocation { location, .. } in locations {
-            let view = stores.view(location.bucket())?;
-            if let Some(path) = location.path() {
-                let found = view.metadata(path).await?;
-                plan.objects.push(PlannedObject {
-                    size: found.size,
-                    storage_class: found.storage_class.clone(),
-                    head_requests: 1,
-                });
-                continue;
-            }
-            // Parsed, not converted: a conversion percent-encodes some characters, and would list another folder.
-            let prefix =
-                Path::parse(location.folder()).map_err(|error| listing_failed(error.into()))?;
-            let listed: Vec<_> = view
-                .list(Some(&prefix))
-                .try_collect()
-                .await
-                .map_err(listing_failed)?;
-            plan.list_requests += 2 * (listed.len() as u64 / KEYS_PER_LIST + 1);
-            let objects = listed
-                .iter()
-                .filter(|found| location.covers(found.location.as_ref()));
-            plan.objects.extend(objects.map(|found| PlannedObject {
-                size: found.size,
-                // A listing does not tell it; the price after the read knows.
-                storage_class: None,
-                head_requests: 1,
-            }));
-        }
-        Ok(plan)
-    }
-
     /// Sets the estimate aside of the budgets, before anything is read. A read without a price is told as such.
     pub(super) fn reserve(
         &self,
@@ -111,25 +49,32 @@ impl Attempt<'_> {
 }
 
 impl Shared {
-    /// What reading the objects whole would cost: all their bytes, in as many GETs as they are read with, and one GET more for
-    /// each object to find its columns.
+    /// What reading the objects whole would cost: a HEAD for each, all their bytes, in as many GETs as they are read with, and
+    /// one GET more for each object to find its columns. Nothing is planned for what is in memory.
     ///
     /// # Errors
     /// The figure that the table does not have.
-    pub(super) fn estimate_before(&self, plan: &ReadPlan) -> Result<Cost, CostError> {
+    pub(super) fn estimate_before(&self, plan: Option<&ReadPlan>) -> Result<Cost, CostError> {
         let settings = self.s3.settings();
-        let objects = plan.objects.iter().map(|object| Usage {
-            storage_class: object.storage_class.clone(),
-            get_requests: settings.gets(object.size) + 1,
-            head_requests: object.head_requests,
-            bytes: object.size,
+        // One usage for each storage class: an estimate of many objects is as short as that of one.
+        let mut classes: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
+        for object in plan.iter().flat_map(|plan| &plan.objects) {
+            let usage = classes
+                .entry(object.storage_class.as_deref())
+                .or_insert_with(|| Usage {
+                    storage_class: object.storage_class.clone(),
+                    ..self.no_usage()
+                });
+            usage.get_requests += settings.gets(object.size) + 1;
+            usage.head_requests += 1;
+            usage.bytes += object.size;
+        }
+        let list_requests = plan.map_or(0, |plan| plan.list_requests);
+        let lists = (list_requests > 0).then(|| Usage {
+            list_requests,
             ..self.no_usage()
         });
-        let lists = (plan.list_requests > 0).then(|| Usage {
-            list_requests: plan.list_requests,
-            ..self.no_usage()
-        });
-        self.price(objects.chain(lists))
+        self.price(classes.into_values().chain(lists))
     }
 
     /// What the requests and bytes that the meters saw cost, bucket by bucket.
@@ -214,17 +159,6 @@ impl Shared {
         let midnight = tomorrow.and_time(chrono::NaiveTime::MIN).and_utc();
         (midnight - now).to_std().unwrap_or_default()
     }
-}
-
-fn listing_failed(error: object_store::Error) -> ActionError {
-    ActionError::from_chain(&error).unwrap_or_else(|| {
-        ActionError::new(
-            ErrorCode::S3Unavailable,
-            "the objects under a location cannot be listed",
-            "Check that S3 can be reached; `flowlake check` tries it.",
-        )
-        .with_source(error)
-    })
 }
 
 fn unpriced(reason: &CostError) -> ActionError {

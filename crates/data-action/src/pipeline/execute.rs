@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
-use flowlake_transform::{BoundParams, Run, RunStats, Step, TableLocation};
+use flowlake_transform::{BoundParams, Files, Run, RunStats, Step, TableLocation};
 use futures::StreamExt;
 use serde_json::value::RawValue;
 
 use super::{
     attempt::Attempt,
-    cost::ReadPlan,
     rows::{EncodedRows, Rows},
 };
-use crate::{Action, ActionError, AnswerObject, HotServed, stores::RequestStores};
+use crate::{Action, ActionError, AnswerObject, HotServed, plan::ReadPlan, stores::RequestStores};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
@@ -51,8 +50,8 @@ impl Attempt<'_> {
             return Ok(outcome);
         }
         // Boxed, as all that a hot answer goes without: it should not carry it along.
-        let plan = Box::pin(self.allowed_plan(locations, stores)).await?;
-        let estimate = self.shared.estimate_before(&plan);
+        let plan = Box::pin(self.allowed_plan(action, locations, stores)).await?;
+        let estimate = self.shared.estimate_before(Some(&plan));
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
         let Read {
@@ -60,7 +59,7 @@ impl Attempt<'_> {
             columns,
             stats,
             steps,
-        } = Box::pin(self.rows(action, bound, stores)).await?;
+        } = Box::pin(self.rows(action, bound, &plan.files, stores)).await?;
         let objects = stores
             .objects()
             .into_iter()
@@ -81,13 +80,14 @@ impl Attempt<'_> {
     /// What is to be read, once it is known that it may be.
     pub(super) async fn allowed_plan(
         &self,
+        action: &Action,
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
     ) -> Result<ReadPlan, ActionError> {
-        let plan = self
-            .trace
-            .phase(Phase::Metadata, self.plan(locations, stores))
-            .await?;
+        let (policy, prepared) = (&self.shared.policy, &action.prepared);
+        let plan = ReadPlan::find(policy, prepared, locations, stores);
+        let plan = self.trace.phase(Phase::Metadata, plan).await?;
+        self.trace.state().warnings.extend(plan.warnings());
         self.trace
             .phase(Phase::Access, self.check_objects(locations, stores))
             .await?;
@@ -99,19 +99,17 @@ impl Attempt<'_> {
         &self,
         action: &Action,
         bound: &BoundParams,
+        files: &Files,
         stores: &Arc<RequestStores>,
     ) -> Result<Read, ActionError> {
         let scan = async {
-            let engine = &self.shared.engine;
-            let (prepared, stores) = (&action.prepared, stores.as_ref());
-            let files = engine.find(prepared, bound, stores).await?;
             let run = Run {
-                prepared,
+                prepared: &action.prepared,
                 bound,
-                files: &files,
-                stores,
+                files,
+                stores: stores.as_ref(),
             };
-            let mut stream = engine.run(&run).await?;
+            let mut stream = self.shared.engine.run(&run).await?;
             let columns = stream
                 .schema()
                 .fields()

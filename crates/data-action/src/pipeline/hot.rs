@@ -11,7 +11,6 @@ use flowlake_transform::{
 
 use super::{
     attempt::{Attempt, denied, object_requests},
-    cost::ReadPlan,
     execute::Outcome,
     rows::{EncodedRows, Rows},
     share::Question,
@@ -61,11 +60,11 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let plan = if self.shared.hot.is_resident(query, locations) {
-            ReadPlan::default()
+            None
         } else {
-            Box::pin(self.allowed_plan(locations, stores)).await?
+            Some(Box::pin(self.allowed_plan(action, locations, stores)).await?)
         };
-        let estimate = self.shared.estimate_before(&plan);
+        let estimate = self.shared.estimate_before(plan.as_ref());
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
         let view = self

@@ -10,6 +10,7 @@ use std::{fs, path::Path, time::Duration};
 use crate::support::{CALLER, House, SEAL_KEY, project, variables};
 use flowlake_cost_audit::audit::{SealingKey, VerifyOptions, verify_with};
 use flowlake_data_action::{ErrorCode, Pipeline};
+use flowlake_dev_stack::ObjectState;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -135,13 +136,42 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
     let cost = &answer["cost_tracking"];
     assert_eq!(
         quantity(&cost["estimate"], "LIST requests"),
-        Decimal::from(2)
+        Decimal::from(1)
     );
     assert_eq!(
         quantity(&cost["estimate"], "GET requests"),
         Decimal::from(4)
     );
-    assert!(quantity(&cost["metered"], "LIST requests") >= Decimal::from(2));
+    assert_eq!(quantity(&cost["metered"], "LIST requests"), Decimal::from(1));
+    assert_eq!(house.stack.s3().count("ListObjectsV2"), 1);
+}
+
+#[tokio::test]
+async fn what_a_listing_says_of_storage_classes_is_set_aside() {
+    let house = House::furnished(
+        &[
+            ("exports/folder/one.csv", "a\n1\n2\n"),
+            ("exports/folder/two.csv", "a\n3\n"),
+        ],
+        json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }]),
+        "",
+        &[FOLDER],
+        |_| {},
+    )
+    .await;
+    let state = ObjectState {
+        storage_class: Some("GLACIER_IR".to_owned()),
+        ..ObjectState::default()
+    };
+    let key = "exports/folder/one.csv";
+    house.stack.set_object_state("lake", key, state);
+    let answer = house.run("folder", json!({})).await.unwrap();
+    assert_eq!(answer["data"][0]["n"], 3);
+    let estimate = &answer["cost_tracking"]["estimate"];
+    let retrieved = quantity(estimate, "GLACIER_IR retrieval");
+    let gb = Decimal::from(1_u64 << 30);
+    let one = (Decimal::from(6) / gb).round_dp(12).normalize();
+    assert_eq!(retrieved, one, "{estimate}");
 }
 
 #[tokio::test]

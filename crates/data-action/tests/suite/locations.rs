@@ -84,9 +84,45 @@ async fn a_prefix_is_read_with_the_least_rights_and_touches_nothing_beside_it() 
     .await;
     let answer = house.run("t", json!({})).await.unwrap();
     assert_eq!(answer["data"][0]["n"], 2);
-    assert!(listed(&house).iter().all(|prefix| prefix == "calls/"));
+    assert_eq!(listed(&house), ["calls/"]);
     assert_eq!(asked(&house), ["calls/"]);
     assert!(!answer.to_string().contains("calls-private"));
+}
+
+#[tokio::test]
+async fn a_glob_reads_what_it_matches_with_the_least_rights() {
+    let house = house(
+        &[
+            "exports/part-0.csv",
+            "exports/part-a=b.csv",
+            "exports/team=hr/part-0.csv",
+        ],
+        least("exports/part-*", "exports/part-*"),
+        "s3://lake/exports/part-*",
+        &["s3://lake/exports/team=hr/*"],
+        "exports/part-*.csv",
+    )
+    .await;
+    let answer = house.run("t", json!({})).await.unwrap();
+    assert_eq!(answer["data"][0]["n"], 2);
+    assert_eq!(listed(&house), ["exports/part-"]);
+    assert_eq!(asked(&house), ["exports/part-"]);
+    assert!(!house.audit()[0].contains("team=hr"));
+}
+
+#[tokio::test]
+async fn more_files_than_a_table_may_have_are_refused_before_any_is_read() {
+    let action = format!("{}\n", counting("calls/")).replace("[query]", "max_files = 2\n[query]");
+    let keys = ["calls/a.csv", "calls/b.csv", "calls/c.csv"];
+    let iam = least("calls/*", "calls/*");
+    let house = House::furnished(&files(&keys), iam, "", &[&action], |config| {
+        config.policy.allow.push("s3://lake/calls/*".to_owned());
+    })
+    .await;
+    let (code, advice) = refusal(&house).await;
+    assert_eq!(code, ErrorCode::LimitScan);
+    assert!(advice.contains("`max_files`"), "{advice}");
+    assert_eq!(house.stack.s3().count("GetObject"), 0);
 }
 
 #[tokio::test]
