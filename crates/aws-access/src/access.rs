@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     AccessMode, AccessRequest, AccessSettings, BucketSettings, CallerCheck, Clock, Decision,
-    Effect, Error, ErrorKind, Identity, SystemClock,
+    Effect, Error, ErrorKind, Identity, PrincipalKind, SystemClock,
     bucket_policy::{BucketPolicy, bucket_policy},
     caller_check::check_caller,
     context::Known,
@@ -196,6 +196,14 @@ impl Access {
             decision.boundary = simulated.boundary;
             decision.organizations = simulated.organizations;
             decision.notes.extend(simulated.notes);
+        } else if decision.effect == Effect::ImplicitDeny
+            && is_left_to_s3(identity, request, &policy, settings, &decision)
+        {
+            let answer = probe::probe(&shared.s3, identity, request).await?;
+            decision = match answer.effect {
+                Effect::Allowed => answer.allowed_by_s3(request, decision),
+                _ => decision.refused_by_s3(request),
+            };
         }
         Ok((decision, is_kept))
     }
@@ -224,6 +232,32 @@ impl Access {
         }
         Ok(policy)
     }
+}
+
+/// Whether a bucket policy that the simulation has not seen may allow what no policy of the principal's allows. IAM simulates
+/// bucket policies for users only, and within an account either side is enough.
+fn is_left_to_s3(
+    identity: &Identity,
+    request: &AccessRequest,
+    policy: &BucketPolicy,
+    settings: Option<&BucketSettings>,
+    decision: &Decision,
+) -> bool {
+    let owner = settings.and_then(|settings| settings.owner.as_deref());
+    let is_ours = owner.is_none_or(|owner| owner == identity.account);
+    let is_unseen = match policy {
+        BucketPolicy::Text(_) => identity.kind != PrincipalKind::User,
+        BucketPolicy::Unreadable | BucketPolicy::Unreachable => true,
+        BucketPolicy::None | BucketPolicy::OtherAccount => false,
+    };
+    is_ours
+        && is_unseen
+        && decision.boundary != Some(false)
+        && decision.organizations != Some(false)
+        && matches!(
+            request.operation,
+            Operation::Read { .. } | Operation::List { .. }
+        )
 }
 
 fn advisory(mut decision: Decision) -> Decision {

@@ -17,6 +17,8 @@ pub struct Decision {
     pub allowed: bool,
     /// What the simulation or probe said.
     pub effect: Effect,
+    /// Who said it.
+    pub decided_by: DecidedBy,
     /// Whether `allowed` is only advice: the effect may be a denial.
     pub advisory: bool,
     /// Who was asked about.
@@ -43,6 +45,17 @@ pub struct Decision {
     pub policy: Option<Value>,
     /// What the decision could not take into account.
     pub notes: Vec<String>,
+}
+
+/// Where a decision comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecidedBy {
+    /// IAM's simulation.
+    #[default]
+    Simulation,
+    /// S3's answer to a request as small as it can be.
+    S3,
 }
 
 /// The three outcomes of IAM's evaluation.
@@ -99,6 +112,7 @@ impl Decision {
         Self {
             allowed: effect == Effect::Allowed,
             effect,
+            decided_by: DecidedBy::default(),
             advisory: false,
             principal_arn: identity.principal_arn().to_owned(),
             action: request.action().to_owned(),
@@ -151,6 +165,41 @@ impl Decision {
                     .to_owned(),
             );
         }
+        self
+    }
+
+    /// S3 refused what the simulation could not decide for want of the bucket policy: either side may allow it.
+    pub(crate) fn refused_by_s3(mut self, request: &AccessRequest) -> Self {
+        self.decided_by = DecidedBy::S3;
+        let (who, action, resource) = (&self.principal_arn, &self.action, &self.resource);
+        self.reason = format!(
+            "neither a policy of {who} nor the bucket policy of {} allows {action} on {resource}: S3 itself refused it",
+            request.bucket
+        );
+        let own = statement(request, resource);
+        self.advice = Some(format!(
+            "Attach this policy to {who}: {own}, or add this statement to the bucket policy of {}: {}.",
+            request.bucket,
+            bucket_statement(request, who, resource)["Statement"][0]
+        ));
+        self.policy = Some(own);
+        self
+    }
+
+    /// S3 allowed what the simulation could not decide for want of the bucket policy.
+    pub(crate) fn allowed_by_s3(mut self, request: &AccessRequest, simulated: Self) -> Self {
+        let how = if request.is_wildcard() {
+            "S3 decides on each object when it is read"
+        } else {
+            "S3 itself allowed it"
+        };
+        self.reason = format!(
+            "{} may {} on {}: {how}, since the bucket policy was not simulated",
+            self.principal_arn, self.action, self.resource
+        );
+        self.boundary = simulated.boundary;
+        self.organizations = simulated.organizations;
+        self.notes.extend(simulated.notes);
         self
     }
 

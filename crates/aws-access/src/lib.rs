@@ -17,7 +17,7 @@ mod simulate;
 pub use access::{Access, AccessBuilder};
 pub use caller_check::CallerCheck;
 pub use clock::{Clock, SystemClock};
-pub use decision::{Decision, Effect, MatchedStatement, Sides};
+pub use decision::{DecidedBy, Decision, Effect, MatchedStatement, Sides};
 pub use error::{Error, ErrorKind};
 pub use identity::Identity;
 pub use principal::PrincipalKind;

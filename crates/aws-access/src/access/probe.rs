@@ -3,7 +3,7 @@
 use aws_sdk_s3::{Client, error::ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
-use crate::{AccessRequest, Decision, Effect, Error, Identity, request::Operation};
+use crate::{AccessRequest, DecidedBy, Decision, Effect, Error, Identity, request::Operation};
 
 /// Asks S3 itself: a HEAD and a GET of one byte for an object, a listing of one key for a prefix.
 pub(super) async fn probe(
@@ -35,6 +35,7 @@ pub(super) async fn probe(
         None => Effect::Allowed,
     };
     let mut decision = Decision::new(identity, request, effect).explained(request);
+    decision.decided_by = DecidedBy::S3;
     decision.notes.push(
         "decided by a probe, not by simulation: which policy decided is not known".to_owned(),
     );

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use flowlake_aws_access::{
-    AccessMode, AccessRequest, AccessSettings, BucketSettings, Decision, Effect, ErrorKind,
+    AccessMode, AccessRequest, AccessSettings, BucketSettings, DecidedBy, Decision, Effect,
+    ErrorKind,
 };
 use flowlake_dev_stack::{Failure, IamDocument, Identity, ObjectState};
 use serde_json::json;
@@ -134,6 +135,44 @@ async fn a_roles_bucket_policy_stays_out_and_the_decision_says_so() {
     let sent = form(&bench);
     assert!(!sent.contains_key("ResourcePolicy") && !sent.contains_key("CallerArn"));
     assert_eq!(context(&bench)["aws:PrincipalArn"].1, ROLE);
+}
+
+#[tokio::test]
+async fn what_only_the_bucket_policy_allows_a_role_is_decided_by_s3() {
+    let allow = json!({ "Effect": "Allow", "Principal": { "AWS": ROLE }, "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] });
+    let role = document(ROLE, statements(json!([ask_iam()])));
+    let bench = Bench::new(role.with_bucket_policy("lake", statements(json!([allow])))).await;
+    let access = bench.access(ROLE, AccessMode::Enforce).await;
+    for request in [object(), AccessRequest::list("lake", "exports/")] {
+        let decision = access.check(&request).await.unwrap();
+        assert!(decision.allowed, "{}", decision.reason);
+        assert_eq!(decision.decided_by, DecidedBy::S3);
+        assert!(decision.reason.contains("S3 itself allowed it"));
+        assert!(decision.advice.is_none());
+    }
+    assert_eq!(bench.stack.s3().count("GetObject"), 1);
+    // Decided once, for as long as any decision.
+    access.check(&object()).await.unwrap();
+    assert_eq!(bench.stack.s3().count("GetObject"), 1);
+
+    let refused = AccessRequest::read("lake", "payroll/salaries.csv");
+    let decision = access.check(&refused).await.unwrap();
+    assert!(!decision.allowed);
+    assert_eq!(decision.decided_by, DecidedBy::S3);
+    let advice = decision.advice.as_deref().unwrap();
+    assert!(
+        advice.contains(ROLE) && advice.contains("the bucket policy of lake"),
+        "{advice}"
+    );
+
+    // Without a bucket policy there is nothing that was not seen.
+    let role = document(ROLE, statements(json!([ask_iam()])));
+    let bench = Bench::new(role).await;
+    let access = bench.access(ROLE, AccessMode::Enforce).await;
+    let decision = access.check(&object()).await.unwrap();
+    assert!(!decision.allowed);
+    assert_eq!(decision.decided_by, DecidedBy::Simulation);
+    assert_eq!(bench.stack.s3().count("HeadObject"), 0);
 }
 
 #[tokio::test]

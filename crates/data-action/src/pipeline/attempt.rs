@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flowlake_aws_access::{AccessRequest, Decision};
+use flowlake_aws_access::{AccessRequest, DecidedBy, Decision, Effect};
 use flowlake_cost_audit::keyed_hash;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
@@ -178,8 +178,12 @@ pub(crate) fn access_requests(location: &Location) -> Vec<AccessRequest> {
 }
 
 fn describe(decision: &Decision) -> String {
+    let by = match (decision.effect, decision.decided_by) {
+        (Effect::Allowed, DecidedBy::S3) => " by S3 itself",
+        _ => "",
+    };
     let advisory = if decision.advisory { " (advisory)" } else { "" };
-    format!("{}{advisory}", decision.effect)
+    format!("{}{by}{advisory}", decision.effect)
 }
 
 pub(crate) fn denied(decision: &Decision) -> ActionError {
