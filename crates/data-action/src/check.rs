@@ -8,11 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Action, ActionError, Inspector,
-    pipeline::attempt::{access_requests, denied, object_requests},
-    plan::ReadPlan,
-    services::Services,
-    stores::RequestStores,
+    Action, ActionError, Inspector, access, plan::ReadPlan, services::Services, stores::RequestStores,
 };
 
 /// What checking one action found.
@@ -188,25 +184,14 @@ impl Services {
         stores: &RequestStores,
     ) -> Result<(), ActionError> {
         self.policy.check(location)?;
-        for request in access_requests(location) {
-            let decision = self.access.check(&request).await?;
-            check.decisions.push(Arc::clone(&decision));
-            if !decision.allowed {
-                return Err(denied(&decision));
-            }
-        }
+        let note = |decision| check.decisions.push(decision);
+        access::location(&self.access, location, note).await?;
         let Some(path) = location.path() else {
             return Ok(());
         };
         let object = stores.view(location.bucket())?.metadata(path).await?;
         check.size = Some(object.size);
-        for request in object_requests(location.bucket(), &object) {
-            let decision = self.access.check(&request).await?;
-            check.decisions.push(Arc::clone(&decision));
-            if !decision.allowed {
-                return Err(denied(&decision));
-            }
-        }
-        Ok(())
+        let note = |decision| check.decisions.push(decision);
+        access::object(&self.access, location.bucket(), &object, note).await
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ActionCheck, ActionError, ErrorCode, Inspector, TableCheck,
-    pipeline::attempt::{denied, denied_code},
+    access::{denied, denied_code},
     services::Services,
 };
 

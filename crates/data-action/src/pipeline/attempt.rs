@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flowlake_aws_access::{AccessRequest, DecidedBy, Decision, Effect};
+use flowlake_aws_access::Decision;
 use flowlake_cost_audit::keyed_hash;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
-use flowlake_transform::{BoundParams, Location, TableLocation};
+use flowlake_transform::{BoundParams, TableLocation};
 
 use super::{Shared, execute::Outcome, trace::Trace};
-use crate::{Action, ActionError, ActionRequest, ErrorCode, stores::RequestStores};
+use crate::{Action, ActionError, ActionRequest, ErrorCode, access, stores::RequestStores};
 
 /// How long an attempt may take whose action is not even known.
 const UNKNOWN_ACTION_LIMIT: Duration = Duration::from_secs(10);
@@ -113,18 +113,12 @@ impl<'trace> Attempt<'trace> {
         let identity = self.shared.access.identity().await?;
         self.trace.state().record.principal = Some(identity.arn.clone());
         for table in locations {
-            for request in access_requests(&table.location) {
-                let decision = self.shared.access.check(&request).await?;
-                self.trace.state().record.decision = Some(describe(&decision));
-                if !decision.allowed {
-                    return Err(denied(&decision));
-                }
-            }
+            access::location(&self.shared.access, &table.location, self.note()).await?;
         }
         Ok(())
     }
 
-    /// Asks what only the metadata of an object tells to be needed: a right to its version, and to its key.
+    /// Asks about the version and the key of each object that is named exactly.
     pub(super) async fn check_objects(
         &self,
         locations: &[TableLocation],
@@ -135,15 +129,23 @@ impl<'trace> Attempt<'trace> {
                 continue;
             };
             let object = stores.view(location.bucket())?.metadata(path).await?;
-            for request in object_requests(location.bucket(), &object) {
-                let decision = self.shared.access.check(&request).await?;
-                if !decision.allowed {
-                    self.trace.state().record.decision = Some(describe(&decision));
-                    return Err(denied(&decision));
-                }
-            }
+            self.check_object(location.bucket(), &object).await?;
         }
         Ok(())
+    }
+
+    /// Asks about the version and the key of one object.
+    pub(super) async fn check_object(
+        &self,
+        bucket: &str,
+        object: &ObjectMetadata,
+    ) -> Result<(), ActionError> {
+        access::object(&self.shared.access, bucket, object, self.note()).await
+    }
+
+    /// Takes each answer down for the record.
+    fn note(&self) -> impl FnMut(Arc<Decision>) {
+        move |decision| self.trace.state().asked.note(decision)
     }
 
     async fn read(
@@ -162,47 +164,6 @@ impl<'trace> Attempt<'trace> {
     }
 }
 
-/// What must be allowed for a location: reading the object, or listing and reading what lies below a prefix.
-pub(crate) fn access_requests(location: &Location) -> Vec<AccessRequest> {
-    let bucket = location.bucket();
-    match (location.key(), location.list_prefix()) {
-        (Some(key), _) => vec![AccessRequest::read(bucket, key)],
-        (None, prefix) => {
-            let prefix = prefix.unwrap_or_default();
-            vec![
-                AccessRequest::list(bucket, prefix),
-                AccessRequest::read(bucket, format!("{prefix}*")),
-            ]
-        }
-    }
-}
-
-fn describe(decision: &Decision) -> String {
-    let by = match (decision.effect, decision.decided_by) {
-        (Effect::Allowed, DecidedBy::S3) => " by S3 itself",
-        _ => "",
-    };
-    let advisory = if decision.advisory { " (advisory)" } else { "" };
-    format!("{}{by}{advisory}", decision.effect)
-}
-
-pub(crate) fn denied(decision: &Decision) -> ActionError {
-    let advice = decision
-        .advice
-        .clone()
-        .unwrap_or_else(|| "Ask whoever owns the bucket to allow the read.".to_owned());
-    ActionError::new(denied_code(decision), decision.reason.clone(), advice)
-}
-
-/// The code of a denial: a key's is told apart, because other people mend it.
-pub(crate) fn denied_code(decision: &Decision) -> ErrorCode {
-    if decision.action == "kms:Decrypt" {
-        ErrorCode::S3KmsDenied
-    } else {
-        ErrorCode::AccessDenied
-    }
-}
-
 /// The error of an attempt that reached its time limit.
 pub(super) fn timed_out(limit: Duration) -> ActionError {
     ActionError::new(
@@ -210,51 +171,4 @@ pub(super) fn timed_out(limit: Duration) -> ActionError {
         format!("the answer was not ready within {} ms", limit.as_millis()),
         "Read less (a smaller file, Parquet, a narrower uri), or raise `timeout` in [limits].",
     )
-}
-
-/// What must be allowed besides, once an object's metadata is known: reading by version where the bucket keeps versions, and
-/// decrypting where a KMS key encrypts it.
-pub(crate) fn object_requests(bucket: &str, object: &ObjectMetadata) -> Vec<AccessRequest> {
-    let (version, key) = (object.version_id.as_deref(), object.kms_key_id.as_deref());
-    requests_of(bucket, object.location.as_ref(), version, key)
-}
-
-fn requests_of(
-    bucket: &str,
-    key: &str,
-    version: Option<&str>,
-    kms_key: Option<&str>,
-) -> Vec<AccessRequest> {
-    let version = version.map(|id| AccessRequest::read_version(bucket, key, id));
-    // What is no ARN (a key of the client's own) is no key of KMS.
-    let kms_key = kms_key.filter(|kms_key| kms_key.starts_with("arn:"));
-    let decrypt = kms_key.map(|kms_key| AccessRequest::decrypt(bucket, key, kms_key));
-    version.into_iter().chain(decrypt).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::requests_of;
-
-    #[test]
-    fn a_version_and_a_key_are_asked_about_when_the_metadata_names_them() {
-        let arn = "arn:aws:kms:us-east-1:123456789012:key/0123";
-        let asked = |version, key| {
-            let requests = requests_of("lake", "calls.csv", version, key);
-            requests
-                .iter()
-                .map(|request| (request.action(), request.resource()))
-                .collect::<Vec<_>>()
-        };
-        assert!(asked(None, None).is_empty());
-        assert!(asked(None, Some("0123")).is_empty());
-        let object = "arn:aws:s3:::lake/calls.csv".to_owned();
-        assert_eq!(
-            asked(Some("v7"), Some(arn)),
-            [
-                ("s3:GetObjectVersion", object),
-                ("kms:Decrypt", arn.to_owned())
-            ]
-        );
-    }
 }

@@ -10,7 +10,7 @@ use flowlake_transform::{
 };
 
 use super::{
-    attempt::{Attempt, denied, object_requests},
+    attempt::Attempt,
     execute::Outcome,
     rows::{EncodedRows, Rows},
     share::Question,
@@ -172,12 +172,7 @@ impl Attempt<'_> {
             let Some((bucket, object)) = found else {
                 continue;
             };
-            for request in object_requests(bucket, object) {
-                let decision = self.shared.access.check(&request).await?;
-                if !decision.allowed {
-                    return Err(denied(&decision));
-                }
-            }
+            self.check_object(bucket, object).await?;
         }
         Ok(())
     }

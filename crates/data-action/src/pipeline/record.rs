@@ -27,6 +27,7 @@ pub(super) async fn finish(
     let cost = shared.cost_after(&usage, &objects);
 
     let mut record = std::mem::take(&mut trace.state().record);
+    record.decision = trace.state().asked.summary();
     shared.settle(trace, &record.action, cost.as_ref(), total.bytes_received);
     record.set_objects(audit_objects(&objects, &trace.state().wanted));
     let warnings = trace.state().warnings.clone();

@@ -14,7 +14,8 @@ use uuid::{Builder, Uuid};
 
 use super::Shared;
 use crate::{
-    ActionRequest, AttemptObserver, Clock, PhaseTiming, services::printable, stores::RequestStores,
+    ActionRequest, AttemptObserver, Clock, PhaseTiming, access::Asked, services::printable,
+    stores::RequestStores,
 };
 
 /// The growing record of one attempt.
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) record: AuditRecord,
     /// When each phase began and how long it took.
     pub(crate) phases: Vec<PhaseTiming>,
+    /// What IAM answered.
+    pub(crate) asked: Asked,
     /// What was to be read, known before anything is asked of AWS.
     pub(crate) wanted: Vec<Location>,
     /// What is set aside of the budgets, by each try.
@@ -107,6 +110,7 @@ impl Trace {
             state: Mutex::new(State {
                 record,
                 phases: authenticated.into_iter().collect(),
+                asked: Asked::default(),
                 wanted: Vec::new(),
                 reservations: Vec::new(),
                 warnings: Vec::new(),

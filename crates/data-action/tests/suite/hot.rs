@@ -216,3 +216,39 @@ async fn the_same_question_at_the_same_time_is_answered_once_and_recorded_for_ea
         .find_map(|line| line.strip_prefix("flowlake_hot_shared "));
     assert!(shared.unwrap().parse::<f64>().unwrap() > 0.0, "{metrics}");
 }
+
+/// A look-up that is refused for the version in memory is recorded as refused, and by what.
+#[tokio::test]
+async fn a_denied_look_up_from_memory_is_recorded_as_denied() {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/0123";
+    let rights = |decrypt: &str| {
+        json!([
+            { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" },
+            { "Effect": decrypt, "Action": "kms:Decrypt", "Resource": "*" },
+        ])
+    };
+    let file = format!("ani,name,tier\n{CALLER},Ana,gold\n");
+    let files = [("exports/customers.csv", file.as_str())];
+    let ttl = "[access]\nttl = \"0s\"\n";
+    let house = House::furnished(&files, rights("Allow"), ttl, &[HOT], |_| {}).await;
+    let state = flowlake_dev_stack::ObjectState {
+        kms_key_arn: Some(key.to_owned()),
+        ..flowlake_dev_stack::ObjectState::default()
+    };
+    house
+        .stack
+        .set_object_state("lake", "exports/customers.csv", state);
+    let params = json!({ "ani": CALLER });
+    house.run("hot-look-up", params.clone()).await.unwrap();
+    house.change_rights(rights("Deny"));
+    let (code, _) = house.run("hot-look-up", params).await.unwrap_err();
+    assert_eq!(code, ErrorCode::S3KmsDenied);
+    let found = records(&house, "hot-look-up");
+    let decisions: Vec<&str> = found
+        .iter()
+        .map(|record| record["decision"].as_str().unwrap())
+        .collect();
+    assert_eq!(decisions[0], "allowed");
+    let denied = format!("explicit-deny: kms:Decrypt on {key}");
+    assert!(decisions[1].starts_with(&denied), "{decisions:?}");
+}

@@ -63,7 +63,7 @@ impl House {
     /// With these files in the bucket `lake`, these statements of IAM for the reader, and changes of the configuration.
     pub(crate) async fn furnished(
         files: &[(&str, &str)],
-        mut statements: Value,
+        statements: Value,
         more_config: &str,
         more_actions: &[&str],
         change: impl Fn(&mut Config),
@@ -78,12 +78,7 @@ impl House {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        statements.as_array_mut().unwrap().push(json!(
-            { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" }
-        ));
-        let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-        let document = IamDocument::default()
-            .with_identity(Identity::new(READER).with_policy("reading", policy));
+        let document = rights(statements);
         let genesys = GenesysSettings::default();
         let stack = DevStack::builder(folder.path().join("lake-root"))
             .with_iam(document)
@@ -101,6 +96,11 @@ impl House {
             folder,
             pipeline,
         }
+    }
+
+    /// Gives the reader these statements in place of all others.
+    pub(crate) fn change_rights(&self, statements: Value) {
+        self.stack.set_iam(rights(statements)).unwrap();
     }
 
     /// A look at the same project, while the pipeline runs.
@@ -158,6 +158,15 @@ impl House {
         }
         lines
     }
+}
+
+/// The reader with these statements, who may also ask IAM.
+fn rights(mut statements: Value) -> IamDocument {
+    statements.as_array_mut().unwrap().push(json!(
+        { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" }
+    ));
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+    IamDocument::default().with_identity(Identity::new(READER).with_policy("reading", policy))
 }
 
 pub(crate) fn project(
