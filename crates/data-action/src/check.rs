@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Action, ActionError, Inspector, access, plan::ReadPlan, services::Services, stores::RequestStores,
+    Action, ActionError, Inspector, access, plan::ReadPlan, services::Services,
+    stores::RequestStores,
 };
 
 /// What checking one action found.

@@ -1,17 +1,20 @@
 //! What hot tables need of the pipeline: its clock, and stores for checks and reloads that no request waits for.
 
 use std::{
-    any::Any,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use flowlake_transform::{BoxError, Error, HotClock, HotSource, StoreResolver, TableLocation};
+use flowlake_transform::{BoxError, HotClock, HotSource, Reload, TableLocation};
 use object_store::{ObjectMeta, ObjectStoreExt};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::{Action, ActionError, Clock, pipeline::Shared, stores::RequestStores};
+use crate::{
+    Action, Clock,
+    pipeline::{Shared, reload::ReloadAttempt},
+    stores::RequestStores,
+};
 
 /// The pipeline's clock, as hot tables take it.
 #[derive(Debug)]
@@ -44,12 +47,8 @@ pub(crate) struct Watch {
 
 #[async_trait]
 impl HotSource for Watch {
-    fn open(&self) -> Arc<dyn StoreResolver> {
-        Arc::new(RequestStores::new(Arc::clone(&self.shared.s3)))
-    }
-
-    async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError> {
-        let location = &location.location;
+    async fn head(&self, table: &TableLocation) -> Result<ObjectMeta, BoxError> {
+        let location = &table.location;
         let path = location
             .path()
             .ok_or("a hot table that is no single object")?;
@@ -59,19 +58,8 @@ impl HotSource for Watch {
         Ok(view.head(path).await?)
     }
 
-    async fn reloaded(
-        &self,
-        stores: &Arc<dyn StoreResolver>,
-        failure: Option<&Error>,
-    ) -> Result<(), BoxError> {
-        let stores: &dyn Any = stores.as_ref();
-        let stores = stores
-            .downcast_ref()
-            .ok_or("stores of another kind than were opened")?;
-        let failure = failure.map(|error| ActionError::from(error.clone()));
-        self.shared
-            .record_reload(self.action.name(), stores, failure)
-            .await?;
-        Ok(())
+    async fn reload(&self, locations: &[TableLocation]) -> Result<Box<dyn Reload>, BoxError> {
+        let begun = ReloadAttempt::begin(&self.shared, &self.action, locations).await?;
+        Ok(Box::new(begun))
     }
 }

@@ -8,6 +8,7 @@ mod health;
 mod hot;
 mod metrics;
 mod record;
+pub(crate) mod reload;
 mod rows;
 mod share;
 mod ship;

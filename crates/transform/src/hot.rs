@@ -14,7 +14,7 @@ mod table;
 mod template;
 
 pub use self::{
-    cache::{HotClock, HotSource, HotStatus, HotTables, HotTablesBuilder, HotView},
+    cache::{HotClock, HotSource, HotStatus, HotTables, HotTablesBuilder, HotView, Reload},
     query::HotQuery,
     run::HotRows,
     settings::{HotSettings, OnNoRoom},

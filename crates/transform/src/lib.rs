@@ -39,7 +39,7 @@ pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
 pub use hot::{
     HotClock, HotQuery, HotRows, HotSettings, HotSource, HotStatus, HotTables, HotTablesBuilder,
-    HotView, OnNoRoom,
+    HotView, OnNoRoom, Reload,
 };
 pub use limits::Limits;
 pub use location::{KeyPattern, Location};

@@ -51,6 +51,13 @@ fn s3_code(kind: s3::ErrorKind) -> ErrorCode {
 
 impl From<transform::Error> for ActionError {
     fn from(error: transform::Error) -> Self {
+        // What refused the reload of a hot table, on its way back.
+        if let Some(own) = error
+            .source()
+            .and_then(<dyn StdError>::downcast_ref::<Self>)
+        {
+            return own.clone();
+        }
         if let Some(mut cause) = Self::from_chain(&error) {
             cause.source = Some(Arc::new(error));
             return cause;

@@ -48,13 +48,7 @@ impl<'trace> Attempt<'trace> {
         let action = Arc::clone(self.shared.action(&request.action)?);
         let bound = self.bind(&action, request)?;
         let locations = action.prepared.locations(&bound)?;
-        self.trace.state().wanted = locations
-            .iter()
-            .map(|table| table.location.clone())
-            .collect();
-        for table in &locations {
-            self.shared.policy.check(&table.location)?;
-        }
+        self.admit(&locations)?;
         if action.definition.genesys_token {
             self.trace
                 .phase(Phase::Auth, Box::pin(self.hold_genesys_token()))
@@ -73,6 +67,15 @@ impl<'trace> Attempt<'trace> {
             }
             result => result,
         }
+    }
+
+    /// Notes what is to be read, and asks the policy about it.
+    pub(super) fn admit(&self, locations: &[TableLocation]) -> Result<(), ActionError> {
+        let wanted = locations.iter().map(|table| table.location.clone());
+        self.trace.state().wanted = wanted.collect();
+        locations
+            .iter()
+            .try_for_each(|table| self.shared.policy.check(&table.location))
     }
 
     /// Binds the parameters and notes them for the audit: sensitive ones as keyed hashes.
@@ -109,7 +112,10 @@ impl<'trace> Attempt<'trace> {
     }
 
     /// Asks who we are and whether that principal may read each location.
-    async fn check_access(&self, locations: &[TableLocation]) -> Result<(), ActionError> {
+    pub(super) async fn check_access(
+        &self,
+        locations: &[TableLocation],
+    ) -> Result<(), ActionError> {
         let identity = self.shared.access.identity().await?;
         self.trace.state().record.principal = Some(identity.arn.clone());
         for table in locations {

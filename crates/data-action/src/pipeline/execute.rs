@@ -43,10 +43,7 @@ impl Attempt<'_> {
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
     ) -> Result<Outcome, ActionError> {
-        if let Some(outcome) = self
-            .answer_from_memory(action, bound, locations, stores)
-            .await?
-        {
+        if let Some(outcome) = self.answer_from_memory(action, bound, locations).await? {
             return Ok(outcome);
         }
         // Boxed, as all that a hot answer goes without: it should not carry it along.
@@ -54,6 +51,17 @@ impl Attempt<'_> {
         let estimate = self.shared.estimate_before(Some(&plan));
         self.reserve(action, estimate.as_ref())?;
         let estimate = estimate.ok();
+        let loaded = self.answer_loaded(
+            action,
+            bound,
+            locations,
+            &plan.files,
+            stores,
+            estimate.as_ref(),
+        );
+        if let Some(outcome) = Box::pin(loaded).await? {
+            return Ok(outcome);
+        }
         let Read {
             rows,
             columns,

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{
-    BoundParams, HotQuery, HotRows, HotSource, HotView, OnNoRoom, RunStats, StoreResolver,
+    BoundParams, Files, HotQuery, HotRows, HotSource, HotView, OnNoRoom, RunStats, StoreResolver,
     TableLocation,
 };
 
@@ -44,39 +45,73 @@ async fn encoded(mut found: HotRows, output: &RowOutput) -> Result<Arc<Found>, A
 }
 
 impl Attempt<'_> {
-    /// The answer from memory, tables being read into it first where they are not there; `None` for an action that is not
-    /// hot, and where there is no room and the action may run cold.
+    /// The answer from tables that are in memory already; `None` where there are none.
     ///
-    /// A request that finds its tables in memory reads nothing of S3 and costs nothing. Policy and IAM have been asked before,
-    /// and are asked about version and key of the objects that the tables were read from as in any other attempt.
+    /// It reads nothing of S3, costs nothing and needs no budget. Policy and IAM have been asked before, and are asked about
+    /// version and key of the objects that the tables were read from as in any other attempt.
     pub(super) async fn answer_from_memory(
         &self,
         action: &Arc<Action>,
         bound: &BoundParams,
         locations: &[TableLocation],
-        stores: &Arc<RequestStores>,
     ) -> Result<Option<Outcome>, ActionError> {
         let Some(query) = &action.hot else {
             return Ok(None);
         };
-        let plan = if self.shared.hot.is_resident(query, locations) {
-            None
-        } else {
-            Some(Box::pin(self.allowed_plan(action, locations, stores)).await?)
+        let source: Arc<dyn HotSource> = Arc::new(Watch {
+            shared: Arc::clone(&self.shared),
+            action: Arc::clone(action),
+            _running: self.shared.running.token(),
+        });
+        let hot = &self.shared.hot;
+        let view = match hot.resident(query, bound, locations, &source) {
+            Some(view) => Some(view),
+            None => {
+                let checked = Box::pin(hot.checked(query, bound, locations, &source));
+                self.trace.phase(Phase::Scan, checked).await?
+            }
         };
-        let estimate = self.shared.estimate_before(plan.as_ref());
-        self.reserve(action, estimate.as_ref())?;
-        let estimate = estimate.ok();
-        let view = self
-            .trace
-            .phase(
-                Phase::Scan,
-                self.view(action, query, bound, locations, stores),
-            )
-            .await?;
         let Some(view) = view else {
+            return Ok(None);
+        };
+        let estimate = self.shared.estimate_before(None).ok();
+        let outcome = self.answer(action, query, bound, locations, &view, estimate);
+        outcome.await.map(Some)
+    }
+
+    /// The answer from tables that are read into memory; `None` for an action that is not hot, and where there is no room and
+    /// the action may run cold.
+    pub(super) async fn answer_loaded(
+        &self,
+        action: &Arc<Action>,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+        files: &Files,
+        stores: &Arc<RequestStores>,
+        estimate: Option<&Cost>,
+    ) -> Result<Option<Outcome>, ActionError> {
+        let Some(query) = &action.hot else {
+            return Ok(None);
+        };
+        let stores: Arc<dyn StoreResolver> = Arc::clone(stores) as _;
+        let load = self.shared.hot.load(query, bound, files, &stores);
+        let Some(view) = self.trace.phase(Phase::Scan, load).await? else {
             return self.no_room().map(|()| None);
         };
+        let outcome = self.answer(action, query, bound, locations, &view, estimate.cloned());
+        outcome.await.map(Some)
+    }
+
+    /// The answer from one version of tables.
+    async fn answer(
+        &self,
+        action: &Action,
+        query: &HotQuery,
+        bound: &BoundParams,
+        locations: &[TableLocation],
+        view: &HotView,
+        estimate: Option<Cost>,
+    ) -> Result<Outcome, ActionError> {
         let objects = view
             .read_through::<RequestStores>()
             .map(RequestStores::objects)
@@ -84,9 +119,17 @@ impl Attempt<'_> {
         self.trace
             .phase(Phase::Access, self.check_versions(locations, &objects))
             .await?;
+        if let Some(failure) = view.failure() {
+            let failure = ActionError::from(failure.clone());
+            let warning = format!(
+                "the tables may be out of date: [{}] {failure}",
+                failure.code()
+            );
+            self.trace.state().warnings.push(warning);
+        }
         let found = self
             .trace
-            .phase(Phase::Scan, self.hot_rows(action, query, bound, &view))
+            .phase(Phase::Scan, self.hot_rows(action, query, bound, view))
             .await?;
         // A copy only where others have asked the same.
         let Found {
@@ -98,7 +141,7 @@ impl Attempt<'_> {
         let metadata = metadata.map(|(bucket, object)| AnswerObject { bucket, object });
         let metadata = metadata.collect();
         self.trace.state().hot = objects;
-        Ok(Some(Outcome {
+        Ok(Outcome {
             data: rows.data,
             encoded: rows.encoded,
             columns,
@@ -111,28 +154,7 @@ impl Attempt<'_> {
                 age_ms: u64::try_from(view.age().as_millis()).unwrap_or(u64::MAX),
                 unchecked: view.is_failing(),
             }),
-        }))
-    }
-
-    async fn view(
-        &self,
-        action: &Arc<Action>,
-        query: &Arc<HotQuery>,
-        bound: &BoundParams,
-        locations: &[TableLocation],
-        stores: &Arc<RequestStores>,
-    ) -> Result<Option<HotView>, ActionError> {
-        let stores: Arc<dyn StoreResolver> = Arc::clone(stores) as _;
-        let source: Arc<dyn HotSource> = Arc::new(Watch {
-            shared: Arc::clone(&self.shared),
-            action: Arc::clone(action),
-            _running: self.shared.running.token(),
-        });
-        let view = self
-            .shared
-            .hot
-            .get(query, bound, locations, &stores, &source);
-        Ok(view.await?)
+        })
     }
 
     /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time.

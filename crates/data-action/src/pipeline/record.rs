@@ -8,9 +8,7 @@ use flowlake_s3_stream::MeterSnapshot;
 use flowlake_transform::Location;
 
 use super::{Failure, Shared, execute::Outcome, health::Attempted, trace::Trace};
-use crate::{
-    ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile, stores::RequestStores,
-};
+use crate::{ActionError, Answer, CostTracking, EndedAttempt, PhaseTiming, Profile};
 
 /// Completes and writes the record; the answer leaves only when the record is durable.
 pub(super) async fn finish(
@@ -96,53 +94,41 @@ pub(super) async fn finish(
 
 const RELOADED: &str = "a new version of the objects was read in the background";
 
-/// The caller in records of reads that no request waited for: no key has this name.
-const RELOADER: &str = "(hot tables)";
-
-impl Shared {
-    /// Writes down that a hot action's objects were read anew, in a record of its own, and counts what it cost.
-    pub(crate) async fn record_reload(
-        &self,
-        action: &str,
-        stores: &RequestStores,
-        failure: Option<ActionError>,
-    ) -> Result<(), ActionError> {
-        let (usage, objects) = (stores.usage(), stores.objects());
-        let total = usage
-            .iter()
-            .fold(MeterSnapshot::default(), |total, (_, meter)| {
-                sum(total, meter)
-            });
-        let cost = self.cost_after(&usage, &objects);
-        let cost_usd = cost.map(|cost| cost.total_usd);
-        self.budgets
-            .spend(action, cost_usd.unwrap_or_default(), total.bytes_received);
-        let (status, code, message) = match failure {
-            None => (AuditStatus::Success, "ok", RELOADED.to_owned()),
-            Some(error) => (
-                AuditStatus::Failed,
-                error.code().as_str(),
-                error.message().to_owned(),
-            ),
-        };
-        self.audit
-            .append(&AuditRecord {
-                action: action.to_owned(),
-                bytes_transferred: total.bytes_received,
-                caller: RELOADER.to_owned(),
-                code: code.to_owned(),
-                cost_usd,
-                message: Some(message),
-                objects: audit_objects(&objects, &[]),
-                principal: Some(self.access.identity().await?.arn.clone()),
-                request_ids: total.request_ids,
-                status,
-                time: self.clock.now(),
-                ..AuditRecord::default()
-            })
-            .await?;
-        Ok(())
-    }
+/// Writes the record of a reload, and counts what it cost.
+pub(super) async fn finish_reload(
+    shared: &Shared,
+    trace: &Trace,
+    failure: Option<&ActionError>,
+) -> Result<(), ActionError> {
+    let (usage, objects) = moved(trace);
+    let total = usage
+        .iter()
+        .fold(MeterSnapshot::default(), |total, (_, meter)| {
+            sum(total, meter)
+        });
+    let cost = shared.cost_after(&usage, &objects);
+    let mut record = std::mem::take(&mut trace.state().record);
+    shared.settle(trace, &record.action, cost.as_ref(), total.bytes_received);
+    record.decision = trace.state().asked.summary();
+    record.set_objects(audit_objects(&objects, &trace.state().wanted));
+    record.bytes_transferred = total.bytes_received;
+    record.request_ids.clone_from(&total.request_ids);
+    record.duration_ms = u64::try_from(trace.elapsed().as_millis()).unwrap_or(u64::MAX);
+    record.cost_usd = cost.map(|cost| cost.total_usd);
+    (record.status, record.code, record.message) = match failure {
+        None => (
+            AuditStatus::Success,
+            "ok".to_owned(),
+            Some(RELOADED.to_owned()),
+        ),
+        Some(error) => (
+            AuditStatus::Failed,
+            error.code().as_str().to_owned(),
+            Some(error.message().to_owned()),
+        ),
+    };
+    shared.audit.append(&record).await?;
+    Ok(())
 }
 
 /// What every try of the attempt moved, per bucket, and the object versions it read.

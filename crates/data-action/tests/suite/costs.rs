@@ -142,7 +142,10 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
         quantity(&cost["estimate"], "GET requests"),
         Decimal::from(4)
     );
-    assert_eq!(quantity(&cost["metered"], "LIST requests"), Decimal::from(1));
+    assert_eq!(
+        quantity(&cost["metered"], "LIST requests"),
+        Decimal::from(1)
+    );
     assert_eq!(house.stack.s3().count("ListObjectsV2"), 1);
 }
 

@@ -252,3 +252,85 @@ async fn a_denied_look_up_from_memory_is_recorded_as_denied() {
     let denied = format!("explicit-deny: kms:Decrypt on {key}");
     assert!(decisions[1].starts_with(&denied), "{decisions:?}");
 }
+
+/// Four actions, and memory for the tables of fewer: each load is planned, priced and recorded, however often it is evicted.
+#[tokio::test]
+async fn tables_that_were_evicted_are_planned_and_paid_for_again() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let filler = "x".repeat(100);
+    let others: String = (0..3000)
+        .map(|row| format!("{row},{filler}{row},none\n"))
+        .collect();
+    let texts = NAMES.map(|name| format!("ani,name,tier\n{CALLER},{name},gold\n{others}"));
+    let keys = NAMES.map(|name| format!("exports/{name}.csv"));
+    let files: Vec<(&str, &str)> = keys
+        .iter()
+        .map(String::as_str)
+        .zip(texts.iter().map(String::as_str))
+        .collect();
+    let actions = NAMES.map(|name| {
+        HOT.replace("hot-look-up", name).replace(
+            "customers.csv",
+            &format!("{name}.csv\"\ntypes = {{ ani = \"string\" }}\n#"),
+        )
+    });
+    let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+    let iam = json!([{ "Effect": "Allow", "Action": "s3:*", "Resource": "*" }]);
+    let memory = "[hot]\nmemory = \"1MiB\"\n";
+    let house = House::furnished(&files, iam, memory, &actions, |_| {}).await;
+    let mut loads = 0;
+    for round in 0..3 {
+        for name in NAMES {
+            let answer = house.run(name, json!({ "ani": CALLER })).await.unwrap();
+            assert_eq!(answer["data"][0]["name"], name);
+            assert!(!answer["hot"].is_null(), "{name} in round {round}");
+            let cost = &answer["cost_tracking"];
+            let is_read = cost["bytes"].as_u64() > Some(0);
+            let estimate = cost["estimate"]["total_usd"].as_str().unwrap();
+            assert_eq!(is_read, estimate != "0", "{name} in round {round}: {cost}");
+            loads += u32::from(is_read);
+        }
+    }
+    assert!(loads > 4, "{loads} loads: nothing was evicted");
+}
+
+/// A reload is paid for like any read. When the budget is spent, the old version is answered from, with a warning.
+#[tokio::test]
+async fn a_reload_over_budget_reads_nothing_and_the_old_version_says_so() {
+    let config = "[hot]\nfreshness = \"10ms\"\nmax_staleness = \"1h\"\n[budget.total]\ndaily_usd = \"0.0000019\"\n";
+    let house = House::build_with(config, &[HOT]).await;
+    let ask = async || {
+        house
+            .run("hot-look-up", json!({ "ani": CALLER }))
+            .await
+            .unwrap()
+    };
+    assert_eq!(ask().await["data"][0]["name"], "Ana");
+    let gets = house.stack.s3().count("GetObject");
+    let path = house
+        .folder
+        .path()
+        .join("lake-root/lake/exports/customers.csv");
+    std::fs::write(&path, format!("ani,name,tier\n{CALLER},Eva,gold\n")).unwrap();
+    while records(&house, "(hot tables)").is_empty() {
+        assert_eq!(ask().await["data"][0]["name"], "Ana");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let record = &records(&house, "(hot tables)")[0];
+    assert_eq!(record["code"], "budget.exceeded", "{record}");
+    assert_eq!(record["decision"], "allowed", "{record}");
+    // Free answers go on, though the budget is spent.
+    let answer = ask().await;
+    assert_eq!(answer["data"][0]["name"], "Ana");
+    assert_eq!(answer["hot"]["unchecked"], json!(true));
+    let warning = answer["cost_tracking"]["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("the tables may be out of date: [budget.exceeded]"),
+        "{warning}"
+    );
+    assert_eq!(
+        house.stack.s3().count("GetObject"),
+        gets,
+        "nothing was read"
+    );
+}

@@ -26,7 +26,7 @@ use super::{
     settings::HotSettings,
 };
 use crate::{
-    BoundParams, Error, ErrorKind, StoreResolver, TableLocation, Transform, error::BoxError,
+    BoundParams, Error, ErrorKind, Files, StoreResolver, TableLocation, Transform, error::BoxError,
 };
 
 /// Where hot tables take the time from.
@@ -35,28 +35,37 @@ pub trait HotClock: fmt::Debug + Send + Sync {
     fn elapsed(&self) -> Duration;
 }
 
-/// Asks for versions, and opens stores for reads that no request waits for.
+/// Asks for versions, and begins the reads of new ones, which no request waits for.
 #[async_trait]
 pub trait HotSource: Send + Sync {
-    /// Stores for one load; whatever they read of an object must be one version of it.
-    fn open(&self) -> Arc<dyn StoreResolver>;
-
     /// The present version of an object, asked of the store itself and of no cache.
     ///
     /// # Errors
     /// Whatever the store says.
-    async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError>;
+    async fn head(&self, table: &TableLocation) -> Result<ObjectMeta, BoxError>;
 
-    /// A new version has been read through stores of [`Self::open`], or could not be read: the moment to write down what that
-    /// took. Only then is it answered from.
+    /// Makes sure that a new version may be read, and finds its files.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    async fn reload(&self, locations: &[TableLocation]) -> Result<Box<dyn Reload>, BoxError>;
+}
+
+/// The read of a new version.
+#[async_trait]
+pub trait Reload: Send {
+    /// The files to read.
+    fn files(&self) -> Files;
+
+    /// Where they are read from; whatever these stores read of an object must be one version of it.
+    fn stores(&self) -> Arc<dyn StoreResolver>;
+
+    /// The version has been read, or could not be read: the moment to write down what that took. Only then is it answered
+    /// from.
     ///
     /// # Errors
     /// Whatever keeps the version from being used.
-    async fn reloaded(
-        &self,
-        stores: &Arc<dyn StoreResolver>,
-        failure: Option<&Error>,
-    ) -> Result<(), BoxError>;
+    async fn ended(self: Box<Self>, failure: Option<&Error>) -> Result<(), BoxError>;
 }
 
 /// Hot tables in bounded memory. Cheap to clone; clones share everything.
@@ -97,6 +106,8 @@ struct Entry {
     /// Until when not to try again for want of room.
     no_room_until_ms: AtomicU64,
     failing: AtomicBool,
+    /// After a check that failed: when the next one may begin.
+    next_check_ms: AtomicU64,
 }
 
 /// One version of tables; freed by whoever lets it go last.
@@ -114,6 +125,7 @@ pub struct HotView {
     version: Arc<Version>,
     age: Duration,
     failing: bool,
+    failure: Option<Error>,
 }
 
 #[derive(Debug, Default)]
@@ -173,77 +185,99 @@ impl HotTables {
         &self.0.engine
     }
 
-    /// The tables of a query: from memory, or read through `stores` if they are not there; `None` when there is no room.
+    /// The tables of a query, if they are in memory and younger than the bound on staleness.
     ///
-    /// Tables that are older than the freshness are given as they are, and checked in the background through `source`. Tables
-    /// older than the bound on staleness are checked first.
-    ///
-    /// A load goes on when the returned future is dropped, for whoever asks next.
-    ///
-    /// Whoever asks while a load or a check is under way shares what comes of it, a failure too.
-    ///
-    /// # Errors
-    /// As [`Transform::run`], of a first load or of a check that had to be waited for.
-    pub async fn get(
+    /// Tables that are older than the freshness are given as they are, and checked in the background through `source`. After
+    /// a check that failed, the next one begins when the freshness has passed once more.
+    #[must_use]
+    pub fn resident(
         &self,
         query: &Arc<HotQuery>,
         bound: &BoundParams,
         locations: &[TableLocation],
-        stores: &Arc<dyn StoreResolver>,
+        source: &Arc<dyn HotSource>,
+    ) -> Option<HotView> {
+        let shared = &self.0;
+        let entry = shared.known(&key(query, locations))?;
+        let version = entry.version()?;
+        let (age, settings) = (shared.age(&version), &shared.settings);
+        if age >= settings.freshness && age >= settings.max_staleness {
+            return None;
+        }
+        shared.note_use(&entry);
+        if age >= settings.freshness
+            && shared.now_ms() >= entry.next_check_ms.load(Relaxed)
+            && !entry.checking.swap(true, Relaxed)
+        {
+            let (task, source) = (shared.task(&entry, query, bound), Arc::clone(source));
+            tokio::spawn(async move {
+                // A failure is counted and seen in the view; a later request tries again.
+                let _ = task.check(&source).await;
+                task.entry.checking.store(false, Relaxed);
+            });
+        }
+        shared.counts.hits.fetch_add(1, Relaxed);
+        Some(shared.view(&entry, version))
+    }
+
+    /// The tables of a query that are in memory and too old: they are checked first, and read through `source` where their
+    /// objects changed. `None` when there are none, or there is no room for the new version.
+    ///
+    /// Requests that come while a check is under way share its outcome, a failure too.
+    ///
+    /// # Errors
+    /// Those of the check.
+    pub async fn checked(
+        &self,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+        locations: &[TableLocation],
         source: &Arc<dyn HotSource>,
     ) -> Result<Option<HotView>, Error> {
         let shared = &self.0;
-        let entry = shared.entry(&key(query, locations));
-        entry.used_at_ms.store(shared.now_ms(), Relaxed);
-        lock(&shared.asked).note(&entry.key);
-        let ended_before = entry.ended.load(Acquire);
-        let task = || Task {
-            shared: Arc::clone(shared),
-            entry: Arc::clone(&entry),
-            query: Arc::clone(query),
-            bound: bound.clone(),
-            ended_before,
-        };
-        if let Some(version) = entry.version() {
-            let age = shared.age(&version);
-            if age < shared.settings.freshness || age < shared.settings.max_staleness {
-                if age >= shared.settings.freshness && !entry.checking.swap(true, Relaxed) {
-                    let (task, source) = (task(), Arc::clone(source));
-                    tokio::spawn(async move {
-                        // A failure is counted and seen in the age; the next request tries again.
-                        let _ = task.check(&source).await;
-                        task.entry.checking.store(false, Relaxed);
-                    });
-                }
-                shared.counts.hits.fetch_add(1, Relaxed);
-                return Ok(Some(shared.view(&entry, version)));
-            }
-            let (task, source) = (task(), Arc::clone(source));
-            let checked = tokio::spawn(async move { task.check(&source).await });
-            return match checked.await.map_err(lost)? {
-                Ok(()) => Ok(entry.version().map(|version| shared.view(&entry, version))),
-                Err(NotLoaded::NoRoom) => Ok(None),
-                Err(NotLoaded::Failed(error)) => Err(error),
-            };
-        }
-        if shared.now_ms() < entry.no_room_until_ms.load(Relaxed) {
+        let entry = shared.known(&key(query, locations));
+        let Some(entry) = entry.filter(|entry| entry.version().is_some()) else {
             return Ok(None);
-        }
-        let (task, stores) = (task(), Arc::clone(stores));
-        let loaded = tokio::spawn(async move { task.load(stores).await });
-        match loaded.await.map_err(lost)? {
-            Ok(version) => Ok(Some(shared.view(&entry, version))),
+        };
+        shared.note_use(&entry);
+        let (task, source) = (shared.task(&entry, query, bound), Arc::clone(source));
+        let checked = tokio::spawn(async move { task.check(&source).await });
+        match checked.await.map_err(lost)? {
+            Ok(()) => Ok(entry.version().map(|version| shared.view(&entry, version))),
             Err(NotLoaded::NoRoom) => Ok(None),
             Err(NotLoaded::Failed(error)) => Err(error),
         }
     }
 
-    /// Whether the tables are in memory, in whatever version.
-    #[must_use]
-    pub fn is_resident(&self, query: &HotQuery, locations: &[TableLocation]) -> bool {
-        let entries = lock(&self.0.entries);
-        let entry = entries.get(&key(query, locations));
-        entry.is_some_and(|entry| entry.version().is_some())
+    /// Reads the tables of a query from these files; `None` when there is no room.
+    ///
+    /// A load goes on when the returned future is dropped. Requests that come while it is under way share its outcome, a
+    /// failure too: of their files nothing is read.
+    ///
+    /// # Errors
+    /// As [`Transform::run`].
+    pub async fn load(
+        &self,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+        files: &Files,
+        stores: &Arc<dyn StoreResolver>,
+    ) -> Result<Option<HotView>, Error> {
+        let shared = &self.0;
+        let locations: Vec<_> = locations(files).collect();
+        let entry = shared.entry(&key(query, &locations));
+        shared.note_use(&entry);
+        if shared.now_ms() < entry.no_room_until_ms.load(Relaxed) {
+            return Ok(None);
+        }
+        let (files, stores) = (files.clone(), Arc::clone(stores));
+        let task = shared.task(&entry, query, bound);
+        let loaded = tokio::spawn(async move { task.load(files, stores).await });
+        match loaded.await.map_err(lost)? {
+            Ok(version) => Ok(Some(shared.view(&entry, version))),
+            Err(NotLoaded::NoRoom) => Ok(None),
+            Err(NotLoaded::Failed(error)) => Err(error),
+        }
     }
 
     /// What is held, and what was done.
@@ -283,6 +317,10 @@ fn key(query: &HotQuery, locations: &[TableLocation]) -> String {
     key
 }
 
+fn locations(files: &Files) -> impl Iterator<Item = TableLocation> {
+    files.found().iter().map(|found| found.table.clone())
+}
+
 fn lost(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Internal, "reading a hot table failed").with_source(error)
 }
@@ -299,16 +337,24 @@ struct Task {
 
 impl Task {
     /// The version that is there when it is this one's turn, or a new one.
-    async fn load(&self, stores: Arc<dyn StoreResolver>) -> Result<Arc<Version>, NotLoaded> {
+    async fn load(
+        &self,
+        files: Files,
+        stores: Arc<dyn StoreResolver>,
+    ) -> Result<Arc<Version>, NotLoaded> {
         let _turn = self.entry.loading.lock().await;
-        if let Some(version) = self.entry.version() {
+        let max_staleness = self.shared.settings.max_staleness;
+        if let Some(version) = self.entry.version()
+            && self.shared.age(&version) <= max_staleness
+        {
             return Ok(version);
         }
         self.shared_failure()?;
         if self.shared.now_ms() < self.entry.no_room_until_ms.load(Relaxed) {
             return Err(NotLoaded::NoRoom);
         }
-        let result = self.read(stores).await;
+        let result = self.loaded(files, &stores).await;
+        let result = result.map(|version| self.put(version));
         self.end(result.as_ref().err());
         result
     }
@@ -345,6 +391,8 @@ impl Task {
         self.entry.failing.store(failed, Relaxed);
         if failed {
             self.shared.counts.failed_checks.fetch_add(1, Relaxed);
+            let next = self.shared.after_freshness_ms();
+            self.entry.next_check_ms.store(next, Relaxed);
         }
         result
     }
@@ -367,21 +415,29 @@ impl Task {
                 _ => (found.size, found.last_modified) == (known.size, known.last_modified),
             };
             if !same {
-                return self.reload(source).await;
+                return self.reload(source, version).await;
             }
         }
         version.checked_at_ms.store(asked_at, Relaxed);
         Ok(())
     }
 
-    async fn reload(&self, source: &Arc<dyn HotSource>) -> Result<(), NotLoaded> {
-        let stores = source.open();
-        let result = self.loaded(&stores).await;
+    async fn reload(
+        &self,
+        source: &Arc<dyn HotSource>,
+        version: &Version,
+    ) -> Result<(), NotLoaded> {
+        let locations: Vec<_> = locations(&version.loaded.files).collect();
+        let reload = source.reload(&locations).await.map_err(|error| {
+            // What keeps it from being read is the whole message: it comes from policy, IAM or budget.
+            NotLoaded::Failed(Error::new(ErrorKind::Store, error.to_string()).with_source(error))
+        })?;
+        let result = self.loaded(reload.files(), &reload.stores()).await;
         let failure = match &result {
             Err(NotLoaded::Failed(error)) => Some(error),
             _ => None,
         };
-        let noted = source.reloaded(&stores, failure).await;
+        let noted = reload.ended(failure).await;
         let loaded = result?;
         noted.map_err(|error| {
             let message = "the read of a hot table cannot be recorded";
@@ -389,11 +445,6 @@ impl Task {
         })?;
         self.put(loaded);
         Ok(())
-    }
-
-    async fn read(&self, stores: Arc<dyn StoreResolver>) -> Result<Arc<Version>, NotLoaded> {
-        let loaded = self.loaded(&stores).await?;
-        Ok(self.put(loaded))
     }
 
     /// Makes a version the one that is answered from.
@@ -407,7 +458,11 @@ impl Task {
     }
 
     /// Reads a version, which nobody is answered from yet.
-    async fn loaded(&self, stores: &Arc<dyn StoreResolver>) -> Result<Version, NotLoaded> {
+    async fn loaded(
+        &self,
+        files: Files,
+        stores: &Arc<dyn StoreResolver>,
+    ) -> Result<Version, NotLoaded> {
         let shared = &self.shared;
         shared.counts.loads.fetch_add(1, Relaxed);
         let began_at = shared.now_ms();
@@ -415,10 +470,14 @@ impl Task {
         let share = shared.settings.memory.as_u64() / 2;
         let room: Arc<dyn Room> = Arc::clone(shared) as _;
         let held = || Held::new(&shared.budget, Arc::clone(&room), share, asked_for);
-        let loading =
-            shared
-                .engine
-                .load(&self.query, &self.bound, stores.as_ref(), held, 4 * share);
+        let loading = shared.engine.load(
+            &self.query,
+            &self.bound,
+            files,
+            stores.as_ref(),
+            held,
+            4 * share,
+        );
         match loading.await {
             Ok(loaded) => Ok(Version {
                 number: shared.counts.versions.fetch_add(1, Relaxed),
@@ -428,9 +487,7 @@ impl Task {
             }),
             Err(NotLoaded::NoRoom) => {
                 shared.counts.refusals.fetch_add(1, Relaxed);
-                let pause =
-                    u64::try_from(shared.settings.freshness.as_millis()).unwrap_or(u64::MAX);
-                let until = shared.now_ms().saturating_add(pause);
+                let until = shared.after_freshness_ms();
                 self.entry.no_room_until_ms.store(until, Relaxed);
                 Err(NotLoaded::NoRoom)
             }
@@ -455,6 +512,36 @@ impl Shared {
         Duration::from_millis(self.now_ms().saturating_sub(checked_at))
     }
 
+    /// The moment when the freshness has passed once more.
+    fn after_freshness_ms(&self) -> u64 {
+        let pause = u64::try_from(self.settings.freshness.as_millis()).unwrap_or(u64::MAX);
+        self.now_ms().saturating_add(pause)
+    }
+
+    fn note_use(&self, entry: &Entry) {
+        entry.used_at_ms.store(self.now_ms(), Relaxed);
+        lock(&self.asked).note(&entry.key);
+    }
+
+    fn task(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+    ) -> Task {
+        Task {
+            shared: Arc::clone(self),
+            entry: Arc::clone(entry),
+            query: Arc::clone(query),
+            bound: bound.clone(),
+            ended_before: entry.ended.load(Acquire),
+        }
+    }
+
+    fn known(&self, key: &str) -> Option<Arc<Entry>> {
+        lock(&self.entries).get(key).map(Arc::clone)
+    }
+
     fn entry(&self, key: &str) -> Arc<Entry> {
         let mut entries = lock(&self.entries);
         if let Some(entry) = entries.get(key) {
@@ -472,9 +559,15 @@ impl Shared {
     }
 
     fn view(&self, entry: &Entry, version: Arc<Version>) -> HotView {
+        let failing = entry.failing.load(Relaxed);
+        let failure = match lock(&entry.failure).as_ref().filter(|_| failing) {
+            Some(NotLoaded::Failed(error)) => Some(error.clone()),
+            _ => None,
+        };
         HotView {
             age: self.age(&version),
-            failing: entry.failing.load(Relaxed),
+            failing,
+            failure,
             version,
         }
     }
@@ -578,6 +671,12 @@ impl HotView {
     #[must_use]
     pub const fn is_failing(&self) -> bool {
         self.failing
+    }
+
+    /// Why the last try to check it failed.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
     }
 
     /// The stores that the tables were read through, as what they really are.

@@ -67,11 +67,12 @@ impl From<NotBuilt> for NotLoaded {
 }
 
 impl Transform {
-    /// Reads the columns that the query names, of all of its tables.
+    /// Reads the columns that the query names, of all of its tables, from these files.
     pub(crate) async fn load(
         &self,
         query: &HotQuery,
         bound: &BoundParams,
+        files: Files,
         stores: &dyn StoreResolver,
         held: impl Fn() -> Held,
         largest: u64,
@@ -80,7 +81,6 @@ impl Transform {
         let limit = prepared.limits.max_scan_bytes.map(|limit| limit.as_u64());
         let meter = Arc::new(ScanMeter::new(limit));
         let session = self.session()?;
-        let files = self.find(prepared, bound, stores).await?;
         let run = Run {
             prepared,
             bound,

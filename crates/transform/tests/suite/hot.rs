@@ -17,8 +17,9 @@ use std::{
 use async_trait::async_trait;
 use bytesize::ByteSize;
 use flowlake_transform::{
-    BoxError, HotClock, HotQuery, HotRows, HotSettings, HotSource, HotTables, HotView, Run,
-    StoreResolver, TableLocation, Transform, json::JsonRows,
+    BoundParams, BoxError, FileCollector, Files, HotClock, HotQuery, HotRows, HotSettings,
+    HotSource, HotTables, HotView, Prepared, Reload, Run, StoreResolver, TableLocation, Transform,
+    json::JsonRows,
 };
 use object_store::{ObjectMeta, ObjectStoreExt};
 use serde_json::{Value, json};
@@ -44,7 +45,11 @@ impl HotClock for Hand {
 struct Watched {
     lake: Lake,
     heads: AtomicU64,
-    opened: AtomicU64,
+    /// Reloads that were asked for.
+    asked: AtomicU64,
+    /// The query that is reloaded.
+    prepared: std::sync::Mutex<Option<Prepared>>,
+    refusing: std::sync::atomic::AtomicBool,
     /// Versions that were told to have been read, and those that could not be.
     reloaded: AtomicU64,
     unread: AtomicU64,
@@ -52,36 +57,72 @@ struct Watched {
     unwritable: std::sync::atomic::AtomicBool,
 }
 
+/// The read of a new version.
+struct Reading {
+    watched: Arc<Watched>,
+    files: Files,
+}
+
 #[async_trait]
-impl HotSource for Watched {
-    fn open(&self) -> Arc<dyn StoreResolver> {
-        self.opened.fetch_add(1, SeqCst);
-        Arc::new(self.lake.clone())
+impl Reload for Reading {
+    fn files(&self) -> Files {
+        self.files.clone()
     }
 
-    async fn head(&self, location: &TableLocation) -> Result<ObjectMeta, BoxError> {
-        self.heads.fetch_add(1, SeqCst);
-        if self.broken.load(SeqCst) {
-            return Err("the store is down".into());
-        }
-        Ok(self.lake.0.head(location.location.path().unwrap()).await?)
+    fn stores(&self) -> Arc<dyn StoreResolver> {
+        Arc::new(self.watched.lake.clone())
     }
 
-    async fn reloaded(
-        &self,
-        _stores: &Arc<dyn StoreResolver>,
+    async fn ended(
+        self: Box<Self>,
         failure: Option<&flowlake_transform::Error>,
     ) -> Result<(), BoxError> {
         let count = if failure.is_none() {
-            &self.reloaded
+            &self.watched.reloaded
         } else {
-            &self.unread
+            &self.watched.unread
         };
         count.fetch_add(1, SeqCst);
-        if self.unwritable.load(SeqCst) {
+        if self.watched.unwritable.load(SeqCst) {
             return Err("the disk is full".into());
         }
         Ok(())
+    }
+}
+
+/// As a source.
+struct Source(Arc<Watched>);
+
+#[async_trait]
+impl HotSource for Source {
+    async fn head(&self, table: &TableLocation) -> Result<ObjectMeta, BoxError> {
+        let watched = &self.0;
+        watched.heads.fetch_add(1, SeqCst);
+        if watched.broken.load(SeqCst) {
+            return Err("the store is down".into());
+        }
+        let path = table.location.path().unwrap();
+        Ok(watched.lake.0.head(path).await?)
+    }
+
+    async fn reload(&self, locations: &[TableLocation]) -> Result<Box<dyn Reload>, BoxError> {
+        let watched = &self.0;
+        watched.asked.fetch_add(1, SeqCst);
+        if watched.refusing.load(SeqCst) {
+            return Err("the budget is spent".into());
+        }
+        let prepared = watched.prepared.lock().unwrap().clone().unwrap();
+        let mut found = Vec::new();
+        for table in locations {
+            let path = table.location.path().unwrap();
+            let mut files = FileCollector::new(&prepared, table.clone());
+            files.take(watched.lake.0.head(path).await?);
+            found.push(files.finish());
+        }
+        Ok(Box::new(Reading {
+            watched: Arc::clone(watched),
+            files: Files::try_new(&prepared, found)?,
+        }))
     }
 }
 
@@ -103,7 +144,9 @@ impl House {
         let watched = Arc::new(Watched {
             lake: question.lake.clone(),
             heads: AtomicU64::new(0),
-            opened: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            prepared: std::sync::Mutex::default(),
+            refusing: std::sync::atomic::AtomicBool::new(false),
             reloaded: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             broken: std::sync::atomic::AtomicBool::new(false),
@@ -131,11 +174,31 @@ impl House {
         let prepared = query.prepared();
         let bound = prepared.bind(values.as_object().unwrap(), crate::support::now())?;
         let locations = prepared.locations(&bound)?;
+        *self.watched.prepared.lock().unwrap() = Some(prepared.clone());
+        let source: Arc<dyn HotSource> = Arc::new(Source(Arc::clone(&self.watched)));
+        if let Some(view) = self.tables.resident(query, &bound, &locations, &source) {
+            return Ok(Some(view));
+        }
+        let checked = self.tables.checked(query, &bound, &locations, &source);
+        if let Some(view) = checked.await? {
+            return Ok(Some(view));
+        }
+        let lake = &self.question.lake;
+        let files = Transform::builder()
+            .build()?
+            .find(prepared, &bound, lake)
+            .await?;
+        self.load(query, &bound, &files).await
+    }
+
+    async fn load(
+        &self,
+        query: &Arc<HotQuery>,
+        bound: &BoundParams,
+        files: &Files,
+    ) -> Result<Option<HotView>, flowlake_transform::Error> {
         let stores: Arc<dyn StoreResolver> = Arc::new(self.question.lake.clone());
-        let source: Arc<dyn HotSource> = Arc::clone(&self.watched) as _;
-        self.tables
-            .get(query, &bound, &locations, &stores, &source)
-            .await
+        self.tables.load(query, bound, files, &stores).await
     }
 
     async fn ask(&self, query: &Arc<HotQuery>, values: &Value) -> (Value, bool) {
@@ -421,6 +484,36 @@ async fn a_store_that_is_down_is_answered_around_until_the_bound() {
     assert!(!view.is_failing());
 }
 
+/// A check that fails is not begun again by each request, and the view says why it failed.
+#[tokio::test]
+async fn a_reload_that_is_refused_leaves_the_old_version_and_waits_before_it_asks_again() {
+    let house = customers().await;
+    let query = house.query(LOOK_UP, &["ani"]);
+    let one = json!({ "ani": 1 });
+    house.ask(&query, &one).await;
+    house.question.put("t.csv", "ani,name\n1,Eva\n").await;
+    house.watched.refusing.store(true, SeqCst);
+    house.clock.pass(10);
+    for _ in 0..50 {
+        assert_eq!(house.ask(&query, &one).await.0, json!([{ "name": "Ana" }]));
+        house.settle().await;
+    }
+    assert_eq!(house.watched.heads.load(SeqCst), 1);
+    assert_eq!(house.watched.asked.load(SeqCst), 1);
+    let view = house.view(&query, &one).await.unwrap().unwrap();
+    let failure = view.failure().unwrap().to_string();
+    assert_eq!(failure, "the budget is spent");
+    assert_eq!(house.tables.status().loads, 1, "nothing was read");
+    house.watched.refusing.store(false, SeqCst);
+    house.clock.pass(10);
+    while house.ask(&query, &one).await.0 != json!([{ "name": "Eva" }]) {
+        house.settle().await;
+    }
+    assert_eq!(house.watched.heads.load(SeqCst), 2);
+    let view = house.view(&query, &one).await.unwrap().unwrap();
+    assert!(view.failure().is_none());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_ask_at_once_cause_one_load() {
     let house = Arc::new(customers().await);
@@ -445,19 +538,25 @@ async fn many_who_ask_at_once_share_a_load_that_fails() {
     let house = Arc::new(House::new(question, HotSettings::default()));
     let query = house.query(LOOK_UP, &["ani"]);
     let one = json!({ "ani": 1 });
+    let (prepared, bound) = house.question.prepare(LOOK_UP).unwrap();
+    let engine = Transform::builder().build().unwrap();
+    let files = engine.find(&prepared, &bound, &house.question.lake).await;
+    let files = Arc::new(files.unwrap());
     store.is_down.store(true, SeqCst);
-    let alone = house.view(&query, &one).await.unwrap_err();
+    let before = store.total();
+    let alone = house.load(&query, &bound, &files).await.unwrap_err();
     assert_eq!(alone.kind(), flowlake_transform::ErrorKind::Store);
-    let requests_of_one = store.total();
+    let requests_of_one = store.total() - before;
     store.is_slow.store(true, SeqCst);
     let asking = (0..64).map(|_| {
-        let (house, query, one) = (Arc::clone(&house), Arc::clone(&query), one.clone());
-        tokio::spawn(async move { house.view(&query, &one).await.unwrap_err() })
+        let (house, query, files) = (Arc::clone(&house), Arc::clone(&query), Arc::clone(&files));
+        let bound = bound.clone();
+        tokio::spawn(async move { house.load(&query, &bound, &files).await.unwrap_err() })
     });
     for error in futures::future::join_all(asking).await {
         assert_eq!(error.unwrap().kind(), flowlake_transform::ErrorKind::Store);
     }
-    assert_eq!(store.total(), 2 * requests_of_one);
+    assert_eq!(store.total() - before, 2 * requests_of_one);
     store.is_down.store(false, SeqCst);
     assert_eq!(house.ask(&query, &one).await.0, json!([{ "name": "Ana" }]));
 }
