@@ -1,10 +1,5 @@
 //! What a scraper gets from a pipeline, with everything switched on, read by Prometheus' own `promtool`.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use std::{
     io::Write,
     process::{Command, Stdio},

@@ -1,4 +1,10 @@
 //! What the tests of the log share.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,4 +1,10 @@
 //! What the tests of the pipeline share.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;

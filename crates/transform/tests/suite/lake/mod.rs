@@ -1,5 +1,10 @@
 //! A lake in memory whose requests are counted, and queries over it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{
     fmt,
     ops::Range,

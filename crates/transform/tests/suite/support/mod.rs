@@ -1,5 +1,10 @@
 //! A query over files in memory, and everything that comes of it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 pub(crate) mod counting;
 
 use std::{collections::BTreeMap, sync::Arc};
