@@ -49,7 +49,7 @@ impl E2e {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         let target = workspace.target();
-        let outside_files = outside::met_test_files(workspace, self.strict)?;
+        let outside_modules = outside::met_modules(workspace, self.strict)?;
         let binaries = self.binaries(workspace)?;
         let python = workspace::step("servers from PyPI", || virtual_environment(workspace))?;
         let node = workspace::step("evaluator from npm", || node_packages(workspace))?;
@@ -64,7 +64,7 @@ impl E2e {
         let filter = &self.filter;
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
-            let set = outside::nextest_set(outside_files);
+            let set = outside::nextest_set(outside_modules);
             workspace::command(
                 "e2e tests",
                 cmd!(
@@ -82,16 +82,17 @@ impl E2e {
                     "cargo test --locked -p {E2E_PACKAGE} {filter...} -- {serial}"
                 ),
             )?;
-            let files: Vec<_> = outside_files
-                .into_iter()
-                .flat_map(|file| ["--test", file])
-                .collect();
-            if !files.is_empty() {
+            // Of several names, libtest runs what has any one of them.
+            if filter.is_none() && !outside_modules.is_empty() {
+                let names: Vec<_> = outside_modules
+                    .iter()
+                    .map(|module| format!("{module}::"))
+                    .collect();
                 workspace::command(
                     "tests that need tools",
                     cmd!(
                         shell,
-                        "cargo test --locked --workspace {files...} {filter...}"
+                        "cargo test --locked --workspace --tests -- {names...}"
                     ),
                 )?;
             }

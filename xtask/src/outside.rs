@@ -1,16 +1,17 @@
 //! Which tests need more than Rust and a C compiler, and are therefore run by `e2e` instead of `test`.
+//!
+//! Beside the package of the end-to-end tests these are single tests of the crates. They are told by the name of the module
+//! that they are in, such as `needs_root`, because a crate's tests are one program.
 
 use anyhow::{Result, bail};
-use cargo_metadata::TargetKind;
 use xshell::cmd;
 
 use crate::workspace::{E2E_PACKAGE, Workspace};
 
-/// Test files of crates that need something from outside, with what it is.
+/// Modules of such tests, with what they need.
 const OUTSIDE: &[(&str, Need)] = &[
-    ("exposition", Need::Promtool),
-    ("full_disk", Need::Root),
-    ("metrics", Need::Promtool),
+    ("needs_promtool", Need::Promtool),
+    ("needs_root", Need::Root),
 ];
 
 /// What a test needs.
@@ -22,43 +23,32 @@ enum Need {
     Root,
 }
 
-/// The nextest expression of the end-to-end tests and of these test files.
-pub(crate) fn nextest_set<'a>(files: impl IntoIterator<Item = &'a str>) -> String {
-    let files = files.into_iter().map(|file| format!(" | binary(={file})"));
-    format!("package({E2E_PACKAGE}){}", files.collect::<String>())
-}
-
-/// The integration tests that need nothing, by file; for `cargo test`, which has no expressions.
-pub(crate) fn inside_test_files(workspace: &Workspace) -> Vec<&str> {
-    let members = workspace
-        .members()
+/// The nextest expression of the end-to-end tests and of the tests in these modules.
+pub(crate) fn nextest_set<'a>(modules: impl IntoIterator<Item = &'a str>) -> String {
+    let modules = modules
         .into_iter()
-        .filter(|package| package.name.as_str() != E2E_PACKAGE);
-    let targets = members.flat_map(|package| &package.targets);
-    let tests = targets.filter(|target| target.kind.contains(&TargetKind::Test));
-    let mut files: Vec<_> = tests.map(|target| target.name.as_str()).collect();
-    files.retain(|file| OUTSIDE.iter().all(|(outside, _)| outside != file));
-    files.sort_unstable();
-    files.dedup();
-    files
+        .map(|module| format!(" | test(/(^|::){module}::/)"));
+    format!("package({E2E_PACKAGE}){}", modules.collect::<String>())
 }
 
-/// The files that need something.
-pub(crate) fn outside_test_files() -> impl Iterator<Item = &'static str> {
-    OUTSIDE.iter().map(|(file, _)| *file)
+/// The modules of tests that need something.
+pub(crate) fn outside_modules() -> impl Iterator<Item = &'static str> {
+    OUTSIDE.iter().map(|(module, _)| *module)
 }
 
-/// The files whose needs are met here; says which are not.
+/// The modules whose needs are met here; says which are not.
 ///
 /// # Errors
 /// With `strict`, when a need is not met.
-pub(crate) fn met_test_files(workspace: &Workspace, strict: bool) -> Result<Vec<&'static str>> {
+pub(crate) fn met_modules(workspace: &Workspace, strict: bool) -> Result<Vec<&'static str>> {
     let mut met = Vec::new();
-    for (file, need) in OUTSIDE {
+    for (module, need) in OUTSIDE {
         match need.missing(workspace) {
-            None => met.push(*file),
-            Some(missing) if strict => bail!("the tests of {file} need {missing}"),
-            Some(missing) => println!("--- tests of {file}: NOT RUN, because they need {missing}"),
+            None => met.push(*module),
+            Some(missing) if strict => bail!("the tests in modules {module} need {missing}"),
+            Some(missing) => {
+                println!("--- tests in modules {module}: NOT RUN, because they need {missing}");
+            }
         }
     }
     Ok(met)
@@ -85,5 +75,35 @@ impl Need {
                     .then_some("root, to mount a small disk that can be full")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::tidy::sources;
+
+    /// A name that is in no source is a test that `test` runs where its need is not met.
+    #[test]
+    fn the_names_of_the_modules_are_those_of_the_sources() {
+        let workspace = Workspace::load().unwrap();
+        let files = sources::rust_files(workspace.root()).unwrap();
+        let lines = files.iter().flat_map(|file| file.text.lines());
+        let named: BTreeSet<_> = lines
+            .filter_map(|line| line.trim_start().strip_prefix("mod "))
+            .filter(|rest| rest.starts_with("needs_"))
+            .map(|rest| rest.trim_end_matches([' ', '{', ';']))
+            .collect();
+        assert_eq!(named, outside_modules().collect());
+    }
+
+    #[test]
+    fn a_module_is_meant_wherever_it_is() {
+        assert_eq!(
+            nextest_set(["needs_root"]),
+            "package(flowlake-e2e) | test(/(^|::)needs_root::/)"
+        );
     }
 }

@@ -38,10 +38,7 @@ impl Test {
         if workspace.has_cargo_command("nextest") {
             let profile = &self.profile;
             // Not --exclude: so `test` and `e2e` build every dependency with the same features, and only once.
-            let set = format!(
-                "not ({})",
-                outside::nextest_set(outside::outside_test_files())
-            );
+            let set = format!("not ({})", outside::nextest_set(outside::outside_modules()));
             workspace::command(
                 "tests",
                 cmd!(
@@ -54,16 +51,15 @@ impl Test {
             println!(
                 "cargo-nextest is not installed: `cargo test` runs the same tests, without their time limits"
             );
-            let files: Vec<_> = outside::inside_test_files(workspace)
-                .into_iter()
-                .flat_map(|file| ["--test", file])
+            let skipped: Vec<_> = outside::outside_modules()
+                .flat_map(|module| ["--skip".to_owned(), format!("{module}::")])
                 .collect();
             output = workspace.target().join("secrets-used").join("output.txt");
             workspace::recorded(
                 "tests",
                 cmd!(
                     shell,
-                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --lib --bins --examples {files...} -- --show-output {filter...}"
+                    "cargo test --locked --workspace --exclude {E2E_PACKAGE} --tests --examples -- --show-output {skipped...} {filter...}"
                 ),
                 &output,
             )?;

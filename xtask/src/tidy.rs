@@ -4,7 +4,7 @@ mod edges;
 mod features;
 mod manifests;
 mod sizes;
-mod sources;
+pub(crate) mod sources;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;

@@ -31,14 +31,14 @@ const FORBIDDEN: &[(&str, &str)] = &[
 
 /// One Rust file of the workspace.
 #[derive(Debug)]
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     /// Relative to the root.
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 /// Every Rust file of ours, in the order of paths.
-pub(super) fn rust_files(root: &Path) -> Result<Vec<SourceFile>> {
+pub(crate) fn rust_files(root: &Path) -> Result<Vec<SourceFile>> {
     let mut paths = Vec::new();
     for folder in FOLDERS {
         collect(&root.join(folder), &mut paths)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use flowlake_e2e::{Environment, Moto, piped};
 use serde_json::{Value, json};
 
-const TABLE: &str = include_str!("../../../crates/aws-access/tests/data/policy-cases.json");
+const TABLE: &str = include_str!("../../../../crates/aws-access/tests/data/policy-cases.json");
 
 /// The cases of the table.
 fn cases() -> Result<Vec<Value>> {

@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 use http_body_util::StreamBody;
 use object_store::{ObjectStoreExt, path::Path};
 
-use crate::{
+use super::{
     object::Version,
     server::{client, parse_range},
 };

@@ -1,10 +1,5 @@
 //! The real SDK clients, pointed at the stand-ins.
 
-#![allow(
-    dead_code,
-    reason = "each test file uses a part of this, and an expectation would fail in the others"
-)]
-
 use aws_credential_types::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_types::retry::RetryConfig;

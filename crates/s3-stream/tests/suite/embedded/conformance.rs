@@ -1,7 +1,7 @@
 //! `object_store`'s own suite for stores, on the embedded S3: bare, as a request's view, and under `object_store`'s wrappers.
 //! Each part of the suite deletes everything in its bucket.
 
-use crate::{
+use super::{
     kinds::KINDS,
     support::{Embedded, small_parts},
 };

@@ -7,7 +7,7 @@ use flowlake_s3_stream::{S3Stream, S3StreamSettings};
 use futures::{FutureExt, StreamExt};
 use object_store::{GetResult, ObjectStore, ObjectStoreExt, Result, path::Path};
 
-use crate::{
+use super::{
     object::Version,
     plan::{Operation, Plan},
     server::Server,

@@ -14,17 +14,18 @@ impl Version {
     /// Bytes of which no two pieces are alike, and which differ between versions.
     pub(crate) fn new(number: u64, length: usize) -> Self {
         let salt = number.wrapping_mul(0xD6E8_FEB8_6659_FD93) | 1;
-        let bytes = (0..length as u64)
-            .map(|place| {
-                (place
-                    .wrapping_add(number)
-                    .wrapping_mul(salt ^ 0x9E37_79B9_7F4A_7C15)
-                    >> 56) as u8
-            })
-            .collect();
+        // Eight bytes at a time: versions are made 30,000 times.
+        let mut bytes = Vec::with_capacity(length + 8);
+        for place in (0..length as u64).step_by(8) {
+            let word = place
+                .wrapping_add(number)
+                .wrapping_mul(salt ^ 0x9E37_79B9_7F4A_7C15);
+            bytes.extend_from_slice(&(word ^ word >> 29).to_be_bytes());
+        }
+        bytes.truncate(length);
         Self {
             etag: format!("\"v{number}\""),
-            bytes,
+            bytes: bytes.into(),
         }
     }
 

@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
-mod support;
-
+use crate::support::{code, s3_client};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use flowlake_dev_stack::{AccessKey, DevStack, Failure, IamDocument, Identity, ObjectState};
 use serde_json::json;
-use support::{code, s3_client};
 
 const ADMIN: &str = "flowlake";
 const BUCKET: &str = "lake";

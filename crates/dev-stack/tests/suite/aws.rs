@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{code, config, s3_client_with};
 use aws_sdk_costexplorer::types::{
     DateInterval, Granularity, GroupDefinition, GroupDefinitionType,
 };
@@ -17,7 +16,6 @@ use flowlake_dev_stack::{
     AccessKey, CostRow, CostTable, DevStack, Failure, IamDocument, Identity, ShiftedClock,
 };
 use serde_json::{Value, json};
-use support::{code, config, s3_client_with};
 
 const ACCOUNT: &str = "123456789012";
 const OBJECT: &str = "arn:aws:s3:::lake/exports/x.csv";

@@ -1,6 +1,6 @@
 //! `object_store`'s own suite for stores, on our store over a SeaweedFS that checks signatures.
 
-#[path = "../../../crates/s3-stream/tests/embedded/kinds.rs"]
+#[path = "../../../../crates/s3-stream/tests/suite/embedded/kinds.rs"]
 mod kinds;
 
 use anyhow::{Result, ensure};

@@ -12,7 +12,7 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Region},
     primitives::SdkBody,
 };
 use aws_smithy_runtime_api::client::{
@@ -25,7 +25,7 @@ use futures::{Stream, StreamExt, stream};
 use http_body_util::StreamBody;
 use rand::{Rng, rngs::StdRng};
 
-use crate::{
+use super::{
     object::Version,
     plan::{Fault, Plan},
 };
@@ -64,7 +64,7 @@ impl Drop for Open {
     }
 }
 
-/// A client of one bad connection.
+/// A client of one bad connection. It signs nothing: nobody looks at signatures here, and they are a fifth of the time.
 pub(crate) fn client(connector: impl HttpConnector + 'static) -> Client {
     let connector = SharedHttpConnector::new(connector);
     let config = aws_sdk_s3::Config::builder()
@@ -72,7 +72,7 @@ pub(crate) fn client(connector: impl HttpConnector + 'static) -> Client {
         .region(Region::new("us-east-1"))
         .endpoint_url("http://s3.test")
         .force_path_style(true)
-        .credentials_provider(Credentials::for_tests())
+        .allow_no_auth()
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     Client::from_conf(config)

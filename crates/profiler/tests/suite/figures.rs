@@ -1,4 +1,4 @@
-//! The profiler against exact figures, and its memory against a large number of samples.
+//! The profiler against exact figures.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Reading from the embedded S3: parts, pins, retries, the meter, and what failures are called.
 
-use crate::support::{Embedded, content, read, small_parts};
+use super::support::{Embedded, content, read, small_parts};
 use flowlake_dev_stack::Failure;
 use flowlake_s3_stream::{Error, ErrorKind, S3StreamSettings};
 use futures::StreamExt;

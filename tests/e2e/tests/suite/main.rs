@@ -1,0 +1,18 @@
+//! The programs from outside: one program, as every crate has.
+
+mod audit;
+mod cases;
+mod cli;
+mod conformance;
+mod cost;
+mod demo;
+mod failures;
+mod genesys_sdk;
+mod models;
+mod moto;
+mod policies;
+mod seaweed;
+mod server;
+mod spill;
+mod storm;
+mod telemetry;
