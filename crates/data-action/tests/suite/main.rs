@@ -8,4 +8,5 @@ mod hot;
 mod locations;
 mod metrics;
 mod pipeline;
+mod readers;
 mod support;

@@ -43,6 +43,9 @@ pub(crate) struct CsvDecoder {
     layout: Option<Arc<Layout>>,
 }
 
+/// What is said of text in another encoding.
+const NOT_UTF8: &str = "holds bytes that are no UTF-8: set `encoding`";
+
 /// Where each column of the table lies in the file.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -130,8 +133,20 @@ impl CsvDecoder {
     fn admit(&self, layout: &Layout, record: &Record<'_>) -> Result<bool, Error> {
         let line = record.line();
         if record.is_torn() {
-            self.misfits.row(line, "has text after a closing quote")?;
+            self.misfits.row(
+                format_args!("line {line}"),
+                "has text after a closing quote",
+            )?;
             return Ok(false);
+        }
+        if self.misfits.on_error == OnError::Fail {
+            // The text is in another encoding, whatever columns are asked for.
+            let mut fields = (0..record.fields()).filter_map(|place| record.field(place));
+            if let Some(place) = fields.position(|text| simdutf8::basic::from_utf8(text).is_err()) {
+                return Err(self
+                    .misfits
+                    .error(format_args!("{} {NOT_UTF8}", self.place(record, place))));
+            }
         }
         let (fields, expected) = (record.fields(), layout.fields);
         if fields != expected {
@@ -140,7 +155,7 @@ impl CsvDecoder {
                 OnError::Null => self.misfits.null_value(),
                 OnError::Fail | OnError::Skip => {
                     self.misfits.row(
-                        line,
+                        format_args!("line {line}"),
                         format_args!("has {fields} {more} and {expected} were expected"),
                     )?;
                     return Ok(false);
@@ -216,13 +231,7 @@ impl CsvDecoder {
                 continue;
             };
             let Ok(text) = std::str::from_utf8(text) else {
-                self.misfit(
-                    record,
-                    field,
-                    "bytes that are no UTF-8 (set `encoding`)",
-                    kind,
-                    &mut fits[row],
-                )?;
+                self.misfit(record, field, "no UTF-8", kind, &mut fits[row])?;
                 builder.append_null();
                 continue;
             };
@@ -237,6 +246,19 @@ impl CsvDecoder {
         Ok(builder.finish())
     }
 
+    /// Line and column of a field.
+    fn place(&self, record: &Record<'_>, field: usize) -> String {
+        let place = format!("line {}, column {}", record.line(), field + 1);
+        let column = self.layout.as_ref().and_then(|layout| {
+            let mut places = layout.places.iter();
+            places.position(|place| *place == Some(field))
+        });
+        match column {
+            Some(column) => format!("{place} (`{}`)", self.asked.table.field(column).name()),
+            None => place,
+        }
+    }
+
     fn misfit(
         &self,
         record: &Record<'_>,
@@ -247,19 +269,10 @@ impl CsvDecoder {
     ) -> Result<(), Error> {
         match self.misfits.on_error {
             OnError::Fail => {
-                let name = self.layout.as_ref().and_then(|layout| {
-                    let place = layout
-                        .places
-                        .iter()
-                        .position(|place| *place == Some(field))?;
-                    Some(self.asked.table.field(place).name().as_str())
-                });
-                return Err(self.misfits.error(format_args!(
-                    "line {}, column {} (`{}`) holds {holds} and is {kind}",
-                    record.line(),
-                    field + 1,
-                    name.unwrap_or_default(),
-                )));
+                let place = self.place(record, field);
+                return Err(self
+                    .misfits
+                    .error(format_args!("{place} holds {holds} and is {kind}")));
             }
             OnError::Null => self.misfits.null_value(),
             OnError::Skip if *fits => {
@@ -322,6 +335,11 @@ impl Layout {
                 fields: columns.len().max(first.fields()),
                 places,
             });
+        }
+        let mut fields = (0..first.fields()).filter_map(|place| first.field(place));
+        if let Some(place) = fields.position(|text| std::str::from_utf8(text).is_err()) {
+            let line = first.line();
+            return Err(misfits.error(format_args!("line {line}, column {} {NOT_UTF8}", place + 1)));
         }
         let names = header_names(first);
         let by_name: HashMap<_, _> = names.iter().zip(0..).collect();

@@ -48,6 +48,9 @@ impl Chunked for CsvChunks {
         if dialect.escape.is_some_and(|escape| escape != dialect.quote) {
             return None;
         }
+        // A needle is not found in text of another encoding.
+        simdutf8::basic::from_utf8(text).ok()?;
+        let fields = self.layout.fields;
         let Space {
             marks,
             ends,
@@ -57,26 +60,21 @@ impl Chunked for CsvChunks {
         let mut found = sieve.needles.as_ref().map(|all| all.occurrences(text));
         if let Some(found) = &mut found
             && found.next(0).is_none()
-            && let Ok(lines) = marks::count_lines(text, dialect)
+            && let Ok(lines) = marks::pass(text, dialect, fields)
         {
             let batches = Vec::new();
             return Some(Chunk { batches, lines });
         }
         marks.find(text, dialect).ok()?;
-        let fields = self.layout.fields;
+        if !marks.have(fields) {
+            return None;
+        }
         let sifted = found.is_some_and(|found| {
             let most = marks.rows / FEW;
             candidates(found, marks, most, starts, ends)
         });
-        if sifted {
-            if ends.len() != starts.len() * fields {
-                return None;
-            }
-        } else {
+        if !sifted {
             starts.clear();
-            if marks.cells != marks.rows * fields {
-                return None;
-            }
             marks.field_ends(ends);
         }
         let rows = CsvRows {
@@ -86,14 +84,6 @@ impl Chunked for CsvChunks {
             starts,
             rows: if sifted { starts.len() } else { marks.rows },
         };
-        // As many ends of lines as records, and each in the place of a record's last field.
-        let lasts = ends
-            .iter()
-            .skip(fields.wrapping_sub(1))
-            .step_by(fields.max(1));
-        if !lasts.into_iter().all(|&end| marks.ends_record(end)) {
-            return None;
-        }
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
             lines: marks.lines,

@@ -10,7 +10,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{json_split::TakeRow, records::Record};
+use super::{
+    json_split::{Place, TakeRow},
+    records::Record,
+};
 use crate::{Error, schema};
 
 /// The type of the text of one field.
@@ -167,7 +170,7 @@ impl JsonTypes {
 }
 
 impl TakeRow for JsonTypes {
-    fn take(&mut self, row: &[u8], _line: u64) -> Result<(), Error> {
+    fn take(&mut self, row: &[u8], _place: Place) -> Result<(), Error> {
         if self.rows >= self.limit || super::json::shape(row) != super::json::Shape::One {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 //! A batch of rows is decoded at once. Only when that fails are its rows, and of a row that fails its columns, decoded one
 //! by one to find what does not fit.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use datafusion::arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -12,7 +12,6 @@ use datafusion::arrow::{
     error::ArrowError,
     json::ReaderBuilder,
 };
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{
@@ -20,7 +19,8 @@ use super::{
     chunk::{Asked, Resumed},
     csv::engine,
     infer::{self, Members},
-    json_split::{DEEPEST, JsonRows, JsonSplitter, Stopped, TakeRow, Torn},
+    json_check, json_grammar,
+    json_split::{DEEPEST, JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
     misfit::Misfits,
 };
 use crate::{Error, OnError};
@@ -82,9 +82,7 @@ pub(crate) fn torn(misfits: &Misfits, stopped: Stopped) -> Error {
     match stopped {
         Stopped::Taker(error) => error,
         Stopped::Torn(torn) => match torn {
-            Torn::Unexpected(line, what) => {
-                misfits.error(format_args!("line {line} is not valid JSON: {what}"))
-            }
+            Torn::Wrong(place, wrong) => misfits.error(format_args!("{place} {wrong}")),
             Torn::CutOff(line) => misfits.error(format_args!(
                 "the JSON ends inside the value of line {line}"
             )),
@@ -128,28 +126,23 @@ impl Resumed for JsonDecoder {
 }
 
 impl TakeRow for RowBuffer {
-    fn take(&mut self, row: &[u8], line: u64) -> Result<(), Error> {
+    fn take(&mut self, row: &[u8], place: Place) -> Result<(), Error> {
+        if !json_check::is_value(row)
+            && let Some((before, wrong)) = json_grammar::fault(row)
+        {
+            return self.misfit_row(place.after(&row[..before]), wrong);
+        }
         if row.first() != Some(&b'{') {
-            if serde_json::from_slice::<IgnoredAny>(row).is_err() {
-                return self.misfit_row(line, "is not valid JSON");
-            }
             let what = infer::json_kind(row);
             return self.misfit_row(
-                line,
+                format_args!("line {}", place.line),
                 format_args!("holds {what} where an object was expected"),
             );
-        }
-        match shape(row) {
-            Shape::One => {}
-            Shape::Torn => return self.misfit_row(line, "is not valid JSON"),
-            Shape::TooDeep => {
-                return self.misfit_row(line, format_args!("is nested deeper than {DEEPEST}"));
-            }
         }
         self.text.extend_from_slice(row);
         self.text.push(b'\n');
         self.ends.push(self.text.len());
-        self.lines.push(line);
+        self.lines.push(place.line);
         if self.ends.len() >= self.batch_rows || self.text.len() >= BATCH_BYTES {
             self.flush()?;
         }
@@ -197,11 +190,11 @@ pub(crate) fn shape(text: &[u8]) -> Shape {
 
 impl RowBuffer {
     /// A row that is none. What does not fit in the rows before is told first.
-    fn misfit_row(&mut self, line: u64, what: impl std::fmt::Display) -> Result<(), Error> {
+    fn misfit_row(&mut self, place: impl Display, what: impl Display) -> Result<(), Error> {
         if self.misfits.on_error == OnError::Fail {
             self.flush()?;
         }
-        self.misfits.row(line, what)
+        self.misfits.row(place, what)
     }
 
     /// The text cannot be cut any further. What does not fit in the rows before is told first.
@@ -256,7 +249,8 @@ impl RowBuffer {
     /// A row that does not fit: an error, left out, or without the columns that do not.
     fn misfit(&self, text: &[u8], line: u64) -> Result<Option<RecordBatch>, Error> {
         let Ok(row) = serde_json::from_slice::<Members<'_>>(text) else {
-            self.misfits.row(line, "is not valid JSON")?;
+            self.misfits
+                .row(format_args!("line {line}"), "is not valid JSON")?;
             return Ok(None);
         };
         if self.misfits.on_error == OnError::Skip {

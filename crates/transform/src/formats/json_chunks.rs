@@ -11,6 +11,7 @@ use super::{
     cells::{self, Cell},
     chunk::{Asked, Chunk, Chunked, Resumed, Rows, Space},
     json::JsonDecoder,
+    json_check,
     json_split::{DEEPEST, JsonRows},
     misfit::Misfits,
     sieve::Sieve,
@@ -117,6 +118,11 @@ impl Chunked for JsonChunks {
         }
         space.spans.resize_with(self.places.len(), Vec::new);
         space.spans.iter_mut().for_each(Vec::clear);
+        let few = candidates(text, sieve, &mut space.starts);
+        // What is walked through is JSON but for control characters; what is passed over is checked.
+        if (few || json_check::has_controls(text)) && !json_check::lines_are_objects(text) {
+            return None;
+        }
         let mut walk = Walk {
             slots,
             text,
@@ -125,7 +131,7 @@ impl Chunked for JsonChunks {
             keys: Vec::new(),
             rows: 0,
         };
-        if candidates(text, sieve, &mut space.starts) {
+        if few {
             for &start in &space.starts {
                 let start = start as usize;
                 let end = start + memchr(b'\n', &text[start..])?;
@@ -275,7 +281,7 @@ impl Walk<'_> {
         match self.text[at] {
             b'"' => self.string(at + 1, end, slot),
             b'-' | b'0'..=b'9' => {
-                let after = self.number(at)?;
+                let after = at + json_check::number(&self.text[at..])?;
                 self.put(slot, Token::Number, at, after)?;
                 Some(after)
             }
@@ -285,30 +291,6 @@ impl Walk<'_> {
             b'{' | b'[' if slot.is_none() => self.pass_nested(at, end),
             _ => None,
         }
-    }
-
-    /// The place after a number as the standard has it (RFC 8259, section 6).
-    fn number(&self, at: usize) -> Option<usize> {
-        let digits = |from: usize| {
-            let mut at = from;
-            while self.text[at].is_ascii_digit() {
-                at += 1;
-            }
-            (at > from).then_some(at)
-        };
-        let first = at + usize::from(self.text[at] == b'-');
-        let mut after = digits(first)?;
-        if self.text[first] == b'0' && after > first + 1 {
-            return None;
-        }
-        if self.text[after] == b'.' {
-            after = digits(after + 1)?;
-        }
-        if matches!(self.text[after], b'e' | b'E') {
-            let signed = matches!(self.text[after + 1], b'+' | b'-');
-            after = digits(after + 1 + usize::from(signed))?;
-        }
-        Some(after)
     }
 
     fn word(&mut self, at: usize, word: &[u8], slot: Option<usize>, token: Token) -> Option<usize> {

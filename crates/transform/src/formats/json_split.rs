@@ -1,9 +1,14 @@
 //! Cuts JSON into the texts of its rows while it streams: lines, values one after the other, or the elements of an array
 //! that may lie deep inside a document. Nothing but the row that is being read is held.
 
-use memchr::{memchr, memchr3};
+use std::fmt;
 
-use super::LONGEST_RECORD_BYTES;
+use memchr::{memchr, memchr_iter, memchr3, memrchr};
+
+use super::{
+    LONGEST_RECORD_BYTES,
+    json_grammar::{Grammar, Wrong},
+};
 
 /// Rows nested deeper than this are refused, so that nothing that reads them can be made to run out of stack.
 pub(crate) const DEEPEST: usize = 128;
@@ -17,11 +22,74 @@ pub(crate) enum JsonRows {
     Document(Vec<String>),
 }
 
+/// A place in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// From 1.
+    pub(crate) line: u64,
+    /// In characters, from 1.
+    pub(crate) column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}, column {}", self.line, self.column)
+    }
+}
+
+impl Place {
+    const START: Self = Self { line: 1, column: 1 };
+
+    /// The place after a text that begins here.
+    pub(crate) fn after(self, text: &[u8]) -> Self {
+        let mut place = self;
+        place.pass(text);
+        place
+    }
+
+    const fn pass_byte(&mut self, byte: u8) {
+        if byte == b'\n' {
+            self.line += 1;
+            self.column = 1;
+        } else if byte & 0xc0 != 0x80 {
+            self.column += 1;
+        }
+    }
+
+    fn pass(&mut self, text: &[u8]) {
+        let last_line = match memrchr(b'\n', text) {
+            None => text,
+            Some(newline) => {
+                self.line += memchr_iter(b'\n', text).count() as u64;
+                self.column = 1;
+                &text[newline + 1..]
+            }
+        };
+        // Bytes 0x80 to 0xbf go on with a character.
+        let characters = last_line.iter().filter(|&&byte| byte & 0xc0 != 0x80);
+        self.column += characters.count() as u64;
+    }
+}
+
+/// A text without the blanks of JSON before and after it.
+pub(crate) fn trim_blanks(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|&byte| !is_blank(byte));
+    let end = text.iter().rposition(|&byte| !is_blank(byte));
+    match (start, end) {
+        (Some(start), Some(end)) => &text[start..=end],
+        _ => &[],
+    }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
 /// Why the text cannot be cut into rows at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Torn {
-    /// Something else than JSON's grammar wants stands in this line.
-    Unexpected(u64, &'static str),
+    /// Something at this place is no JSON.
+    Wrong(Place, Wrong),
     /// The text ends inside a value that begins in this line.
     CutOff(u64),
     /// The row that begins in this line is too long.
@@ -39,9 +107,12 @@ pub(crate) enum Torn {
 pub(crate) struct JsonSplitter {
     rows: JsonRows,
     state: State,
-    line: u64,
-    row_line: u64,
+    /// Of what comes next.
+    place: Place,
+    row_place: Place,
     row: Vec<u8>,
+    /// What is neither a row nor between rows.
+    around: Grammar,
     /// Open brackets inside the row, or inside a value that is passed over.
     depth: usize,
     in_string: bool,
@@ -78,11 +149,11 @@ enum State {
     Line,
 }
 
-/// Takes the texts of rows and the lines in which they begin.
+/// Takes the texts of rows and the places at which they begin.
 pub(crate) trait TakeRow {
     /// # Errors
     /// What keeps the row from being taken.
-    fn take(&mut self, row: &[u8], line: u64) -> Result<(), crate::Error>;
+    fn take(&mut self, row: &[u8], place: Place) -> Result<(), crate::Error>;
 }
 
 /// Why splitting stopped.
@@ -102,9 +173,10 @@ impl JsonSplitter {
         Self {
             rows,
             state,
-            line: 1,
-            row_line: 1,
+            place: Place::START,
+            row_place: Place::START,
             row: Vec::new(),
+            around: Grammar::default(),
             depth: 0,
             in_string: false,
             escaped: false,
@@ -116,7 +188,8 @@ impl JsonSplitter {
 
     /// For text that begins in `line`.
     pub(crate) fn at_line(mut self, line: u64) -> Self {
-        (self.line, self.row_line) = (line, line);
+        self.place.line = line;
+        self.row_place = self.place;
         self
     }
 
@@ -127,7 +200,7 @@ impl JsonSplitter {
 
     /// The line of what comes next.
     pub(crate) const fn line(&self) -> u64 {
-        self.line
+        self.place.line
     }
 
     fn pointer(&self) -> &[String] {
@@ -148,8 +221,17 @@ impl JsonSplitter {
             if self.in_string && !self.escaped {
                 let rest = &bytes[at..];
                 let plain = memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
-                self.keep(&rest[..plain])?;
-                at += plain;
+                let plain = &rest[..plain];
+                if self.is_around() {
+                    let passed = self.around.text(plain);
+                    passed.map_err(|(before, wrong)| {
+                        let place = self.place.after(&plain[..before]);
+                        Stopped::Torn(Torn::Wrong(place, wrong))
+                    })?;
+                }
+                self.keep(plain)?;
+                self.place.pass(plain);
+                at += plain.len();
                 if at == bytes.len() {
                     break;
                 }
@@ -157,9 +239,7 @@ impl JsonSplitter {
             let byte = bytes[at];
             // A number or word ends before the byte that ends it, which is then looked at again.
             if self.one(byte, taker)? {
-                if byte == b'\n' {
-                    self.line += 1;
-                }
+                self.place.pass_byte(byte);
                 at += 1;
             }
         }
@@ -179,9 +259,9 @@ impl JsonSplitter {
                 self.end_row(taker)?;
                 return Ok(());
             }
-            State::Rest if self.depth == 0 && !self.in_string => Ok(()),
-            State::InRow | State::InScalar => Err(Torn::CutOff(self.row_line)),
-            _ => Err(Torn::CutOff(self.line)),
+            State::Rest if self.around.finish().is_ok() => Ok(()),
+            State::InRow | State::InScalar => Err(Torn::CutOff(self.row_place.line)),
+            _ => Err(Torn::CutOff(self.place.line)),
         };
         ended.map_err(Stopped::Torn)
     }
@@ -189,35 +269,60 @@ impl JsonSplitter {
     fn lines(&mut self, mut bytes: &[u8], taker: &mut dyn TakeRow) -> Result<(), Stopped> {
         while let Some(end) = memchr(b'\n', bytes) {
             if self.row.is_empty() {
-                Self::give(&bytes[..end], self.line, taker)?;
+                Self::give(&bytes[..end], self.place, taker)?;
             } else {
                 self.row.extend_from_slice(&bytes[..end]);
                 self.line_row(taker)?;
             }
-            self.line += 1;
+            self.place.line += 1;
             bytes = &bytes[end + 1..];
         }
-        self.row_line = self.line;
+        self.row_place = self.place;
         self.keep_row(bytes)
     }
 
     fn line_row(&mut self, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
         let row = std::mem::take(&mut self.row);
-        Self::give(&row, self.line, taker)
+        Self::give(&row, self.place, taker)
     }
 
-    fn give(row: &[u8], line: u64, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
-        let row = row.trim_ascii();
-        if row.is_empty() {
+    fn give(row: &[u8], place: Place, taker: &mut dyn TakeRow) -> Result<(), Stopped> {
+        let trimmed = trim_blanks(row);
+        if trimmed.is_empty() {
             return Ok(());
         }
-        taker.take(row, line).map_err(Stopped::Taker)
+        let blanks = row.iter().take_while(|&&byte| is_blank(byte)).count();
+        taker
+            .take(trimmed, place.after(&row[..blanks]))
+            .map_err(Stopped::Taker)
+    }
+
+    /// Whether what comes is neither a row nor between rows.
+    const fn is_around(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Line
+                | State::InRow
+                | State::InScalar
+                | State::BeforeRow { .. }
+                | State::AfterRow
+        )
     }
 
     /// Looks at one byte; whether it has been used up.
     fn one(&mut self, byte: u8, taker: &mut dyn TakeRow) -> Result<bool, Stopped> {
+        // The end of a number or word that is passed over is looked at again in the next state.
+        let ends_passed = self.state == State::Passing
+            && self.depth == 0
+            && !self.in_string
+            && matches!(byte, b',' | b'}');
+        if self.is_around() && !ends_passed {
+            self.step(byte)?;
+        }
         match self.state {
-            State::Passing | State::Rest | State::InRow => return self.inside(byte, taker),
+            State::Passing | State::InRow => return self.inside(byte, taker),
+            State::Rest if self.in_string => self.string_byte(byte),
+            State::Rest => self.in_string = byte == b'"',
             State::InKey => {
                 self.key.push(byte);
                 self.string_byte(byte);
@@ -227,52 +332,49 @@ impl JsonSplitter {
                 return Ok(true);
             }
             State::InScalar => {
-                if !matches!(byte, b',' | b']' | b'}') && !byte.is_ascii_whitespace() {
+                if !matches!(byte, b',' | b']' | b'}') && !is_blank(byte) {
                     self.keep_row(&[byte])?;
                     return Ok(true);
                 }
                 self.end_row(taker)?;
                 return Ok(false);
             }
-            _ if byte.is_ascii_whitespace() => return Ok(true),
+            _ if is_blank(byte) => return Ok(true),
             State::Start => self.start(byte)?,
-            State::BeforeKey => match byte {
-                b'"' => {
-                    self.key.clear();
-                    self.key.push(byte);
-                    self.in_string = true;
-                    self.state = State::InKey;
-                }
-                b'}' => return Err(Stopped::Torn(Torn::NothingThere)),
-                _ => return self.unexpected("a key was expected"),
-            },
-            State::AfterKey if byte == b':' => self.state = State::BeforeValue,
-            State::AfterKey => return self.unexpected("a colon was expected"),
+            State::BeforeKey if byte == b'"' => {
+                self.key.clear();
+                self.key.push(byte);
+                self.in_string = true;
+                self.state = State::InKey;
+            }
+            State::AfterPassed if byte == b',' => self.state = State::BeforeKey,
+            State::BeforeKey | State::AfterPassed => {
+                return Err(Stopped::Torn(Torn::NothingThere));
+            }
+            State::AfterKey => self.state = State::BeforeValue,
             State::BeforeValue => self.value(byte)?,
-            State::AfterPassed => match byte {
-                b',' => self.state = State::BeforeKey,
-                b'}' => return Err(Stopped::Torn(Torn::NothingThere)),
-                _ => return self.unexpected("a comma was expected"),
-            },
             State::BeforeRow { first } => match byte {
-                b']' if self.elements && first => self.end_array(),
+                b']' if self.elements && first => self.end_array()?,
                 b',' | b']' | b'}' | b':' => return self.unexpected("a value was expected"),
-                _ => {
-                    self.begin_row(byte)?;
-                }
+                _ => self.begin_row(byte)?,
             },
             State::AfterRow => match byte {
                 b',' if self.elements => self.state = State::BeforeRow { first: false },
-                b']' if self.elements => self.end_array(),
-                _ => return self.unexpected("a comma was expected"),
+                b']' if self.elements => self.end_array()?,
+                _ => return self.unexpected("a comma or `]` was expected"),
             },
             State::Line => {}
         }
         Ok(true)
     }
 
+    fn step(&mut self, byte: u8) -> Result<(), Stopped> {
+        let stepped = self.around.step(byte);
+        stepped.map_err(|wrong| Stopped::Torn(Torn::Wrong(self.place, wrong)))
+    }
+
     fn unexpected(&self, what: &'static str) -> Result<bool, Stopped> {
-        Err(Stopped::Torn(Torn::Unexpected(self.line, what)))
+        Err(Stopped::Torn(Torn::Wrong(self.place, Wrong::Json(what))))
     }
 
     fn start(&mut self, byte: u8) -> Result<(), Stopped> {
@@ -309,23 +411,16 @@ impl JsonSplitter {
             self.entered += 1;
             self.state = State::BeforeKey;
         } else {
-            self.depth = 0;
             self.state = State::Passing;
-            match byte {
-                b'{' | b'[' => self.depth = 1,
-                b'"' => self.in_string = true,
-                b',' | b'}' | b']' | b':' => {
-                    return self.unexpected("a value was expected").map(drop);
-                }
-                _ => {}
-            }
+            self.depth = usize::from(matches!(byte, b'{' | b'['));
+            self.in_string = byte == b'"';
         }
         Ok(())
     }
 
     fn begin_row(&mut self, byte: u8) -> Result<(), Stopped> {
         self.row.clear();
-        self.row_line = self.line;
+        self.row_place = self.place;
         self.keep_row(&[byte])?;
         self.depth = 0;
         self.state = match byte {
@@ -353,15 +448,12 @@ impl JsonSplitter {
             }
             return Ok(true);
         }
-        if self.state == State::Rest && self.depth == 0 && !byte.is_ascii_whitespace() {
-            return self.unexpected("the document had ended");
-        }
         match byte {
             b'"' => self.in_string = true,
             b'{' | b'[' => {
                 self.depth += 1;
                 if self.state == State::InRow && self.depth > DEEPEST {
-                    return Err(Stopped::Torn(Torn::TooDeep(self.row_line)));
+                    return Err(Stopped::Torn(Torn::TooDeep(self.row_place.line)));
                 }
             }
             // The end of a number or word that is passed over.
@@ -370,11 +462,8 @@ impl JsonSplitter {
                 return Ok(false);
             }
             b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
                 if self.depth == 0 {
-                    return self.unexpected("a bracket is closed that was not opened");
-                }
-                self.depth -= 1;
-                if self.depth == 0 && self.state != State::Rest {
                     self.keep(&[byte])?;
                     return self.end_value(taker).map(|()| true);
                 }
@@ -410,15 +499,16 @@ impl JsonSplitter {
             State::BeforeRow { first: true }
         };
         let row = std::mem::take(&mut self.row);
-        let result = Self::give(&row, self.row_line, taker);
+        let result = Self::give(&row, self.row_place, taker);
         self.row = row;
         self.row.clear();
         result
     }
 
-    fn end_array(&mut self) {
-        self.depth = self.entered;
+    /// To what is around the rows, the array was an empty one.
+    fn end_array(&mut self) -> Result<(), Stopped> {
         self.state = State::Rest;
+        self.step(b']')
     }
 
     /// Keeps text that is part of a row or a key.
@@ -428,7 +518,7 @@ impl JsonSplitter {
             State::InKey => {
                 self.key.extend_from_slice(bytes);
                 if self.key.len() > LONGEST_RECORD_BYTES {
-                    return Err(Stopped::Torn(Torn::TooLong(self.line)));
+                    return Err(Stopped::Torn(Torn::TooLong(self.place.line)));
                 }
                 Ok(())
             }
@@ -439,7 +529,7 @@ impl JsonSplitter {
     fn keep_row(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
         self.row.extend_from_slice(bytes);
         if self.row.len() > LONGEST_RECORD_BYTES {
-            return Err(Stopped::Torn(Torn::TooLong(self.row_line)));
+            return Err(Stopped::Torn(Torn::TooLong(self.row_place.line)));
         }
         Ok(())
     }
@@ -447,11 +537,12 @@ impl JsonSplitter {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonRows, JsonSplitter, Stopped, TakeRow, Torn};
+    use super::{JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn};
+    use crate::formats::json_grammar::Wrong;
 
     impl TakeRow for Vec<(String, u64)> {
-        fn take(&mut self, row: &[u8], line: u64) -> Result<(), crate::Error> {
-            self.push((String::from_utf8_lossy(row).into(), line));
+        fn take(&mut self, row: &[u8], place: Place) -> Result<(), crate::Error> {
+            self.push((String::from_utf8_lossy(row).into(), place.line));
             Ok(())
         }
     }
@@ -523,26 +614,71 @@ mod tests {
     fn what_is_no_json_is_told() {
         assert_eq!(split(&at(""), "[{},\n{}"), Err(Torn::CutOff(2)));
         assert_eq!(split(&at(""), "[{},\n{\"a\""), Err(Torn::CutOff(2)));
-        assert!(matches!(
-            split(&at(""), "[{} {}]"),
-            Err(Torn::Unexpected(1, _))
-        ));
-        assert!(matches!(
-            split(&at(""), "[{},]"),
-            Err(Torn::Unexpected(1, _))
-        ));
-        assert!(matches!(
-            split(&at(""), "[{}] x"),
-            Err(Torn::Unexpected(1, _))
-        ));
+        let wrong =
+            |line, column, what| Err(Torn::Wrong(Place { line, column }, Wrong::Json(what)));
+        for (text, expected) in [
+            ("[{} {}]", wrong(1, 5, "a comma or `]` was expected")),
+            ("[{},]", wrong(1, 5, "a value was expected")),
+            ("[{}] x", wrong(1, 6, "nothing more was expected")),
+            ("[\u{c}{}]", wrong(1, 4, "a comma or `]` was expected")),
+            ("{}}", wrong(1, 3, "a value was expected")),
+            ("12", wrong(1, 1, "`[` or `{` was expected")),
+        ] {
+            assert_eq!(split(&at(""), text), expected, "{text}");
+        }
+        // What is passed over is JSON too.
+        for (text, expected) in [
+            (
+                "{\"x\":01,\"e\":[]}",
+                wrong(1, 7, "a number begins with a zero that it has not"),
+            ),
+            (
+                "{\"é\":[1,\n {\"é\":1,}],\"e\":[]}",
+                wrong(2, 9, "a key in quotes was expected"),
+            ),
+            (
+                "{\"x\":\"a\tb\",\"e\":[]}",
+                wrong(
+                    1,
+                    8,
+                    "a control character in a text was not written as an escape",
+                ),
+            ),
+            (
+                "{\"x\":[1 2],\"e\":[]}",
+                wrong(1, 9, "a comma or `]` was expected"),
+            ),
+            (
+                "{\"x\":tru,\"e\":[]}",
+                wrong(1, 9, "`true`, `false` or `null` was expected"),
+            ),
+            (
+                "{\"x\":1 2,\"e\":[]}",
+                wrong(1, 8, "a comma or `}` was expected"),
+            ),
+            ("{\"x\":},\"e\":[]}", wrong(1, 6, "a value was expected")),
+            ("{\"x\" 1,\"e\":[]}", wrong(1, 6, "a colon was expected")),
+            (
+                "{\"x\\q\":1,\"e\":[]}",
+                wrong(1, 5, "a backslash stands before no such character"),
+            ),
+            ("{\"e\":[],}", wrong(1, 9, "a key in quotes was expected")),
+            (
+                "{\"e\":[],\"x\":[}",
+                wrong(1, 14, "a value or `]` was expected"),
+            ),
+            ("{\"e\":[]}}", wrong(1, 9, "nothing more was expected")),
+            ("{\"e\":[],\"x\":1", Err(Torn::CutOff(1))),
+            ("{\"x\":1,}", wrong(1, 8, "a key in quotes was expected")),
+            ("{\"x\":1}", Err(Torn::NothingThere)),
+            ("{}", Err(Torn::NothingThere)),
+        ] {
+            assert_eq!(split(&at("/e"), text), expected, "{text}");
+        }
         assert_eq!(split(&at("/e"), "{\"e\":[{}]"), Err(Torn::CutOff(1)));
         assert_eq!(
             split(&at(""), &format!("[{}", "[".repeat(200))),
             Err(Torn::TooDeep(1))
-        );
-        assert_eq!(
-            split(&at(""), "{}}"),
-            Err(Torn::Unexpected(1, "a value was expected"))
         );
     }
 }

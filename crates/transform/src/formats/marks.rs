@@ -7,12 +7,13 @@
 //! The quoted parts are found with a running exclusive-or over the quotes' bits, as in Langdale and Lemire, "Parsing
 //! Gigabytes of JSON per Second" (VLDB Journal 2019).
 
-mod compare;
 #[cfg(test)]
 mod tests;
 
-use self::compare::{BLOCK, Task};
-use super::records::Dialect;
+use super::{
+    compare::{self, BLOCK, Compare, Task},
+    records::Dialect,
+};
 
 /// The text is not regular, or does not end with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,21 +63,58 @@ struct Find<'a> {
 }
 
 /// Text of which no place needs to be known.
-struct CountLines<'a> {
+struct Pass<'a> {
     text: &'a [u8],
     dialect: Dialect,
+    fields: usize,
 }
 
-/// Number of `\n` in a text that begins and ends with a record, and is regular but for empty lines; as [`Marks::find`], in
-/// less than half the time.
+/// Number of `\n` in a regular text that begins and ends with a record and whose records all have so many fields; as
+/// [`Marks::find`] and [`Marks::have`], in less than half the time.
 ///
 /// # Errors
 /// [`Irregular`], also for text with `\r` or where lines may be comments.
-pub(crate) fn count_lines(text: &[u8], dialect: Dialect) -> Result<u64, Irregular> {
+pub(crate) fn pass(text: &[u8], dialect: Dialect, fields: usize) -> Result<u64, Irregular> {
     if dialect.comment.is_some() || memchr::memchr(b'\r', text).is_some() {
         return Err(Irregular);
     }
-    compare::run(CountLines { text, dialect })
+    compare::run(Pass {
+        text,
+        dialect,
+        fields,
+    })
+}
+
+/// Counts the fields of records, one block after the other.
+struct Even {
+    /// Delimiters of all fields so far.
+    delimiters: u64,
+    /// Delimiters of all records so far, if each has as many as it should.
+    expected: u64,
+    each: u64,
+    uneven: bool,
+}
+
+impl Even {
+    fn new(fields: usize) -> Self {
+        Self {
+            delimiters: 0,
+            expected: 0,
+            each: fields.saturating_sub(1) as u64,
+            uneven: fields == 0,
+        }
+    }
+
+    #[inline(always)]
+    fn see(&mut self, delimiters: u64, mut records: u64) {
+        while records != 0 {
+            let before = delimiters & (records ^ (records - 1));
+            self.expected += self.each;
+            self.uneven |= self.delimiters + u64::from(before.count_ones()) != self.expected;
+            records &= records - 1;
+        }
+        self.delimiters += u64::from(delimiters.count_ones());
+    }
 }
 
 impl Marks {
@@ -115,9 +153,13 @@ impl Marks {
         ends.truncate(self.cells);
     }
 
-    /// Whether a record ends at this place.
-    pub(crate) fn ends_record(&self, place: u32) -> bool {
-        self.records[place as usize / BLOCK] >> (place as usize % BLOCK) & 1 == 1
+    /// Whether every record has so many fields.
+    pub(crate) fn have(&self, fields: usize) -> bool {
+        let mut even = Even::new(fields);
+        for (&fields, &records) in self.fields.iter().zip(&self.records) {
+            even.see(fields & !records, records);
+        }
+        !even.uneven
     }
 
     /// The ends of the fields between two places.
@@ -184,7 +226,7 @@ impl Task for Find<'_> {
     type Output = Result<(), Irregular>;
 
     #[inline(always)]
-    fn run(self, places: impl Fn(&[u8; BLOCK], u8) -> u64 + Copy) -> Self::Output {
+    fn run(self, compare: impl Compare) -> Self::Output {
         let Self {
             marks,
             text,
@@ -209,41 +251,50 @@ impl Task for Find<'_> {
             irregular |= found.irregular;
         };
         for block in blocks {
-            put(carry.block(block, dialect, returns, places));
+            put(carry.block(block, dialect, returns, compare));
         }
         if !rest.is_empty() {
-            put(carry.last_block(rest, dialect, returns, places));
+            put(carry.last_block(rest, dialect, returns, compare));
         }
         (marks.rows, marks.cells, marks.lines) = (rows, cells, lines);
         carry.ended(text, irregular)
     }
 }
 
-impl Task for CountLines<'_> {
+impl Task for Pass<'_> {
     type Output = Result<u64, Irregular>;
 
     #[inline(always)]
-    fn run(self, places: impl Fn(&[u8; BLOCK], u8) -> u64 + Copy) -> Self::Output {
-        let Self { text, dialect } = self;
+    fn run(self, compare: impl Compare) -> Self::Output {
+        let Self {
+            text,
+            dialect,
+            fields,
+        } = self;
         let (blocks, rest) = text.as_chunks::<BLOCK>();
         let mut carry = Carry::START;
+        let mut even = Even::new(fields);
         let (mut lines, mut irregular) = (0, 0);
         for block in blocks {
-            if carry.quoted | carry.closed | places(block, dialect.quote) == 0 {
-                lines += u64::from(places(block, b'\n').count_ones());
+            if carry.quoted | carry.closed | compare.equal(block, dialect.quote) == 0 {
+                let newlines = compare.equal(block, b'\n');
+                lines += u64::from(newlines.count_ones());
+                even.see(compare.equal(block, dialect.delimiter), newlines);
                 carry.pass(block[BLOCK - 1], dialect);
             } else {
-                let found = carry.block(block, dialect, false, places);
+                let found = carry.block(block, dialect, false, compare);
                 lines += u64::from(found.lines);
                 irregular |= found.irregular;
+                even.see(found.fields & !found.records, found.records);
             }
         }
         if !rest.is_empty() {
-            let found = carry.last_block(rest, dialect, false, places);
+            let found = carry.last_block(rest, dialect, false, compare);
             lines += u64::from(found.lines);
             irregular |= found.irregular;
+            even.see(found.fields & !found.records, found.records);
         }
-        carry.ended(text, irregular)?;
+        carry.ended(text, irregular | u64::from(even.uneven))?;
         Ok(lines)
     }
 }
@@ -271,11 +322,11 @@ impl Carry {
         rest: &[u8],
         dialect: Dialect,
         returns: bool,
-        places: impl Fn(&[u8; BLOCK], u8) -> u64 + Copy,
+        compare: impl Compare,
     ) -> Block {
         let mut block = [0; BLOCK];
         block[..rest.len()].copy_from_slice(rest);
-        let mut found = self.block(&block, dialect, returns, places);
+        let mut found = self.block(&block, dialect, returns, compare);
         found.irregular &= (1 << rest.len()) - 1;
         found
     }
@@ -291,9 +342,9 @@ impl Carry {
         block: &[u8; BLOCK],
         dialect: Dialect,
         returns: bool,
-        places: impl Fn(&[u8; BLOCK], u8) -> u64 + Copy,
+        compare: impl Compare,
     ) -> Block {
-        let where_is = |byte: u8| places(block, byte);
+        let where_is = |byte: u8| compare.equal(block, byte);
         let quotes = where_is(dialect.quote);
         let delimiters = where_is(dialect.delimiter);
         let newlines = where_is(b'\n');
@@ -334,7 +385,7 @@ impl Carry {
 
 /// Bit `i` is the exclusive or of bits `0..=i`.
 #[inline]
-const fn running_xor(mut bits: u64) -> u64 {
+pub(super) const fn running_xor(mut bits: u64) -> u64 {
     if bits == 0 {
         return 0;
     }

@@ -1,8 +1,11 @@
 //! What does not fit: counted, or told with its place and kind, never with its value.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{Error, ErrorKind, OnError};
@@ -52,7 +55,7 @@ impl Misfits {
     }
 
     /// An error that no policy forgives.
-    pub(crate) fn error(&self, what: impl std::fmt::Display) -> Error {
+    pub(crate) fn error(&self, what: impl Display) -> Error {
         Error::new(ErrorKind::MalformedData, format!("{}: {what}", self.file))
     }
 
@@ -64,10 +67,10 @@ impl Misfits {
         self.counts.nulled_values.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A row that cannot be divided into its fields: an error, or left out.
-    pub(crate) fn row(&self, line: u64, what: impl std::fmt::Display) -> Result<(), Error> {
+    /// A row that cannot be divided into its fields: an error, or left out. The place is written as `line 7`.
+    pub(crate) fn row(&self, place: impl Display, what: impl Display) -> Result<(), Error> {
         if self.on_error == OnError::Fail {
-            return Err(self.error(format_args!("line {line} {what}")));
+            return Err(self.error(format_args!("{place} {what}")));
         }
         self.skip_row();
         Ok(())

@@ -440,7 +440,10 @@ async fn json() {
             "NaN",
             "t.ndjson",
             "{\"a\":1}\n{\"a\":NaN}\n",
-            Error(MalformedData, "line 2 is not valid JSON"),
+            Error(
+                MalformedData,
+                "line 2, column 6 is not valid JSON: a value was expected",
+            ),
         ),
         case(
             "huge number",
@@ -493,19 +496,28 @@ async fn json() {
             "text after the array",
             "t.json",
             "[{\"a\":1}] {\"a\":2}",
-            Error(MalformedData, "the document had ended"),
+            Error(
+                MalformedData,
+                "line 1, column 11 is not valid JSON: nothing more was expected",
+            ),
         ),
         case(
             "two arrays",
             "t.json",
             "[{\"a\":1}][{\"a\":2}]",
-            Error(MalformedData, "had ended"),
+            Error(
+                MalformedData,
+                "is not valid JSON: nothing more was expected",
+            ),
         ),
         case(
             "brackets borrowed from the next line",
             "t.ndjson",
             "{\"a\":1}{\"a\":2}\n{\"a\":\n3}\n",
-            Error(MalformedData, "line 1 is not valid JSON"),
+            Error(
+                MalformedData,
+                "is not valid JSON: nothing more was expected",
+            ),
         )
         .with(json!({ "columns": { "a": "integer" } })),
         case(

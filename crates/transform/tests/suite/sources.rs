@@ -610,7 +610,7 @@ async fn json_rows_follow_the_same_policies() {
         .with("columns", json!({ "a": "integer" }));
     assert_eq!(
         one.error("SELECT a FROM t").await.to_string(),
-        "t.ndjson: line 2 is not valid JSON"
+        "t.ndjson: line 2, column 2 is not valid JSON: `true`, `false` or `null` was expected"
     );
     let lake = lake.with("on_error", json!("null"));
     let (rows, stats) = lake.run("SELECT a, b FROM t").await.unwrap();

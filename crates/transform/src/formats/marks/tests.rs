@@ -1,9 +1,9 @@
 //! Every way to compare marks the same, and what is marked is regular.
 
 use super::{
-    CountLines, Find, Irregular, Marks,
+    Find, Irregular, Marks, Pass,
     compare::{run, run_anywhere},
-    count_lines,
+    pass,
 };
 use crate::formats::records::Dialect;
 
@@ -38,13 +38,26 @@ fn marked(text: &[u8]) -> Option<(Vec<u32>, u64)> {
     let (result, marks) = found(text, false);
     let (anywhere, other) = found(text, true);
     assert_eq!(result, anywhere, "{:?}", String::from_utf8_lossy(text));
-    let counted = count_lines(text, DIALECT);
     let dialect = DIALECT;
-    assert_eq!(
-        run_anywhere(CountLines { text, dialect }),
-        run(CountLines { text, dialect })
-    );
+    let passed = |fields| {
+        let task = || Pass {
+            text,
+            dialect,
+            fields,
+        };
+        let fast = run(task());
+        assert_eq!(run_anywhere(task()), fast);
+        if text.contains(&b'\r') {
+            Err(Irregular)
+        } else {
+            assert_eq!(pass(text, DIALECT, fields), fast);
+            fast
+        }
+    };
     let Ok(()) = result else {
+        for fields in 0..4 {
+            assert_eq!(passed(fields), Err(Irregular), "{fields}");
+        }
         return None;
     };
     let (mut ends, mut same) = (Vec::new(), Vec::new());
@@ -55,10 +68,15 @@ fn marked(text: &[u8]) -> Option<(Vec<u32>, u64)> {
         (marks.rows, marks.cells, marks.lines),
         (other.rows, other.cells, other.lines)
     );
-    if text.contains(&b'\r') {
-        assert_eq!(counted, Err(Irregular));
-    } else {
-        assert_eq!(counted, Ok(marks.lines));
+    for fields in 0..4 {
+        let even = fields > 0
+            && ends.len() == marks.rows * fields
+            && ends
+                .chunks(fields)
+                .all(|ends| text[ends[fields - 1] as usize] == b'\n');
+        assert_eq!(marks.have(fields), even, "{fields}");
+        let lines = (even && !text.contains(&b'\r')).then_some(marks.lines);
+        assert_eq!(passed(fields), lines.ok_or(Irregular), "{fields}");
     }
     Some((ends, marks.lines))
 }
@@ -102,7 +120,7 @@ fn places_in_a_block_do_not_matter() {
 
 /// What is accepted without places is accepted with them, but for empty lines.
 #[test]
-fn lines_are_counted_of_regular_text_only() {
+fn lines_are_counted_of_even_text_only() {
     let mut state = 0x9e37_79b9_u64;
     let (mut regular, mut irregular) = (0, 0);
     for _ in 0..20_000 {
@@ -127,10 +145,7 @@ fn lines_are_counted_of_regular_text_only() {
         }
         match marked(&text) {
             Some(_) => regular += 1,
-            None => {
-                assert_eq!(count_lines(&text, DIALECT), Err(Irregular));
-                irregular += 1;
-            }
+            None => irregular += 1,
         }
     }
     assert!(

@@ -1,0 +1,269 @@
+//! How files are read, through an action's TOML: the rows that they hold, or an error that names the place.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use serde_json::{Value, json};
+
+use crate::support::House;
+
+/// One file, asked through one action, cold and from memory.
+struct Case {
+    file: &'static str,
+    content: Vec<u8>,
+    /// Keys of the table.
+    table: &'static str,
+    sql: &'static str,
+    /// The rows, or a part of the message of `data.malformed`.
+    expected: Result<Value, &'static str>,
+}
+
+fn case(
+    file: &'static str,
+    content: impl Into<Vec<u8>>,
+    table: &'static str,
+    sql: &'static str,
+    expected: Result<Value, &'static str>,
+) -> Case {
+    Case {
+        file,
+        content: content.into(),
+        table,
+        sql,
+        expected,
+    }
+}
+
+async fn check(cases: Vec<Case>) {
+    let actions: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .flat_map(|(number, case)| {
+            [false, true].map(|hot| {
+                format!(
+                    "name = \"case-{number}-{hot}\"\nhot = {hot}\n[limits]\ntimeout = \"60s\"\n[tables.t]\nuri = \"s3://lake/exports/{number}/{}\"\n{}\n[query]\nsql = '''{}'''\n",
+                    case.file, case.table, case.sql
+                )
+            })
+        })
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let house = House::build(&actions).await;
+    let lake = house.folder.path().join("lake-root/lake/exports");
+    for (number, case) in cases.iter().enumerate() {
+        let folder = lake.join(number.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(case.file), &case.content).unwrap();
+    }
+    for (number, case) in cases.iter().enumerate() {
+        for hot in [false, true] {
+            let shown = format!("case {number}, {}, {}, hot: {hot}", case.file, case.sql);
+            let answer = house.run(&format!("case-{number}-{hot}"), json!({})).await;
+            match (&answer, &case.expected) {
+                (Ok(answer), Ok(rows)) => assert_eq!(answer["data"], *rows, "{shown}"),
+                (Err((code, message)), Err(part)) => {
+                    assert_eq!(code.as_str(), "data.malformed", "{shown}: {message}");
+                    assert!(message.contains(part), "{shown}: {message}");
+                }
+                (Ok(answer), Err(part)) => panic!("{shown}: {} and not {part}", answer["data"]),
+                (Err((code, message)), Ok(_)) => panic!("{shown}: {code:?} {message}"),
+            }
+        }
+    }
+}
+
+/// Rows beyond the head that a file is known by.
+const MANY: usize = 40_000;
+
+#[tokio::test]
+async fn text_of_another_encoding_late_in_a_file_is_found_by_every_query() {
+    const QUERIES: [&str; 5] = [
+        "SELECT k FROM t WHERE name = 'Müller'",
+        "SELECT k FROM t WHERE name = 'nobody'",
+        "SELECT k FROM t WHERE k < 0",
+        "SELECT count(*) AS n FROM t",
+        "SELECT max(k) AS k FROM t",
+    ];
+    let csv = |late: &[u8]| {
+        let many = "someone else,1\n".repeat(MANY);
+        [b"name,k\n", many.as_bytes(), late, many.as_bytes()].concat()
+    };
+    let lines = |late: &[u8]| {
+        let many = "{\"name\":\"someone else\",\"k\":1}\n".repeat(MANY);
+        [many.as_bytes(), late, many.as_bytes()].concat()
+    };
+    let document = |late: &[u8]| {
+        let many = "{\"name\":\"someone else\",\"k\":1},\n".repeat(MANY);
+        [b"[", many.as_bytes(), late, b"]"].concat()
+    };
+    let mut cases = Vec::new();
+    for sql in QUERIES {
+        cases.push(case(
+            "t.csv",
+            csv(b"M\xfcller,2\n"),
+            "",
+            sql,
+            Err("t.csv: line 40002, column 1 (`name`) holds bytes that are no UTF-8: set `encoding`"),
+        ));
+        cases.push(case(
+            "t.ndjson",
+            lines(b"{\"name\":\"M\xfcller\",\"k\":2}\n"),
+            "",
+            sql,
+            Err("t.ndjson: line 40001, column 11 holds bytes that are no UTF-8: set `encoding`"),
+        ));
+        cases.push(case(
+            "t.json",
+            document(b"{\"name\":\"M\xfcller\",\"k\":2}"),
+            "",
+            sql,
+            Err("t.json: line 40001, column 11 holds bytes that are no UTF-8: set `encoding`"),
+        ));
+    }
+    for (file, content) in [
+        ("t.csv", csv(b"M\xfcller,2\n")),
+        ("t.ndjson", lines(b"{\"name\":\"M\xfcller\",\"k\":2}\n")),
+        ("t.json", document(b"{\"name\":\"M\xfcller\",\"k\":2}")),
+    ] {
+        let declared = "encoding = \"windows-1252\"";
+        let found = Ok(json!([{ "k": 2 }]));
+        cases.push(case(file, content, declared, QUERIES[0], found));
+    }
+    // A column that no query names, and a header.
+    cases.push(case(
+        "t.csv",
+        csv(b"someone,\xe9\n"),
+        "columns = { name = \"string\" }",
+        "SELECT name FROM t WHERE name = 'nobody'",
+        Err("line 40002, column 2 holds bytes that are no UTF-8"),
+    ));
+    cases.push(case(
+        "t.csv",
+        &b"name,\xfcber\nx,1\n"[..],
+        "encoding = \"utf-8\"",
+        "SELECT name FROM t",
+        Err("line 1, column 2 holds bytes that are no UTF-8"),
+    ));
+    // What a policy forgives is forgiven in the same way whatever is asked for.
+    cases.push(case(
+        "t.csv",
+        csv(b"M\xfcller,2\n"),
+        "on_error = \"skip\"",
+        "SELECT count(*) AS n FROM t WHERE k = 2",
+        Ok(json!([{ "n": 0 }])),
+    ));
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn every_row_of_delimited_text_has_its_fields_whatever_is_asked_for() {
+    let many = "someone else,1\n".repeat(MANY);
+    let mut cases = Vec::new();
+    for sql in [
+        "SELECT k FROM t WHERE name = 'nobody'",
+        "SELECT k FROM t WHERE name = 'somebody'",
+        "SELECT count(*) AS n FROM t",
+    ] {
+        for (row, part) in [
+            ("x,1,2\n", "line 40003 has 3 fields and 2 were expected"),
+            ("x\n", "line 40003 has 1 field and 2 were expected"),
+            ("\"x\"y,1\n", "line 40003 has text after a closing quote"),
+        ] {
+            let content = format!("name,k\n{many}somebody,1\n{row}{many}");
+            cases.push(case("t.csv", content, "", sql, Err(part)));
+        }
+        // As many fields in all as there should be.
+        let content = format!("name,k\n{many}somebody,1\nx\nx,1,2\n{many}");
+        let part = "line 40003 has 1 field and 2 were expected";
+        cases.push(case("t.csv", content, "", sql, Err(part)));
+    }
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn json_is_what_the_standard_says_on_every_line() {
+    const FAULTS: [(&str, &str); 8] = [
+        (
+            "{\"k\": 2,}",
+            "column 9 is not valid JSON: a key in quotes was expected",
+        ),
+        (
+            "{\"k\": 2 \"j\": 3}",
+            "column 9 is not valid JSON: a comma or `}` was expected",
+        ),
+        (
+            "{\"k\": 02}",
+            "column 8 is not valid JSON: a number begins with a zero",
+        ),
+        (
+            "{\"k\": \"a\tb\"}",
+            "column 9 is not valid JSON: a control character",
+        ),
+        (
+            "{\"k\": 2",
+            "column 8 is not valid JSON: a comma or `}` was expected",
+        ),
+        (
+            "{\"k\": nul}",
+            "column 10 is not valid JSON: `true`, `false` or `null`",
+        ),
+        (
+            "{\"k\": [1 2]}",
+            "column 10 is not valid JSON: a comma or `]` was expected",
+        ),
+        (
+            "{\"k\": \"\\x\"}",
+            "column 9 is not valid JSON: a backslash",
+        ),
+    ];
+    let many = "{\"k\":1,\"name\":\"someone\"}\n".repeat(MANY);
+    let mut cases = Vec::new();
+    for (fault, part) in FAULTS {
+        for sql in [
+            "SELECT k FROM t",
+            "SELECT k FROM t WHERE name = 'nobody'",
+            "SELECT count(*) AS n FROM t",
+        ] {
+            let part = |line: usize| -> &'static str { format!("line {line}, {part}").leak() };
+            let first = "{\"k\":1,\"name\":\"x\"}";
+            let lines = format!("{first}\n{fault}\n{first}\n");
+            cases.push(case("t.ndjson", lines, "", sql, Err(part(2))));
+            let late = format!("{many}{fault}\n{many}");
+            cases.push(case("t.ndjson", late, "", sql, Err(part(MANY + 1))));
+        }
+        // A document, and a part of it that holds no rows.
+        if !fault.ends_with("\"k\": 2") {
+            let array = format!("[{{\"k\":1}},\n{fault}]");
+            let part: &'static str = format!("line 2, {part}").leak();
+            cases.push(case(
+                "t.json",
+                array,
+                "",
+                "SELECT count(*) AS n FROM t",
+                Err(part),
+            ));
+            for document in [
+                format!("{{\"x\":\n{fault},\"rows\":[{{\"k\":1}}]}}"),
+                format!("{{\"rows\":[{{\"k\":1}}],\"x\":\n{fault}}}"),
+            ] {
+                let pointer = "json_pointer = \"/rows\"";
+                cases.push(case(
+                    "t.json",
+                    document,
+                    pointer,
+                    "SELECT k FROM t",
+                    Err(part),
+                ));
+            }
+        }
+    }
+    // Left out and counted where that is asked for.
+    let lines = "{\"k\":1}\n{\"k\": 2,}\n{\"k\":3}\n";
+    for policy in ["on_error = \"skip\"", "on_error = \"null\""] {
+        let rows = Ok(json!([{ "k": 1 }, { "k": 3 }]));
+        cases.push(case("t.ndjson", lines, policy, "SELECT k FROM t", rows));
+    }
+    check(cases).await;
+}
