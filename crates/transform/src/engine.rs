@@ -30,6 +30,7 @@ use crate::{
     error::{BoxError, planning, running},
     functions, guard,
     memory::RunPool,
+    moments,
     scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
     source::{Source, TableBuilder},
@@ -311,7 +312,7 @@ impl Transform {
             .with_config(self.config.clone())
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-        let state = functions::register(builder).build();
+        let state = functions::register(moments::register(builder)).build();
         Ok(SessionContext::new_with_state(state))
     }
 }
@@ -430,6 +431,12 @@ impl TransformBuilder {
             config = config.with_target_partitions(threads);
         }
         config.options_mut().execution.parquet.pushdown_filters = true;
+        // The bound of one file without values hides that of the others (DataFusion 55.2): `min` beside `max` over several files
+        // was wrong. Without it, `min` and `max` that footers do not answer read all groups of rows.
+        config
+            .options_mut()
+            .optimizer
+            .enable_aggregate_dynamic_filter_pushdown = false;
         config.options_mut().execution.time_zone = Some("UTC".to_owned());
         Ok(Transform {
             runtime,

@@ -16,6 +16,7 @@ pub mod json;
 mod limits;
 mod location;
 mod memory;
+mod moments;
 mod params;
 mod prepared;
 mod row_stream;

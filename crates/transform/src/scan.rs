@@ -9,6 +9,7 @@ pub(crate) mod format;
 pub(crate) mod head;
 pub(crate) mod inspect;
 pub(crate) mod opener;
+pub(crate) mod parquet;
 pub(crate) mod predicate;
 pub(crate) mod reading;
 pub(crate) mod schema_cache;

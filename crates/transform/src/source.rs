@@ -32,6 +32,7 @@ use crate::{
         format::RowsFormat,
         head::{self, HEAD_BYTES, Heads},
         inspect::{self, Facts},
+        parquet::ParquetFiles,
         schema_cache::SchemaCache,
     },
     schema,
@@ -117,7 +118,7 @@ impl TableBuilder<'_> {
         });
         let partitions = partitions.columns.iter();
         let partitions =
-            partitions.map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), false)));
+            partitions.map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), true)));
         let table = FilesTable::new(
             store_url(self.bucket())?,
             files.collect(),
@@ -320,7 +321,7 @@ impl TableBuilder<'_> {
                 ),
             ));
         }
-        Ok(Arc::new(ParquetFormat::default()))
+        Ok(Arc::new(ParquetFiles::default()))
     }
 
     fn info(

@@ -2,6 +2,7 @@
 
 mod config;
 mod costs;
+mod engine;
 mod error_page;
 mod formats;
 mod hot;

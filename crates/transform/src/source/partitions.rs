@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use datafusion::{arrow::datatypes::DataType, common::ScalarValue};
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{DataFusionError, ScalarValue},
+};
 use object_store::ObjectMeta;
 use percent_encoding::percent_decode_str;
 
@@ -47,7 +50,7 @@ impl Partitions {
             let typed = columns.iter().zip(segments);
             typed
                 .map(|((name, kind), (_, value))| {
-                    ScalarValue::try_from_string(value.to_string(), kind).map_err(|_error| {
+                    value_of(value, kind).map_err(|_error| {
                         Error::new(
                             ErrorKind::MalformedData,
                             format!("the `{name}=` segment of {} is no {kind}: declare its type under `partitions`", file.location),
@@ -59,6 +62,17 @@ impl Partitions {
         let values = values.collect::<Result<_, Error>>()?;
         Ok(Self { columns, values })
     }
+}
+
+/// What writers of partitions put where a value is null.
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The value of a segment: a segment is a value of the column's type, however it is spelt.
+fn value_of(text: &str, kind: &DataType) -> Result<ScalarValue, DataFusionError> {
+    if text == NULL {
+        return ScalarValue::try_new_null(kind);
+    }
+    ScalarValue::try_from_string(text.to_owned(), kind)
 }
 
 /// The names that the segments of all files have; none when some files have no segments.
@@ -109,7 +123,7 @@ fn segments<'a>(location: &Location, file: &'a ObjectMeta) -> Vec<(&'a str, Cow<
 
 /// Integers and dates are recognised; everything else is text.
 fn kind_of<'a>(values: impl Iterator<Item = &'a str>) -> DataType {
-    let values: BTreeSet<&str> = values.collect();
+    let values: BTreeSet<&str> = values.filter(|value| *value != NULL).collect();
     let mut kinds: Vec<_> = values.into_iter().map(text_type).collect();
     kinds.dedup();
     match kinds.as_slice() {

@@ -5,6 +5,9 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub(crate) mod lake;
+pub(crate) mod parquet;
+
 use std::{collections::HashMap, path::Path};
 
 use flowlake_aws_access::StaticCredentials;
@@ -67,8 +70,8 @@ impl House {
     }
 
     /// With these files in the bucket `lake`, these statements of IAM for the reader, and changes of the configuration.
-    pub(crate) async fn furnished(
-        files: &[(&str, &str)],
+    pub(crate) async fn furnished<C: AsRef<[u8]>>(
+        files: &[(&str, C)],
         statements: Value,
         more_config: &str,
         more_actions: &[&str],

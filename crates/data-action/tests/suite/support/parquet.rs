@@ -1,0 +1,236 @@
+//! Parquet files as other programs write them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flowlake_transform::arrow::{
+    array::{ArrayRef, RecordBatch},
+    datatypes::{DataType, Field, Schema},
+};
+use parquet::{
+    arrow::ArrowWriter,
+    column::writer::ColumnCloseResult,
+    data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type},
+    file::{
+        metadata::{
+            ColumnChunkMetaData, FileMetaData, ParquetMetaDataBuilder, ParquetMetaDataWriter,
+        },
+        properties::WriterProperties,
+        reader::{FileReader, SerializedFileReader},
+        statistics::{Statistics, ValueStatistics},
+        writer::SerializedFileWriter,
+    },
+    schema::parser::parse_message_type,
+};
+
+/// Columns by name; each may hold nulls.
+pub(crate) fn file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+    let columns = columns
+        .iter()
+        .map(|(name, values)| (*name, Arc::clone(values), true));
+    let rows = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    written(&rows, WriterProperties::default())
+}
+
+/// A file without a row, but with columns.
+pub(crate) fn empty_file(columns: &[(&str, DataType)]) -> Vec<u8> {
+    let fields = columns
+        .iter()
+        .map(|(name, kind)| Field::new(*name, kind.clone(), true));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    written(
+        &RecordBatch::new_empty(schema.into()),
+        WriterProperties::default(),
+    )
+}
+
+/// The same file in groups of so many rows.
+pub(crate) fn in_groups(columns: &[(&str, ArrayRef)], rows: usize) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(
+        columns
+            .iter()
+            .map(|(name, values)| (*name, Arc::clone(values))),
+    );
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows));
+    written(&batch.unwrap(), properties.build())
+}
+
+fn written(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
+    writer.write(rows).unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// The same file as writers make it that do not count nulls: its statistics have least and largest values alone.
+pub(crate) fn without_null_counts(file: Vec<u8>) -> Vec<u8> {
+    with_statistics(file, |_, column| uncounted(column))
+}
+
+/// The same file without statistics in its groups of rows of these numbers.
+pub(crate) fn without_statistics_in(file: Vec<u8>, groups: &[usize]) -> Vec<u8> {
+    with_statistics(file, |number, column| {
+        let column = column.clone();
+        if groups.contains(&number) {
+            let builder = column.into_builder().clear_statistics();
+            return builder.build().unwrap();
+        }
+        column
+    })
+}
+
+fn with_statistics(
+    file: Vec<u8>,
+    change: impl Fn(usize, &ColumnChunkMetaData) -> ColumnChunkMetaData,
+) -> Vec<u8> {
+    let bytes = Bytes::from(file);
+    let reader = SerializedFileReader::new(bytes.clone()).unwrap();
+    let metadata = reader.metadata();
+    let schema = metadata.file_metadata().schema_descr().root_schema_ptr();
+    let arrow = metadata.file_metadata().key_value_metadata().cloned();
+    let properties = WriterProperties::builder().set_key_value_metadata(arrow);
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build())).unwrap();
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let mut rows = writer.next_row_group().unwrap();
+        for column in group.columns() {
+            let close = ColumnCloseResult {
+                bytes_written: column.compressed_size().try_into().unwrap(),
+                rows_written: group.num_rows().try_into().unwrap(),
+                metadata: change(number, column),
+                bloom_filter: None,
+                column_index: None,
+                offset_index: None,
+            };
+            rows.append_column(&bytes, close).unwrap();
+        }
+        rows.close().unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+fn uncounted(column: &ColumnChunkMetaData) -> ColumnChunkMetaData {
+    macro_rules! same {
+        ($variant:ident, $of:expr) => {
+            Statistics::$variant(ValueStatistics::new(
+                $of.min_opt().cloned(),
+                $of.max_opt().cloned(),
+                None,
+                None,
+                false,
+            ))
+        };
+    }
+    let statistics = match column.statistics().unwrap() {
+        Statistics::Int32(of) => same!(Int32, of),
+        Statistics::Int64(of) => same!(Int64, of),
+        Statistics::Double(of) => same!(Double, of),
+        Statistics::ByteArray(of) => same!(ByteArray, of),
+        other => panic!("{other:?}"),
+    };
+    let builder = column.clone().into_builder().clear_statistics();
+    builder.set_statistics(statistics).build().unwrap()
+}
+
+/// The same file with a footer that promises more rows than there are.
+pub(crate) fn promising(file: Vec<u8>, rows: i64) -> Vec<u8> {
+    let bytes = Bytes::from(file);
+    let reader = SerializedFileReader::new(bytes.clone()).unwrap();
+    let metadata = reader.metadata();
+    let own = metadata.file_metadata();
+    let columns = FileMetaData::new(
+        own.version(),
+        rows,
+        own.created_by().map(str::to_owned),
+        own.key_value_metadata().cloned(),
+        own.schema_descr_ptr(),
+        own.column_orders().cloned(),
+    );
+    let group = metadata.row_group(0).clone().into_builder();
+    let group = group.set_num_rows(rows).build().unwrap();
+    let metadata = ParquetMetaDataBuilder::new(columns).add_row_group(group);
+    let footer = bytes.len() - 8;
+    let length = u32::from_le_bytes(bytes[footer..footer + 4].try_into().unwrap());
+    let mut changed = bytes[..footer - length as usize].to_vec();
+    ParquetMetaDataWriter::new(&mut changed, &metadata.build())
+        .finish()
+        .unwrap();
+    changed
+}
+
+/// `id` from 1 on and `phones`, a group of repeated groups that are not annotated as a list.
+pub(crate) fn with_bare_groups(phones: &[Option<&[i64]>]) -> Vec<u8> {
+    let schema = "message rows { required int32 id; optional group phones { repeated group phone { required int64 number; optional binary kind (UTF8); } } }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let ids: Vec<i32> = (1..).take(phones.len()).collect();
+    let ints = column.typed::<Int32Type>();
+    ints.write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
+    for row in phones {
+        match row {
+            None | Some([]) => {
+                definition.push(i16::from(row.is_some()));
+                repetition.push(0);
+            }
+            Some(numbers) => {
+                for (place, number) in numbers.iter().enumerate() {
+                    values.push(*number);
+                    definition.push(2);
+                    repetition.push(i16::from(place > 0));
+                }
+            }
+        }
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    let numbers = column.typed::<Int64Type>();
+    numbers
+        .write_batch(&values, Some(&definition), Some(&repetition))
+        .unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let kinds = column.typed::<ByteArrayType>();
+    kinds
+        .write_batch(&[], Some(&definition), Some(&repetition))
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// `id` from 1 on and `tags`, which is repeated and not annotated as a list, as old writers make it.
+pub(crate) fn with_bare_repetition(tags: &[&[&str]]) -> Vec<u8> {
+    let schema = "message rows { required int32 id; repeated binary tags (UTF8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let ids: Vec<i32> = (1..).take(tags.len()).collect();
+    column
+        .typed::<Int32Type>()
+        .write_batch(&ids, None, None)
+        .unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let (mut values, mut definition, mut repetition) = (Vec::new(), Vec::new(), Vec::new());
+    for row in tags {
+        if row.is_empty() {
+            definition.push(0);
+            repetition.push(0);
+        }
+        for (place, tag) in row.iter().enumerate() {
+            values.push(ByteArray::from(*tag));
+            definition.push(1);
+            repetition.push(i16::from(place > 0));
+        }
+    }
+    column
+        .typed::<ByteArrayType>()
+        .write_batch(&values, Some(&definition), Some(&repetition))
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.into_inner().unwrap()
+}

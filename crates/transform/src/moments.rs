@@ -1,0 +1,25 @@
+//! Comparisons of moments as docs/functions.md says them: a moment without a zone is one of UTC, and a moment with more digits
+//! than a column holds is not cut to them. The engine's own rules do otherwise.
+
+mod exact;
+mod utc;
+
+use std::sync::Arc;
+
+use datafusion::{
+    execution::SessionStateBuilder,
+    optimizer::{Analyzer, Optimizer},
+};
+
+use self::{exact::ExactMoments, utc::UtcMoments};
+
+/// Puts our rules before those of the engine.
+pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let mut analyzer = Analyzer::new().rules;
+    analyzer.insert(0, Arc::new(UtcMoments));
+    let mut optimizer = Optimizer::new().rules;
+    optimizer.insert(0, Arc::new(ExactMoments));
+    builder
+        .with_analyzer_rules(analyzer)
+        .with_optimizer_rules(optimizer)
+}

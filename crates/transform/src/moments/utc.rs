@@ -1,0 +1,324 @@
+//! Before types are brought together: what stands beside a moment of another zone is read as one of UTC.
+//!
+//! The engine would read `TIMESTAMP '2026-01-05 10:00:00'` beside a column of Europe/Berlin on Berlin's clocks. It would also
+//! read text as the column's very type, and so cut the time of day from `'2026-01-05 10:00:00'` beside a date, or the fraction
+//! from `'… 10:00:00.5'` beside whole seconds.
+
+use std::sync::Arc;
+
+use chrono::{Timelike, Utc};
+use datafusion::{
+    arrow::{
+        compute::kernels::cast_utils::string_to_datetime,
+        datatypes::{DataType, Field, TimeUnit},
+    },
+    common::{
+        DFSchema, Result, ScalarValue,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        Expr, ExprSchemable, LogicalPlan, Operator, Union,
+        expr::{Between, BinaryExpr, Case, Cast, InList, InSubquery, ScalarFunction},
+        expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema},
+        logical_plan::Join,
+        utils::merge_schema,
+    },
+    optimizer::AnalyzerRule,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct UtcMoments;
+
+impl AnalyzerRule for UtcMoments {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(node)
+            .map(|plan| plan.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "utc_moments"
+    }
+}
+
+fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let plan = match plan {
+        LogicalPlan::Join(join) if !join.on.is_empty() => LogicalPlan::Join(keys(join)?),
+        LogicalPlan::Union(union) => LogicalPlan::Union(united(union)?),
+        other => other,
+    };
+    let inputs = plan.inputs();
+    if inputs.is_empty() {
+        return Ok(Transformed::no(plan));
+    }
+    let schema = merge_schema(&inputs);
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let aligned = expr.transform_up(|expr| aligned(expr, &schema))?;
+        Ok(if aligned.transformed {
+            aligned.update_data(|expr| name.restore(expr))
+        } else {
+            aligned
+        })
+    })
+}
+
+/// Both sides of each key of a join.
+fn keys(mut join: Join) -> Result<Join> {
+    for (left, right) in &mut join.on {
+        let kinds = [
+            left.get_type(join.left.schema())?,
+            right.get_type(join.right.schema())?,
+        ];
+        align(&mut [left, right], &kinds, Text::IsRead);
+    }
+    Ok(join)
+}
+
+/// Columns without a zone, where another part of the union has one.
+fn united(mut union: Union) -> Result<Union> {
+    let width = union
+        .inputs
+        .iter()
+        .map(|input| input.schema().fields().len());
+    let width = width.min().unwrap_or_default();
+    let zoned: Vec<bool> = (0..width)
+        .map(|place| {
+            let mut parts = union.inputs.iter();
+            parts.any(|input| is_zoned(input.schema().field(place).data_type()))
+        })
+        .collect();
+    if !zoned.contains(&true) {
+        return Ok(union);
+    }
+    for input in &mut union.inputs {
+        let fields: Vec<_> = input
+            .schema()
+            .iter()
+            .enumerate()
+            .map(|(place, (qualifier, field))| {
+                let kind = match field.data_type() {
+                    DataType::Timestamp(unit, None) if zoned.get(place) == Some(&true) => {
+                        DataType::Timestamp(*unit, Some("UTC".into()))
+                    }
+                    other => other.clone(),
+                };
+                let field = Field::clone(field).with_data_type(kind);
+                (qualifier.cloned(), Arc::new(field))
+            })
+            .collect();
+        let wanted = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
+        if wanted.fields() != input.schema().fields() {
+            *input = Arc::new(coerce_plan_expr_for_schema(
+                Arc::unwrap_or_clone(Arc::clone(input)),
+                &wanted,
+            )?);
+        }
+    }
+    Ok(union)
+}
+
+/// Whether text beside moments is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    IsRead,
+    StaysText,
+}
+
+fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let changed = match &mut expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
+            together(vec![left, right], schema, Text::IsRead)?
+        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Minus,
+            right,
+        }) => {
+            together(vec![left, right], schema, Text::StaysText)?
+                | in_one_zone([left, right], schema)
+        }
+        Expr::Between(Between {
+            expr, low, high, ..
+        }) => together(vec![expr, low, high], schema, Text::IsRead)?,
+        Expr::InList(InList { expr, list, .. }) => {
+            let all = std::iter::once(expr.as_mut()).chain(list).collect();
+            together(all, schema, Text::IsRead)?
+        }
+        Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
+            let kinds = [
+                expr.get_type(schema)?,
+                subquery.subquery.schema().field(0).data_type().clone(),
+            ];
+            in_subquery(expr, &kinds)
+        }
+        Expr::Case(case) => cases(case, schema)?,
+        Expr::ScalarFunction(ScalarFunction { args, .. }) if args.len() > 1 => {
+            together(args.iter_mut().collect(), schema, Text::StaysText)?
+        }
+        _ => false,
+    };
+    Ok(if changed {
+        Transformed::yes(expr)
+    } else {
+        Transformed::no(expr)
+    })
+}
+
+fn compares(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Brings two moments of different zones to UTC: the engine cannot take one from the other.
+fn in_one_zone(exprs: [&mut Box<Expr>; 2], schema: &DFSchema) -> bool {
+    let kinds = [exprs[0].get_type(schema), exprs[1].get_type(schema)];
+    let [
+        Ok(DataType::Timestamp(_, Some(left))),
+        Ok(DataType::Timestamp(_, Some(right))),
+    ] = &kinds
+    else {
+        return false;
+    };
+    if left == right {
+        return false;
+    }
+    for (expr, kind) in exprs.into_iter().zip(&kinds) {
+        if let Ok(DataType::Timestamp(unit, _)) = kind {
+            cast(expr, DataType::Timestamp(*unit, Some("UTC".into())));
+        }
+    }
+    true
+}
+
+fn cast(expr: &mut Expr, kind: DataType) {
+    let inner = std::mem::replace(expr, Expr::Literal(ScalarValue::Null, None));
+    *expr = Expr::Cast(Cast::new(Box::new(inner), kind));
+}
+
+/// What is compared in a CASE, and what comes of it.
+fn cases(case: &mut Case, schema: &DFSchema) -> Result<bool> {
+    let mut changed = false;
+    if let Some(operand) = &mut case.expr {
+        let whens = case
+            .when_then_expr
+            .iter_mut()
+            .map(|(when, _)| when.as_mut());
+        let compared = std::iter::once(operand.as_mut()).chain(whens).collect();
+        changed |= together(compared, schema, Text::IsRead)?;
+    }
+    let thens = case
+        .when_then_expr
+        .iter_mut()
+        .map(|(_, then)| then.as_mut());
+    let results = thens.chain(case.else_expr.as_deref_mut()).collect();
+    changed |= together(results, schema, Text::StaysText)?;
+    Ok(changed)
+}
+
+/// Aligns expressions that are brought to one type; says whether any was changed.
+fn together(mut exprs: Vec<&mut Expr>, schema: &DFSchema, text: Text) -> Result<bool> {
+    let kinds = exprs
+        .iter()
+        .map(|expr| expr.get_type(schema))
+        .collect::<Result<Vec<_>>>();
+    // What has no type is refused by the engine, in its words.
+    Ok(kinds.is_ok_and(|kinds| align(&mut exprs, &kinds, text)))
+}
+
+fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
+    let moments = kinds.iter().filter_map(|kind| match kind {
+        DataType::Timestamp(unit, _) => Some(*unit),
+        _ => None,
+    });
+    let finest = moments.max();
+    let zoned = kinds.iter().any(is_zoned);
+    let dated = kinds.iter().any(is_date);
+    if finest.is_none() && !dated {
+        return false;
+    }
+    let utc = || zoned.then(|| Arc::from("UTC"));
+    let mut changed = false;
+    for (expr, kind) in exprs.iter_mut().zip(kinds) {
+        let wanted = match kind {
+            DataType::Timestamp(unit, None) if zoned => DataType::Timestamp(*unit, utc()),
+            kind if is_date(kind) && zoned => DataType::Timestamp(TimeUnit::Microsecond, utc()),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if text == Text::IsRead => {
+                let Some(unit) = unit_of_text(expr, finest, zoned) else {
+                    continue;
+                };
+                let with_zone = kinds
+                    .iter()
+                    .any(|kind| matches!(kind, DataType::Timestamp(_, Some(_))));
+                DataType::Timestamp(unit, with_zone.then(|| Arc::from("UTC")))
+            }
+            _ => continue,
+        };
+        cast(expr, wanted);
+        changed = true;
+    }
+    changed
+}
+
+/// A column of another zone is brought to UTC, since the rows of the subquery cannot be.
+fn in_subquery(expr: &mut Expr, kinds: &[DataType; 2]) -> bool {
+    let wanted = match kinds {
+        [DataType::Timestamp(unit, _), DataType::Timestamp(_, None)] if is_zoned(&kinds[0]) => {
+            DataType::Timestamp(*unit, Some("UTC".into()))
+        }
+        [DataType::Timestamp(unit, None), other] if is_zoned(other) => {
+            DataType::Timestamp(*unit, Some("UTC".into()))
+        }
+        _ => return false,
+    };
+    cast(expr, wanted);
+    true
+}
+
+/// The unit that text beside moments of the `finest` unit, or beside dates, is read in; none where the engine reads it right.
+fn unit_of_text(expr: &Expr, finest: Option<TimeUnit>, zoned: bool) -> Option<TimeUnit> {
+    let Some(text) = constant_text(expr) else {
+        return zoned.then_some(finest.unwrap_or(TimeUnit::Microsecond));
+    };
+    let moment = string_to_datetime(&Utc, text.trim()).ok()?;
+    let needed = match moment.nanosecond() {
+        0 => TimeUnit::Second,
+        nanos if nanos % 1_000_000 == 0 => TimeUnit::Millisecond,
+        nanos if nanos % 1000 == 0 => TimeUnit::Microsecond,
+        _ => TimeUnit::Nanosecond,
+    };
+    match finest {
+        Some(finest) => (zoned || needed > finest).then_some(needed.max(finest)),
+        None => text
+            .contains(':')
+            .then_some(needed.max(TimeUnit::Microsecond)),
+    }
+}
+
+fn constant_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        Expr::Cast(cast) => constant_text(&cast.expr),
+        _ => None,
+    }
+}
+
+/// Whether a moment is shown on the clocks of another zone than UTC.
+fn is_zoned(kind: &DataType) -> bool {
+    matches!(kind, DataType::Timestamp(_, Some(zone)) if !matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "Z" | "+00:00"))
+}
+
+const fn is_date(kind: &DataType) -> bool {
+    matches!(kind, DataType::Date32 | DataType::Date64)
+}

@@ -1,0 +1,377 @@
+//! Parquet is read by the engine; here is what it takes on trust.
+//!
+//! - [`footer`]: statistics that say less than the engine reads out of them are left out.
+//! - [`adapt`]: a moment that a file has in a coarser unit than the table is not cut by the engine's own rewriting.
+//! - [`checked`]: each row that a footer promises arrives, or there is an error. A decoder that panics is a malformed file.
+//! - Conditions on a column that some file has as a list or a struct, and the table has not, stay above the scan: the engine's
+//!   row filters leave them out in such a file without a word. They cost one look at each row of that table.
+
+mod adapt;
+mod checked;
+mod footer;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use datafusion::{
+    arrow::datatypes::{Schema, SchemaRef},
+    catalog::Session,
+    common::{
+        DataFusionError, Result, Statistics, config::ConfigOptions, tree_node::TreeNodeRecursion,
+    },
+    datasource::{
+        file_format::{
+            FileFormat, FileMeta, file_compression_type::FileCompressionType,
+            parquet::ParquetFormat,
+        },
+        listing::PartitionedFile,
+        physical_plan::{
+            FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+            parquet::metadata::{DFParquetMetadata, ordering_from_parquet_metadata},
+        },
+        source::DataSourceExec,
+        table_schema::TableSchema,
+    },
+    parquet::{
+        arrow::parquet_to_arrow_schema,
+        file::metadata::{ParquetMetaData, RowGroupMetaData},
+    },
+    physical_expr::{
+        EquivalenceProperties, LexOrdering, PhysicalSortExpr, projection::ProjectionExprs,
+        utils::collect_columns,
+    },
+    physical_plan::{
+        DisplayFormatType, ExecutionPlan, PhysicalExpr, SortOrderPushdownResult,
+        filter_pushdown::{FilterPushdownPropagation, PushedDown},
+        metrics::ExecutionPlanMetricsSet,
+    },
+};
+use datafusion_datasource::morsel::Morselizer;
+use object_store::{ObjectMeta, ObjectStore, path::Path};
+
+use self::{adapt::ExactMoments, checked::CheckedMorsels, footer::TrustedReaders};
+
+/// Parquet files of one table.
+#[derive(Debug, Default)]
+pub(crate) struct ParquetFiles {
+    format: ParquetFormat,
+    seen: Arc<Seen>,
+}
+
+/// What the footers of a table's files say.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Footers>);
+
+#[derive(Debug, Default)]
+struct Footers {
+    /// The groups of rows of each file.
+    groups: HashMap<Path, Arc<[Group]>>,
+    /// Columns that are nested in a file and not in the table.
+    nested: HashSet<String>,
+}
+
+/// A group of rows, by where it begins: the engine reads it in the range of the file that this is in.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    begins: i64,
+    rows: u64,
+}
+
+impl Group {
+    fn of(group: &RowGroupMetaData) -> Self {
+        let begins = group.columns().first().map_or(0, |column| {
+            let dictionary = column.dictionary_page_offset();
+            dictionary.unwrap_or_else(|| column.data_page_offset())
+        });
+        Self {
+            begins,
+            rows: u64::try_from(group.num_rows()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Seen {
+    fn keep(&self, file: &Path, footer: &ParquetMetaData, table: &Schema) -> Result<()> {
+        let file_metadata = footer.file_metadata();
+        let own = parquet_to_arrow_schema(
+            file_metadata.schema_descr(),
+            file_metadata.key_value_metadata(),
+        )?;
+        let nested = table.fields().iter().filter(|field| {
+            !field.data_type().is_nested()
+                && own
+                    .field_with_name(field.name())
+                    .is_ok_and(|own| own.data_type().is_nested())
+        });
+        let mut footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        footers
+            .nested
+            .extend(nested.map(|field| field.name().clone()));
+        let groups = footer.row_groups().iter().map(Group::of).collect();
+        footers.groups.insert(file.clone(), groups);
+        Ok(())
+    }
+
+    /// The rows that a file, or a range of it, promises; none when its footer was not read before the scan.
+    fn promised(&self, file: &PartitionedFile) -> Option<u64> {
+        let footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let groups = footers.groups.get(&file.object_meta.location)?;
+        let inside = groups.iter().filter(|group| {
+            file.range
+                .as_ref()
+                .is_none_or(|range| range.contains(group.begins))
+        });
+        Some(inside.map(|group| group.rows).sum())
+    }
+
+    fn is_nested_somewhere(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        collect_columns(filter)
+            .iter()
+            .any(|column| footers.nested.contains(column.name()))
+    }
+}
+
+#[async_trait]
+impl FileFormat for ParquetFiles {
+    fn get_ext(&self) -> String {
+        self.format.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.format.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.format.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        objects: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        self.format.infer_schema(session, store, objects).await
+    }
+
+    async fn infer_stats(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<Statistics> {
+        let found = self.infer_stats_and_ordering(session, store, table, object);
+        Ok(found.await?.statistics)
+    }
+
+    async fn infer_stats_and_ordering(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<FileMeta> {
+        let cache = session
+            .runtime_env()
+            .cache_manager
+            .get_file_metadata_cache();
+        let reader = DFParquetMetadata::new(store, object).with_file_metadata_cache(Some(cache));
+        let footer = checked::without_panic(&object.location, reader.fetch_metadata()).await?;
+        self.seen.keep(&object.location, &footer, &table)?;
+        let footer = footer::whole(footer::trusted(footer));
+        let statistics = DFParquetMetadata::statistics_from_parquet_metadata(&footer, &table)?;
+        let ordering = ordering_from_parquet_metadata(&footer, &table)?;
+        Ok(FileMeta::new(statistics).with_ordering(ordering))
+    }
+
+    async fn create_physical_plan(
+        &self,
+        session: &dyn Session,
+        config: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = config.file_source().downcast_ref::<CheckedParquet>();
+        let source = source.ok_or_else(|| {
+            DataFusionError::Internal("a scan of Parquet without its source".to_owned())
+        })?;
+        let runtime = session.runtime_env();
+        let store = runtime.object_store(&config.object_store_url)?;
+        let cache = runtime.cache_manager.get_file_metadata_cache();
+        let readers = Arc::new(TrustedReaders::new(store, cache));
+        let inner = source.inner.clone();
+        let source = source.with(inner.with_parquet_file_reader_factory(readers));
+        let config = FileScanConfigBuilder::from(config)
+            .with_source(source)
+            .with_expr_adapter(Some(Arc::new(ExactMoments)))
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn file_source(&self, columns: TableSchema) -> Arc<dyn FileSource> {
+        let source =
+            ParquetSource::new(columns).with_table_parquet_options(self.format.options().clone());
+        Arc::new(CheckedParquet {
+            inner: source,
+            seen: Arc::clone(&self.seen),
+        })
+    }
+}
+
+/// The engine's source, whose rows are counted.
+#[derive(Debug, Clone)]
+struct CheckedParquet {
+    inner: ParquetSource,
+    seen: Arc<Seen>,
+}
+
+impl CheckedParquet {
+    fn with(&self, inner: ParquetSource) -> Arc<dyn FileSource> {
+        Arc::new(Self {
+            inner,
+            seen: Arc::clone(&self.seen),
+        })
+    }
+
+    /// The same source, after the engine changed the one inside.
+    fn around(&self, changed: &Arc<dyn FileSource>) -> Result<Arc<dyn FileSource>> {
+        match changed.downcast_ref::<ParquetSource>() {
+            Some(inner) => Ok(self.with(inner.clone())),
+            None => Err(DataFusionError::Internal(
+                "a source of Parquet became another".to_owned(),
+            )),
+        }
+    }
+}
+
+impl FileSource for CheckedParquet {
+    fn create_file_opener(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        self.inner.create_file_opener(store, config, partition)
+    }
+
+    fn create_morselizer(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Box<dyn Morselizer>> {
+        let inner = self.inner.create_morselizer(store, config, partition)?;
+        Ok(Box::new(CheckedMorsels {
+            inner,
+            seen: Arc::clone(&self.seen),
+            is_filtered: self.inner.filter().is_some(),
+            limit: config.limit,
+        }))
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        self.inner.table_schema()
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        let changed = self.inner.with_batch_size(batch_size);
+        self.around(&changed).unwrap_or(changed)
+    }
+
+    fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.inner.filter()
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        self.inner.projection()
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        self.inner.metrics()
+    }
+
+    fn file_type(&self) -> &str {
+        self.inner.file_type()
+    }
+
+    fn fmt_extra(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt_extra(kind, f)
+    }
+
+    fn supports_repartitioning(&self) -> bool {
+        self.inner.supports_repartitioning()
+    }
+
+    fn repartitioned(
+        &self,
+        partitions: usize,
+        least_bytes: usize,
+        ordering: Option<LexOrdering>,
+        config: &FileScanConfig,
+    ) -> Result<Option<FileScanConfig>> {
+        self.inner
+            .repartitioned(partitions, least_bytes, ordering, config)
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let nested: Vec<bool> = filters
+            .iter()
+            .map(|filter| self.seen.is_nested_somewhere(filter))
+            .collect();
+        let mut pushed = self.inner.try_pushdown_filters(filters, config)?;
+        for (answer, nested) in pushed.filters.iter_mut().zip(nested) {
+            if nested {
+                *answer = PushedDown::No;
+            }
+        }
+        pushed.updated_node = match pushed.updated_node {
+            Some(changed) => Some(self.around(&changed)?),
+            None => None,
+        };
+        Ok(pushed)
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+        properties: &EquivalenceProperties,
+    ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
+        use SortOrderPushdownResult::{Exact, Inexact, Unsupported};
+        Ok(match self.inner.try_pushdown_sort(order, properties)? {
+            Exact { inner } => Exact {
+                inner: self.around(&inner)?,
+            },
+            Inexact { inner } => Inexact {
+                inner: self.around(&inner)?,
+            },
+            Unsupported => Unsupported,
+        })
+    }
+
+    fn reorder_files(&self, files: Vec<PartitionedFile>) -> Vec<PartitionedFile> {
+        self.inner.reorder_files(files)
+    }
+
+    fn try_pushdown_projection(
+        &self,
+        projection: &ProjectionExprs,
+    ) -> Result<Option<Arc<dyn FileSource>>> {
+        let changed = self.inner.try_pushdown_projection(projection)?;
+        changed.map(|changed| self.around(&changed)).transpose()
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.inner.apply_expressions(visit)
+    }
+}

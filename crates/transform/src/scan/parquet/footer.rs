@@ -1,0 +1,169 @@
+//! Footers without what the engine would read too much out of.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use datafusion::{
+    common::Result,
+    datasource::{
+        listing::PartitionedFile,
+        physical_plan::{ParquetFileReaderFactory, parquet::CachedParquetFileReaderFactory},
+    },
+    execution::cache::cache_manager::FileMetadataCache,
+    parquet::{
+        arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
+        basic::{LogicalType, Type},
+        errors::Result as ParquetResult,
+        file::{
+            metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
+            page_index::column_index::ColumnIndexMetaData,
+        },
+    },
+    physical_plan::metrics::ExecutionPlanMetricsSet,
+};
+use futures::{FutureExt, future::BoxFuture};
+use object_store::ObjectStore;
+
+/// The footer without the statistics that cannot be relied on:
+///
+/// - those without the number of nulls, which the engine takes for none;
+/// - those of floating numbers, whose writers leave NaN out, while for the engine NaN is the largest number;
+/// - old ones in an order that is not the values' own.
+pub(super) fn trusted(footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
+    let groups = footer.row_groups();
+    let all = groups.iter().flat_map(RowGroupMetaData::columns);
+    let mut pages = footer.column_index().into_iter().flatten().flatten();
+    if all.into_iter().all(is_trusted) && pages.all(pages_are_trusted) {
+        return footer;
+    }
+    without(footer, |_, column| !is_trusted(column))
+}
+
+/// A trusted footer whose statistics of a column are of all of its values: where one group has none, no group has.
+pub(super) fn whole(footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
+    let groups = footer.row_groups();
+    let columns = groups.first().map_or(0, RowGroupMetaData::num_columns);
+    let some = |place| {
+        let mut groups = groups.iter();
+        groups.any(|group| group.column(place).statistics().is_some())
+    };
+    let lacking = |place| {
+        let mut groups = groups.iter();
+        groups.any(|group| group.column(place).statistics().is_none())
+    };
+    let partial: Vec<bool> = (0..columns)
+        .map(|place| some(place) && lacking(place))
+        .collect();
+    if !partial.contains(&true) {
+        return footer;
+    }
+    without(footer, |place, _| partial[place])
+}
+
+/// The footer without the statistics of some columns.
+fn without(
+    footer: Arc<ParquetMetaData>,
+    left_out: impl Fn(usize, &ColumnChunkMetaData) -> bool,
+) -> Arc<ParquetMetaData> {
+    let mut builder = Arc::unwrap_or_clone(footer).into_builder();
+    let groups = builder.take_row_groups();
+    let mut pages = builder.take_column_index();
+    let changed = groups.into_iter().enumerate().map(|(number, group)| {
+        let columns = group.columns().iter().enumerate().map(|(place, column)| {
+            if left_out(place, column) {
+                if let Some(pages) = &mut pages {
+                    pages[number][place] = ColumnIndexMetaData::NONE;
+                }
+                let bare = column.clone().into_builder().clear_statistics().build();
+                bare.unwrap_or_else(|_error| column.clone())
+            } else {
+                column.clone()
+            }
+        });
+        let columns = columns.collect();
+        let same = group.clone();
+        let changed = group.into_builder().set_column_metadata(columns).build();
+        changed.unwrap_or(same)
+    });
+    let changed = changed.collect();
+    for page in pages.iter_mut().flatten().flatten() {
+        if !pages_are_trusted(page) {
+            *page = ColumnIndexMetaData::NONE;
+        }
+    }
+    Arc::new(
+        builder
+            .set_row_groups(changed)
+            .set_column_index(pages)
+            .build(),
+    )
+}
+
+fn is_trusted(column: &ColumnChunkMetaData) -> bool {
+    let Some(statistics) = column.statistics() else {
+        return true;
+    };
+    let floats = matches!(column.column_type(), Type::FLOAT | Type::DOUBLE)
+        || matches!(
+            column.column_descr().logical_type_ref(),
+            Some(LogicalType::Float16)
+        );
+    statistics.null_count_opt().is_some()
+        && !floats
+        && (!statistics.is_min_max_deprecated() || statistics.is_min_max_backwards_compatible())
+}
+
+fn pages_are_trusted(pages: &ColumnIndexMetaData) -> bool {
+    match pages {
+        ColumnIndexMetaData::NONE => true,
+        ColumnIndexMetaData::FLOAT(_) | ColumnIndexMetaData::DOUBLE(_) => false,
+        other => other.null_counts().is_some(),
+    }
+}
+
+/// The engine's readers, whose footers are [`trusted`].
+#[derive(Debug)]
+pub(super) struct TrustedReaders(CachedParquetFileReaderFactory);
+
+impl TrustedReaders {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, cache: Arc<FileMetadataCache>) -> Self {
+        Self(CachedParquetFileReaderFactory::new(store, cache))
+    }
+}
+
+impl ParquetFileReaderFactory for TrustedReaders {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        footer_bytes: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let inner = self
+            .0
+            .create_reader(partition, file, footer_bytes, metrics)?;
+        Ok(Box::new(TrustedReader(inner)))
+    }
+}
+
+struct TrustedReader(Box<dyn AsyncFileReader + Send>);
+
+impl AsyncFileReader for TrustedReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.0.get_bytes(range)
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        self.0.get_byte_ranges(ranges)
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async move { self.0.get_metadata(options).await.map(trusted) }.boxed()
+    }
+}
