@@ -90,6 +90,9 @@ impl Report {
                         (None, Some(size)) => self.tick(&format!("{what} ({})", text::bytes(size))),
                         (None, None) => self.tick(&what),
                     }
+                    if let Some(warning) = &table.warning {
+                        self.lines += &format!("    {warning}\n");
+                    }
                     if let Some(info) = &table.detected {
                         self.lines += &format!("    {}\n", detected(info));
                     }

@@ -1,5 +1,6 @@
 //! Decisions, cached: one question to AWS per principal and resource within a TTL, however many ask at once.
 
+mod objects;
 mod probe;
 mod tags;
 
@@ -19,6 +20,7 @@ use crate::{
     simulate::simulate,
 };
 
+pub use objects::ObjectsRequest;
 pub(crate) use tags::Tags;
 
 /// Answers who we are and what may be read. Cheap to clone; clones share the caches.
@@ -113,20 +115,17 @@ impl Access {
     /// Those of [`Self::identity`], and in [`AccessMode::Enforce`] [`ErrorKind::SimulationDenied`].
     pub async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, Error> {
         let shared = &self.shared;
-        if let Some(entry) = shared.decisions.get(request).await {
-            if entry.is_kept && shared.is_fresh(entry.at) {
-                return Ok(entry.decision);
-            }
-            if !shared.is_fresh(entry.at) {
-                shared.decisions.invalidate(request).await;
-            }
+        if let Some(decision) = self.known(request).await {
+            return Ok(decision);
         }
         let decide = async {
-            let (decision, is_kept) = Box::pin(self.decide(request)).await?;
+            let requests = std::slice::from_ref(request);
+            let mut allowance = Allowance::default();
+            let (mut decisions, is_kept) = Box::pin(self.decide(requests, &mut allowance)).await?;
             Ok::<_, Error>(Entry {
                 at: shared.clock.now(),
                 is_kept,
-                decision: Arc::new(decision),
+                decision: Arc::new(decisions.remove(0)),
             })
         };
         // Boxed, since what is decided already is the usual case and should not carry the rest with it.
@@ -138,15 +137,38 @@ impl Access {
         Ok(entry.decision)
     }
 
-    /// The decision, and whether it may be kept.
-    async fn decide(&self, request: &AccessRequest) -> Result<(Decision, bool), Error> {
+    /// A decision that was kept and is fresh.
+    async fn known(&self, request: &AccessRequest) -> Option<Arc<Decision>> {
+        let shared = &self.shared;
+        let entry = shared.decisions.get(request).await?;
+        if !shared.is_fresh(entry.at) {
+            shared.decisions.invalidate(request).await;
+            return None;
+        }
+        entry.is_kept.then_some(entry.decision)
+    }
+
+    /// The decisions on requests of one action in one bucket, and whether they may be kept.
+    async fn decide(
+        &self,
+        requests: &[AccessRequest],
+        allowance: &mut Allowance,
+    ) -> Result<(Vec<Decision>, bool), Error> {
         let identity = self.identity().await?;
         let shared = &self.shared;
         match shared.settings.mode {
-            AccessMode::Probe => Ok((probe::probe(&shared.s3, &identity, request).await?, true)),
-            AccessMode::Enforce => self.simulate(&identity, request).await,
-            AccessMode::Advise => match self.simulate(&identity, request).await {
-                Ok((decision, is_kept)) => Ok((advisory(decision), is_kept)),
+            AccessMode::Probe => {
+                let mut decisions = Vec::with_capacity(requests.len());
+                for request in requests {
+                    decisions.push(probe::probe(&shared.s3, &identity, request).await?);
+                }
+                Ok((decisions, true))
+            }
+            AccessMode::Enforce => self.simulate(&identity, requests, allowance).await,
+            AccessMode::Advise => match self.simulate(&identity, requests, allowance).await {
+                Ok((decisions, is_kept)) => {
+                    Ok((decisions.into_iter().map(advisory).collect(), is_kept))
+                }
                 // What cannot be simulated is no reason to stop in this mode: S3 decides.
                 Err(error)
                     if matches!(
@@ -155,8 +177,9 @@ impl Access {
                     ) =>
                 {
                     tracing::warn!(%error, "the read cannot be simulated: S3 decides");
-                    let decision = probe::undecided(&identity, request, &error);
-                    Ok((advisory(decision), true))
+                    let undecided = |request| probe::undecided(&identity, request, &error);
+                    let decisions = requests.iter().map(undecided).map(advisory);
+                    Ok((decisions.collect(), true))
                 }
                 Err(error) => Err(error),
             },
@@ -166,46 +189,83 @@ impl Access {
     async fn simulate(
         &self,
         identity: &Identity,
-        request: &AccessRequest,
-    ) -> Result<(Decision, bool), Error> {
+        requests: &[AccessRequest],
+        allowance: &mut Allowance,
+    ) -> Result<(Vec<Decision>, bool), Error> {
         let shared = &self.shared;
-        let settings = shared.settings.buckets.get(&request.bucket);
-        let policy = self.bucket_policy(&request.bucket, settings).await?;
+        let bucket = requests.first().map_or("", |first| &first.bucket);
+        let settings = shared.settings.buckets.get(bucket);
+        let policy = self.bucket_policy(bucket, settings).await?;
         let is_kept = !matches!(policy, BucketPolicy::Unreachable);
-        let ask = async |tags: &Tags| {
+        let ask = async |requests: &[AccessRequest], tags: &Tags| {
             let known = Known {
                 region: shared.s3.config().region().map(AsRef::as_ref),
                 owner: settings.and_then(|settings| settings.owner.as_deref()),
                 tags,
             };
-            simulate(&shared.iam, identity, request, &policy, known).await
+            simulate(&shared.iam, identity, requests, &policy, known).await
         };
-        let mut decision = ask(&Tags::default()).await?;
-        // A policy asks for tags: they are read, and the question asked again with them.
-        let (tags, unread) = Tags::asked_for(shared, identity, request, &decision).await;
-        if !tags.is_empty() {
-            decision = ask(&tags).await?;
+        let mut decisions = ask(requests, &Tags::default()).await?;
+        for (request, decision) in requests.iter().zip(&mut decisions) {
+            // A policy asks for tags: they are read, and the question asked again with them.
+            if Tags::are_missing(identity, request, decision) {
+                if !allowance.take_tags() {
+                    *decision = decision
+                        .clone()
+                        .left_to_s3("a policy asks for its tags, and tags are read of few objects");
+                    continue;
+                }
+                let (tags, unread) = Tags::asked_for(shared, identity, request, decision).await;
+                if !tags.is_empty() {
+                    let again = ask(std::slice::from_ref(request), &tags).await?;
+                    again
+                        .into_iter()
+                        .for_each(|with_tags| *decision = with_tags);
+                }
+                decision.notes.extend(unread);
+            }
+            if decision.effect == Effect::ImplicitDeny {
+                let simulated = decision.clone();
+                *decision = self
+                    .what_s3_says(identity, request, &policy, simulated, allowance)
+                    .await?;
+            }
         }
-        decision.notes.extend(unread);
-        // The policy of a KMS key may allow by itself what no policy of the principal allows, and IAM does not simulate it.
-        if decision.effect == Effect::ImplicitDeny
-            && matches!(request.operation, Operation::Decrypt { .. })
-        {
-            let simulated = decision;
-            decision = probe::probe(&shared.s3, identity, request).await?;
+        Ok((decisions, is_kept))
+    }
+
+    /// What S3 says to a request that no policy of the principal allows, where a policy that IAM did not simulate may allow it.
+    async fn what_s3_says(
+        &self,
+        identity: &Identity,
+        request: &AccessRequest,
+        policy: &BucketPolicy,
+        simulated: Decision,
+        allowance: &mut Allowance,
+    ) -> Result<Decision, Error> {
+        let s3 = &self.shared.s3;
+        // The policy of a KMS key, which IAM does not simulate.
+        if matches!(request.operation, Operation::Decrypt { .. }) {
+            let mut decision = probe::probe(s3, identity, request).await?;
             decision.boundary = simulated.boundary;
             decision.organizations = simulated.organizations;
             decision.notes.extend(simulated.notes);
-        } else if decision.effect == Effect::ImplicitDeny
-            && is_left_to_s3(identity, request, &policy, settings, &decision)
-        {
-            let answer = probe::probe(&shared.s3, identity, request).await?;
-            decision = match answer.effect {
-                Effect::Allowed => answer.allowed_by_s3(request, decision),
-                _ => decision.refused_by_s3(request),
-            };
+            return Ok(decision);
         }
-        Ok((decision, is_kept))
+        let settings = self.shared.settings.buckets.get(&request.bucket);
+        if !is_left_to_s3(identity, request, policy, settings, &simulated) {
+            return Ok(simulated);
+        }
+        if !allowance.take_probe() {
+            let why =
+                "the bucket policy was not simulated, and S3 allowed another object of the listing";
+            return Ok(simulated.left_to_s3(why));
+        }
+        let answer = probe::probe(s3, identity, request).await?;
+        Ok(match answer.effect {
+            Effect::Allowed => answer.allowed_by_s3(simulated),
+            _ => simulated.refused_by_s3(request),
+        })
     }
 
     /// The bucket's policy: from the settings, from the cache, or from S3.
@@ -256,8 +316,40 @@ fn is_left_to_s3(
         && decision.organizations != Some(false)
         && matches!(
             request.operation,
-            Operation::Read { .. } | Operation::List { .. }
+            Operation::Read { .. } | Operation::ReadListed { .. } | Operation::List { .. }
         )
+}
+
+/// What may still be asked of S3 for the objects of one listing.
+#[derive(Debug)]
+struct Allowance {
+    tags: usize,
+    probes: usize,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            tags: 20,
+            probes: 1,
+        }
+    }
+}
+
+impl Allowance {
+    fn take_tags(&mut self) -> bool {
+        take(&mut self.tags)
+    }
+
+    fn take_probe(&mut self) -> bool {
+        take(&mut self.probes)
+    }
+}
+
+fn take(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
 }
 
 fn advisory(mut decision: Decision) -> Decision {

@@ -47,13 +47,15 @@ pub(crate) fn entries(
         entries.push(string("aws:RequestedRegion", region));
     }
     let owner = known.owner.unwrap_or(&identity.account);
+    let object_tags = known.tags.object.iter();
+    let object_tags =
+        object_tags.map(|(key, value)| string(&format!("s3:ExistingObjectTag/{key}"), value));
     match &request.operation {
         Operation::Read { version, .. } => {
             entries.extend(version.as_deref().map(|id| string("s3:VersionId", id)));
-            for (key, value) in &known.tags.object {
-                entries.push(string(&format!("s3:ExistingObjectTag/{key}"), value));
-            }
+            entries.extend(object_tags);
         }
+        Operation::ReadListed { .. } => entries.extend(object_tags),
         Operation::List { prefix } => entries.push(string("s3:prefix", prefix)),
         Operation::Decrypt { .. } => {
             let partition = identity.partition();

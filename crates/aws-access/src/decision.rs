@@ -56,6 +56,8 @@ pub enum DecidedBy {
     Simulation,
     /// S3's answer to a request as small as it can be.
     S3,
+    /// S3, when the object is read: it was not asked before.
+    WhenRead,
 }
 
 /// The three outcomes of IAM's evaluation.
@@ -132,12 +134,7 @@ impl Decision {
     /// Fills reason, advice and policy from the facts.
     pub(crate) fn explained(mut self, request: &AccessRequest) -> Self {
         let (who, action, resource) = (&self.principal_arn, &self.action, &self.resource);
-        let statements: Vec<_> = self.matched.iter().map(ToString::to_string).collect();
-        let by = if statements.is_empty() {
-            String::new()
-        } else {
-            format!(" by {}", statements.join(", "))
-        };
+        let by = self.by();
         self.reason = match (self.effect, self.sides) {
             (Effect::Allowed, _) => format!("{who} may {action} on {resource}{by}"),
             (Effect::ExplicitDeny, _) => {
@@ -150,22 +147,39 @@ impl Decision {
                 format!("no policy allows {who} to {action} on {resource}")
             }
         };
-        let (advice, policy) = self.remedy(request, &by);
-        self.advice = advice;
-        self.policy = policy;
+        (self.advice, self.policy) = self.remedy(request, &self.resource);
         if !self.missing_context_keys.is_empty() {
             self.notes.push(format!(
                 "policies ask for context keys that could not be given: {}",
                 self.missing_context_keys.join(", ")
             ));
         }
-        if request.is_wildcard() {
-            self.notes.push(
-                "the answer is for the prefix as a whole: S3 decides on each object when it is read"
-                    .to_owned(),
-            );
-        }
         self
+    }
+
+    /// The same denial, with advice that allows `resource` in place of the one that was asked about.
+    pub(crate) fn with_remedy_for(mut self, request: &AccessRequest, resource: &str) -> Self {
+        (self.advice, self.policy) = self.remedy(request, resource);
+        self
+    }
+
+    /// Whether of two decisions about one read this one decides: a denial before an advised one, and that before a yes.
+    #[must_use]
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        let weight = |decision: &Self| {
+            let effect = match decision.effect {
+                Effect::ExplicitDeny => 2,
+                Effect::ImplicitDeny => 1,
+                Effect::Allowed => 0,
+            };
+            let decided_by = match decision.decided_by {
+                DecidedBy::WhenRead => 2,
+                DecidedBy::S3 => 1,
+                DecidedBy::Simulation => 0,
+            };
+            (!decision.allowed, effect, decision.advisory, decided_by)
+        };
+        weight(self) > weight(other)
     }
 
     /// S3 refused what the simulation could not decide for want of the bucket policy: either side may allow it.
@@ -176,25 +190,14 @@ impl Decision {
             "neither a policy of {who} nor the bucket policy of {} allows {action} on {resource}: S3 itself refused it",
             request.bucket
         );
-        let own = statement(request, resource);
-        self.advice = Some(format!(
-            "Attach this policy to {who}: {own}, or add this statement to the bucket policy of {}: {}.",
-            request.bucket,
-            bucket_statement(request, who, resource)["Statement"][0]
-        ));
-        self.policy = Some(own);
+        (self.advice, self.policy) = self.remedy(request, &self.resource);
         self
     }
 
     /// S3 allowed what the simulation could not decide for want of the bucket policy.
-    pub(crate) fn allowed_by_s3(mut self, request: &AccessRequest, simulated: Self) -> Self {
-        let how = if request.is_wildcard() {
-            "S3 decides on each object when it is read"
-        } else {
-            "S3 itself allowed it"
-        };
+    pub(crate) fn allowed_by_s3(mut self, simulated: Self) -> Self {
         self.reason = format!(
-            "{} may {} on {}: {how}, since the bucket policy was not simulated",
+            "{} may {} on {}: S3 itself allowed it, since the bucket policy was not simulated",
             self.principal_arn, self.action, self.resource
         );
         self.boundary = simulated.boundary;
@@ -203,9 +206,31 @@ impl Decision {
         self
     }
 
+    /// Nothing was decided: S3 does when the object is read.
+    pub(crate) fn left_to_s3(mut self, why: &str) -> Self {
+        self.allowed = true;
+        self.effect = Effect::Allowed;
+        self.decided_by = DecidedBy::WhenRead;
+        self.reason = format!(
+            "S3 decides whether {} may {} on {} when it is read: {why}",
+            self.principal_arn, self.action, self.resource
+        );
+        (self.advice, self.policy) = (None, None);
+        self
+    }
+
+    /// ` by ` and the statements that decided.
+    fn by(&self) -> String {
+        if self.matched.is_empty() {
+            return String::new();
+        }
+        let statements: Vec<_> = self.matched.iter().map(ToString::to_string).collect();
+        format!(" by {}", statements.join(", "))
+    }
+
     /// What to do about a denial, and the policy to paste when one would help.
-    fn remedy(&self, request: &AccessRequest, by: &str) -> (Option<String>, Option<Value>) {
-        let (who, action, resource) = (&self.principal_arn, &self.action, &self.resource);
+    fn remedy(&self, request: &AccessRequest, resource: &str) -> (Option<String>, Option<Value>) {
+        let (who, action, by) = (&self.principal_arn, &self.action, self.by());
         let attach = |to: &str, policy: Value| {
             (
                 Some(format!("Attach this policy to {to}: {policy}.")),
@@ -214,6 +239,15 @@ impl Decision {
         };
         match self.effect {
             Effect::Allowed => (None, None),
+            Effect::ImplicitDeny if self.decided_by == DecidedBy::S3 => {
+                let own = statement(request, resource);
+                let advice = format!(
+                    "Attach this policy to {who}: {own}, or add this statement to the bucket policy of {}: {}.",
+                    request.bucket,
+                    bucket_statement(request, who, resource)["Statement"][0]
+                );
+                (Some(advice), Some(own))
+            }
             _ if self.organizations == Some(false) => (
                 Some(format!(
                     "A service control policy of the organisation does not allow {action}: ask the organisation's administrators."

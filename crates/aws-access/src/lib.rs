@@ -14,7 +14,7 @@ mod sdk;
 mod settings;
 mod simulate;
 
-pub use access::{Access, AccessBuilder};
+pub use access::{Access, AccessBuilder, ObjectsRequest};
 pub use caller_check::CallerCheck;
 pub use clock::{Clock, SystemClock};
 pub use decision::{DecidedBy, Decision, Effect, MatchedStatement, Sides};

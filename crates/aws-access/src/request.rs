@@ -9,11 +9,13 @@ pub struct AccessRequest {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
-    /// `s3:GetObject` on a key, which may end in `*`; with a version, `s3:GetObjectVersion`.
+    /// `s3:GetObject` on a key; with a version, `s3:GetObjectVersion`.
     Read {
         key: String,
         version: Option<String>,
     },
+    /// `s3:GetObject` on a key that a listing found, of which the answer may be that S3 decides when it is read.
+    ReadListed { key: String },
     /// `s3:ListBucket` below a prefix.
     List { prefix: String },
     /// An action that is about no bucket.
@@ -23,13 +25,22 @@ pub(crate) enum Operation {
 }
 
 impl AccessRequest {
-    /// Reading an object; a key that ends in `*` stands for every object below a prefix.
+    /// Reading an object.
     pub fn read(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),
             operation: Operation::Read {
                 key: key.into(),
                 version: None,
+            },
+        }
+    }
+
+    pub(crate) fn read_listed(bucket: &str, key: &str) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            operation: Operation::ReadListed {
+                key: key.to_owned(),
             },
         }
     }
@@ -89,7 +100,7 @@ impl AccessRequest {
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match &self.operation {
-            Operation::Read { version: None, .. } => "s3:GetObject",
+            Operation::Read { version: None, .. } | Operation::ReadListed { .. } => "s3:GetObject",
             Operation::Read {
                 version: Some(_), ..
             } => "s3:GetObjectVersion",
@@ -109,27 +120,29 @@ impl AccessRequest {
     #[must_use]
     pub fn resource_in(&self, partition: &str) -> String {
         match &self.operation {
-            Operation::Read { key, .. } => format!("arn:{partition}:s3:::{}/{key}", self.bucket),
+            Operation::Read { key, .. } | Operation::ReadListed { key } => {
+                object_arn(partition, &self.bucket, key)
+            }
             Operation::List { .. } => format!("arn:{partition}:s3:::{}", self.bucket),
             Operation::Decrypt { kms_key_arn, .. } => kms_key_arn.clone(),
             Operation::Plain { .. } => "*".to_owned(),
         }
     }
 
-    /// Whether it stands for every object below a prefix.
-    pub(crate) fn is_wildcard(&self) -> bool {
-        matches!(&self.operation, Operation::Read { key, .. } if key.ends_with('*'))
-    }
-
-    /// The object, when the request is about a single one.
+    /// The object that the request is about.
     pub(crate) fn object(&self) -> Option<&str> {
         match &self.operation {
-            Operation::Read { key, .. } | Operation::Decrypt { key, .. } if !key.ends_with('*') => {
-                Some(key)
-            }
-            _ => None,
+            Operation::Read { key, .. }
+            | Operation::ReadListed { key }
+            | Operation::Decrypt { key, .. } => Some(key),
+            Operation::List { .. } | Operation::Plain { .. } => None,
         }
     }
+}
+
+/// The resource of an object, or of all that a pattern of IAM names.
+pub(crate) fn object_arn(partition: &str, bucket: &str, key: &str) -> String {
+    format!("arn:{partition}:s3:::{bucket}/{key}")
 }
 
 #[cfg(test)]

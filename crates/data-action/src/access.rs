@@ -1,12 +1,12 @@
 //! The one place that asks IAM: which questions a location and its objects need, and what the answers come to.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
-use flowlake_aws_access::{Access, AccessRequest, DecidedBy, Decision, Effect};
+use flowlake_aws_access::{Access, AccessRequest, DecidedBy, Decision, Effect, ObjectsRequest};
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::Location;
 
-use crate::{ActionError, ErrorCode};
+use crate::{ActionError, ErrorCode, plan::Found};
 
 /// What IAM answered in one attempt.
 #[derive(Debug, Default)]
@@ -21,28 +21,20 @@ impl Asked {
 
     /// One text for all answers: `allowed`, or the answer that decided, with what it is about. `None` when nothing was asked.
     pub(crate) fn summary(&self) -> Option<String> {
-        let weight = |decision: &Decision| {
-            let effect = match decision.effect {
-                Effect::ExplicitDeny => 2,
-                Effect::ImplicitDeny => 1,
-                Effect::Allowed => 0,
-            };
-            let by_s3 = decision.decided_by == DecidedBy::S3;
-            (!decision.allowed, effect, decision.advisory, by_s3)
-        };
-        // Of equal answers, the first.
-        let worst = self
-            .decisions
-            .iter()
-            .enumerate()
-            .max_by_key(|(place, decision)| (weight(decision), Reverse(*place)));
-        worst.map(|(_, decision)| described(decision))
+        let mut worst = self.decisions.first()?;
+        for decision in &self.decisions {
+            if decision.is_worse_than(worst) {
+                worst = decision;
+            }
+        }
+        Some(described(worst))
     }
 }
 
 fn described(decision: &Decision) -> String {
     let what = match (decision.effect, decision.decided_by) {
         (Effect::Allowed, DecidedBy::S3) => "allowed by S3 itself".to_owned(),
+        (Effect::Allowed, DecidedBy::WhenRead) => "left to S3".to_owned(),
         (Effect::Allowed, DecidedBy::Simulation) => "allowed".to_owned(),
         (effect, _) => {
             let statements: Vec<_> = decision.matched.iter().map(ToString::to_string).collect();
@@ -58,7 +50,7 @@ fn described(decision: &Decision) -> String {
     format!("{what}{advisory}")
 }
 
-/// Asks whether a location may be read: the object, or a listing and what lies below its prefix. `note` is given each answer.
+/// Asks what can be asked before anything is found: reading the object, or listing the prefix. `note` is given each answer.
 ///
 /// # Errors
 /// The denial.
@@ -67,7 +59,33 @@ pub(crate) async fn location(
     location: &Location,
     note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
-    ask(access, location_requests(location), note).await
+    ask(access, [location_request(location)], note).await
+}
+
+/// Asks about what was found: the objects of a listing, or the version and the key of the object that a HEAD was of.
+///
+/// # Errors
+/// The denial.
+pub(crate) async fn found(
+    access: &Access,
+    found: &Found,
+    mut note: impl FnMut(Arc<Decision>),
+) -> Result<(), ActionError> {
+    let location = &found.files.table.location;
+    if let Some(named) = &found.named {
+        return object(access, location.bucket(), named, note).await;
+    }
+    let keys = found.files.objects.iter();
+    let keys: Vec<&str> = keys.map(|object| object.location.as_ref()).collect();
+    let request = ObjectsRequest {
+        bucket: location.bucket(),
+        keys: &keys,
+        pattern: &location.as_wildcards(),
+    };
+    match Box::pin(access.check_objects(&request)).await? {
+        Some(decision) => passed(&decision, &mut note),
+        None => Ok(()),
+    }
 }
 
 /// Asks what only the metadata of an object shows to be needed: the rights to its version and to its key.
@@ -87,30 +105,32 @@ pub(crate) async fn object(
 
 async fn ask(
     access: &Access,
-    requests: Vec<AccessRequest>,
+    requests: impl IntoIterator<Item = AccessRequest>,
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
     for request in requests {
-        let decision = access.check(&request).await?;
-        note(Arc::clone(&decision));
-        if !decision.allowed {
-            return Err(denied(&decision));
-        }
+        passed(&access.check(&request).await?, &mut note)?;
     }
     Ok(())
 }
 
-fn location_requests(location: &Location) -> Vec<AccessRequest> {
+fn passed(
+    decision: &Arc<Decision>,
+    note: &mut impl FnMut(Arc<Decision>),
+) -> Result<(), ActionError> {
+    note(Arc::clone(decision));
+    if decision.allowed {
+        Ok(())
+    } else {
+        Err(denied(decision))
+    }
+}
+
+fn location_request(location: &Location) -> AccessRequest {
     let bucket = location.bucket();
-    match (location.key(), location.list_prefix()) {
-        (Some(key), _) => vec![AccessRequest::read(bucket, key)],
-        (None, prefix) => {
-            let prefix = prefix.unwrap_or_default();
-            vec![
-                AccessRequest::list(bucket, prefix),
-                AccessRequest::read(bucket, format!("{prefix}*")),
-            ]
-        }
+    match location.key() {
+        Some(key) => AccessRequest::read(bucket, key),
+        None => AccessRequest::list(bucket, location.list_prefix().unwrap_or_default()),
     }
 }
 

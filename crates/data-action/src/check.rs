@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::{Location, Run, TableInfo, TableLocation};
+use flowlake_transform::{Prepared, Run, TableInfo, TableLocation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Action, ActionError, Inspector, access, plan::ReadPlan, services::Services,
+    Action, ActionError, Inspector, access,
+    plan::{Found, ReadPlan, find},
+    services::Services,
     stores::RequestStores,
 };
 
@@ -37,8 +39,12 @@ pub struct TableCheck {
     pub bucket: String,
     /// Size in bytes of a single object; `None` for prefixes.
     pub size: Option<u64>,
-    /// What IAM said, question by question, up to the first denial; for a single object also about its version and its key.
+    /// What IAM said, question by question, up to the first denial: about the listing and the objects that it found, or about a
+    /// single object, its version and its key.
     pub decisions: Vec<Arc<Decision>>,
+    /// Objects that are left out of the table, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// What its files are and which columns they have, once all tables can be read; at the first uri of a table.
     pub detected: Option<TableInfo>,
     /// Why the table cannot be read.
@@ -94,14 +100,17 @@ impl Inspector {
         };
         let stores = RequestStores::new(Arc::clone(&services.s3));
         let mut tables = Vec::with_capacity(locations.len());
+        let mut found = Vec::with_capacity(locations.len());
         for location in &locations {
-            tables.push(services.check_table(location, &stores).await);
-        }
-        let readable = tables.iter().all(|table| table.error.is_none());
-        let (mut columns, mut index) = (None, Ok(Vec::new()));
-        if readable {
             let prepared = &action.prepared;
-            match ReadPlan::find(&services.policy, prepared, &locations, &stores).await {
+            let (table, at) = services.check_table(prepared, location, &stores).await;
+            tables.push(table);
+            found.extend(at);
+        }
+        let (mut columns, mut index) = (None, Ok(Vec::new()));
+        if found.len() == locations.len() {
+            let prepared = &action.prepared;
+            match ReadPlan::try_new(prepared, found) {
                 Ok(plan) => {
                     let run = Run {
                         prepared,
@@ -157,12 +166,13 @@ impl Services {
         (Ok(columns), index.map_err(ActionError::from))
     }
 
-    /// Whether one table's location may be read and is there.
+    /// Whether one table's location may be read, and what is there.
     pub(crate) async fn check_table(
         &self,
+        prepared: &Prepared,
         table: &TableLocation,
         stores: &RequestStores,
-    ) -> TableCheck {
+    ) -> (TableCheck, Option<Found>) {
         let location = &table.location;
         let mut check = TableCheck {
             table: table.table.clone(),
@@ -170,29 +180,35 @@ impl Services {
             bucket: location.bucket().to_owned(),
             size: None,
             decisions: Vec::new(),
+            warning: None,
             detected: None,
             error: None,
         };
-        check.error = self.fill(&mut check, location, stores).await.err();
-        check
+        match self.fill(&mut check, prepared, table, stores).await {
+            Ok(found) => (check, Some(found)),
+            Err(error) => {
+                check.error = Some(error);
+                (check, None)
+            }
+        }
     }
 
-    /// Asks policy, IAM, S3 and the key, in the order of an attempt, up to the first no.
+    /// Asks policy, IAM and S3, in the order of an attempt, up to the first no.
     async fn fill(
         &self,
         check: &mut TableCheck,
-        location: &Location,
+        prepared: &Prepared,
+        table: &TableLocation,
         stores: &RequestStores,
-    ) -> Result<(), ActionError> {
-        self.policy.check(location)?;
+    ) -> Result<Found, ActionError> {
+        self.policy.check(&table.location)?;
         let note = |decision| check.decisions.push(decision);
-        access::location(&self.access, location, note).await?;
-        let Some(path) = location.path() else {
-            return Ok(());
-        };
-        let object = stores.view(location.bucket())?.metadata(path).await?;
-        check.size = Some(object.size);
+        access::location(&self.access, &table.location, note).await?;
+        let found = find(&self.policy, prepared, table, stores).await?;
+        check.size = found.named.as_ref().map(|object| object.size);
+        check.warning = found.warning();
         let note = |decision| check.decisions.push(decision);
-        access::object(&self.access, location.bucket(), &object, note).await
+        access::found(&self.access, &found, note).await?;
+        Ok(found)
     }
 }

@@ -493,7 +493,11 @@ fn table_lines(action: &str, table: &TableCheck) -> Vec<Finding> {
         (None, Some(size)) => {
             lines.push(Finding::ok(Topic::Action, subject, format!("{size} bytes")))
         }
-        (None, None) => lines.push(Finding::ok(Topic::Action, subject, "a prefix")),
+        (None, None) => {
+            let detail = table.warning.clone();
+            let detail = detail.unwrap_or_else(|| "a prefix".to_owned());
+            lines.push(Finding::ok(Topic::Action, subject, detail));
+        }
     }
     lines
 }

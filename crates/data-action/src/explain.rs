@@ -44,16 +44,17 @@ impl Inspector {
         let bound = action.prepared.bind(params, services.clock.now())?;
         let stores = RequestStores::new(Arc::clone(&services.s3));
         let tables = action.prepared.locations(&bound)?;
-        let mut locations = Vec::new();
+        let prepared = &action.prepared;
+        let (mut locations, mut found) = (Vec::new(), Vec::new());
         for table in &tables {
-            let check = services.check_table(table, &stores).await;
+            let (check, at) = services.check_table(prepared, table, &stores).await;
             if let Some(error) = check.error {
                 return Err(error);
             }
             locations.push((check.table, check.location));
+            found.extend(at);
         }
-        let prepared = &action.prepared;
-        let plan = ReadPlan::find(&services.policy, prepared, &tables, &stores).await?;
+        let plan = ReadPlan::try_new(prepared, found)?;
         let run = Run {
             prepared,
             bound: &bound,

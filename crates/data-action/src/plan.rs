@@ -2,10 +2,10 @@
 
 mod find;
 
-use flowlake_transform::{Files, Prepared, TableLocation};
+use flowlake_transform::{Files, Prepared};
 
-use self::find::{Found, find};
-use crate::{ActionError, ReadPolicy, stores::RequestStores};
+pub(crate) use self::find::{Found, find};
+use crate::ActionError;
 
 /// What an attempt is going to read.
 #[derive(Debug)]
@@ -26,46 +26,18 @@ pub(crate) struct PlannedObject {
 }
 
 impl ReadPlan {
-    /// Finds the objects of each location: by a HEAD where it names one, by a listing where it names more.
-    ///
-    /// Each object must be allowed by itself too, though its location was: the two answers come from different code.
-    pub(crate) async fn find(
-        policy: &ReadPolicy,
-        prepared: &Prepared,
-        locations: &[TableLocation],
-        stores: &RequestStores,
-    ) -> Result<Self, ActionError> {
+    /// The read of what was found at each location of a query.
+    pub(crate) fn try_new(prepared: &Prepared, found: Vec<Found>) -> Result<Self, ActionError> {
         let (mut files, mut objects, mut list_requests) = (Vec::new(), Vec::new(), 0);
-        for table in locations {
-            let bucket = table.location.bucket();
-            let view = stores.view(bucket)?;
-            let Found {
-                files: found,
-                objects: planned,
-                list_requests: lists,
-            } = find(prepared, table, &view).await?;
-            for object in &found.objects {
-                policy.check_key(bucket, object.location.as_ref())?;
-            }
-            files.push(found);
-            objects.extend(planned);
-            list_requests += lists;
+        for found in found {
+            files.push(found.files);
+            objects.extend(found.objects);
+            list_requests += found.list_requests;
         }
         Ok(Self {
             files: Files::try_new(prepared, files)?,
             objects,
             list_requests,
-        })
-    }
-
-    /// What whoever reads the answer should know of the objects.
-    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        let found = self.files.found().iter().filter(|found| found.unnamed > 0);
-        found.map(|found| {
-            format!(
-                "{} objects at {} are left out: their keys have empty, `.` or `..` segments, a final `/` or control characters",
-                found.unnamed, found.table.location
-            )
         })
     }
 }

@@ -13,5 +13,5 @@ pub use document::{AccessKey, Bucket, Group, IamDocument, Identity};
 pub(crate) use arn::Arn;
 pub(crate) use condition::Context;
 pub(crate) use directory::{Directory, Entity, Principal, Session};
-pub(crate) use evaluate::{Decision, Evaluation, Outcome, evaluate};
+pub(crate) use evaluate::{Decision, Evaluation, Matched, Outcome, evaluate};
 pub(crate) use policy::{Policy, Span};

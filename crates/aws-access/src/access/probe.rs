@@ -12,11 +12,10 @@ pub(super) async fn probe(
     request: &AccessRequest,
 ) -> Result<Decision, Error> {
     let refused = match &request.operation {
-        // Which objects are below a prefix is not known yet; S3 decides on each when it is read.
-        Operation::Read { .. } if request.is_wildcard() => None,
         Operation::Read { key, version } => {
             read(s3, &request.bucket, key, version.as_deref()).await
         }
+        Operation::ReadListed { key } => read(s3, &request.bucket, key, None).await,
         // Asking would be charged for.
         Operation::Plain { .. } => None,
         Operation::Decrypt { key, .. } => read(s3, &request.bucket, key, None).await,
@@ -44,9 +43,12 @@ pub(super) async fn probe(
             "S3 named the object's KMS key as the reason: kms:Decrypt is what lacks".to_owned(),
         ),
         // API reference of HeadObject: without s3:ListBucket a missing object is answered with 403.
-        (Operation::Read { .. }, Some(Refusal::Plain)) => decision.notes.push(
-            "without s3:ListBucket, S3 answers the same when the object does not exist".to_owned(),
-        ),
+        (Operation::Read { .. } | Operation::ReadListed { .. }, Some(Refusal::Plain)) => {
+            decision.notes.push(
+                "without s3:ListBucket, S3 answers the same when the object does not exist"
+                    .to_owned(),
+            )
+        }
         _ => {}
     }
     Ok(decision)

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::Shared;
 use crate::{AccessRequest, Decision, Error, Identity, PrincipalKind};
 
+const OBJECT_TAGS: &str = "s3:existingobjecttag/";
+const USER_TAGS: &str = "aws:principaltag/";
+
 /// What was read, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
@@ -18,6 +21,16 @@ impl Tags {
         self.object.is_empty() && self.user.is_empty()
     }
 
+    /// Whether a policy asks for tags that can be read.
+    pub(super) fn are_missing(
+        identity: &Identity,
+        request: &AccessRequest,
+        decision: &Decision,
+    ) -> bool {
+        request.object().is_some() && is_missing(decision, OBJECT_TAGS)
+            || identity.kind == PrincipalKind::User && is_missing(decision, USER_TAGS)
+    }
+
     /// Reads the tags that `decision` says are missing, and tells which of them could not be read.
     pub(super) async fn asked_for(
         shared: &Shared,
@@ -25,20 +38,16 @@ impl Tags {
         request: &AccessRequest,
         decision: &Decision,
     ) -> (Self, Vec<String>) {
-        let is_missing = |prefix: &str| {
-            let mut missing = decision.missing_context_keys.iter();
-            missing.any(|key| key.to_ascii_lowercase().starts_with(prefix))
-        };
         let (mut tags, mut unread) = (Self::default(), Vec::new());
         if let Some(key) = request.object()
-            && is_missing("s3:existingobjecttag/")
+            && is_missing(decision, OBJECT_TAGS)
         {
             match object_tags(shared, &request.bucket, key).await {
                 Ok(read) => tags.object = read,
                 Err(error) => unread.push(not_read("object", &error)),
             }
         }
-        if identity.kind == PrincipalKind::User && is_missing("aws:principaltag/") {
+        if identity.kind == PrincipalKind::User && is_missing(decision, USER_TAGS) {
             match user_tags(shared, identity.name()).await {
                 Ok(read) => tags.user = read,
                 Err(error) => unread.push(not_read("user", &error)),
@@ -46,6 +55,11 @@ impl Tags {
         }
         (tags, unread)
     }
+}
+
+fn is_missing(decision: &Decision, prefix: &str) -> bool {
+    let mut missing = decision.missing_context_keys.iter();
+    missing.any(|key| key.to_ascii_lowercase().starts_with(prefix))
 }
 
 fn not_read(whose: &str, error: &Error) -> String {

@@ -7,6 +7,7 @@
 
 mod credentials;
 mod decisions;
+mod objects;
 mod policy_cases;
 mod preflight;
 mod support;

@@ -250,18 +250,6 @@ async fn a_version_and_a_prefix_have_actions_and_context_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_prefix_is_asked_about_as_a_whole_and_says_so() {
-    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
-    let access = bench.access(USER, AccessMode::Enforce).await;
-    let decision = access
-        .check(&AccessRequest::read("lake", "exports/*"))
-        .await
-        .unwrap();
-    assert!(decision.allowed);
-    assert_noted(&decision, "each object");
-}
-
-#[tokio::test]
 async fn an_encrypted_object_needs_its_key() {
     let decrypt = |effect| json!({ "Effect": effect, "Action": "kms:Decrypt", "Resource": KEY_ARN, "Condition": { "StringEquals": { "kms:ViaService": "s3.us-east-1.amazonaws.com" } } });
     let request = AccessRequest::decrypt("lake", "exports/calls.csv", KEY_ARN);

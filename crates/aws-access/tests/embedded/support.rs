@@ -28,7 +28,7 @@ impl Clock for ManualClock {
 pub(crate) struct Bench {
     pub(crate) stack: DevStack,
     pub(crate) clock: Arc<ManualClock>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -45,6 +45,11 @@ impl Bench {
     pub(crate) fn change_user(&self, allowed: Value) {
         let changed = document(USER, statements(allowed));
         self.stack.set_iam(changed).unwrap();
+    }
+
+    /// Puts an object into the bucket `lake`.
+    pub(crate) fn put(&self, key: &str) {
+        std::fs::write(self.folder.path().join("lake").join(key), "a,b\n1,2\n").unwrap();
     }
 
     /// Asks as [`USER`], with empty caches.
@@ -68,7 +73,7 @@ impl Bench {
         Self {
             stack: change(builder).start().await.unwrap(),
             clock: Arc::new(ManualClock(Mutex::new(Instant::now()))),
-            _folder: folder,
+            folder,
         }
     }
 

@@ -124,22 +124,6 @@ impl<'trace> Attempt<'trace> {
         Ok(())
     }
 
-    /// Asks about the version and the key of each object that is named exactly.
-    pub(super) async fn check_objects(
-        &self,
-        locations: &[TableLocation],
-        stores: &RequestStores,
-    ) -> Result<(), ActionError> {
-        for TableLocation { location, .. } in locations {
-            let Some(path) = location.path() else {
-                continue;
-            };
-            let object = stores.view(location.bucket())?.metadata(path).await?;
-            self.check_object(location.bucket(), &object).await?;
-        }
-        Ok(())
-    }
-
     /// Asks about the version and the key of one object.
     pub(super) async fn check_object(
         &self,
@@ -150,7 +134,7 @@ impl<'trace> Attempt<'trace> {
     }
 
     /// Takes each answer down for the record.
-    fn note(&self) -> impl FnMut(Arc<Decision>) {
+    pub(super) fn note(&self) -> impl FnMut(Arc<Decision>) {
         move |decision| self.trace.state().asked.note(decision)
     }
 

@@ -12,7 +12,11 @@ use super::{
     attempt::Attempt,
     rows::{EncodedRows, Rows},
 };
-use crate::{Action, ActionError, AnswerObject, HotServed, plan::ReadPlan, stores::RequestStores};
+use crate::{
+    Action, ActionError, AnswerObject, HotServed, access,
+    plan::{Found, ReadPlan, find},
+    stores::RequestStores,
+};
 
 /// The rows of a successful attempt and what reading them took.
 #[derive(Debug)]
@@ -92,14 +96,25 @@ impl Attempt<'_> {
         locations: &[TableLocation],
         stores: &Arc<RequestStores>,
     ) -> Result<ReadPlan, ActionError> {
-        let (policy, prepared) = (&self.shared.policy, &action.prepared);
-        let plan = ReadPlan::find(policy, prepared, locations, stores);
-        let plan = self.trace.phase(Phase::Metadata, plan).await?;
-        self.trace.state().warnings.extend(plan.warnings());
-        self.trace
-            .phase(Phase::Access, self.check_objects(locations, stores))
-            .await?;
-        Ok(plan)
+        let prepared = &action.prepared;
+        let finding = async {
+            let mut found = Vec::with_capacity(locations.len());
+            for table in locations {
+                found.push(find(&self.shared.policy, prepared, table, stores).await?);
+            }
+            Ok::<_, ActionError>(found)
+        };
+        let found = self.trace.phase(Phase::Metadata, finding).await?;
+        let warnings = found.iter().filter_map(Found::warning);
+        self.trace.state().warnings.extend(warnings);
+        let asking = async {
+            for found in &found {
+                access::found(&self.shared.access, found, self.note()).await?;
+            }
+            Ok::<_, ActionError>(())
+        };
+        self.trace.phase(Phase::Access, asking).await?;
+        ReadPlan::try_new(prepared, found)
     }
 
     /// Runs the SQL and encodes batches as they come; only the encoded rows are kept.

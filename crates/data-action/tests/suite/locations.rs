@@ -6,8 +6,8 @@
 )]
 
 use crate::support::House;
-use flowlake_data_action::{ActionRequest, ErrorCode};
-use serde_json::{Value, json};
+use flowlake_data_action::{ActionRequest, DoctorOptions, ErrorCode};
+use serde_json::{Map, Value, json};
 
 /// An action `t` that counts the rows of its table.
 fn counting(uri: &str) -> String {
@@ -108,6 +108,50 @@ async fn a_glob_reads_what_it_matches_with_the_least_rights() {
     assert_eq!(listed(&house), ["exports/part-"]);
     assert_eq!(asked(&house), ["exports/part-"]);
     assert!(!house.audit()[0].contains("team=hr"));
+}
+
+/// IAM is asked about each object that a listing found, and not about the prefix as a whole.
+#[tokio::test]
+async fn an_object_that_iam_denies_is_named_before_anything_is_read() {
+    let mut iam = least("exports/*", "exports/*");
+    iam.as_array_mut().unwrap().push(json!(
+        { "Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/exports/hr/*" }
+    ));
+    let keys = ["exports/a.csv", "exports/hr/b.csv", "exports/z.csv"];
+    let house = house(&keys, iam, "s3://lake/exports/*", &[], "exports/").await;
+    let (code, _) = refusal(&house).await;
+    assert_eq!(code, ErrorCode::AccessDenied);
+    assert_eq!(house.stack.s3().count("GetObject"), 0);
+    let record: Value = serde_json::from_str(&house.audit()[0]).unwrap();
+    let decision = record["record"]["decision"].as_str().unwrap();
+    let denied = "explicit-deny: s3:GetObject on arn:aws:s3:::lake/exports/hr/b.csv by ";
+    assert!(decision.starts_with(denied), "{decision}");
+    // A look tells what it has not asked about.
+    let check = house.inspector().await;
+    let check = check.check("t", &Map::new()).await.unwrap();
+    let table = &check.tables.unwrap()[0];
+    assert!(table.error.is_some());
+    assert_eq!(table.decisions.len(), 2, "the listing and the objects");
+}
+
+/// What is not known before an object is read is not asked about, and both who looks and who reads can see it.
+#[tokio::test]
+async fn a_look_says_that_keys_of_listed_objects_are_not_asked_about() {
+    let house = house(
+        &["exports/a.csv"],
+        least("exports/*", "exports/*"),
+        "s3://lake/exports/*",
+        &[],
+        "exports/",
+    )
+    .await;
+    let inspector = house.inspector().await;
+    let found = inspector.diagnose(&DoctorOptions::default()).await;
+    let lines = found.findings.iter();
+    let mut lines = lines.filter(|line| line.subject == "s3:GetObject arn:aws:s3:::lake/exports/*");
+    let line = lines.next().unwrap();
+    assert!(line.detail.contains("kms:Decrypt"), "{line:?}");
+    assert!(line.detail.contains("s3:GetObjectVersion"), "{line:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::query::Parameters;
 use super::service::{Call, Refusal};
 use super::xml::Xml;
-use crate::iam::{Arn, Context, Decision, Entity, Evaluation, Outcome, Policy, Span, evaluate};
+use crate::iam::{
+    Arn, Context, Decision, Entity, Evaluation, Matched, Outcome, Policy, Span, evaluate,
+};
 
 /// The namespace of IAM answers.
 pub(crate) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -108,18 +110,16 @@ pub(crate) fn simulate_principal_policy(call: &Call<'_>) -> Result<Xml, Refusal>
     call.require("iam:SimulatePrincipalPolicy", source)?;
     let simulation = read(call, source)?;
     let organization = call.directory.organization();
-    let outcomes: Vec<(&str, &str, Outcome)> = simulation
+    // One result for each action, with the decision of each resource inside it (API reference of `EvaluationResult`).
+    let outcomes: Vec<(&str, Vec<(&str, Outcome)>)> = simulation
         .actions
         .iter()
-        .flat_map(|action| {
-            simulation
-                .resources
-                .iter()
-                .map(move |resource| (action.as_str(), resource.as_str()))
-        })
-        .map(|(action, resource)| {
-            let outcome = decide(&simulation, action, resource, &organization);
-            (action, resource, outcome)
+        .map(|action| {
+            let decided = simulation.resources.iter().map(|resource| {
+                let outcome = decide(&simulation, action, resource, &organization);
+                (resource.as_str(), outcome)
+            });
+            (action.as_str(), decided.collect())
         })
         .collect();
     let start = page_start(call.parameters)?;
@@ -138,13 +138,9 @@ pub(crate) fn simulate_principal_policy(call: &Call<'_>) -> Result<Xml, Refusal>
         xml.text("Marker", &end.to_string());
     }
     let page = outcomes.get(start..end).unwrap_or_default();
-    xml.members(
-        "EvaluationResults",
-        page,
-        |xml, (action, resource, outcome)| {
-            write_result(xml, action, resource, outcome);
-        },
-    );
+    xml.members("EvaluationResults", page, |xml, (action, outcomes)| {
+        write_result(xml, action, outcomes);
+    });
     Ok(xml)
 }
 
@@ -306,16 +302,86 @@ fn decide(
     })
 }
 
-fn write_result(xml: &mut Xml, action: &str, resource: &str, outcome: &Outcome) {
+/// The result of one action: what all resources come to, and each by itself.
+fn write_result(xml: &mut Xml, action: &str, outcomes: &[(&str, Outcome)]) {
+    let all = || outcomes.iter().map(|(_, outcome)| outcome);
+    let decision = strictest(all().map(|outcome| outcome.decision));
+    // Only statements that contributed to the decision are told.
+    let decisive = all().filter(|outcome| outcome.decision == decision);
+    let matched: Vec<_> = decisive.flat_map(|outcome| &outcome.matched).collect();
+    let missing: BTreeSet<_> = all().flat_map(|outcome| &outcome.missing).collect();
+    let sides = all()
+        .filter_map(|outcome| outcome.sides)
+        .reduce(|(a, b), (c, d)| (strictest([a, c]), strictest([b, d])));
     xml.text("EvalActionName", action)
-        .text("EvalResourceName", resource)
-        .text("EvalDecision", outcome.decision.as_str());
+        .text("EvalResourceName", resource_template(action))
+        .text("EvalDecision", decision.as_str());
+    write_matched(xml, &matched);
+    xml.members("MissingContextValues", missing, |xml, key| {
+        xml.raw_text(key);
+    });
+    if let Some(allowed) = and(all().map(|outcome| outcome.allowed_by_organization)) {
+        xml.node("OrganizationsDecisionDetail", |xml| {
+            xml.text("AllowedByOrganizations", flag(allowed));
+        });
+    }
+    write_boundary(xml, and(all().map(|outcome| outcome.allowed_by_boundary)));
+    write_sides(xml, sides);
+    xml.members(
+        "ResourceSpecificResults",
+        outcomes,
+        |xml, (resource, outcome)| {
+            xml.text("EvalResourceName", resource)
+                .text("EvalResourceDecision", outcome.decision.as_str());
+            write_matched(xml, &outcome.matched.iter().collect::<Vec<_>>());
+            xml.members("MissingContextValues", &outcome.missing, |xml, key| {
+                xml.raw_text(key);
+            });
+            write_boundary(xml, outcome.allowed_by_boundary);
+            if outcome.sides.is_some() {
+                write_sides(xml, outcome.sides);
+            }
+        },
+    );
+}
+
+fn strictest(decisions: impl IntoIterator<Item = Decision>) -> Decision {
+    let strictness = |decision: &Decision| match decision {
+        Decision::ExplicitDeny => 2,
+        Decision::ImplicitDeny => 1,
+        Decision::Allowed => 0,
+    };
+    let strictest = decisions.into_iter().max_by_key(strictness);
+    strictest.unwrap_or(Decision::ImplicitDeny)
+}
+
+/// Whether all of those that say anything say yes.
+fn and(flags: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    flags.flatten().reduce(|a, b| a && b)
+}
+
+const fn flag(flag: bool) -> &'static str {
+    if flag { "true" } else { "false" }
+}
+
+/// The form of the resources of an action, which is no resource that was asked about.
+fn resource_template(action: &str) -> &'static str {
+    match action.split_once(':') {
+        Some(("s3", name)) if name.contains("Object") => {
+            "arn:${Partition}:s3:::${BucketName}/${KeyName}"
+        }
+        Some(("s3", _)) => "arn:${Partition}:s3:::${BucketName}",
+        Some(("kms", _)) => "arn:${Partition}:kms:${Region}:${Account}:key/${KeyId}",
+        _ => "*",
+    }
+}
+
+fn write_matched(xml: &mut Xml, matched: &[&Matched]) {
     let mut seen = BTreeSet::new();
-    let matched = outcome
-        .matched
+    let distinct = matched
         .iter()
         .filter(|matched| seen.insert((matched.policy_id.clone(), matched.index)));
-    xml.members("MatchedStatements", matched, |xml, matched| {
+    xml.members("MatchedStatements", distinct, |xml, matched| {
         xml.text("SourcePolicyId", &matched.policy_id)
             .text("SourcePolicyType", matched.source_type);
         let Span { start, end } = matched.span;
@@ -326,22 +392,19 @@ fn write_result(xml: &mut Xml, action: &str, resource: &str, outcome: &Outcome) 
             });
         }
     });
-    xml.members("MissingContextValues", &outcome.missing, |xml, key| {
-        xml.raw_text(key);
-    });
-    let flag = |flag: bool| if flag { "true" } else { "false" };
-    if let Some(allowed) = outcome.allowed_by_organization {
-        xml.node("OrganizationsDecisionDetail", |xml| {
-            xml.text("AllowedByOrganizations", flag(allowed));
-        });
-    }
-    if let Some(allowed) = outcome.allowed_by_boundary {
+}
+
+fn write_boundary(xml: &mut Xml, allowed: Option<bool>) {
+    if let Some(allowed) = allowed {
         xml.node("PermissionsBoundaryDecisionDetail", |xml| {
             xml.text("AllowedByPermissionsBoundary", flag(allowed));
         });
     }
+}
+
+fn write_sides(xml: &mut Xml, sides: Option<(Decision, Decision)>) {
     xml.node("EvalDecisionDetails", |xml| {
-        if let Some((identity, resource)) = outcome.sides {
+        if let Some((identity, resource)) = sides {
             for (key, decision) in [("IAM Policy", identity), ("Resource Policy", resource)] {
                 xml.node("entry", |xml| {
                     xml.text("key", key).text("value", decision.as_str());

@@ -234,6 +234,54 @@ async fn simulation_decides_for_real_and_in_pages() {
     );
 }
 
+/// As IAM answers since 2026 (API reference of `EvaluationResult`): one result for each action, its resources inside.
+#[tokio::test]
+async fn many_resources_are_one_result_with_a_decision_for_each() {
+    let (_folder, stack) = stack().await;
+    let denied = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/exports/no/*"},
+    ]});
+    let others = [
+        "arn:aws:s3:::lake/exports/no/x",
+        "arn:aws:s3:::lake/payroll/x",
+    ];
+    let answer = iam(&stack, "flowlake")
+        .simulate_principal_policy()
+        .policy_source_arn(arn("user/ada"))
+        .action_names("s3:GetObject")
+        .resource_arns(OBJECT)
+        .resource_arns(others[0])
+        .resource_arns(others[1])
+        .resource_policy(denied.to_string())
+        .send()
+        .await
+        .unwrap();
+    let [result] = answer.evaluation_results() else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(
+        result.eval_decision(),
+        &Decided::ExplicitDeny,
+        "the strictest"
+    );
+    assert_eq!(result.matched_statements().len(), 1);
+    let template = "arn:${Partition}:s3:::${BucketName}/${KeyName}";
+    assert_eq!(result.eval_resource_name(), Some(template));
+    let each = result.resource_specific_results().iter();
+    let each: Vec<_> = each
+        .map(|found| {
+            (
+                found.eval_resource_name(),
+                found.eval_resource_decision().clone(),
+            )
+        })
+        .collect();
+    assert_eq!(each[0], (OBJECT, Decided::Allowed));
+    assert_eq!(each[1], (others[0], Decided::ExplicitDeny));
+    assert_eq!(each[2].0, others[1]);
+    assert_ne!(each[2].1, Decided::ExplicitDeny);
+}
+
 #[tokio::test]
 async fn resource_policies_and_context_keys_count() {
     let (_folder, stack) = stack().await;
