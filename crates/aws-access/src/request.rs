@@ -129,6 +129,15 @@ impl AccessRequest {
         }
     }
 
+    /// The prefix, of a listing.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&str> {
+        match &self.operation {
+            Operation::List { prefix } => Some(prefix),
+            _ => None,
+        }
+    }
+
     /// The object that the request is about.
     pub(crate) fn object(&self) -> Option<&str> {
         match &self.operation {

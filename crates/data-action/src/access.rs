@@ -2,11 +2,41 @@
 
 use std::sync::Arc;
 
-use flowlake_aws_access::{Access, AccessRequest, DecidedBy, Decision, Effect, ObjectsRequest};
+use flowlake_aws_access::{
+    Access, AccessRequest, DecidedBy, Decision, Effect, Error as AccessError, ObjectsRequest,
+};
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::Location;
 
-use crate::{ActionError, ErrorCode, plan::Found};
+use crate::{ActionError, ErrorCode, find::Found};
+
+/// Who is asked.
+pub(crate) trait Permits: Sync {
+    /// Whether one read may be made.
+    fn check(
+        &self,
+        request: &AccessRequest,
+    ) -> impl Future<Output = Result<Arc<Decision>, AccessError>> + Send;
+
+    /// Whether the objects of a listing may be read.
+    fn check_objects(
+        &self,
+        request: &ObjectsRequest<'_>,
+    ) -> impl Future<Output = Result<Option<Arc<Decision>>, AccessError>> + Send;
+}
+
+impl Permits for Access {
+    async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, AccessError> {
+        Self::check(self, request).await
+    }
+
+    async fn check_objects(
+        &self,
+        request: &ObjectsRequest<'_>,
+    ) -> Result<Option<Arc<Decision>>, AccessError> {
+        Self::check_objects(self, request).await
+    }
+}
 
 /// What IAM answered in one attempt.
 #[derive(Debug, Default)]
@@ -55,7 +85,7 @@ fn described(decision: &Decision) -> String {
 /// # Errors
 /// The denial.
 pub(crate) async fn location(
-    access: &Access,
+    access: &impl Permits,
     location: &Location,
     note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
@@ -67,7 +97,7 @@ pub(crate) async fn location(
 /// # Errors
 /// The denial.
 pub(crate) async fn found(
-    access: &Access,
+    access: &impl Permits,
     found: &Found,
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
@@ -93,7 +123,7 @@ pub(crate) async fn found(
 /// # Errors
 /// The denial.
 pub(crate) async fn object(
-    access: &Access,
+    access: &impl Permits,
     bucket: &str,
     object: &ObjectMetadata,
     note: impl FnMut(Arc<Decision>),
@@ -104,7 +134,7 @@ pub(crate) async fn object(
 }
 
 async fn ask(
-    access: &Access,
+    access: &impl Permits,
     requests: impl IntoIterator<Item = AccessRequest>,
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {

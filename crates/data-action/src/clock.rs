@@ -1,8 +1,13 @@
 //! The time, as the pipeline sees it.
 
-use std::{fmt::Debug, time::Instant};
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
+use flowlake_transform::HotClock;
 
 /// Where the pipeline takes the time from.
 pub trait Clock: Debug + Send + Sync {
@@ -32,5 +37,25 @@ impl Clock for SystemClock {
     )]
     fn instant(&self) -> Instant {
         Instant::now()
+    }
+}
+
+/// The pipeline's clock, as hot tables take it.
+#[derive(Debug)]
+pub(crate) struct HotTime {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+}
+
+impl HotTime {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let started = clock.instant();
+        Self { clock, started }
+    }
+}
+
+impl HotClock for HotTime {
+    fn elapsed(&self) -> Duration {
+        self.clock.instant().saturating_duration_since(self.started)
     }
 }

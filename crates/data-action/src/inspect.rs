@@ -2,8 +2,19 @@
 //!
 //! So it can be taken beside a running server, and leaves no folder behind.
 
+mod check;
+mod doctor;
+mod explain;
+
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
+pub use self::{
+    check::{ActionCheck, TableCheck},
+    doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict},
+    explain::ActionExplanation,
+};
 use crate::{Action, ActionError, services::Services};
 
 /// Checks, explains and diagnoses the actions of a project; made by [`crate::PipelineBuilder::inspect`].
@@ -32,7 +43,37 @@ impl Inspector {
         self.services.action(name)
     }
 
-    pub(crate) fn services(&self) -> &Services {
-        &self.services
+    /// Checks one action: locations from `params` (defaults otherwise), policy, IAM, the objects' metadata, and the plan.
+    ///
+    /// Reads metadata and the head of files, never whole files; writes no audit record since no row is read out.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::ActionUnknown`].
+    pub async fn check(
+        &self,
+        action: &str,
+        params: &Map<String, Value>,
+    ) -> Result<ActionCheck, ActionError> {
+        check::check(&self.services, action, params).await
+    }
+
+    /// Explains one action with these parameters, its defaults otherwise.
+    ///
+    /// Asks policy and IAM as an attempt does, and reads what is read before the first row: metadata, heads and footers of
+    /// files. Writes no audit record since no row is read out.
+    ///
+    /// # Errors
+    /// What [`crate::Pipeline::run`] would fail with before it reads rows.
+    pub async fn explain(
+        &self,
+        action: &str,
+        params: &Map<String, Value>,
+    ) -> Result<ActionExplanation, ActionError> {
+        explain::explain(&self.services, action, params).await
+    }
+
+    /// Looks at everything that actions need. Asks AWS and Genesys Cloud, and reads no row.
+    pub async fn diagnose(&self, options: &DoctorOptions) -> Diagnosis {
+        doctor::diagnose(&self.services, options).await
     }
 }

@@ -1,45 +1,28 @@
-//! The pipeline: token, access, metadata, SQL, cost, audit, profile, answer.
+//! The walk of an attempt: admit, plan, read, close the books, report, answer. Each step is a module, in this order.
 
-pub(crate) mod attempt;
-mod builder;
-mod cost;
-mod execute;
-mod health;
-mod hot;
-mod metrics;
-mod record;
-pub(crate) mod reload;
-mod rows;
-mod share;
-mod ship;
-mod trace;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use std::{
-    ops::Deref,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
-
-use flowlake_cost_audit::{AuditLog, Budgets, Destination, PriceTable, audit::Shipper};
-use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
-use flowlake_transform::HotTables;
 use futures::FutureExt;
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{attempt::Attempt, execute::Outcome, trace::Trace};
-pub use self::{builder::PipelineBuilder, health::PartHealth};
 use crate::{
-    Action, ActionError, ActionRequest, Answer, Clock, ErrorCode, answer, services::Services,
+    Action, ActionError, ActionRequest, Answer, Clock, CostTracking, ErrorCode, PartHealth,
+    Profile,
+    admit::admit,
+    answer,
+    attempt::{Attempt, CancelOnDrop},
+    health,
+    ledger::{Closed, Ledger},
+    metrics,
+    read::{Answered, Reader},
+    report::Reporter,
+    services::Services,
 };
 
-/// What the profiler counts every action by that is not configured: no action can be named so.
-const UNKNOWN_ACTION: &str = "(unknown)";
+/// How long an attempt may take whose action is not even known.
+const UNKNOWN_ACTION_LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest wait for the last records when the pipeline is closed: a disk that hangs must not keep the process from ending.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
@@ -47,37 +30,20 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 /// Runs configured actions. Cheap to clone; clones share every cache.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    shared: Arc<Shared>,
+    parts: Arc<Parts>,
 }
 
 /// What all attempts share.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) services: Services,
-    pub(crate) hot: HotTables,
-    pub(crate) flights: share::Flights<Arc<hot::Found>>,
-    pub(crate) prices: PriceTable,
-    pub(crate) region: String,
-    pub(crate) destination: Destination,
-    pub(crate) free_allowance: bool,
-    pub(crate) budgets: Budgets,
-    pub(crate) audit: AuditLog,
-    pub(crate) shipper: Option<Shipper>,
-    pub(crate) hash_key: Secret,
-    pub(crate) profiler: Arc<Profiler>,
-    pub(crate) last_failures: health::LastFailures,
+pub(crate) struct Parts {
+    pub(crate) services: Arc<Services>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) reader: Reader,
+    pub(crate) reporter: Reporter,
     /// Attempts and reloads that run.
     pub(crate) running: TaskTracker,
     /// Ends the attempts that still run when the pipeline is closed.
-    stop: CancellationToken,
-}
-
-impl Deref for Shared {
-    type Target = Services;
-
-    fn deref(&self) -> &Services {
-        &self.services
-    }
+    pub(crate) stop: CancellationToken,
 }
 
 /// A request that got no answer: why, and the id of its audit record when one could be written.
@@ -98,6 +64,12 @@ impl Failure {
 }
 
 impl Pipeline {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+        }
+    }
+
     /// Runs one action and writes exactly one audit record, whatever happens.
     ///
     /// Dropping the returned future (the caller hung up) cancels the attempt, which then still writes its record, in a task of
@@ -107,14 +79,12 @@ impl Pipeline {
     /// A [`Failure`] with one of the codes of [`ErrorCode`].
     pub async fn run(&self, request: ActionRequest) -> Result<Answer, Failure> {
         let cancellation = request.cancellation.clone();
-        let attempt = run_and_record(Arc::clone(&self.shared), request);
+        let attempt = run_and_record(Arc::clone(&self.parts), request);
         // Counted from here to its record, in whichever task it ends.
-        let attempt = self.shared.running.track_future(attempt);
-        let attended = Attended {
-            attempt: Some(Box::pin(AssertUnwindSafe(attempt).catch_unwind())),
-            cancellation,
-        };
-        attended.await.unwrap_or_else(|_panic| {
+        let attempt = self.parts.running.track_future(attempt);
+        let attempt = AssertUnwindSafe(attempt).catch_unwind();
+        let ended = CancelOnDrop::new(attempt, cancellation).await;
+        ended.unwrap_or_else(|_panic| {
             Err(Failure {
                 error: ActionError::new(
                     ErrorCode::Internal,
@@ -131,13 +101,18 @@ impl Pipeline {
     ///
     /// Stop sending requests first: what comes later is refused, and leaves no record.
     pub async fn close(&self, grace: Duration) -> usize {
-        let running = &self.shared.running;
+        let Parts {
+            ledger,
+            running,
+            stop,
+            ..
+        } = &*self.parts;
         running.close();
         let ended = tokio::time::timeout(grace, running.wait()).await;
         let cancelled = if ended.is_ok() { 0 } else { running.len() };
-        self.shared.stop.cancel();
+        stop.cancel();
         let ended = tokio::time::timeout(SETTLE_LIMIT, running.wait()).await;
-        let closed = tokio::time::timeout(SETTLE_LIMIT, self.shared.audit.close()).await;
+        let closed = tokio::time::timeout(SETTLE_LIMIT, ledger.audit.close()).await;
         if ended.is_err() || closed.is_err() {
             tracing::error!("the last records did not come in time: the audit log may lack some");
         }
@@ -146,7 +121,7 @@ impl Pipeline {
 
     /// The configured actions, in order of name.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
-        self.shared.actions.values().map(AsRef::as_ref)
+        self.parts.services.actions.values().map(AsRef::as_ref)
     }
 
     /// The action of that name.
@@ -154,131 +129,203 @@ impl Pipeline {
     /// # Errors
     /// [`ErrorCode::ActionUnknown`], with the nearest name that exists.
     pub fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
-        self.shared.action(name)
+        self.parts.services.action(name)
     }
 
     /// The profiler that every attempt is recorded in.
     #[must_use]
     pub fn profiler(&self) -> &Profiler {
-        &self.shared.profiler
+        &self.parts.reporter.profiler
     }
 
     /// The clock that attempts are measured with; what comes before an attempt is to be measured with it too.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.shared.clock
+        &self.parts.services.clock
     }
 
     /// The calendar time of the pipeline's clock, in milliseconds since 1970.
     #[must_use]
     pub fn now_unix_ms(&self) -> u64 {
-        self.shared.now_unix_ms()
+        self.parts.services.now_unix_ms()
     }
 
     /// Why requests would be refused at present whatever they ask; `None` when the pipeline is ready.
     #[must_use]
     pub fn unready_reason(&self) -> Option<String> {
-        (!self.shared.audit.is_healthy()).then(|| "the audit log cannot be written".to_owned())
+        let is_healthy = self.parts.ledger.audit.is_healthy();
+        (!is_healthy).then(|| "the audit log cannot be written".to_owned())
     }
 
     /// What an operator should look at while requests are still served: audit segments that cannot be shipped, and hot tables
     /// whose objects cannot be checked.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let status = self.shared.shipper.as_ref().map(Shipper::status);
-        let failing = status.and_then(|status| Some((status.failing_since?, status)));
-        failing
-            .map(|(since, status)| {
-                format!(
-                    "{} audit segments have not been shipped, failing since {}",
-                    status.pending_segments,
-                    since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-                )
-            })
-            .into_iter()
-            .chain(self.stale_tables())
-            .collect()
+        health::warnings(&self.parts.ledger, &self.parts.reader)
     }
 
-    /// Hot tables that could not be checked of late.
-    fn stale_tables(&self) -> Option<String> {
-        let stale = self.shared.hot.status().stale;
-        (stale > 0).then(|| {
-            format!(
-                "the objects of {stale} hot actions cannot be checked: answers may be out of date"
-            )
-        })
-    }
-}
-
-impl Shared {
-    pub(crate) fn now_unix_ms(&self) -> u64 {
-        u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default()
+    /// How each part is, those that are not configured left out.
+    #[must_use]
+    pub fn health(&self) -> Vec<PartHealth> {
+        let Parts {
+            services,
+            ledger,
+            reader,
+            reporter,
+            ..
+        } = &*self.parts;
+        health::parts(services, ledger, reader, reporter.last_failures.get())
     }
 
-    /// The action as the profiler counts it: a name that is not configured was made up by a caller, and the profiler keeps room
-    /// for a bounded number of names.
-    pub(crate) fn label<'a>(&self, action: &'a str) -> &'a str {
-        if self.actions.contains_key(action) {
-            action
-        } else {
-            UNKNOWN_ACTION
-        }
+    /// Everything as Prometheus text 0.0.4.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        self.profiler().prometheus_with(&self.gauges())
+    }
+
+    /// Everything as OpenMetrics 1.0, with trace ids as exemplars.
+    #[must_use]
+    pub fn openmetrics(&self) -> String {
+        self.profiler().openmetrics_with(&self.gauges())
+    }
+
+    fn gauges(&self) -> Vec<flowlake_profiler::Gauge> {
+        let Parts {
+            services,
+            ledger,
+            reader,
+            ..
+        } = &*self.parts;
+        metrics::gauges(services, ledger, reader, &self.health())
     }
 }
 
-/// One attempt from start to record. Panics inside are caught, so that they are recorded too.
-async fn run_and_record(shared: Arc<Shared>, request: ActionRequest) -> Result<Answer, Failure> {
-    let trace = Trace::new(&shared, &request);
-    let attempt = Attempt::new(Arc::clone(&shared), &trace, &request);
-    let limit = attempt.time_limit(&request);
-    let work = AssertUnwindSafe(attempt.run(&request)).catch_unwind();
-    let outcome: Result<Outcome, ActionError> = tokio::select! {
+/// One attempt from its start to its record and its answer. Panics inside are caught, so that they are recorded too.
+async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Answer, Failure> {
+    let attempt = Attempt::new(&parts.services.clock, &request);
+    let action = parts.services.actions.get(&request.action);
+    let limit = action.map_or(UNKNOWN_ACTION_LIMIT, |action| {
+        action.definition.limits.timeout
+    });
+    let walk = AssertUnwindSafe(walk(&parts, &attempt, &request)).catch_unwind();
+    let outcome = tokio::select! {
         biased;
         () = request.cancellation.cancelled() => Err(cancelled()),
-        () = shared.stop.cancelled() => Err(stopping()),
-        result = tokio::time::timeout(limit, work) => match result {
+        () = parts.stop.cancelled() => Err(stopping()),
+        result = tokio::time::timeout(limit, walk) => match result {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
-            Err(_elapsed) => Err(attempt::timed_out(limit)),
+            Err(_elapsed) => Err(timed_out(limit)),
         },
     };
-    record::finish(&shared, &trace, outcome).await
-}
-
-/// An attempt that somebody waits for. Where they go away before its end, it is cancelled, and ends in a task of its own.
-///
-/// While they wait it runs in their task: a task for each would cost as much as a small attempt itself.
-struct Attended<F: Future<Output: Send> + Send + 'static> {
-    attempt: Option<Pin<Box<F>>>,
-    cancellation: CancellationToken,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Future for Attended<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let attempt = self
-            .attempt
-            .as_mut()
-            .expect("it is not polled after its end");
-        let output = ready!(attempt.as_mut().poll(context));
-        self.attempt = None;
-        Poll::Ready(output)
+    let ended = outcome.as_ref().map(|answered| &answered.rows.stats);
+    let closed = parts.ledger.close(&attempt, ended).await;
+    // Without a record there is no answer, whatever was found.
+    let unwritten = closed.written.as_ref().err();
+    let error = unwritten.or(outcome.as_ref().err()).cloned();
+    parts
+        .reporter
+        .report(&parts.services, &attempt, &closed, error.as_ref());
+    match (error, outcome) {
+        (None, Ok(answered)) => answer(&parts, &attempt, answered, closed),
+        (Some(error), _) | (None, Err(error)) => Err(Failure {
+            error,
+            audit_id: closed.written.ok().map(|receipt| receipt.id),
+        }),
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for Attended<F> {
-    fn drop(&mut self) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
-        self.cancellation.cancel();
-        // Without a runtime the process is ending.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(attempt);
+/// The steps up to the rows.
+async fn walk(
+    parts: &Parts,
+    attempt: &Attempt,
+    request: &ActionRequest,
+) -> Result<Answered, ActionError> {
+    let Parts {
+        services,
+        ledger,
+        reader,
+        ..
+    } = parts;
+    let admitted = admit(services, ledger, attempt, request).await?;
+    let read = || reader.read(attempt, &admitted, &request.output, request.explain);
+    match read().await {
+        Err(error) if error.code() == ErrorCode::S3ObjectChanged => {
+            let action = admitted.action.name();
+            tracing::info!(
+                action,
+                "an object changed while it was read: reading it again, whole"
+            );
+            read().await
         }
+        read => read,
     }
+}
+
+fn answer(
+    parts: &Parts,
+    attempt: &Attempt,
+    answered: Answered,
+    closed: Closed,
+) -> Result<Answer, Failure> {
+    let Closed {
+        record,
+        written,
+        moved,
+        cost,
+        warnings,
+    } = closed;
+    let audit = written.map_err(|error| Failure {
+        error,
+        audit_id: None,
+    })?;
+    let Answered {
+        rows,
+        estimate,
+        metadata,
+        hot,
+    } = answered;
+    let estimated = estimate.as_ref().map(|cost| cost.total_usd.to_string());
+    Ok(Answer {
+        action: record.action.clone(),
+        data: rows.data,
+        encoded: rows.encoded,
+        columns: rows.columns,
+        row_count: rows.stats.rows_out,
+        truncated: rows.stats.truncated,
+        skipped_rows: rows.stats.skipped_rows,
+        nulled_values: rows.stats.nulled_values,
+        metadata,
+        hot,
+        cost_tracking: CostTracking {
+            estimated_transfer_cost_usd: estimated,
+            estimate,
+            metered: cost,
+            bytes: moved.bytes_received,
+            warnings,
+        },
+        run: rows.stats,
+        steps: rows.steps,
+        audit,
+        audit_log: record,
+        profiler_snapshot: Profile {
+            profiler: Arc::clone(&parts.reporter.profiler),
+            at_unix_ms: parts.services.now_unix_ms(),
+        },
+        duration_ms: milliseconds(attempt.elapsed()),
+    })
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn timed_out(limit: Duration) -> ActionError {
+    ActionError::new(
+        ErrorCode::LimitTimeout,
+        format!("the answer was not ready within {} ms", limit.as_millis()),
+        "Read less (a smaller file, Parquet, a narrower uri), or raise `timeout` in [limits].",
+    )
 }
 
 fn stopping() -> ActionError {

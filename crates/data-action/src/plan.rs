@@ -1,11 +1,16 @@
-//! What a read takes: the objects are found once, checked by the policy once more, and handed to the engine as they are.
+//! The second step: what will be read? The objects are found once, each is allowed by policy and IAM, and the engine is given
+//! those versions and no others.
 
-mod find;
+use flowlake_profiler::Phase;
+use flowlake_transform::{Files, Prepared, TableLocation};
 
-use flowlake_transform::{Files, Prepared};
-
-pub(crate) use self::find::{Found, find};
-use crate::ActionError;
+use crate::{
+    ActionError, access,
+    attempt::Attempt,
+    find::{Found, FoundObject, find},
+    services::Services,
+    stores::RequestStores,
+};
 
 /// What an attempt is going to read.
 #[derive(Debug)]
@@ -13,16 +18,9 @@ pub(crate) struct ReadPlan {
     /// The files of each table.
     pub(crate) files: Files,
     /// The same objects, as their price needs them.
-    pub(crate) objects: Vec<PlannedObject>,
+    pub(crate) objects: Vec<FoundObject>,
     /// LIST requests that finding them took.
     pub(crate) list_requests: u64,
-}
-
-/// One object that is going to be read.
-#[derive(Debug)]
-pub(crate) struct PlannedObject {
-    pub(crate) size: u64,
-    pub(crate) storage_class: Option<String>,
 }
 
 impl ReadPlan {
@@ -40,4 +38,34 @@ impl ReadPlan {
             list_requests,
         })
     }
+}
+
+/// Finds what an attempt is going to read, and asks whether it may be.
+pub(crate) async fn plan(
+    services: &Services,
+    attempt: &Attempt,
+    prepared: &Prepared,
+    locations: &[TableLocation],
+    stores: &RequestStores,
+) -> Result<ReadPlan, ActionError> {
+    let finding = async {
+        let mut found = Vec::with_capacity(locations.len());
+        for table in locations {
+            let bucket = stores.view(table.location.bucket())?;
+            found.push(find(&services.policy, prepared, table, &bucket).await?);
+        }
+        Ok::<_, ActionError>(found)
+    };
+    let found = attempt.phase(Phase::Metadata, finding).await?;
+    for warning in found.iter().filter_map(Found::warning) {
+        attempt.draft().warn(warning);
+    }
+    let asking = async {
+        for found in &found {
+            access::found(&services.access, found, attempt.note()).await?;
+        }
+        Ok::<_, ActionError>(())
+    };
+    attempt.phase(Phase::Access, asking).await?;
+    ReadPlan::try_new(prepared, found)
 }

@@ -23,6 +23,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// The calendar time of the clock, in milliseconds since 1970.
+    pub(crate) fn now_unix_ms(&self) -> u64 {
+        u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default()
+    }
+
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
         self.actions.get(name).ok_or_else(|| {
             let nearest = self.actions.keys().max_by(|a, b| {

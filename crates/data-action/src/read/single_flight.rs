@@ -1,4 +1,4 @@
-//! Questions that are asked again while they are being answered: one answer for all who ask.
+//! One execution of a question for all who ask it at the same time.
 
 use std::{
     collections::HashMap,
@@ -17,25 +17,25 @@ use crate::{ActionError, ErrorCode};
 /// What makes two questions the same. Who reads is no part of it: a process reads as one principal, and each attempt has been
 /// allowed by itself before it comes here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(crate) struct Question {
     action: String,
     params: String,
     version: u64,
     format: RowFormat,
 }
 
-/// Answers under way.
+/// Identical questions share one execution.
 #[derive(Debug)]
-pub(crate) struct Flights<T> {
+pub(crate) struct SingleFlight<T> {
     under_way: Mutex<HashMap<Question, Weak<Flight<T>>>>,
     shared: AtomicU64,
 }
 
 type Flight<T> = OnceCell<Result<T, ActionError>>;
 
-/// One who waits; the last to go takes the question out.
+/// A waiter. Dropping the last one removes the flight from the map.
 struct Waiting<'a, T> {
-    flights: &'a Flights<T>,
+    flights: &'a SingleFlight<T>,
     question: Question,
     flight: Option<Arc<Flight<T>>>,
 }
@@ -72,7 +72,7 @@ fn write_value(out: &mut String, value: &BoundValue) {
     let _ = write!(out, "={}:{text};", text.len());
 }
 
-impl<T> Default for Flights<T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
         Self {
             under_way: Mutex::default(),
@@ -81,7 +81,7 @@ impl<T> Default for Flights<T> {
     }
 }
 
-impl<T: Clone> Flights<T> {
+impl<T: Clone> SingleFlight<T> {
     /// The answer of `work`, or of the same work that another attempt has begun. When that attempt ends without an answer, because
     /// it was dropped, cancelled or out of time, this one does its own work.
     pub(super) async fn share(
@@ -145,7 +145,7 @@ impl<T: Clone> Flights<T> {
     }
 }
 
-impl<T> Flights<T> {
+impl<T> SingleFlight<T> {
     fn lock(&self) -> MutexGuard<'_, HashMap<Question, Weak<Flight<T>>>> {
         self.under_way
             .lock()
@@ -176,7 +176,7 @@ mod tests {
     use flowlake_transform::RowFormat;
     use tokio::sync::Notify;
 
-    use super::{Flights, Question};
+    use super::{Question, SingleFlight};
     use crate::{ActionError, ErrorCode};
 
     fn question(params: &str) -> Question {
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_question_is_answered_once_and_another_by_itself() {
-        let flights = Flights::<u32>::default();
+        let flights = SingleFlight::<u32>::default();
         let go = Notify::new();
         let slow = flights.share(question("a"), async {
             go.notified().await;
@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_goes_on_where_the_first_gave_up_and_shares_its_failure_where_it_failed() {
-        let flights = Arc::new(Flights::<u32>::default());
+        let flights = Arc::new(SingleFlight::<u32>::default());
         let first = {
             let flights = Arc::clone(&flights);
             tokio::spawn(async move { flights.share(question("a"), std::future::pending()).await })
@@ -245,7 +245,7 @@ mod tests {
     }
     #[tokio::test]
     async fn a_late_joiner_keeps_its_own_time_limit() {
-        let flights = Flights::<u32>::default();
+        let flights = SingleFlight::<u32>::default();
         let go = Notify::new();
         let first = flights.share(question("a"), async {
             go.notified().await;

@@ -2,15 +2,44 @@
 
 use std::sync::Arc;
 
-use flowlake_s3_stream::ObjectMetadata;
+use flowlake_s3_stream::{ListedObject, ObjectMetadata, S3Stream};
 use flowlake_transform::{FileCollector, Prepared, TableFiles, TableLocation};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::path::Path;
 
-use super::PlannedObject;
-use crate::{ActionError, ReadPolicy, stores::RequestStores};
+use crate::{ActionError, ReadPolicy};
 
 /// Keys of one page of `ListObjectsV2`.
 const KEYS_PER_LIST: u64 = 1000;
+
+/// What finding asks of a bucket.
+pub(crate) trait Bucket: Sync {
+    /// The metadata of one object.
+    fn head(
+        &self,
+        path: &Path,
+    ) -> impl Future<Output = Result<Arc<ObjectMetadata>, ActionError>> + Send;
+
+    /// Every object whose key begins with `prefix`, as they come.
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, ActionError>>;
+
+    /// Reads of the object are of the listed version, or fail.
+    fn expect(&self, path: &Path, listed: &ListedObject);
+}
+
+impl Bucket for S3Stream {
+    async fn head(&self, path: &Path) -> Result<Arc<ObjectMetadata>, ActionError> {
+        Ok(self.metadata(path).await?)
+    }
+
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+        self.list_objects(prefix).map_err(ActionError::from).boxed()
+    }
+
+    fn expect(&self, path: &Path, listed: &ListedObject) {
+        Self::expect(self, path, listed);
+    }
+}
 
 /// What was found at one location.
 #[derive(Debug)]
@@ -18,8 +47,15 @@ pub(crate) struct Found {
     pub(crate) files: TableFiles,
     /// What a HEAD said of the object, where the location names one.
     pub(crate) named: Option<Arc<ObjectMetadata>>,
-    pub(super) objects: Vec<PlannedObject>,
-    pub(super) list_requests: u64,
+    pub(crate) objects: Vec<FoundObject>,
+    pub(crate) list_requests: u64,
+}
+
+/// One object that is going to be read.
+#[derive(Debug)]
+pub(crate) struct FoundObject {
+    pub(crate) size: u64,
+    pub(crate) storage_class: Option<String>,
 }
 
 /// Finds the objects of one location: by a HEAD where it names one, by a listing with the location's own prefix where it
@@ -30,17 +66,16 @@ pub(crate) async fn find(
     policy: &ReadPolicy,
     prepared: &Prepared,
     table: &TableLocation,
-    stores: &RequestStores,
+    lake: &impl Bucket,
 ) -> Result<Found, ActionError> {
     let location = &table.location;
     let bucket = location.bucket();
-    let view = stores.view(bucket)?;
     let mut files = FileCollector::new(prepared, table.clone());
     if let Some(path) = location.path() {
         policy.check_key(bucket, path.as_ref())?;
-        let object = view.metadata(path).await?;
+        let object = lake.head(path).await?;
         files.take(object.to_object_meta());
-        let planned = PlannedObject {
+        let planned = FoundObject {
             size: object.size,
             storage_class: object.storage_class.clone(),
         };
@@ -52,17 +87,17 @@ pub(crate) async fn find(
         });
     }
     let mut objects = Vec::new();
-    let mut listing = view.list_objects(location.list_prefix().unwrap_or_default());
+    let mut listing = lake.list(location.list_prefix().unwrap_or_default());
     let mut listed: u64 = 0;
     while let Some(object) = listing.try_next().await? {
         listed += 1;
         let is_file = files.offer(&object.key, object.size, |path| {
-            view.expect(&path, &object);
+            lake.expect(&path, &object);
             object.to_object_meta(path)
         })?;
         if is_file {
             policy.check_key(bucket, &object.key)?;
-            objects.push(PlannedObject {
+            objects.push(FoundObject {
                 size: object.size,
                 storage_class: object.storage_class,
             });

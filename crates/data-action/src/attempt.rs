@@ -1,4 +1,6 @@
-//! What is known about an attempt so far, kept where a timeout, a cancellation or a panic cannot take it away.
+//! What is known of an attempt so far, kept where a timeout, a cancellation or a panic cannot take it away.
+
+mod hang_up;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -6,21 +8,29 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use flowlake_aws_access::Decision;
 use flowlake_cost_audit::{AuditRecord, Reservation};
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::Location;
 use uuid::{Builder, Uuid};
 
-use super::Shared;
+pub(crate) use self::hang_up::CancelOnDrop;
 use crate::{
-    ActionRequest, AttemptObserver, Clock, PhaseTiming, access::Asked, services::printable,
-    stores::RequestStores,
+    ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
+    access::Asked,
+    services::printable,
+    stores::{RequestStores, S3},
 };
 
-/// The growing record of one attempt.
+/// The caller in the records of attempts that nobody waits for: no key has this name.
+const RELOADER: &str = "(hot tables)";
+
+const RELOADED: &str = "a new version of the objects was read in the background";
+
+/// One attempt, from the request's arrival to its record.
 #[derive(Debug)]
-pub(crate) struct Trace {
+pub(crate) struct Attempt {
     clock: Arc<dyn Clock>,
     /// When the attempt began, for durations.
     started: Instant,
@@ -28,13 +38,14 @@ pub(crate) struct Trace {
     pub(crate) started_at: DateTime<Utc>,
     /// Who is told how it went.
     pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
-    /// The stores of the present try.
-    state: Mutex<State>,
+    /// Whether it is the reload of a hot table, which no request waits for.
+    pub(crate) is_background: bool,
+    draft: Mutex<Draft>,
 }
 
 /// The part that grows.
-#[derive(Debug)]
-pub(crate) struct State {
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
     /// The audit record, complete but for its outcome.
     pub(crate) record: AuditRecord,
     /// When each phase began and how long it took.
@@ -45,48 +56,55 @@ pub(crate) struct State {
     pub(crate) wanted: Vec<Location>,
     /// What is set aside of the budgets, by each try.
     pub(crate) reservations: Vec<Reservation>,
-    /// Budgets that this attempt goes over, where they only warn.
-    pub(crate) warnings: Vec<String>,
+    /// What the reader of the answer and of the record should know.
+    warnings: Vec<String>,
     /// The stores of every try, whose meters say what moved: the second is there when an object changed under the first.
     pub(crate) stores: Vec<Arc<RequestStores>>,
     /// Object versions that were answered from memory, with their buckets.
     pub(crate) hot: Vec<(String, Arc<ObjectMetadata>)>,
 }
 
+impl Draft {
+    /// Adds a warning; a second try of the attempt finds the same again.
+    pub(crate) fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
 /// Notes a phase when it ends, however it ends.
 #[derive(Debug)]
-struct PhaseGuard<'trace> {
-    trace: &'trace Trace,
+struct PhaseGuard<'attempt> {
+    attempt: &'attempt Attempt,
     phase: Phase,
     start: Instant,
 }
 
 impl Drop for PhaseGuard<'_> {
     fn drop(&mut self) {
-        let trace = self.trace;
+        let attempt = self.attempt;
+        let now = attempt.clock.instant();
         let timing = PhaseTiming {
             phase: self.phase,
-            started_after: self.start.saturating_duration_since(trace.started),
-            duration: trace.clock.instant().saturating_duration_since(self.start),
+            started_after: self.start.saturating_duration_since(attempt.started),
+            duration: now.saturating_duration_since(self.start),
         };
-        trace.state().phases.push(timing);
+        attempt.draft().phases.push(timing);
     }
 }
 
-/// A UUID of version 7 (RFC 9562), so that ids sort by the time of their attempts. `Uuid::now_v7` asks the kernel for each one's random
-/// bits: a hundredth of a hot look-up.
-fn new_id(started_at: DateTime<Utc>) -> Uuid {
-    let millis = u64::try_from(started_at.timestamp_millis()).unwrap_or_default();
-    Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
-}
-
-impl Trace {
-    pub(crate) fn new(shared: &Shared, request: &ActionRequest) -> Self {
+impl Attempt {
+    pub(crate) fn new(clock: &Arc<dyn Clock>, request: &ActionRequest) -> Self {
         // The attempt begins with the request's arrival, of which the caller of the pipeline knows.
-        let now = shared.clock.instant();
+        let now = clock.instant();
         let known_in = request.authenticated_in;
         let started = now.checked_sub(known_in).unwrap_or(now);
-        let started_at = shared.clock.now() - known_in;
+        let started_at = clock.now() - known_in;
         let authenticated = (!known_in.is_zero()).then_some(PhaseTiming {
             phase: Phase::Auth,
             started_after: Duration::ZERO,
@@ -103,26 +121,40 @@ impl Trace {
             ..AuditRecord::default()
         };
         Self {
-            clock: Arc::clone(&shared.clock),
+            clock: Arc::clone(clock),
             started,
             started_at,
             observer: request.observer.clone(),
-            state: Mutex::new(State {
+            is_background: false,
+            draft: Mutex::new(Draft {
                 record,
                 phases: authenticated.into_iter().collect(),
-                asked: Asked::default(),
-                wanted: Vec::new(),
-                reservations: Vec::new(),
-                warnings: Vec::new(),
-                stores: Vec::new(),
-                hot: Vec::new(),
+                ..Draft::default()
             }),
         }
     }
 
-    /// The state; a panic while it was held does not make it unusable, since every change to it is one assignment.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An attempt to read a new version of a hot action's tables.
+    pub(crate) fn background(clock: &Arc<dyn Clock>, action: &str) -> Self {
+        let request = ActionRequest {
+            action: action.to_owned(),
+            caller: Caller {
+                name: RELOADER.to_owned(),
+                ..Caller::default()
+            },
+            ..ActionRequest::default()
+        };
+        let attempt = Self {
+            is_background: true,
+            ..Self::new(clock, &request)
+        };
+        attempt.draft().record.message = Some(RELOADED.to_owned());
+        attempt
+    }
+
+    /// The draft; a panic while it was held does not make it unusable, since every change to it is one assignment.
+    pub(crate) fn draft(&self) -> MutexGuard<'_, Draft> {
+        self.draft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Time since the attempt began.
@@ -130,15 +162,34 @@ impl Trace {
         self.clock.instant().saturating_duration_since(self.started)
     }
 
+    /// Stores for one try to read, whose meters count for this attempt.
+    pub(crate) fn open_stores(&self, s3: &Arc<S3>) -> Arc<RequestStores> {
+        let stores = Arc::new(RequestStores::new(Arc::clone(s3)));
+        self.draft().stores.push(Arc::clone(&stores));
+        stores
+    }
+
+    /// Takes each answer of IAM down for the record.
+    pub(crate) fn note(&self) -> impl FnMut(Arc<Decision>) {
+        move |decision| self.draft().asked.note(decision)
+    }
+
     /// Runs one phase and notes how long it took, also when it fails, or is ended by a timeout or a cancellation.
     pub(crate) async fn phase<T>(&self, phase: Phase, work: impl Future<Output = T>) -> T {
         let _guard = PhaseGuard {
-            trace: self,
+            attempt: self,
             phase,
             start: self.clock.instant(),
         };
         work.await
     }
+}
+
+/// A UUID of version 7 (RFC 9562), so that ids sort by the time of their attempts. `Uuid::now_v7` asks the kernel for each one's random
+/// bits: a hundredth of a hot look-up.
+fn new_id(started_at: DateTime<Utc>) -> Uuid {
+    let millis = u64::try_from(started_at.timestamp_millis()).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
 }
 
 #[cfg(test)]

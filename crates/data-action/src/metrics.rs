@@ -1,90 +1,82 @@
-//! What monitoring reads: the profile, and beside it the audit log, shipping and the budgets.
+//! What monitoring reads beside the profile: the audit log, shipping, hot tables and the budgets.
 
 use flowlake_cost_audit::{BudgetStatus, audit::Shipper};
 use flowlake_profiler::Gauge;
 use flowlake_transform::HotStatus;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
-use super::Pipeline;
+use crate::{PartHealth, ledger::Ledger, read::Reader, services::Services};
 
-impl Pipeline {
-    /// Everything as Prometheus text 0.0.4.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
-        self.shared.profiler.prometheus_with(&self.gauges())
-    }
-
-    /// Everything as OpenMetrics 1.0, with trace ids as exemplars.
-    #[must_use]
-    pub fn openmetrics(&self) -> String {
-        self.shared.profiler.openmetrics_with(&self.gauges())
-    }
-
-    fn gauges(&self) -> Vec<Gauge> {
-        let writable = self.shared.audit.is_healthy();
-        let mut gauges = vec![single(
-            "flowlake_audit_writable",
-            "Whether the last audit record could be written: 0 refuses every request.",
-            f64::from(u8::from(writable)),
-        )];
-        if let Some(status) = self.shared.shipper.as_ref().map(Shipper::status) {
-            gauges.extend([
-                single(
-                    "flowlake_audit_segments_pending",
-                    "Finished audit segments that are not shipped yet.",
-                    number(status.pending_segments),
-                ),
-                single(
-                    "flowlake_audit_segments_shipped",
-                    "Audit segments shipped since the start.",
-                    number(status.shipped_segments),
-                ),
-                single(
-                    "flowlake_audit_ship_failures",
-                    "Failed tries to ship an audit segment since the start.",
-                    number(status.failures),
-                ),
-                single(
-                    "flowlake_audit_shipping",
-                    "Whether the last try to ship an audit segment succeeded.",
-                    f64::from(u8::from(status.last_error.is_none())),
-                ),
-            ]);
-        }
-        let parts = self.health().into_iter().map(|part| {
-            let up = f64::from(u8::from(part.up));
-            (vec![("part", part.part.to_owned())], up)
-        });
-        gauges.push(Gauge {
-            name: "flowlake_part_up",
-            help: "Whether a part worked when it was last needed.",
-            values: parts.collect(),
-        });
-        let usage = self.shared.engine.usage();
+/// The present figures of every part.
+pub(crate) fn gauges(
+    services: &Services,
+    ledger: &Ledger,
+    reader: &Reader,
+    parts: &[PartHealth],
+) -> Vec<Gauge> {
+    let writable = ledger.audit.is_healthy();
+    let mut gauges = vec![single(
+        "flowlake_audit_writable",
+        "Whether the last audit record could be written: 0 refuses every request.",
+        f64::from(u8::from(writable)),
+    )];
+    if let Some(status) = ledger.shipper.as_ref().map(Shipper::status) {
         gauges.extend([
             single(
-                "flowlake_query_memory_bytes",
-                "Memory that running queries have reserved.",
-                number(usage.reserved_bytes),
+                "flowlake_audit_segments_pending",
+                "Finished audit segments that are not shipped yet.",
+                number(status.pending_segments),
             ),
             single(
-                "flowlake_spill_bytes",
-                "What running queries have spilled to disk.",
-                number(usage.spill_bytes),
+                "flowlake_audit_segments_shipped",
+                "Audit segments shipped since the start.",
+                number(status.shipped_segments),
+            ),
+            single(
+                "flowlake_audit_ship_failures",
+                "Failed tries to ship an audit segment since the start.",
+                number(status.failures),
+            ),
+            single(
+                "flowlake_audit_shipping",
+                "Whether the last try to ship an audit segment succeeded.",
+                f64::from(u8::from(status.last_error.is_none())),
             ),
         ]);
-        gauges.extend(hot(&self.shared.hot.status()));
-        gauges.push(single(
-            "flowlake_hot_shared",
-            "Attempts that took the answer of the same question of another since the start.",
-            number(self.shared.flights.shared()),
-        ));
-        // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
-        if self.shared.budgets.has_limits() {
-            gauges.extend(budgets(&self.shared.budgets.status()));
-        }
-        gauges
     }
+    let parts = parts.iter().map(|part| {
+        let up = f64::from(u8::from(part.up));
+        (vec![("part", part.part.to_owned())], up)
+    });
+    gauges.push(Gauge {
+        name: "flowlake_part_up",
+        help: "Whether a part worked when it was last needed.",
+        values: parts.collect(),
+    });
+    let usage = services.engine.usage();
+    gauges.extend([
+        single(
+            "flowlake_query_memory_bytes",
+            "Memory that running queries have reserved.",
+            number(usage.reserved_bytes),
+        ),
+        single(
+            "flowlake_spill_bytes",
+            "What running queries have spilled to disk.",
+            number(usage.spill_bytes),
+        ),
+    ]);
+    gauges.extend(hot(&reader.hot_status()));
+    gauges.push(single(
+        "flowlake_hot_shared",
+        "Attempts that took the answer of the same question of another since the start.",
+        number(reader.shared_answers()),
+    ));
+    // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
+    if ledger.budgets.has_limits() {
+        gauges.extend(budgets(&ledger.budgets.status()));
+    }
+    gauges
 }
 
 /// What hot tables hold and did.

@@ -14,10 +14,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Pipeline, Shared, health::LastFailures, share::Flights, ship::S3Sink};
 use crate::{
     Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, GenesysSettings,
-    Inspector, Project, ReadPolicy, SystemClock, hot::HotTime, services::Services, stores::S3,
+    Inspector, Pipeline, Project, ReadPolicy, SystemClock,
+    clock::HotTime,
+    ledger::{Ledger, Pricing, S3Sink},
+    pipeline::Parts,
+    read::Reader,
+    report::{LastFailures, Reporter},
+    services::Services,
+    stores::S3,
 };
 
 /// Builds a [`Pipeline`]; see [`Pipeline::builder`].
@@ -76,25 +82,35 @@ impl PipelineBuilder {
         let shipper = ship.map(|(sink, settings)| {
             Shipper::start(config.audit.log.directory.clone(), sink, settings, clock)
         });
-        Ok(Pipeline {
-            shared: Arc::new(Shared {
-                services,
-                hot,
-                flights: Flights::default(),
-                prices,
-                region,
-                destination,
-                free_allowance: config.cost.free_allowance,
-                budgets,
-                audit,
-                shipper,
-                hash_key,
-                profiler: Arc::new(Profiler::new(config.profiler)),
-                last_failures: LastFailures::default(),
-                running: TaskTracker::new(),
-                stop: CancellationToken::new(),
-            }),
-        })
+        let pricing = Pricing {
+            prices,
+            region,
+            destination,
+            free_allowance: config.cost.free_allowance,
+            s3: services.s3.settings().clone(),
+        };
+        let services = Arc::new(services);
+        let ledger = Arc::new(Ledger {
+            audit,
+            budgets,
+            pricing,
+            shipper,
+            hash_key,
+            clock: Arc::clone(&services.clock),
+        });
+        let running = TaskTracker::new();
+        let reporter = Reporter {
+            profiler: Arc::new(Profiler::new(config.profiler)),
+            last_failures: LastFailures::default(),
+        };
+        Ok(Pipeline::new(Parts {
+            reader: Reader::new(&services, &ledger, hot, running.clone()),
+            services,
+            ledger,
+            reporter,
+            running,
+            stop: CancellationToken::new(),
+        }))
     }
 
     /// Checks the same as [`Self::build`], and opens nothing: beside a running server too.

@@ -9,9 +9,9 @@ use crate::BoxError;
 
 /// A bucket and a prefix in it.
 #[derive(Debug)]
-pub(super) struct S3Sink {
-    pub(super) store: S3Stream,
-    pub(super) prefix: Path,
+pub(crate) struct S3Sink {
+    pub(crate) store: S3Stream,
+    pub(crate) prefix: Path,
 }
 
 #[async_trait]

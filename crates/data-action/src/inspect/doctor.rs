@@ -7,8 +7,9 @@ use flowlake_aws_access::{AccessMode, AccessRequest, Decision, PrincipalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::check::{ActionCheck, TableCheck, check};
 use crate::{
-    ActionCheck, ActionError, ErrorCode, Inspector, TableCheck,
+    ActionError, ErrorCode,
     access::{denied, denied_code},
     services::Services,
 };
@@ -178,86 +179,90 @@ impl Finding {
     }
 }
 
-impl Inspector {
-    /// Looks at everything that actions need. Asks AWS and Genesys Cloud, and reads no row.
-    pub async fn diagnose(&self, options: &DoctorOptions) -> Diagnosis {
-        let services = self.services();
-        let count = services.actions.len();
-        let mut findings = vec![Finding::ok(
-            Topic::Configuration,
-            "flowlake.toml",
-            format!("{count} actions"),
-        )];
-        let (caller, are_usable) = services.caller_lines().await;
-        findings.extend(caller);
-        findings.push(services.region_line());
-        if are_usable {
-            findings.push(limited(Topic::Principal, "who we are", services.principal_line()).await);
-            findings.extend(self.action_lines(options).await);
-            let line = services.cost_explorer_line(options.cost_explorer);
-            findings.push(limited(Topic::CostExplorer, "ce:GetCostAndUsage", line).await);
-        } else {
-            let needs = "needs AWS credentials that are accepted";
-            findings.push(Finding::skipped(Topic::Principal, "who we are", needs));
-            findings.extend(
-                services
-                    .actions
-                    .keys()
-                    .map(|name| Finding::skipped(Topic::Action, name.clone(), needs)),
-            );
-            findings.push(Finding::skipped(
-                Topic::CostExplorer,
-                "ce:GetCostAndUsage",
-                needs,
-            ));
-        }
-        findings.push(limited(Topic::Genesys, "login", services.genesys_line()).await);
-        Diagnosis::from(findings)
+/// See [`crate::Inspector::diagnose`].
+pub(super) async fn diagnose(services: &Services, options: &DoctorOptions) -> Diagnosis {
+    let doctor = Doctor { services };
+    let count = services.actions.len();
+    let mut findings = vec![Finding::ok(
+        Topic::Configuration,
+        "flowlake.toml",
+        format!("{count} actions"),
+    )];
+    let (caller, are_usable) = doctor.caller_lines().await;
+    findings.extend(caller);
+    findings.push(doctor.region_line());
+    if are_usable {
+        findings.push(limited(Topic::Principal, "who we are", doctor.principal_line()).await);
+        findings.extend(action_lines(services, options).await);
+        let line = doctor.cost_explorer_line(options.cost_explorer);
+        findings.push(limited(Topic::CostExplorer, "ce:GetCostAndUsage", line).await);
+    } else {
+        let needs = "needs AWS credentials that are accepted";
+        findings.push(Finding::skipped(Topic::Principal, "who we are", needs));
+        findings.extend(
+            services
+                .actions
+                .keys()
+                .map(|name| Finding::skipped(Topic::Action, name.clone(), needs)),
+        );
+        findings.push(Finding::skipped(
+            Topic::CostExplorer,
+            "ce:GetCostAndUsage",
+            needs,
+        ));
     }
-
-    /// For each action its objects with what IAM says of them, and before that the buckets of all.
-    async fn action_lines(&self, options: &DoctorOptions) -> Vec<Finding> {
-        let services = self.services();
-        let mut buckets = BTreeSet::new();
-        let mut lines = Vec::new();
-        for (name, action) in &services.actions {
-            let declared = &action.definition().params;
-            let params = options.params.iter();
-            let params = params
-                .filter(|(param, _)| declared.contains_key(*param))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect();
-            let check = tokio::time::timeout(LINE_LIMIT, Box::pin(self.check(name, &params)));
-            let found = match check.await {
-                Ok(Ok(check)) => check,
-                Ok(Err(error)) => {
-                    lines.push(Finding::failed(Topic::Action, name.clone(), &error));
-                    continue;
-                }
-                Err(_) => {
-                    lines.push(Finding::failed(Topic::Action, name.clone(), &too_long()));
-                    continue;
-                }
-            };
-            if let Ok(tables) = &found.tables {
-                buckets.extend(tables.iter().map(|table| table.bucket.clone()));
-            }
-            lines.extend(lines_of(&found));
-        }
-        let mut findings = Vec::new();
-        for bucket in buckets {
-            let line = services.bucket_line(&bucket);
-            findings.push(limited(Topic::Bucket, &bucket, line).await);
-        }
-        findings.extend(lines);
-        findings
-    }
+    findings.push(limited(Topic::Genesys, "login", doctor.genesys_line()).await);
+    Diagnosis::from(findings)
 }
 
-impl Services {
+/// For each action its objects with what IAM says of them, and before that the buckets of all.
+async fn action_lines(services: &Services, options: &DoctorOptions) -> Vec<Finding> {
+    let doctor = Doctor { services };
+    let mut buckets = BTreeSet::new();
+    let mut lines = Vec::new();
+    for (name, action) in &services.actions {
+        let declared = &action.definition().params;
+        let params = options.params.iter();
+        let params = params
+            .filter(|(param, _)| declared.contains_key(*param))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let check = tokio::time::timeout(LINE_LIMIT, Box::pin(check(services, name, &params)));
+        let found = match check.await {
+            Ok(Ok(check)) => check,
+            Ok(Err(error)) => {
+                lines.push(Finding::failed(Topic::Action, name.clone(), &error));
+                continue;
+            }
+            Err(_) => {
+                lines.push(Finding::failed(Topic::Action, name.clone(), &too_long()));
+                continue;
+            }
+        };
+        if let Ok(tables) = &found.tables {
+            buckets.extend(tables.iter().map(|table| table.bucket.clone()));
+        }
+        lines.extend(lines_of(&found));
+    }
+    let mut findings = Vec::new();
+    for bucket in buckets {
+        let line = doctor.bucket_line(&bucket);
+        findings.push(limited(Topic::Bucket, &bucket, line).await);
+    }
+    findings.extend(lines);
+    findings
+}
+
+/// Asks about one thing after the other.
+#[derive(Debug, Clone, Copy)]
+struct Doctor<'a> {
+    services: &'a Services,
+}
+
+impl Doctor<'_> {
     /// Credentials and clock, from one answer of STS; and whether going on makes sense.
     async fn caller_lines(&self) -> (Vec<Finding>, bool) {
-        let check = tokio::time::timeout(LINE_LIMIT, self.access.check_caller()).await;
+        let check = tokio::time::timeout(LINE_LIMIT, self.services.access.check_caller()).await;
         let Ok(check) = check else {
             let line = Finding::failed(Topic::Credentials, "sts:GetCallerIdentity", &too_long());
             return (vec![line], false);
@@ -282,7 +287,7 @@ impl Services {
         let Some(server) = server_unix_seconds else {
             return Finding::skipped(Topic::Clock, SUBJECT, "AWS did not tell the time");
         };
-        let off = self.clock.now().timestamp() - server;
+        let off = self.services.clock.now().timestamp() - server;
         let how = match off {
             0 => "as AWS's".to_owned(),
             1.. => format!("{off} s ahead of AWS's"),
@@ -300,7 +305,7 @@ impl Services {
     }
 
     fn region_line(&self) -> Finding {
-        match self.s3.client().config().region() {
+        match self.services.s3.client().config().region() {
             Some(region) => Finding::ok(Topic::Region, "AWS", region.as_ref()),
             None => Finding::failed(
                 Topic::Region,
@@ -316,7 +321,7 @@ impl Services {
 
     async fn principal_line(&self) -> Finding {
         const SUBJECT: &str = "who we are";
-        let identity = match self.access.identity().await {
+        let identity = match self.services.access.identity().await {
             Ok(identity) => identity,
             Err(error) => return Finding::failed(Topic::Principal, SUBJECT, &error.into()),
         };
@@ -329,7 +334,7 @@ impl Services {
         };
         match &identity.policy_source_arn {
             Some(arn) => Finding::ok(Topic::Principal, SUBJECT, format!("{kind} {arn}")),
-            None if self.access.mode() != AccessMode::Enforce => Finding::ok(
+            None if self.services.access.mode() != AccessMode::Enforce => Finding::ok(
                 Topic::Principal,
                 SUBJECT,
                 format!("{kind} {}", identity.arn),
@@ -347,7 +352,7 @@ impl Services {
 
     /// Whether a bucket is there, in the region that requests are signed for.
     async fn bucket_line(&self, bucket: &str) -> Finding {
-        let client = self.s3.client();
+        let client = self.services.s3.client();
         let region = client.config().region().map_or("", AsRef::as_ref);
         let error = match client.head_bucket().bucket(bucket).send().await {
             Ok(head) => {
@@ -392,12 +397,17 @@ impl Services {
 
     async fn cost_explorer_line(&self, is_needed: bool) -> Finding {
         const SUBJECT: &str = "ce:GetCostAndUsage";
-        let mode = self.access.mode();
+        let mode = self.services.access.mode();
         if mode == AccessMode::Probe {
             let detail = "not asked: each call is charged 0.01 USD, and the mode is `probe`";
             return Finding::skipped(Topic::CostExplorer, SUBJECT, detail);
         }
-        let error = match self.access.check(&AccessRequest::cost_explorer()).await {
+        let error = match self
+            .services
+            .access
+            .check(&AccessRequest::cost_explorer())
+            .await
+        {
             Ok(decision) if decision.effect == flowlake_aws_access::Effect::Allowed => {
                 return Finding::ok(Topic::CostExplorer, SUBJECT, "allowed");
             }
@@ -422,8 +432,8 @@ impl Services {
     async fn genesys_line(&self) -> Finding {
         const SUBJECT: &str = "login";
         let needs_token = |action: &&Arc<crate::Action>| action.definition().genesys_token;
-        let Some(source) = &self.genesys else {
-            return match self.actions.values().find(needs_token) {
+        let Some(source) = &self.services.genesys else {
+            return match self.services.actions.values().find(needs_token) {
                 None => Finding::skipped(Topic::Genesys, SUBJECT, "[genesys] is not configured"),
                 Some(action) => {
                     let error = ActionError::new(

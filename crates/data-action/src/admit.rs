@@ -1,0 +1,93 @@
+//! The first step: may it be read? Parameters, locations, policy, token and IAM, before S3 is asked for anything.
+
+use std::sync::Arc;
+
+use flowlake_profiler::Phase;
+use flowlake_transform::{BoundParams, TableLocation};
+
+use crate::{
+    Action, ActionError, ActionRequest, ErrorCode, access, attempt::Attempt, ledger::Ledger,
+    services::Services,
+};
+
+/// A request that may be answered, as far as it is known before anything is found.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) action: Arc<Action>,
+    pub(crate) bound: BoundParams,
+    pub(crate) locations: Vec<TableLocation>,
+}
+
+pub(crate) async fn admit(
+    services: &Services,
+    ledger: &Ledger,
+    attempt: &Attempt,
+    request: &ActionRequest,
+) -> Result<Admitted, ActionError> {
+    let action = Arc::clone(services.action(&request.action)?);
+    let bound = action.prepared.bind(&request.params, attempt.started_at)?;
+    attempt.draft().record.params = ledger.params(&bound);
+    let locations = action.prepared.locations(&bound)?;
+    by_policy(services, attempt, &locations)?;
+    if action.definition.genesys_token {
+        let token = Box::pin(hold_genesys_token(services));
+        attempt.phase(Phase::Auth, token).await?;
+    }
+    let access = by_iam(services, attempt, &locations);
+    attempt.phase(Phase::Access, access).await?;
+    Ok(Admitted {
+        action,
+        bound,
+        locations,
+    })
+}
+
+/// Admits the reload of tables, whose parameters were bound by the request that they were first read for.
+pub(crate) async fn admit_reload(
+    services: &Services,
+    attempt: &Attempt,
+    locations: &[TableLocation],
+) -> Result<(), ActionError> {
+    by_policy(services, attempt, locations)?;
+    let access = by_iam(services, attempt, locations);
+    attempt.phase(Phase::Access, access).await
+}
+
+/// Notes what is to be read, and asks the policy about it.
+fn by_policy(
+    services: &Services,
+    attempt: &Attempt,
+    locations: &[TableLocation],
+) -> Result<(), ActionError> {
+    let wanted = locations.iter().map(|table| table.location.clone());
+    attempt.draft().wanted = wanted.collect();
+    locations
+        .iter()
+        .try_for_each(|table| services.policy.check(&table.location))
+}
+
+/// Asks who we are and whether that principal may read or list each location.
+async fn by_iam(
+    services: &Services,
+    attempt: &Attempt,
+    locations: &[TableLocation],
+) -> Result<(), ActionError> {
+    let identity = services.access.identity().await?;
+    attempt.draft().record.principal = Some(identity.arn.clone());
+    for table in locations {
+        access::location(&services.access, &table.location, attempt.note()).await?;
+    }
+    Ok(())
+}
+
+async fn hold_genesys_token(services: &Services) -> Result<(), ActionError> {
+    let source = services.genesys.as_ref().ok_or_else(|| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            "the action needs a Genesys Cloud token, and [genesys] is not configured",
+            "Add [genesys] with region, client_id and client_secret to flowlake.toml.",
+        )
+    })?;
+    source.token().await?;
+    Ok(())
+}

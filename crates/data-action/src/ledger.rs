@@ -1,0 +1,196 @@
+//! The books: what is set aside before a read, and the one audit record of every attempt, with what it has cost.
+
+mod objects;
+mod price;
+mod ship;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use flowlake_cost_audit::{
+    AuditLog, AuditReceipt, AuditRecord, AuditStatus, Budgets, Cost, Error as CostError,
+    OverBudget, audit::Shipper, keyed_hash,
+};
+use flowlake_genesys_auth::Secret;
+use flowlake_profiler::Phase;
+use flowlake_s3_stream::MeterSnapshot;
+use flowlake_transform::{BoundParams, RunStats};
+
+use self::objects::Moved;
+pub(crate) use self::{price::Pricing, ship::S3Sink};
+use crate::{ActionError, Clock, ErrorCode, attempt::Attempt, plan::ReadPlan};
+
+/// Budgets, prices and the audit log.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) audit: AuditLog,
+    pub(crate) budgets: Budgets,
+    pub(crate) pricing: Pricing,
+    pub(crate) shipper: Option<Shipper>,
+    pub(crate) hash_key: Secret,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// An attempt whose record was written, or could not be.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) record: AuditRecord,
+    pub(crate) written: Result<AuditReceipt, ActionError>,
+    /// What was moved.
+    pub(crate) moved: MeterSnapshot,
+    /// The price of it.
+    pub(crate) cost: Option<Cost>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Ledger {
+    /// Parameters as a record names them: sensitive ones as keyed hashes.
+    pub(crate) fn params(&self, bound: &BoundParams) -> BTreeMap<String, String> {
+        let entries = bound.entries().map(|(name, value, sensitive)| {
+            let text = value.to_string();
+            let text = if sensitive {
+                keyed_hash(self.hash_key.expose().as_bytes(), &text)
+            } else {
+                text
+            };
+            (name.to_owned(), text)
+        });
+        entries.collect()
+    }
+
+    /// The estimate of an answer that nothing is read for.
+    pub(crate) fn nothing(&self) -> Cost {
+        self.pricing.nothing()
+    }
+
+    /// Sets the price of a read aside of the budgets, before anything is read, and returns it. A read without a price is
+    /// refused or warned of.
+    pub(crate) fn reserve(
+        &self,
+        attempt: &Attempt,
+        action: &str,
+        plan: &ReadPlan,
+    ) -> Result<Option<Cost>, ActionError> {
+        let budgets = &self.budgets;
+        let estimate = match self.pricing.estimate(plan, budgets.month_bytes()) {
+            Ok(estimate) => estimate,
+            Err(reason) => {
+                let over = budgets.over_unpriced(action);
+                if matches!(over, Some(OverBudget::Refuse)) {
+                    return Err(unpriced(&reason));
+                }
+                let begin = if over.is_some() {
+                    "a budget is set, and the read"
+                } else {
+                    "the read"
+                };
+                let warning = format!("{begin} cannot be priced: {reason}");
+                attempt.draft().warn(warning);
+                return Ok(None);
+            }
+        };
+        let reservation = budgets
+            .reserve(action, estimate.total_usd)
+            .map_err(|error| {
+                ActionError::from(error).with_retry_after(Some(self.until_tomorrow()))
+            })?;
+        let mut draft = attempt.draft();
+        for warning in reservation.warnings() {
+            draft.warn(warning.clone());
+        }
+        draft.reservations.push(reservation);
+        Ok(Some(estimate))
+    }
+
+    /// Prices what was moved, settles the budgets, and writes the record. An answer may leave only when it is durable.
+    pub(crate) async fn close(
+        &self,
+        attempt: &Attempt,
+        ended: Result<&RunStats, &ActionError>,
+    ) -> Closed {
+        let moved = Moved::by(attempt);
+        let month_bytes = self.budgets.month_bytes();
+        let cost = self
+            .pricing
+            .metered(&moved.usage, &moved.objects, month_bytes);
+        let (mut record, warnings) = {
+            let mut draft = attempt.draft();
+            let mut record = std::mem::take(&mut draft.record);
+            record.decision = draft.asked.summary();
+            record.set_objects(moved.recorded(&draft.wanted));
+            (record, draft.warnings().to_vec())
+        };
+        let total = moved.total;
+        self.settle(attempt, &record.action, cost.as_ref(), total.bytes_received);
+        if !warnings.is_empty() {
+            record.message = Some(warnings.join("; "));
+        }
+        record.bytes_transferred = total.bytes_received;
+        record.request_ids.clone_from(&total.request_ids);
+        record.cost_usd = cost.as_ref().map(|cost| cost.total_usd);
+        let elapsed = attempt.elapsed().as_millis();
+        record.duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        complete(&mut record, ended);
+        if attempt.is_background {
+            record.http_status = None;
+        }
+        let written = attempt.phase(Phase::Audit, self.audit.append(&record));
+        Closed {
+            written: written.await.map_err(ActionError::from),
+            record,
+            moved: total,
+            cost,
+            warnings,
+        }
+    }
+
+    /// Counts what the attempt cost, and gives back what was set aside for it.
+    fn settle(&self, attempt: &Attempt, action: &str, cost: Option<&Cost>, bytes: u64) {
+        let mut reservations = std::mem::take(&mut attempt.draft().reservations).into_iter();
+        let cost = cost.map(|cost| cost.total_usd);
+        match reservations.next() {
+            Some(first) => {
+                // What was read and cannot be priced is counted as what it was thought to cost.
+                let cost = cost.unwrap_or_else(|| first.estimate_usd());
+                first.settle(cost, bytes);
+            }
+            None => self.budgets.spend(action, cost.unwrap_or_default(), bytes),
+        }
+    }
+
+    /// The time until the next day of UTC, when a daily budget begins again and a monthly one may.
+    fn until_tomorrow(&self) -> Duration {
+        let now = self.clock.now();
+        let tomorrow = now.date_naive() + chrono::Days::new(1);
+        let midnight = tomorrow.and_time(chrono::NaiveTime::MIN).and_utc();
+        (midnight - now).to_std().unwrap_or_default()
+    }
+}
+
+/// Writes the outcome into the record.
+fn complete(record: &mut AuditRecord, ended: Result<&RunStats, &ActionError>) {
+    match ended {
+        Ok(stats) => {
+            record.status = AuditStatus::Success;
+            "ok".clone_into(&mut record.code);
+            record.http_status = Some(200);
+            record.rows = stats.rows_out;
+            record.bytes_scanned = stats.bytes_scanned;
+            record.skipped_rows = stats.skipped_rows;
+            record.nulled_values = stats.nulled_values;
+        }
+        Err(error) => {
+            record.status = AuditStatus::Failed;
+            error.code().as_str().clone_into(&mut record.code);
+            record.http_status = Some(error.code().http_status());
+            record.message = Some(error.message().to_owned());
+        }
+    }
+}
+
+fn unpriced(reason: &CostError) -> ActionError {
+    ActionError::new(
+        ErrorCode::BudgetUnpriced,
+        format!("a budget is set, and the read cannot be priced: {reason}"),
+        "Load a price list with `flowlake cost prices --from FILE`, set the figure in [cost.overrides], or let [budget] only warn.",
+    )
+}

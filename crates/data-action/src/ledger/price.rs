@@ -1,0 +1,114 @@
+//! What reads cost by the price table, before and after.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flowlake_cost_audit::{Cost, Destination, Error as CostError, PriceTable, Usage};
+use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata, S3StreamSettings};
+use rust_decimal::Decimal;
+
+use crate::plan::ReadPlan;
+
+/// The prices of this process: of its region, and of where its bytes go.
+#[derive(Debug)]
+pub(crate) struct Pricing {
+    pub(crate) prices: PriceTable,
+    pub(crate) region: String,
+    pub(crate) destination: Destination,
+    pub(crate) free_allowance: bool,
+    /// How S3 is read: in how many GETs.
+    pub(crate) s3: S3StreamSettings,
+}
+
+impl Pricing {
+    /// The price of an answer that nothing was read for.
+    pub(super) fn nothing(&self) -> Cost {
+        Cost {
+            total_usd: Decimal::ZERO,
+            lines: Vec::new(),
+            prices_as_of: self.prices.as_of(),
+        }
+    }
+
+    /// What reading the objects whole would cost: a HEAD for each, all their bytes, in as many GETs as they are read with, and
+    /// one GET more for each object to find its columns.
+    ///
+    /// # Errors
+    /// The figure that the table does not have.
+    pub(crate) fn estimate(&self, plan: &ReadPlan, month_bytes: u64) -> Result<Cost, CostError> {
+        // One usage for each storage class: an estimate of many objects is as short as that of one.
+        let mut classes: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
+        for object in &plan.objects {
+            let usage = classes
+                .entry(object.storage_class.as_deref())
+                .or_insert_with(|| Usage {
+                    storage_class: object.storage_class.clone(),
+                    ..self.no_usage(month_bytes)
+                });
+            usage.get_requests += self.s3.gets(object.size) + 1;
+            usage.head_requests += 1;
+            usage.bytes += object.size;
+        }
+        let lists = (plan.list_requests > 0).then(|| Usage {
+            list_requests: plan.list_requests,
+            ..self.no_usage(month_bytes)
+        });
+        self.price(classes.into_values().chain(lists))
+    }
+
+    /// What the requests and bytes that the meters saw cost, bucket by bucket.
+    ///
+    /// A meter counts per bucket, not per object: a bucket's bytes are priced at the storage class of the first object read
+    /// from it that names one, which is exact unless one action mixes classes in one bucket.
+    pub(super) fn metered(
+        &self,
+        usage: &[(String, MeterSnapshot)],
+        objects: &[(String, Arc<ObjectMetadata>)],
+        month_bytes: u64,
+    ) -> Option<Cost> {
+        let class_of = |bucket: &str| {
+            let mut classes = objects
+                .iter()
+                .filter(|(owner, _)| owner == bucket)
+                .filter_map(|(_, object)| object.storage_class.clone());
+            classes.next()
+        };
+        let usages = usage.iter().map(|(bucket, meter)| Usage {
+            storage_class: class_of(bucket),
+            get_requests: meter.get_requests,
+            head_requests: meter.head_requests,
+            list_requests: meter.list_requests,
+            bytes: meter.bytes_received,
+            ..self.no_usage(month_bytes)
+        });
+        self.price(usages)
+            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
+            .ok()
+    }
+
+    fn no_usage(&self, month_bytes: u64) -> Usage {
+        Usage {
+            region: self.region.clone(),
+            destination: self.destination.clone(),
+            month_to_date_bytes: month_bytes,
+            free_allowance: self.free_allowance,
+            ..Usage::default()
+        }
+    }
+
+    /// The price of all usages; none at all when the table has no figure for one of them, since a part would read as the whole.
+    fn price(&self, usages: impl Iterator<Item = Usage>) -> Result<Cost, CostError> {
+        let mut earlier_bytes = 0;
+        let costs = usages
+            .map(|mut usage| {
+                usage.month_to_date_bytes += earlier_bytes;
+                earlier_bytes += usage.bytes;
+                self.prices.estimate(&usage)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(costs.into_iter().fold(self.nothing(), |mut total, cost| {
+            total.total_usd += cost.total_usd;
+            total.lines.extend(cost.lines);
+            total
+        }))
+    }
+}

@@ -1,0 +1,40 @@
+//! Rows straight from the files, through the engine.
+
+use std::sync::Arc;
+
+use flowlake_profiler::Phase;
+use flowlake_transform::{Files, Run, Transform};
+use futures::StreamExt;
+
+use super::rows::{RowWriter, Rows};
+use crate::{ActionError, RowOutput, admit::Admitted, attempt::Attempt, stores::RequestStores};
+
+/// Runs the SQL over the files of a plan.
+pub(super) async fn rows(
+    engine: &Transform,
+    attempt: &Attempt,
+    admitted: &Admitted,
+    files: &Files,
+    stores: &Arc<RequestStores>,
+    output: &RowOutput,
+    explain: bool,
+) -> Result<Rows, ActionError> {
+    let scan = async {
+        let run = Run {
+            prepared: &admitted.action.prepared,
+            bound: &admitted.bound,
+            files,
+            stores: stores.as_ref(),
+        };
+        let mut stream = engine.run(&run).await?;
+        let mut rows = RowWriter::begin(output, &stream.schema())?;
+        while let Some(batch) = stream.next().await {
+            rows.push(&batch?)?;
+        }
+        let steps = explain.then(|| stream.steps());
+        Ok::<_, ActionError>((rows, stream.stats(), steps.unwrap_or_default()))
+    };
+    let (rows, stats, steps) = attempt.phase(Phase::Scan, scan).await?;
+    let finish = async { rows.finish(stats, steps) };
+    attempt.phase(Phase::Encode, finish).await
+}

@@ -1,0 +1,182 @@
+//! Rows in the format that the caller wants, in memory or in a file of the caller's, and what reading them took.
+
+use std::{
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    sync::Arc,
+};
+
+use flowlake_cost_audit::Cost;
+use flowlake_s3_stream::ObjectMetadata;
+use flowlake_transform::{
+    RowEncoder, RowFormat, RunStats, Step,
+    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    json::JsonRows,
+};
+use serde_json::value::RawValue;
+
+use crate::{ActionError, AnswerObject, ErrorCode, HotServed, RowOutput};
+
+/// What was read for an attempt.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) rows: Rows,
+    /// What the read was thought to cost.
+    pub(crate) estimate: Option<Cost>,
+    /// The objects that were answered from.
+    pub(crate) metadata: Vec<AnswerObject>,
+    /// How old the tables in memory were.
+    pub(crate) hot: Option<HotServed>,
+}
+
+/// The rows of an answer; of `data` and `encoded` one is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    pub(crate) data: Box<RawValue>,
+    pub(crate) encoded: Vec<u8>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) stats: RunStats,
+    /// What each step of the query did; empty where nobody asked, and for rows from memory, which come through no steps.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Encodes the rows of one try as they come; only the encoded ones are kept.
+pub(super) struct RowWriter {
+    columns: Vec<String>,
+    encoding: Encoding,
+}
+
+enum Encoding {
+    Json(JsonRows),
+    Encoded {
+        encoder: Box<RowEncoder>,
+        kept: Vec<u8>,
+        file: Option<Arc<File>>,
+    },
+}
+
+impl Answered {
+    pub(super) fn cold(
+        rows: Rows,
+        objects: Vec<(String, Arc<ObjectMetadata>)>,
+        estimate: Option<Cost>,
+    ) -> Self {
+        Self {
+            rows,
+            estimate,
+            metadata: described(objects),
+            hot: None,
+        }
+    }
+
+    pub(super) fn from_memory(
+        rows: Rows,
+        objects: Vec<(String, Arc<ObjectMetadata>)>,
+        estimate: Option<Cost>,
+        hot: HotServed,
+    ) -> Self {
+        Self {
+            hot: Some(hot),
+            ..Self::cold(rows, objects, estimate)
+        }
+    }
+}
+
+fn described(objects: Vec<(String, Arc<ObjectMetadata>)>) -> Vec<AnswerObject> {
+    let objects = objects.into_iter();
+    let objects = objects.map(|(bucket, object)| AnswerObject { bucket, object });
+    objects.collect()
+}
+
+impl RowWriter {
+    /// Begins with no rows: what an earlier try wrote to the file is gone.
+    pub(super) fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        Ok(Self {
+            columns: columns.collect(),
+            encoding: Encoding::begin(output, schema)?,
+        })
+    }
+
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<(), ActionError> {
+        self.encoding.push(batch)
+    }
+
+    pub(super) fn finish(self, stats: RunStats, steps: Vec<Step>) -> Result<Rows, ActionError> {
+        let (data, encoded) = self.encoding.finish()?;
+        Ok(Rows {
+            data,
+            encoded,
+            columns: self.columns,
+            stats,
+            steps,
+        })
+    }
+}
+
+impl Encoding {
+    fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
+        if output.format == RowFormat::Json {
+            return Ok(Self::Json(JsonRows::new()));
+        }
+        if let Some(mut file) = output.file.as_deref() {
+            file.set_len(0)
+                .and_then(|()| file.seek(SeekFrom::Start(0)))
+                .map_err(unwritable)?;
+        }
+        Ok(Self::Encoded {
+            encoder: Box::new(RowEncoder::try_new(output.format, schema)?),
+            kept: Vec::new(),
+            file: output.file.clone(),
+        })
+    }
+
+    fn push(&mut self, batch: &RecordBatch) -> Result<(), ActionError> {
+        match self {
+            Self::Json(rows) => rows.push(batch)?,
+            Self::Encoded {
+                encoder,
+                kept,
+                file,
+            } => {
+                encoder.push(batch)?;
+                give(&encoder.take(), kept, file.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Box<RawValue>, Vec<u8>), ActionError> {
+        match self {
+            Self::Json(rows) => Ok((rows.finish()?, Vec::new())),
+            Self::Encoded {
+                encoder,
+                mut kept,
+                file,
+            } => {
+                give(&encoder.finish()?, &mut kept, file.as_deref())?;
+                Ok((JsonRows::new().finish()?, kept))
+            }
+        }
+    }
+}
+
+/// A write to a local file is short, and what it waits for is the disk that spilled rows go to as well.
+fn give(bytes: &[u8], kept: &mut Vec<u8>, file: Option<&File>) -> Result<(), ActionError> {
+    match file {
+        Some(mut file) => file.write_all(bytes).map_err(unwritable),
+        None => {
+            kept.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+}
+
+fn unwritable(error: io::Error) -> ActionError {
+    ActionError::new(
+        ErrorCode::OutputUnwritable,
+        "the rows could not be written to their file",
+        "Free space, or choose another place.",
+    )
+    .with_source(error)
+}
