@@ -16,6 +16,8 @@ use flowlake_s3_stream::MeterSnapshot;
 use flowlake_transform::{BoundParams, RunStats};
 
 use self::objects::Moved;
+#[cfg(test)]
+pub(crate) use self::objects::objects_of_record;
 pub(crate) use self::{price::Pricing, ship::S3Sink};
 use crate::{ActionError, Clock, ErrorCode, attempt::Attempt, plan::ReadPlan};
 

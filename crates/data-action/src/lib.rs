@@ -23,6 +23,8 @@ mod report;
 mod request;
 mod services;
 mod stores;
+#[cfg(test)]
+mod worlds;
 
 pub use answer::{Answer, AnswerObject, CostTracking, FlowAnswer, HotServed, Profile};
 pub use builder::PipelineBuilder;

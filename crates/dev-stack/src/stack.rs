@@ -256,6 +256,12 @@ impl DevStack {
         self.states.set(bucket, key, state);
     }
 
+    /// Adds a key that no folder can hold, such as `a//b` or one that ends in `/`: it is listed, and whoever reads it finds
+    /// nothing.
+    pub fn list_key(&self, bucket: &str, key: &str, size: u64) {
+        self.states.list_key(bucket, key, size);
+    }
+
     /// Failures and counts of S3, by operation name such as `GetObject`.
     #[must_use]
     pub fn s3(&self) -> &Traffic {

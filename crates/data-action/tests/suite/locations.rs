@@ -154,6 +154,31 @@ async fn a_look_says_that_keys_of_listed_objects_are_not_asked_about() {
     assert!(line.detail.contains("s3:GetObjectVersion"), "{line:?}");
 }
 
+/// Keys that no path can name are left out; the answer, its record and a look say how many.
+#[tokio::test]
+async fn objects_that_cannot_be_read_are_counted() {
+    let house = house(
+        &["exports/a.csv"],
+        least("exports/*", "exports/*"),
+        "s3://lake/exports/*",
+        &[],
+        "exports/",
+    )
+    .await;
+    house.stack.list_key("lake", "exports//b.csv", 9);
+    house.stack.list_key("lake", "exports/x/", 0);
+    let answer = house.run("t", json!({})).await.unwrap();
+    assert_eq!(answer["data"][0]["n"], 1);
+    let expected = "1 objects at s3://lake/exports/ are left out: ";
+    let warning = answer["cost_tracking"]["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with(expected), "{warning}");
+    assert!(house.audit()[0].contains(expected));
+    let inspector = house.inspector().await;
+    let check = inspector.check("t", &Map::new()).await.unwrap();
+    let table = &check.tables.unwrap()[0];
+    assert_eq!(table.warning.as_deref(), Some(warning));
+}
+
 #[tokio::test]
 async fn more_files_than_a_table_may_have_are_refused_before_any_is_read() {
     let action = format!("{}\n", counting("calls/")).replace("[query]", "max_files = 2\n[query]");

@@ -11,3 +11,4 @@ mod metrics;
 mod pipeline;
 mod readers;
 mod support;
+mod worlds;

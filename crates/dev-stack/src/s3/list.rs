@@ -1,7 +1,11 @@
 //! Listings, with the `ETag` and storage class that `s3s-fs` leaves out.
 
+use std::time::SystemTime;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use s3s::dto::{ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output};
+use s3s::dto::{
+    ETag, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
+};
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::file::Version;
@@ -17,6 +21,10 @@ impl Store {
         request.input.max_keys = Some(request.input.max_keys.unwrap_or(1000).min(1000));
         let bucket = request.input.bucket.clone();
         let encoded = request.input.encoding_type.is_some();
+        let is_whole = request.input.continuation_token.is_none()
+            && request.input.start_after.is_none()
+            && request.input.delimiter.is_none();
+        let prefix = request.input.prefix.clone().unwrap_or_default();
         let mut response = self.inner.list_objects_v2(request).await?;
         for object in response.output.contents.iter_mut().flatten() {
             let path = object.key.as_ref().and_then(|key| self.path(&bucket, key));
@@ -31,10 +39,32 @@ impl Store {
                 object.storage_class = Some(class.into());
             }
         }
+        if is_whole && response.output.is_truncated != Some(true) {
+            self.add_listed(&bucket, &prefix, &mut response.output);
+        }
         if encoded {
             encode_keys(&mut response.output);
         }
         Ok(response)
+    }
+
+    /// Adds the keys that no folder holds, where the listing is one page.
+    fn add_listed(&self, bucket: &str, prefix: &str, output: &mut ListObjectsV2Output) {
+        let listed = self.states.listed(bucket, prefix);
+        if listed.is_empty() {
+            return;
+        }
+        let contents = output.contents.get_or_insert_default();
+        contents.extend(listed.into_iter().map(|(key, size)| Object {
+            key: Some(key),
+            size: i64::try_from(size).ok(),
+            e_tag: Some(ETag::Strong(format!("{size:x}"))),
+            last_modified: Some(SystemTime::UNIX_EPOCH.into()),
+            storage_class: Some("STANDARD".to_owned().into()),
+            ..Object::default()
+        }));
+        contents.sort_by(|a, b| a.key.cmp(&b.key));
+        output.key_count = i32::try_from(contents.len()).ok();
     }
 
     pub(super) async fn list_v1(

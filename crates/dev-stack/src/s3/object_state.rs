@@ -34,18 +34,38 @@ impl ObjectState {
 
 /// The states that were set, by bucket and key.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ObjectStates(Arc<RwLock<HashMap<(String, String), ObjectState>>>);
+pub(crate) struct ObjectStates {
+    set: Arc<RwLock<HashMap<(String, String), ObjectState>>>,
+    /// Keys that are in listings alone, with their sizes.
+    listed: Arc<RwLock<BTreeMap<(String, String), u64>>>,
+}
 
 impl ObjectStates {
     pub(crate) fn set(&self, bucket: &str, key: &str, state: ObjectState) {
-        self.0
+        self.set
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert((bucket.to_owned(), key.to_owned()), state);
     }
 
+    pub(crate) fn list_key(&self, bucket: &str, key: &str, size: u64) {
+        self.listed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((bucket.to_owned(), key.to_owned()), size);
+    }
+
+    /// The keys with that prefix that no folder holds, in order, with their sizes.
+    pub(crate) fn listed(&self, bucket: &str, prefix: &str) -> Vec<(String, u64)> {
+        let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
+        let found = listed
+            .iter()
+            .filter(|((owner, key), _)| owner == bucket && key.starts_with(prefix));
+        found.map(|((_, key), size)| (key.clone(), *size)).collect()
+    }
+
     pub(crate) fn get(&self, bucket: &str, key: &str) -> ObjectState {
-        self.0
+        self.set
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&(bucket.to_owned(), key.to_owned()))

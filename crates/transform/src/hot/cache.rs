@@ -560,8 +560,9 @@ impl Shared {
 
     fn view(&self, entry: &Entry, version: Arc<Version>) -> HotView {
         let failing = entry.failing.load(Relaxed);
-        let failure = match lock(&entry.failure).as_ref().filter(|_| failing) {
-            Some(NotLoaded::Failed(error)) => Some(error.clone()),
+        let failure = failing.then(|| lock(&entry.failure).clone());
+        let failure = match failure.flatten() {
+            Some(NotLoaded::Failed(error)) => Some(error),
             _ => None,
         };
         HotView {

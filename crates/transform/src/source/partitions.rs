@@ -101,8 +101,17 @@ fn names<'a>(
             ));
         }
     }
-    let all_have_them = segments.iter().all(|segments| !segments.is_empty());
-    Ok(if all_have_them { known } else { Vec::new() })
+    if segments.iter().any(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let mut seen = BTreeSet::new();
+    match known.iter().find(|name| !seen.insert(**name)) {
+        None => Ok(known),
+        Some(twice) => Err(Error::new(
+            ErrorKind::MalformedData,
+            format!("keys have two segments `{twice}=`: a column of a table has one name"),
+        )),
+    }
 }
 
 /// The leading `name=value` segments between the folder of the uri and the name of the file. Values are percent-decoded, as

@@ -357,6 +357,15 @@ async fn partitions_are_pruned_without_a_request_for_other_files() {
 }
 
 #[tokio::test]
+async fn one_partition_twice_in_a_key_is_an_error_of_the_data() {
+    let lake = Lake::at("calls/");
+    let lake = lake.file("calls/day=1/day=2/x.csv", "n\n1\n").await;
+    let error = lake.error("SELECT n FROM t").await;
+    assert_eq!(error.kind(), ErrorKind::MalformedData);
+    assert!(error.to_string().contains("`day=`"), "{error}");
+}
+
+#[tokio::test]
 async fn lists_globs_and_prefixes_name_files() {
     let lake = Lake::at("x/")
         .file("x/a1.csv", "n\n1\n")
