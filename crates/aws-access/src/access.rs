@@ -2,7 +2,6 @@
 
 mod objects;
 mod probe;
-mod tags;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -18,10 +17,10 @@ use crate::{
     identity::identify,
     request::Operation,
     simulate::simulate,
+    tags::Tags,
 };
 
 pub use objects::ObjectsRequest;
-pub(crate) use tags::Tags;
 
 /// Answers who we are and what may be read. Cheap to clone; clones share the caches.
 #[derive(Debug, Clone)]
@@ -215,7 +214,8 @@ impl Access {
                         .left_to_s3("a policy asks for its tags, and tags are read of few objects");
                     continue;
                 }
-                let (tags, unread) = Tags::asked_for(shared, identity, request, decision).await;
+                let (tags, unread) =
+                    Tags::asked_for(&shared.s3, &shared.iam, identity, request, decision).await;
                 if !tags.is_empty() {
                     let again = ask(std::slice::from_ref(request), &tags).await?;
                     again

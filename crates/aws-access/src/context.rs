@@ -2,7 +2,7 @@
 
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum};
 
-use crate::{AccessRequest, Identity, PrincipalKind, access::Tags, request::Operation};
+use crate::{AccessRequest, Identity, PrincipalKind, request::Operation, tags::Tags};
 
 /// What else is known when the context is made.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,7 @@ mod request;
 mod sdk;
 mod settings;
 mod simulate;
+mod tags;
 
 pub use access::{Access, AccessBuilder, ObjectsRequest};
 pub use caller_check::CallerCheck;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Shared;
 use crate::{AccessRequest, Decision, Error, Identity, PrincipalKind};
 
 const OBJECT_TAGS: &str = "s3:existingobjecttag/";
@@ -17,12 +16,12 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.object.is_empty() && self.user.is_empty()
     }
 
     /// Whether a policy asks for tags that can be read.
-    pub(super) fn are_missing(
+    pub(crate) fn are_missing(
         identity: &Identity,
         request: &AccessRequest,
         decision: &Decision,
@@ -32,8 +31,9 @@ impl Tags {
     }
 
     /// Reads the tags that `decision` says are missing, and tells which of them could not be read.
-    pub(super) async fn asked_for(
-        shared: &Shared,
+    pub(crate) async fn asked_for(
+        s3: &aws_sdk_s3::Client,
+        iam: &aws_sdk_iam::Client,
         identity: &Identity,
         request: &AccessRequest,
         decision: &Decision,
@@ -42,13 +42,13 @@ impl Tags {
         if let Some(key) = request.object()
             && is_missing(decision, OBJECT_TAGS)
         {
-            match object_tags(shared, &request.bucket, key).await {
+            match object_tags(s3, &request.bucket, key).await {
                 Ok(read) => tags.object = read,
                 Err(error) => unread.push(not_read("object", &error)),
             }
         }
         if identity.kind == PrincipalKind::User && is_missing(decision, USER_TAGS) {
-            match user_tags(shared, identity.name()).await {
+            match user_tags(iam, identity.name()).await {
                 Ok(read) => tags.user = read,
                 Err(error) => unread.push(not_read("user", &error)),
             }
@@ -67,11 +67,11 @@ fn not_read(whose: &str, error: &Error) -> String {
 }
 
 async fn object_tags(
-    shared: &Shared,
+    s3: &aws_sdk_s3::Client,
     bucket: &str,
     key: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let call = shared.s3.get_object_tagging();
+    let call = s3.get_object_tagging();
     let tagging = call
         .bucket(bucket)
         .key(key)
@@ -82,8 +82,11 @@ async fn object_tags(
     Ok(tags.map(|tag| (tag.key, tag.value)).collect())
 }
 
-async fn user_tags(shared: &Shared, name: &str) -> Result<BTreeMap<String, String>, Error> {
-    let call = shared.iam.list_user_tags().user_name(name);
+async fn user_tags(
+    iam: &aws_sdk_iam::Client,
+    name: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let call = iam.list_user_tags().user_name(name);
     let mut pages = call.into_paginator().items().send();
     let mut tags = BTreeMap::new();
     while let Some(tag) = pages.next().await {
