@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::{negotiation, server::AppState};
+use crate::{negotiation, state::AppState};
 
 /// The header that carries the caller's own identifier of a request.
 const CORRELATION_ID: &str = "x-correlation-id";

@@ -5,7 +5,9 @@ mod auth;
 mod environment;
 mod negotiation;
 mod operations;
+mod routes;
 mod server;
+mod state;
 mod telemetry;
 
 pub use auth::Keys;

@@ -14,7 +14,7 @@ use axum::{
 use flowlake_data_action::{ActionError, ErrorCode};
 use serde_json::json;
 
-use crate::{actions::refuse, server::AppState};
+use crate::{actions::refuse, state::AppState};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn health() -> Json<serde_json::Value> {

@@ -1,4 +1,4 @@
-//! Listening, routing, and stopping cleanly.
+//! Listening, and stopping cleanly.
 
 use std::{
     fmt, io,
@@ -10,30 +10,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    routing::{get, post},
-};
 use flowlake_data_action::{Pipeline, ServerSettings};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{Keys, Telemetry, actions, operations};
+use crate::{Keys, Telemetry, routes::router, state::AppState};
 
 /// Longest wait for the records of attempts whose callers hung up, once no request runs.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
-
-/// What every request handler sees.
-#[derive(Debug, Clone)]
-pub(crate) struct AppState {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) stopping: Arc<AtomicBool>,
-    pub(crate) telemetry: Telemetry,
-}
 
 /// A server that is configured but not yet listening.
 #[derive(Debug)]
@@ -149,22 +133,6 @@ impl RunningServer {
         }
         stopped
     }
-}
-
-/// The routes: actions behind a key; health open; metrics and profiler behind a key as they tell action names.
-fn router(state: AppState, max_body_bytes: usize) -> Router {
-    Router::new()
-        .route("/v1/actions", get(actions::list))
-        .route("/v1/actions/{name}", post(actions::run))
-        .route("/v1/profiler", get(operations::profiler))
-        .route("/metrics", get(operations::metrics))
-        .route("/healthz", get(operations::health))
-        .route("/readyz", get(operations::ready))
-        .fallback(operations::not_found)
-        .method_not_allowed_fallback(operations::method_not_allowed)
-        .layer(DefaultBodyLimit::max(max_body_bytes))
-        .layer(CatchPanicLayer::custom(operations::panicked))
-        .with_state(state)
 }
 
 impl fmt::Display for ServerError {

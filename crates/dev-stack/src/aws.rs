@@ -1,9 +1,11 @@
 //! STS, IAM and Cost Explorer behind one endpoint, told apart by the signature's scope.
 
+mod call;
 mod cost;
 mod iam;
 mod model;
 mod query;
+mod refusal;
 mod service;
 mod sigv4;
 mod sts;

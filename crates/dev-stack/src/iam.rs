@@ -2,6 +2,7 @@
 
 mod arn;
 mod condition;
+mod context;
 mod directory;
 mod document;
 mod evaluate;
@@ -11,7 +12,7 @@ mod policy;
 pub use document::{AccessKey, Bucket, Group, IamDocument, Identity};
 
 pub(crate) use arn::Arn;
-pub(crate) use condition::Context;
+pub(crate) use context::Context;
 pub(crate) use directory::{Directory, Entity, Principal, Session};
 pub(crate) use evaluate::{Decision, Evaluation, Matched, Outcome, evaluate};
 pub(crate) use policy::{Policy, Span};

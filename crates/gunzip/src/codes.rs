@@ -1,7 +1,5 @@
 //! The codes of a block (RFC 1951, section 3.2), as tables that are looked up with the next bits.
 
-use crate::inflate::Corrupt;
-
 /// Symbols of literals and lengths, at most.
 pub(crate) const LITERALS: usize = 288;
 /// Symbols of distances, at most.
@@ -48,6 +46,10 @@ const LENGTHS: [(u16, u8); 29] = [
     (227, 5),
     (258, 0),
 ];
+
+/// The bytes are no DEFLATE stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Corrupt;
 
 /// The codes of literals and lengths, and of distances.
 pub(crate) struct Codes {

@@ -5,7 +5,8 @@ use std::fmt::{self, Debug};
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
-use crate::inflate::{Corrupt, Inflate, Input, PADDING_BYTES, Stopped};
+use crate::codes::Corrupt;
+use crate::inflate::{Inflate, Input, PADDING_BYTES, Stopped};
 
 const FIXED_HEADER_BYTES: usize = 10;
 /// CRC-32 and length of the plain bytes.

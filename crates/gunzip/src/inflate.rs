@@ -1,6 +1,6 @@
 //! DEFLATE (RFC 1951), decompressed as its bytes come.
 
-use crate::codes::{Codes, DISTANCES, Entry, LITERALS, LengthCode, Table};
+use crate::codes::{Codes, Corrupt, DISTANCES, Entry, LITERALS, LengthCode, Table};
 
 /// How far back a match may reach.
 const WINDOW_BYTES: usize = 32 << 10;
@@ -21,10 +21,6 @@ const LONGEST_HEADER_BYTES: usize = 600;
 
 /// Zeros that have to follow the last bytes: what is loaded ahead.
 pub(crate) const PADDING_BYTES: usize = 2 * LOAD_BYTES;
-
-/// The bytes are no DEFLATE stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Corrupt;
 
 /// What a decoder stopped for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

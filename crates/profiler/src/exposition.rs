@@ -4,9 +4,9 @@
 
 use std::fmt::Write as _;
 
-use crate::profiler::State;
 use crate::sample::Phase;
 use crate::series::{BOUNDS_MICROS, Buckets, Exemplar, Series};
+use crate::state::State;
 
 const REQUESTS: &str = "flowlake_requests";
 const DURATION: &str = "flowlake_request_duration_seconds";

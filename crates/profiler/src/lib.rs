@@ -6,6 +6,7 @@ mod profiler;
 mod sample;
 mod series;
 mod snapshot;
+mod state;
 mod window;
 
 pub use exposition::Gauge;

@@ -10,9 +10,7 @@ use crate::latency::{micros, millis};
 use crate::sample::Sample;
 use crate::series::Series;
 use crate::snapshot::{Entry, Snapshot};
-
-/// Actions past the limit are counted under this name.
-const OTHER: &str = "other";
+use crate::state::State;
 
 /// How much is remembered; memory is bounded by these, whatever the load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,15 +39,6 @@ impl Default for ProfilerSettings {
 pub struct Profiler {
     settings: ProfilerSettings,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) started_unix_ms: u64,
-    pub(crate) all: Series,
-    pub(crate) actions: BTreeMap<String, Series>,
-    /// The latest requests, as they came: shown seldom, replaced all the time.
-    recent: VecDeque<Sample>,
 }
 
 impl Profiler {
@@ -142,23 +131,6 @@ impl Profiler {
     /// A panic while counting leaves at worst one request half counted: go on.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn series(&mut self, action: &str, max_actions: usize) -> &mut Series {
-        let known = self.actions.contains_key(action);
-        let name = if known || self.actions.len() < max_actions {
-            action
-        } else {
-            OTHER
-        };
-        if !self.actions.contains_key(name) {
-            self.actions.insert(name.to_owned(), Series::new());
-        }
-        self.actions
-            .get_mut(name)
-            .expect("the action was inserted above")
     }
 }
 

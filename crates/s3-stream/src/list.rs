@@ -1,66 +1,10 @@
 //! Listing, page by page.
 
-use aws_sdk_s3::{
-    Client, operation::RequestId, operation::list_objects_v2::ListObjectsV2Output, types::Object,
-};
-use chrono::{DateTime, Utc};
+use aws_sdk_s3::{Client, operation::RequestId, operation::list_objects_v2::ListObjectsV2Output};
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{ListResult, ObjectMeta, Result, path::Path};
 
-use crate::{Error, S3Stream, key, metadata::timestamp, meter::Operation};
-
-/// One object of a listing, whatever its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedObject {
-    /// The key, as S3 has it.
-    pub key: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// The entity tag, with its quotes.
-    pub etag: Option<String>,
-    /// When it was written.
-    pub last_modified: DateTime<Utc>,
-    /// The storage class.
-    pub storage_class: Option<String>,
-}
-
-impl ListedObject {
-    /// The object as `object_store` has it, under the path that names its key.
-    #[must_use]
-    pub fn to_object_meta(&self, location: Path) -> ObjectMeta {
-        ObjectMeta {
-            location,
-            last_modified: self.last_modified,
-            size: self.size,
-            e_tag: self.etag.clone(),
-            version: None,
-        }
-    }
-
-    /// `None` for a key that no [`Path`] can name, such as a folder marker that ends in a slash.
-    fn into_object_meta(self) -> Option<ObjectMeta> {
-        let location = Path::parse(&self.key).ok();
-        let location = location.filter(|path| path.as_ref() == self.key)?;
-        Some(self.to_object_meta(location))
-    }
-
-    fn of(object: Object) -> Option<Self> {
-        Some(Self {
-            key: object.key?,
-            size: object
-                .size
-                .and_then(|size| u64::try_from(size).ok())
-                .unwrap_or_default(),
-            etag: object.e_tag,
-            last_modified: object
-                .last_modified
-                .as_ref()
-                .map(timestamp)
-                .unwrap_or_default(),
-            storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
-        })
-    }
-}
+use crate::{Error, ListedObject, S3Stream, key, meter::Operation};
 
 /// Where a listing stands.
 enum Page {

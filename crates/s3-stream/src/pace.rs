@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::S3StreamSettings;
+use crate::{S3StreamSettings, settings::FIRST_WINDOW};
 
-/// Parts that a read starts with.
-const FIRST_WINDOW: usize = 4;
 /// A larger window must bring at least this much more throughput to be kept.
 const WORTHWHILE: f64 = 1.1;
 /// Bytes a second that a connection to a store in the same machine or rack brings, and one to S3 does not: from there come 85 to
@@ -90,20 +88,12 @@ fn throughput(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / time.max(Duration::from_micros(1)).as_secs_f64()
 }
 
-/// The size of the parts that a read of so many bytes is cut into.
-pub(crate) fn part_bytes(settings: &S3StreamSettings, bytes: u64) -> u64 {
-    let window = FIRST_WINDOW.min(settings.concurrency);
-    let smallest = settings.min_part_bytes.min(settings.part_bytes);
-    let share = bytes.div_ceil(window.max(1) as u64);
-    share.clamp(smallest.max(1), settings.part_bytes.max(1))
-}
-
 impl Pace {
     pub(crate) fn new(settings: &S3StreamSettings, bytes: u64, now: Instant) -> Self {
         Self {
             window: FIRST_WINDOW.min(settings.concurrency),
             largest_window: settings.concurrency,
-            part_bytes: part_bytes(settings, bytes),
+            part_bytes: settings.part_bytes_of(bytes),
             parts: 0,
             came: Came::default(),
             began: now,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::pace;
+/// Parts that a read starts with.
+pub(crate) const FIRST_WINDOW: usize = 4;
 
 /// Sizes, numbers and waits of reading.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -66,7 +67,15 @@ impl S3StreamSettings {
         if bytes <= self.min_part_bytes.min(self.part_bytes) {
             return 1;
         }
-        bytes.div_ceil(pace::part_bytes(self, bytes))
+        bytes.div_ceil(self.part_bytes_of(bytes))
+    }
+
+    /// The size of the parts that a read of so many bytes is cut into.
+    pub(crate) fn part_bytes_of(&self, bytes: u64) -> u64 {
+        let window = FIRST_WINDOW.min(self.concurrency);
+        let smallest = self.min_part_bytes.min(self.part_bytes);
+        let share = bytes.div_ceil(window.max(1) as u64);
+        share.clamp(smallest.max(1), self.part_bytes.max(1))
     }
 
     pub(crate) const fn response_timeout(&self) -> Duration {

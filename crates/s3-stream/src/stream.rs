@@ -15,7 +15,7 @@ use object_store::path::Path;
 use crate::{
     Clock, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata, ReadBudget,
     S3StreamSettings, SystemClock, client::CurrentClient, key, metadata::Archived,
-    meter::Operation, retry::RetryBudget,
+    meter::Operation, retry_budget::RetryBudget,
 };
 
 /// One bucket as an [`object_store::ObjectStore`]. Cheap to clone; clones share meter and pins.

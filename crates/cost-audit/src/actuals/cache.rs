@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ActualsQuery;
+use super::query::ActualsQuery;
 use crate::report::ActualCosts;
 
 /// The file, and whose figures are looked for in it.

@@ -6,7 +6,8 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::service::{Call, Refusal};
+use super::call::Call;
+use super::refusal::Refusal;
 
 /// What each day cost, by service and usage type.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

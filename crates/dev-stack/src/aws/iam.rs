@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::call::Call;
 use super::query::Parameters;
-use super::service::{Call, Refusal};
+use super::refusal::Refusal;
 use super::xml::Xml;
 use crate::iam::{
     Arn, Context, Decision, Entity, Evaluation, Matched, Outcome, Policy, Span, evaluate,

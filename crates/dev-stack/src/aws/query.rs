@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::service::Refusal;
+use super::refusal::Refusal;
 
 /// `Action`, `Version` and the rest of a form body.
 #[derive(Debug)]

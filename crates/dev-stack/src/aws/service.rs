@@ -6,62 +6,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
+use super::call::Call;
 use super::cost::{self, CostTable};
 use super::query::Parameters;
+use super::refusal::Refusal;
 use super::xml::Xml;
 use super::{iam, model, sigv4, sts};
 use crate::clock::Clock;
 use crate::faults::{Failure, ReceivedRequest, Traffic};
-use crate::iam::{Directory, Principal};
+use crate::iam::Directory;
 
 /// No request to these services is larger.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// An error as the service would tell it.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    status: u16,
-    code: String,
-    message: String,
-    retry_after: Option<u64>,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-            retry_after: None,
-        }
-    }
-}
-
-/// A verified call.
-pub(crate) struct Call<'a> {
-    pub(crate) principal: &'a Principal,
-    pub(crate) directory: &'a Directory,
-    pub(crate) parameters: &'a Parameters,
-    pub(crate) now: DateTime<Utc>,
-    pub(crate) simulation_page: usize,
-    service: &'a str,
-}
-
-impl Call<'_> {
-    /// Each service has its own word for "no".
-    pub(crate) fn denied_code(&self) -> &'static str {
-        match self.service {
-            "ce" => "AccessDeniedException",
-            _ => "AccessDenied",
-        }
-    }
-}
 
 /// What answers the port of STS, IAM and Cost Explorer.
 #[derive(Debug, Clone)]

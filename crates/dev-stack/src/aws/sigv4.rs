@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
-use super::service::Refusal;
+use super::refusal::Refusal;
 use crate::iam::{Directory, Principal};
 
 /// A request whose signature was right.

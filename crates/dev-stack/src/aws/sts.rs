@@ -5,8 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use super::call::Call;
 use super::query::Parameters;
-use super::service::{Call, Refusal};
+use super::refusal::Refusal;
 use super::xml::Xml;
 use crate::iam::{
     AccessKey, Arn, Context, Decision, Directory, Evaluation, Policy, Session, evaluate,

@@ -1,35 +1,12 @@
-//! Condition operators and the request context they look at.
+//! Condition operators, and how they look at the context of a request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
+use super::context::Context;
 use super::pattern::Pattern;
-
-/// What is known of a request: context keys (upper and lower case being the same) and values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Context(BTreeMap<String, Vec<String>>);
-
-impl Context {
-    pub(crate) fn get(&self, key: &str) -> Option<&[String]> {
-        self.0.get(&key.to_lowercase()).map(Vec::as_slice)
-    }
-
-    pub(crate) fn insert(&mut self, key: &str, values: Vec<String>) {
-        self.0.insert(key.to_lowercase(), values);
-    }
-
-    #[must_use]
-    pub(crate) fn with<V: Into<String>>(
-        mut self,
-        key: &str,
-        values: impl IntoIterator<Item = V>,
-    ) -> Self {
-        self.insert(key, values.into_iter().map(Into::into).collect());
-        self
-    }
-}
 
 /// One operator on one key.
 #[derive(Debug, Clone, PartialEq)]

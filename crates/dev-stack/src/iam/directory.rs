@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::arn::Arn;
-use super::condition::Context;
+use super::context::Context;
 use super::document::{AccessKey, IamDocument, Identity};
 use super::evaluate::{Evaluation, Outcome, evaluate};
 use super::policy::Policy;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::arn::Arn;
-use super::condition::Context;
+use super::context::Context;
 use super::pattern::Pattern;
 use super::policy::{Clause, Effect, Policy, Principals, Span, Statement};
 

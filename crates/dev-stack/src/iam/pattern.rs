@@ -1,6 +1,6 @@
 //! `*` and `?` patterns and `${policy:variables}`.
 
-use super::condition::Context;
+use super::context::Context;
 
 /// One piece of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
