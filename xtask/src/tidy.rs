@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows. Also a test, so that `cargo test` finds the same.
 
+mod circles;
 mod edges;
 mod features;
 mod manifests;
@@ -11,7 +12,7 @@ use clap::Args;
 
 use crate::workspace::Workspace;
 
-/// Checks sources, manifests and the crate table of ARCHITECTURE.md, and reports long files and functions.
+/// Checks sources, imports, manifests and the crate table of ARCHITECTURE.md, and reports long files and functions.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Tidy {
     /// Lists every file and function that is longer than the style aims at, not only those beyond all reason.
@@ -43,6 +44,7 @@ fn problems(workspace: &Workspace, files: &[sources::SourceFile]) -> Result<Vec<
         .context("ARCHITECTURE.md holds the crate table and cannot be read")?;
     let table = edges::Table::parse(&architecture)?;
     let mut problems: Vec<_> = files.iter().flat_map(sources::problems).collect();
+    problems.extend(circles::problems(workspace));
     problems.extend(manifests::problems(workspace));
     problems.extend(edges::problems(workspace, &table));
     problems.extend(features::problems(workspace)?);
