@@ -67,7 +67,14 @@ pub(crate) fn detected(info: &TableInfo) -> String {
         .iter()
         .map(|(name, kind)| format!("{name} {kind}"))
         .collect();
-    format!("{}; columns {}", parts.join(", "), columns.join(", "))
+    let mut line = format!("{}; columns {}", parts.join(", "), columns.join(", "));
+    if !info.unlisted.is_empty() {
+        line += &format!(
+            "\n  ! no columns, since only records beyond the first have them (raise infer_rows, or declare all columns): {}",
+            info.unlisted.join(", ")
+        );
+    }
+    line
 }
 
 /// Lines with a tick or a cross, and the exit code of the first cross.

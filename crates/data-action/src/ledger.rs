@@ -116,6 +116,9 @@ impl Ledger {
             .metered(&moved.usage, &moved.objects, month_bytes);
         let (mut record, warnings) = {
             let mut draft = attempt.draft();
+            for (column, file) in ended.iter().flat_map(|stats| &stats.unlisted) {
+                draft.warn(unlisted(column, file));
+            }
             let mut record = std::mem::take(&mut draft.record);
             record.decision = draft.asked.summary();
             record.set_objects(moved.recorded(&draft.wanted));
@@ -166,6 +169,13 @@ impl Ledger {
         let midnight = tomorrow.and_time(chrono::NaiveTime::MIN).and_utc();
         (midnight - now).to_std().unwrap_or_default()
     }
+}
+
+/// The warning of a column that the SQL cannot see.
+fn unlisted(column: &str, file: &str) -> String {
+    format!(
+        "`{column}` of {file} is no column of its table: none of the records and files that columns are found from has it (raise infer_rows or infer_files, or declare all columns)"
+    )
 }
 
 /// Writes the outcome into the record.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::{FieldRef, SchemaRef},
+    arrow::datatypes::{FieldRef, Schema, SchemaRef},
     catalog::Session,
     common::{DFSchema, Result, Statistics, project_schema, stats::Precision},
     datasource::{
@@ -23,6 +23,8 @@ use datafusion::{
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
+use crate::Columns;
+
 #[derive(Debug)]
 pub(crate) struct FilesTable {
     store: ObjectStoreUrl,
@@ -32,6 +34,10 @@ pub(crate) struct FilesTable {
     partitions: Vec<FieldRef>,
     /// The columns of the files, then those of the partitions.
     schema: SchemaRef,
+    /// The columns in the order in which the SQL sees them.
+    seen: SchemaRef,
+    /// The place in `schema` of each of them.
+    places: Vec<usize>,
     format: Arc<dyn FileFormat>,
 }
 
@@ -42,16 +48,32 @@ impl FilesTable {
         file_schema: SchemaRef,
         partitions: Vec<FieldRef>,
         format: Arc<dyn FileFormat>,
+        declared: Option<&Columns>,
     ) -> Self {
         let all = TableSchemaBuilder::new(Arc::clone(&file_schema))
             .with_table_partition_cols(partitions.clone())
             .build();
+        let schema = Arc::clone(all.table_schema());
+        let mut places: Vec<usize> = (0..schema.fields().len()).collect();
+        if let Some(declared) = declared {
+            // Partitions that are not declared come last.
+            places.sort_by_key(|&place| {
+                declared
+                    .place(schema.field(place).name())
+                    .unwrap_or(usize::MAX)
+            });
+        }
+        let fields = places
+            .iter()
+            .map(|&place| Arc::clone(&schema.fields()[place]));
         Self {
             store,
             files,
             file_schema,
             partitions,
-            schema: Arc::clone(all.table_schema()),
+            seen: Schema::new(fields.collect::<Vec<_>>()).into(),
+            places,
+            schema,
             format,
         }
     }
@@ -150,7 +172,7 @@ impl FilesTable {
 #[async_trait]
 impl TableProvider for FilesTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.seen)
     }
 
     fn table_type(&self) -> TableType {
@@ -170,9 +192,13 @@ impl TableProvider for FilesTable {
             .partition(|filter| self.is_about_files(filter));
         let files = self.chosen(&on_files)?;
         if files.is_empty() {
-            let columns = project_schema(&self.schema, projection)?;
+            let columns = project_schema(&self.seen, projection)?;
             return Ok(Arc::new(EmptyExec::new(columns)));
         }
+        let projection = match projection {
+            Some(seen) => seen.iter().map(|&place| self.places[place]).collect(),
+            None => self.places.clone(),
+        };
         let has_statistics = state.config().collect_statistics();
         let (files, left_out) = if has_statistics {
             // Rows that a condition leaves out do not count towards the limit.
@@ -200,7 +226,7 @@ impl TableProvider for FilesTable {
         let config = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
+            .with_projection_indices(Some(projection))?
             .with_limit(limit)
             .with_output_ordering(ordering.into_iter().collect())
             .build();

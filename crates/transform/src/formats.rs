@@ -13,16 +13,19 @@ pub(crate) mod convert;
 pub(crate) mod csv;
 pub(crate) mod csv_chunks;
 pub(crate) mod detect;
+pub(crate) mod exact;
 pub(crate) mod infer;
 pub(crate) mod json;
 pub(crate) mod json_check;
 pub(crate) mod json_chunks;
 pub(crate) mod json_grammar;
+pub(crate) mod json_keys;
 pub(crate) mod json_split;
 pub(crate) mod marks;
 pub(crate) mod misfit;
 pub(crate) mod records;
 pub(crate) mod sieve;
+pub(crate) mod values;
 
 use datafusion::arrow::array::RecordBatch;
 

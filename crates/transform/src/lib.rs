@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod columns;
 mod encode;
 mod engine;
 mod error;
@@ -31,6 +32,7 @@ mod stop;
 mod table;
 mod uri;
 
+pub use columns::{ColumnType, Columns};
 /// The Arrow that rows come in: callers use this one, so that there is one of it.
 pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat};
@@ -49,4 +51,4 @@ pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};
 pub use settings::TransformSettings;
 pub use source::TableInfo;
-pub use table::{ColumnType, Columns, Compression, Format, OnError, TableSpec};
+pub use table::{Compression, Format, OnError, TableSpec};

@@ -1,6 +1,7 @@
 //! Rows as they come, within the run's limits.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -61,6 +62,9 @@ pub struct RunStats {
     pub skipped_rows: u64,
     /// Values that did not fit and were made null, as the table's `on_error` says.
     pub nulled_values: u64,
+    /// Columns of files that the SQL cannot see, since no record that columns are found from had them, each with one of the
+    /// files. The first ten.
+    pub unlisted: BTreeMap<String, Arc<str>>,
 }
 
 impl RowStream {
@@ -98,6 +102,7 @@ impl RowStream {
             truncated: self.admission.truncated,
             skipped_rows: self.meter.misfits().skipped_rows(),
             nulled_values: self.meter.misfits().nulled_values(),
+            unlisted: self.meter.misfits().unlisted(),
             ..RunStats::default()
         };
         collect(self.plan.as_ref(), &mut stats);

@@ -3,7 +3,7 @@
 
 mod partitions;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
@@ -65,6 +65,17 @@ pub struct TableInfo {
     pub partitions: Vec<(String, String)>,
     /// Names and types of all columns.
     pub columns: Vec<(String, String)>,
+    /// Keys that come up only behind the records that columns are found from, as far as the heads of files show it: they are
+    /// no columns.
+    pub unlisted: Vec<String>,
+}
+
+/// The columns of all files of a table.
+struct FilesColumns {
+    /// What the first file is.
+    first: Arc<Facts>,
+    columns: Schema,
+    late: Vec<String>,
 }
 
 /// What a table is built from.
@@ -96,7 +107,11 @@ impl TableBuilder<'_> {
             self.session.copied_config().target_partitions(),
         ));
         let partitions = Partitions::of(self.spec, &located)?;
-        let (first, columns) = self.columns(&files, &scan).await?;
+        let FilesColumns {
+            first,
+            columns,
+            late,
+        } = self.columns(&files, &scan).await?;
         let fields = columns.fields().iter().filter(|field| {
             let mut partitions = partitions.columns.iter();
             partitions.all(|(name, _)| name != field.name())
@@ -109,7 +124,8 @@ impl TableBuilder<'_> {
             Format::Parquet => self.parquet()?,
             _ => Arc::new(RowsFormat(scan)),
         };
-        let info = self.info(&files, &first, &columns, &partitions.columns);
+        let mut info = self.info(&files, &first, &columns, &partitions.columns);
+        info.unlisted = late;
         let name = TableReference::bare(self.name());
         let files = files.iter().zip(partitions.values).map(|(file, values)| {
             PartitionedFile::new_from_meta((*file).clone())
@@ -125,6 +141,7 @@ impl TableBuilder<'_> {
             columns,
             partitions.collect(),
             format,
+            self.spec.columns.as_ref(),
         );
         Ok(Source {
             table: Arc::new(table),
@@ -159,17 +176,22 @@ impl TableBuilder<'_> {
         &self,
         files: &[&ObjectMeta],
         scan: &TableScan,
-    ) -> Result<(Arc<Facts>, Schema), Error> {
+    ) -> Result<FilesColumns, Error> {
         let Some(&first) = files.first() else {
             return Err(no_files(self.found));
         };
         if let Some(declared) = &self.spec.columns {
-            let facts = self.first_facts(first, scan).await?;
-            return Ok((facts, declared.0.as_ref().clone()));
+            return Ok(FilesColumns {
+                first: self.first_facts(first, scan).await?,
+                columns: declared.schema().as_ref().clone(),
+                late: Vec::new(),
+            });
         }
         let mut together: Option<(Arc<Facts>, Schema)> = None;
+        let mut late = BTreeSet::new();
         for file in sample(files, self.spec.infer_files) {
             let facts = self.facts(file, scan).await?;
+            late.extend(facts.late.iter().cloned());
             let of_file = facts
                 .schema
                 .as_ref()
@@ -207,7 +229,12 @@ impl TableBuilder<'_> {
                 ),
             ));
         }
-        Ok((first, schema::settled(&columns)))
+        late.retain(|name| columns.index_of(name).is_err());
+        Ok(FilesColumns {
+            first,
+            columns: schema::settled(&columns),
+            late: late.into_iter().collect(),
+        })
     }
 
     /// What the first file is, when columns are declared: no more is read than has to be.
@@ -252,9 +279,10 @@ impl TableBuilder<'_> {
                 return self.parquet_facts(file).await;
             }
             let found = facts.find_schema(self.spec, file.location.as_ref(), &plain)?;
-            if let Some(schema) = found {
+            if let Some(found) = found {
                 return Ok(Facts {
-                    schema: Some(schema.into()),
+                    schema: Some(found.schema.into()),
+                    late: found.late,
                     ..facts
                 });
             }
@@ -352,6 +380,7 @@ impl TableBuilder<'_> {
             header: delimited.then_some(first.csv.header),
             columns: own.chain(partitions.iter().cloned()).collect(),
             partitions,
+            unlisted: Vec::new(),
         }
     }
 }

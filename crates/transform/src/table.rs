@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
 };
 
-use crate::{Error, ErrorKind, schema, uri::UriTemplate};
+use crate::{ColumnType, Columns, Error, ErrorKind, uri::UriTemplate};
 
 /// The files behind one table name.
 #[derive(Debug, Clone, Deserialize)]
@@ -121,15 +120,6 @@ pub enum OnError {
     Skip,
 }
 
-/// Columns in the order in which they were written.
-#[derive(Debug, Clone)]
-pub struct Columns(pub(crate) SchemaRef);
-
-/// The type of a column: `string`, `integer`, `float`, `decimal(p, s)`, `boolean`, `date`, `timestamp`, or a type as Arrow
-/// writes it, such as `Int32`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnType(pub(crate) DataType);
-
 impl fmt::Display for Format {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -153,40 +143,6 @@ impl fmt::Display for Compression {
             Self::Bzip2 => "bzip2",
             Self::Xz => "xz",
         })
-    }
-}
-
-impl<'de> Deserialize<'de> for ColumnType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        schema::parse_type(&text)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Columns;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("names of columns and their types")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Columns, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, kind)) = map.next_entry::<String, ColumnType>()? {
-                    fields.push(Field::new(name, kind.0, true));
-                }
-                Ok(Columns(Schema::new(fields).into()))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
     }
 }
 
@@ -235,6 +191,14 @@ const fn thirty_two() -> usize {
 }
 
 impl TableSpec {
+    /// The declared type of a column.
+    pub(crate) fn declared_type(&self, name: &str) -> Option<&ColumnType> {
+        let columns = self.columns.as_ref();
+        columns
+            .and_then(|columns| columns.get(name))
+            .or_else(|| self.types.get(name))
+    }
+
     /// Checks what can be checked without reading a file; the parsed uris.
     pub(crate) fn validate(&self, table: &str) -> Result<Vec<UriTemplate>, Error> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidSpec, message));
@@ -280,11 +244,7 @@ impl TableSpec {
                 "json_pointer of table `{table}` must begin with `/`, and goes with the format json"
             ));
         }
-        if self
-            .columns
-            .as_ref()
-            .is_some_and(|columns| columns.0.fields().is_empty())
-        {
+        if self.columns.as_ref().is_some_and(Columns::is_empty) {
             return invalid(format!("columns of table `{table}` names no column"));
         }
         if self.columns.is_some() && !self.types.is_empty() {

@@ -1,5 +1,6 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
+mod columns;
 mod config;
 mod costs;
 mod engine;
@@ -11,4 +12,5 @@ mod metrics;
 mod pipeline;
 mod readers;
 mod support;
+mod types;
 mod worlds;

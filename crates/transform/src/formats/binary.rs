@@ -10,12 +10,12 @@ use arrow_avro::reader::ReaderBuilder;
 use datafusion::arrow::{
     array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::Buffer,
-    compute::{CastOptions, can_cast_types, cast_with_options, filter_record_batch},
-    datatypes::{DataType, Schema, SchemaRef},
+    compute::filter_record_batch,
+    datatypes::SchemaRef,
     ipc::reader::StreamDecoder,
 };
 
-use super::{Decode, LONGEST_RECORD_BYTES, csv::engine, misfit::Misfits};
+use super::{Decode, LONGEST_RECORD_BYTES, chunk::Asked, csv::engine, exact, misfit::Misfits};
 use crate::{Error, OnError};
 
 /// Bytes of Avro blocks that are decoded together: each time, the file's header is read again.
@@ -25,24 +25,16 @@ const ARROW_FILE_MAGIC: &[u8] = b"ARROW1";
 
 /// Brings batches of a file to the columns of the table, by name.
 pub(crate) struct Adapter {
-    table: SchemaRef,
-    wanted: Vec<usize>,
-    output: SchemaRef,
+    asked: Asked,
     misfits: Misfits,
     /// Rows of the file that came before.
     rows: u64,
 }
 
 impl Adapter {
-    pub(crate) fn new(table: SchemaRef, wanted: Vec<usize>, misfits: Misfits) -> Self {
-        let fields = wanted
-            .iter()
-            .map(|&place| Arc::clone(&table.fields()[place]));
-        let output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    pub(crate) fn new(asked: Asked, misfits: Misfits) -> Self {
         Self {
-            table,
-            wanted,
-            output,
+            asked,
             misfits,
             rows: 0,
         }
@@ -50,32 +42,29 @@ impl Adapter {
 
     fn adapt(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let rows = batch.num_rows();
+        if self.rows == 0 {
+            for field in batch.schema_ref().fields() {
+                if self.asked.is_unlisted(field.name()) {
+                    self.misfits.unlisted(field.name());
+                }
+            }
+        }
         let mut fits = vec![true; rows];
-        let all: Vec<usize>;
-        let converted = if self.misfits.on_error == OnError::Skip {
-            all = (0..self.table.fields().len()).collect();
-            &all
-        } else {
-            &self.wanted
-        };
-        let mut arrays = std::collections::HashMap::with_capacity(converted.len());
-        for &place in converted {
-            let field = &self.table.fields()[place];
+        let mut arrays = std::collections::HashMap::with_capacity(self.asked.wanted.len());
+        for place in self.asked.decoded() {
+            let field = self.asked.table.field(place);
             let array = match batch.column_by_name(field.name()) {
                 None => new_null_array(field.data_type(), rows),
-                Some(found) if found.data_type() == field.data_type() => Arc::clone(found),
-                Some(found) => self.cast(found, field.name(), field.data_type(), &mut fits)?,
+                Some(found) => self.convert(found, place, &mut fits)?,
             };
             arrays.insert(place, array);
         }
         self.rows += rows as u64;
-        let columns = self
-            .wanted
-            .iter()
-            .filter_map(|place| arrays.get(place).map(Arc::clone))
-            .collect();
+        let wanted = self.asked.wanted.iter();
+        let columns = wanted.filter_map(|place| arrays.get(place).map(Arc::clone));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+        let schema = Arc::clone(&self.asked.output);
+        let batch = RecordBatch::try_new_with_options(schema, columns.collect(), &options)
             .map_err(engine)?;
         if fits.iter().all(|&fits| fits) {
             return Ok(batch);
@@ -83,51 +72,38 @@ impl Adapter {
         filter_record_batch(&batch, &BooleanArray::from(fits)).map_err(engine)
     }
 
-    fn cast(
+    fn convert(
         &self,
         found: &ArrayRef,
-        name: &str,
-        kind: &DataType,
+        place: usize,
         fits: &mut [bool],
     ) -> Result<ArrayRef, Error> {
-        let has = found.data_type();
-        if !can_cast_types(has, kind) {
-            return Err(self.misfits.error(format_args!(
-                "column `{name}` is {has}, which cannot become {kind}"
-            )));
-        }
-        let options = CastOptions {
-            safe: true,
-            ..CastOptions::default()
-        };
-        let cast = cast_with_options(found, kind, &options).map_err(engine)?;
-        if cast.logical_null_count() == found.logical_null_count() {
-            return Ok(cast);
-        }
-        let (before, after) = (found.logical_nulls(), cast.logical_nulls());
-        for (row, fits) in fits.iter_mut().enumerate() {
-            let null = |nulls: &Option<datafusion::arrow::buffer::NullBuffer>| {
-                nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
-            };
-            if !null(&after) || null(&before) {
-                continue;
-            }
+        let (has, name) = (found.data_type(), self.asked.table.field(place).name());
+        let kind = &self.asked.types[place];
+        let (column, misfits) = exact::column(found, kind).map_err(|_error| {
+            self.misfits.error(format_args!(
+                "column `{name}` is {has}, which cannot become {}",
+                kind.kind
+            ))
+        })?;
+        for row in misfits {
             match self.misfits.on_error {
                 OnError::Fail => {
                     return Err(self.misfits.error(format_args!(
-                        "row {}, column `{name}` holds a value of type {has} that is no {kind}",
-                        self.rows + row as u64 + 1
+                        "row {}, column `{name}` holds a value of type {has} that is no {}",
+                        self.rows + row as u64 + 1,
+                        kind.kind
                     )));
                 }
                 OnError::Null => self.misfits.null_value(),
-                OnError::Skip if *fits => {
-                    *fits = false;
+                OnError::Skip if fits[row] => {
+                    fits[row] = false;
                     self.misfits.skip_row();
                 }
                 OnError::Skip => {}
             }
         }
-        Ok(cast)
+        Ok(column)
     }
 }
 
@@ -225,17 +201,15 @@ impl Decode for ArrowDecoder {
 /// Reads Avro object container files.
 pub(crate) struct AvroDecoder {
     adapter: Adapter,
-    batch_rows: usize,
     /// Magic, metadata and sync marker.
     header: Option<Vec<u8>>,
     bytes: Vec<u8>,
 }
 
 impl AvroDecoder {
-    pub(crate) fn new(adapter: Adapter, batch_rows: usize) -> Self {
+    pub(crate) fn new(adapter: Adapter) -> Self {
         Self {
             adapter,
-            batch_rows,
             header: None,
             bytes: Vec::new(),
         }
@@ -302,7 +276,7 @@ impl AvroDecoder {
     fn decode(&mut self, blocks: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let mut piece = self.header.clone().unwrap_or_default();
         piece.extend_from_slice(blocks);
-        let rows = self.batch_rows;
+        let rows = self.adapter.asked.batch_rows;
         let batches = catch_unwind(AssertUnwindSafe(|| {
             ReaderBuilder::new()
                 .with_batch_size(rows)

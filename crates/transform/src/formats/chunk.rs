@@ -1,6 +1,6 @@
 //! Text that is decoded in chunks, side by side: what its formats have in common.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use datafusion::arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
@@ -9,6 +9,7 @@ use datafusion::arrow::{
 };
 
 use super::{Decode, marks::Marks, misfit::Misfits, sieve::Sieve};
+use crate::{ColumnType, TableSpec};
 
 /// A format whose text can be cut into chunks.
 pub(crate) trait Chunked: Send + Sync {
@@ -37,6 +38,8 @@ pub(crate) trait Resumed: Decode {
 pub(crate) struct Chunk {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) lines: u64,
+    /// Columns of its rows that the table does not have.
+    pub(crate) unlisted: Vec<String>,
 }
 
 /// Memory that is used again for the next chunk.
@@ -61,6 +64,10 @@ pub(crate) struct Asked {
     pub(crate) all_must_fit: bool,
     /// Rows of a batch, at most.
     pub(crate) batch_rows: usize,
+    /// How the columns of the table are read, in their order.
+    pub(crate) types: Arc<[ColumnType]>,
+    /// Names of columns that are no surprise in a file; `None` when it may have any.
+    pub(crate) known: Option<Arc<HashSet<String>>>,
 }
 
 /// Rows that have been divided into cells.
@@ -82,13 +89,52 @@ impl Asked {
         let fields = wanted
             .iter()
             .map(|&place| Arc::clone(&table.fields()[place]));
+        let types = table.fields().iter();
         Self {
             output: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            types: types
+                .map(|field| field.data_type().clone().into())
+                .collect(),
+            known: None,
             table,
             wanted,
             all_must_fit,
             batch_rows,
         }
+    }
+
+    /// With what the table declares of its columns beyond their types.
+    pub(crate) fn with_declared(mut self, spec: &TableSpec) -> Self {
+        let types = self.table.fields().iter().map(|field| ColumnType {
+            kind: field.data_type().clone(),
+            epoch: spec
+                .declared_type(field.name())
+                .and_then(|declared| declared.epoch),
+        });
+        self.types = types.collect();
+        self
+    }
+
+    /// With the names of all columns that a file may have without a word: what else it has is told once.
+    pub(crate) fn with_known(mut self, names: impl Iterator<Item = String>) -> Self {
+        self.known = Some(Arc::new(names.collect()));
+        self
+    }
+
+    /// The places of the columns that are decoded: all, where a row counts only if all fit.
+    pub(crate) fn decoded(&self) -> Vec<usize> {
+        if self.all_must_fit {
+            (0..self.table.fields().len()).collect()
+        } else {
+            self.wanted.clone()
+        }
+    }
+
+    /// Whether the SQL cannot see a column of a file although nobody said that it should not.
+    pub(crate) fn is_unlisted(&self, name: &str) -> bool {
+        self.known
+            .as_ref()
+            .is_some_and(|known| !known.contains(name))
     }
 
     /// The columns of the rows that pass the sieve.

@@ -143,7 +143,11 @@ impl Decoding {
         let lines = decoder.line() - 1;
         decoder.finish(&mut batches).ok()?;
         Some(Attempt {
-            chunk: Chunk { batches, lines },
+            chunk: Chunk {
+                batches,
+                lines,
+                unlisted: Vec::new(),
+            },
             counts,
         })
     }
@@ -181,6 +185,9 @@ impl Joiner {
             (None, None) => chunked.decoder(self.line, misfits.clone()),
             (None, Some(attempt)) => {
                 misfits.counts.add(&attempt.counts);
+                for column in &attempt.chunk.unlisted {
+                    misfits.unlisted(column);
+                }
                 self.line += attempt.chunk.lines;
                 out.extend(attempt.chunk.batches);
                 return Ok(());

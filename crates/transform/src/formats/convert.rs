@@ -1,50 +1,181 @@
-//! From the text of fields to columns of their types.
+//! From text to columns of their types, as [`super::values`] reads it.
 
 use std::sync::Arc;
 
 use datafusion::arrow::{
-    array::{Array, ArrayRef, Float64Builder, StringArray},
+    array::{
+        Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, GenericListArray,
+        OffsetSizeTrait, PrimitiveArray, StringArray, StructArray,
+    },
+    buffer::{BooleanBuffer, NullBuffer},
     compute::{CastOptions, cast_with_options},
-    datatypes::DataType,
+    datatypes::{DataType, Field, FieldRef},
     error::ArrowError,
 };
+
+use super::{
+    misfit::kind_of,
+    values::{self, Build},
+};
+use crate::ColumnType;
+
+/// A value that is not of its type: null in the column.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    pub(crate) row: usize,
+    /// What kind of text it is.
+    pub(crate) holds: &'static str,
+    /// The type that it is not of: that of the column, or of a value in it.
+    pub(crate) kind: DataType,
+}
 
 /// The column, and the rows whose text is no value of the type: null in the column.
 pub(crate) fn column(
     text: StringArray,
-    kind: &DataType,
+    kind: &ColumnType,
 ) -> Result<(ArrayRef, Vec<usize>), ArrowError> {
-    if *kind == DataType::Utf8 {
-        return Ok((Arc::new(text), Vec::new()));
-    }
-    let options = CastOptions {
-        safe: true,
-        ..CastOptions::default()
-    };
-    let values: ArrayRef = match kind {
-        DataType::Float64 => floats(&text),
-        kind => cast_with_options(&text, kind, &options)?,
-    };
-    let misfits = if values.null_count() == text.null_count() {
-        Vec::new()
-    } else {
-        (0..text.len())
-            .filter(|&row| values.is_null(row) && text.is_valid(row))
-            .collect()
-    };
-    Ok((values, misfits))
+    values::build(
+        kind,
+        FromText {
+            text,
+            kind: &kind.kind,
+        },
+    )
 }
 
-/// A number too large for its type is a misfit and not infinity, which has to be written out.
-fn floats(text: &StringArray) -> ArrayRef {
-    let mut builder = Float64Builder::with_capacity(text.len());
-    for value in text {
-        let number = value.and_then(|value| {
-            let number = value.parse::<f64>().ok()?;
-            let written = number.is_finite() || value.bytes().all(|byte| !byte.is_ascii_digit());
-            written.then_some(number)
-        });
-        builder.append_option(number);
+struct FromText<'a> {
+    text: StringArray,
+    kind: &'a DataType,
+}
+
+impl Build for FromText<'_> {
+    type Built = Result<(ArrayRef, Vec<usize>), ArrowError>;
+
+    fn primitive<T: ArrowPrimitiveType>(
+        self,
+        read: impl Fn(&[u8]) -> Option<T::Native>,
+    ) -> Self::Built {
+        let (found, misfits) = self.read(read);
+        let nulls = self.nulls(&misfits);
+        let column = PrimitiveArray::<T>::try_new(found.into(), nulls)?;
+        Ok((Arc::new(column.with_data_type(self.kind.clone())), misfits))
     }
-    Arc::new(builder.finish())
+
+    fn boolean(self) -> Self::Built {
+        let (found, misfits) = self.read(values::boolean);
+        let nulls = self.nulls(&misfits);
+        Ok((Arc::new(BooleanArray::new(found.into(), nulls)), misfits))
+    }
+
+    fn other(self) -> Self::Built {
+        if *self.kind == DataType::Utf8 {
+            return Ok((Arc::new(self.text), Vec::new()));
+        }
+        let options = CastOptions {
+            safe: true,
+            ..CastOptions::default()
+        };
+        let column = cast_with_options(&self.text, self.kind, &options)?;
+        let misfits = if column.null_count() == self.text.null_count() {
+            Vec::new()
+        } else {
+            let lost = |&row: &usize| column.is_null(row) && self.text.is_valid(row);
+            (0..self.text.len()).filter(lost).collect()
+        };
+        Ok((column, misfits))
+    }
+}
+
+impl FromText<'_> {
+    fn read<T: Default>(&self, read: impl Fn(&[u8]) -> Option<T>) -> (Vec<T>, Vec<usize>) {
+        let mut misfits = Vec::new();
+        let texts = self.text.iter().enumerate();
+        let values = texts.map(|(row, text)| {
+            let value = text.map(|text| read(text.as_bytes()));
+            if value.as_ref().is_some_and(Option::is_none) {
+                misfits.push(row);
+            }
+            value.flatten().unwrap_or_default()
+        });
+        (values.collect(), misfits)
+    }
+
+    fn nulls(&self, misfits: &[usize]) -> Option<NullBuffer> {
+        let known = self.text.nulls();
+        if misfits.is_empty() {
+            return known.cloned();
+        }
+        let mut misfits = misfits.iter().peekable();
+        let valid = BooleanBuffer::collect_bool(self.text.len(), |row| {
+            misfits.next_if(|&&misfit| misfit == row).is_none()
+        });
+        NullBuffer::union(known, Some(&NullBuffer::new(valid)))
+    }
+}
+
+/// The type in which values are text where [`column`] reads them, and lists and objects are what they are.
+pub(crate) fn as_text(kind: &DataType) -> DataType {
+    let inner =
+        |field: &FieldRef| Arc::new(Field::new(field.name(), as_text(field.data_type()), true));
+    match kind {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::List(item) => DataType::List(inner(item)),
+        DataType::LargeList(item) => DataType::LargeList(inner(item)),
+        DataType::Duration(_) | DataType::Interval(_) => kind.clone(),
+        kind if kind.is_numeric() || kind.is_temporal() || *kind == DataType::Boolean => {
+            DataType::Utf8
+        }
+        kind => kind.clone(),
+    }
+}
+
+/// The column of the values, of which [`as_text`] says how they come; what is not of its type is null in it.
+pub(crate) fn nested(
+    found: &ArrayRef,
+    kind: &ColumnType,
+) -> Result<(ArrayRef, Vec<Misfit>), ArrowError> {
+    if *found.data_type() == kind.kind {
+        return Ok((Arc::clone(found), Vec::new()));
+    }
+    match &kind.kind {
+        DataType::Struct(fields) => {
+            let found = found.as_struct();
+            let mut all = Vec::new();
+            let mut columns = Vec::with_capacity(fields.len());
+            for (field, found) in fields.iter().zip(found.columns()) {
+                let (column, misfits) = nested(found, &field.data_type().clone().into())?;
+                columns.push(column);
+                all.extend(misfits);
+            }
+            let column = StructArray::try_new(fields.clone(), columns, found.nulls().cloned())?;
+            Ok((Arc::new(column), all))
+        }
+        DataType::List(item) => list::<i32>(found.as_list(), item),
+        DataType::LargeList(item) => list::<i64>(found.as_list(), item),
+        _ => {
+            let text = found.as_string::<i32>();
+            let (column, rows) = column(text.clone(), kind)?;
+            let misfits = rows.into_iter().map(|row| Misfit {
+                row,
+                holds: kind_of(text.value(row)),
+                kind: kind.kind.clone(),
+            });
+            Ok((column, misfits.collect()))
+        }
+    }
+}
+
+fn list<O: OffsetSizeTrait>(
+    found: &GenericListArray<O>,
+    item: &FieldRef,
+) -> Result<(ArrayRef, Vec<Misfit>), ArrowError> {
+    let (values, mut misfits) = nested(found.values(), &item.data_type().clone().into())?;
+    let offsets = found.offsets();
+    for misfit in &mut misfits {
+        let after = offsets.partition_point(|offset| offset.as_usize() <= misfit.row);
+        misfit.row = after.saturating_sub(1);
+    }
+    let (offsets, nulls) = (offsets.clone(), found.nulls().cloned());
+    let column = GenericListArray::try_new(Arc::clone(item), offsets, values, nulls)?;
+    Ok((Arc::new(column), misfits))
 }

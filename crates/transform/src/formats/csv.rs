@@ -57,11 +57,7 @@ pub(crate) struct Layout {
 
 impl CsvDecoder {
     pub(crate) fn new(asked: Asked, options: CsvOptions, misfits: Misfits) -> Self {
-        let converted = if asked.all_must_fit {
-            (0..asked.table.fields().len()).collect()
-        } else {
-            asked.wanted.clone()
-        };
+        let converted = asked.decoded();
         Self {
             divider: Divider::new(options.dialect),
             options,
@@ -185,7 +181,7 @@ impl CsvDecoder {
                 None => new_null_array(column.data_type(), rows.len()),
                 Some(field) => {
                     let text = self.text(rows, field, column.data_type(), &mut fits)?;
-                    let (values, misfits) = convert::column(text, column.data_type())
+                    let (values, misfits) = convert::column(text, &self.asked.types[place])
                         .map_err(|error| unsupported(column.name(), column.data_type(), &error))?;
                     for row in misfits {
                         let text = rows[row].field(field).unwrap_or_default();
@@ -342,6 +338,9 @@ impl Layout {
             return Err(misfits.error(format_args!("line {line}, column {} {NOT_UTF8}", place + 1)));
         }
         let names = header_names(first);
+        for name in names.iter().filter(|name| asked.is_unlisted(name)) {
+            misfits.unlisted(name);
+        }
         let by_name: HashMap<_, _> = names.iter().zip(0..).collect();
         let places: Vec<_> = columns
             .iter()
@@ -414,9 +413,9 @@ pub(crate) fn engine(_error: ArrowError) -> Error {
     )
 }
 
-fn unsupported(column: &str, kind: &DataType, _error: &ArrowError) -> Error {
+pub(crate) fn unsupported(column: &str, kind: &DataType, _error: &ArrowError) -> Error {
     Error::new(
         ErrorKind::InvalidSpec,
-        format!("column `{column}` is declared {kind}, which text cannot be read as"),
+        format!("column `{column}` is declared {kind}, which its values cannot be read as"),
     )
 }

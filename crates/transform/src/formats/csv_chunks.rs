@@ -62,8 +62,10 @@ impl Chunked for CsvChunks {
             && found.next(0).is_none()
             && let Ok(lines) = marks::pass(text, dialect, fields)
         {
-            let batches = Vec::new();
-            return Some(Chunk { batches, lines });
+            return Some(Chunk {
+                lines,
+                ..Chunk::default()
+            });
         }
         marks.find(text, dialect).ok()?;
         if !marks.have(fields) {
@@ -87,6 +89,7 @@ impl Chunked for CsvChunks {
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
             lines: marks.lines,
+            unlisted: Vec::new(),
         })
     }
 
@@ -218,10 +221,10 @@ impl Rows for CsvRows<'_> {
     }
 
     fn column(&self, place: usize, rows: Option<&[u32]>) -> Option<ArrayRef> {
-        let kind = self.chunks.asked.table.field(place).data_type();
+        let kind = &self.chunks.asked.types[place];
         let Some(field) = self.chunks.layout.places[place] else {
             let count = rows.map_or(self.rows, <[u32]>::len);
-            return Some(new_null_array(kind, count));
+            return Some(new_null_array(&kind.kind, count));
         };
         let null_values = self.chunks.options.null_values.iter();
         let column = CsvColumn {
@@ -229,7 +232,7 @@ impl Rows for CsvRows<'_> {
             field,
             fields: self.chunks.layout.fields,
             quote: self.chunks.options.dialect.quote,
-            empty_is_null: *kind != DataType::Utf8,
+            empty_is_null: kind.kind != DataType::Utf8,
             longest_null: null_values.map(String::len).max().unwrap_or(0),
         };
         let is_inner = field > 0 && field + 1 < column.fields;

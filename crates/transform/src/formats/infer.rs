@@ -1,9 +1,9 @@
-//! Types of columns, told from the first records of a file.
+//! Types of columns, found from the first records of a file: the types that the functions which read values find all of them
+//! to be of.
 
-use std::{fmt, sync::LazyLock};
+use std::{collections::HashMap, fmt};
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use regex::Regex;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -12,91 +12,130 @@ use serde_json::value::RawValue;
 
 use super::{
     json_split::{Place, TakeRow},
+    misfit::MOST_UNLISTED,
     records::Record,
+    values,
 };
-use crate::{Error, schema};
+use crate::Error;
 
-/// The type of the text of one field.
-pub(crate) fn text_type(text: &str) -> DataType {
-    static DATE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^\d{4}-\d\d-\d\d$").expect("the pattern is valid"));
-    static TIMESTAMP: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.(\d{1,9}))?(?:[Zz]|[+-]\d\d:?\d\d)?$")
-            .expect("the pattern is valid")
-    });
-    let first = text.bytes().next().unwrap_or_default();
-    if first.is_ascii_digit() || first == b'-' || first == b'.' {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty() {
-            return integer_type(text, digits);
-        }
-        if DATE.is_match(text) {
-            return DataType::Date32;
-        }
-        if let Some(found) = TIMESTAMP.captures(text) {
-            let unit = match found.get(1).map_or(0, |fraction| fraction.len()) {
-                0 => TimeUnit::Second,
-                1..=3 => TimeUnit::Millisecond,
-                4..=6 => TimeUnit::Microsecond,
-                _ => TimeUnit::Nanosecond,
-            };
-            return DataType::Timestamp(unit, None);
-        }
-        // A leading zero belongs to a code, not to a number.
-        let code = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
-        let number = text.bytes().all(|byte| b"0123456789.eE+-".contains(&byte));
-        if number && !code && text.parse::<f64>().is_ok_and(f64::is_finite) {
-            return DataType::Float64;
-        }
-    }
-    if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") {
-        return DataType::Boolean;
-    }
-    DataType::Utf8
+/// Digits that the engine's decimals have.
+const MOST_DIGITS: usize = 38;
+
+/// The types that all values seen so far are of.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidates {
+    seen: bool,
+    integer: bool,
+    float: bool,
+    /// Most digits before and after the point.
+    decimal: Option<(usize, usize)>,
+    boolean: bool,
+    date: bool,
+    microseconds: bool,
+    nanoseconds: bool,
 }
 
-fn integer_type(text: &str, digits: &str) -> DataType {
-    if digits.len() > 1 && digits.starts_with('0') {
-        DataType::Utf8
-    } else if text.parse::<i64>().is_ok() {
-        DataType::Int64
-    } else if digits.len() <= 38 {
-        DataType::Decimal128(38, 0)
-    } else {
-        DataType::Utf8
+impl Default for Candidates {
+    fn default() -> Self {
+        Self {
+            seen: false,
+            integer: true,
+            float: true,
+            decimal: Some((0, 0)),
+            boolean: true,
+            date: true,
+            microseconds: true,
+            nanoseconds: true,
+        }
     }
+}
+
+impl Candidates {
+    pub(crate) fn see(&mut self, text: &[u8]) {
+        self.seen = true;
+        self.integer = self.integer && values::integer(text).is_some();
+        self.float = self.float && values::float(text).is_some();
+        self.decimal = self.decimal.and_then(|(whole, fraction)| {
+            let (own_whole, own_fraction) = values::decimal_digits(text)?;
+            let (whole, fraction) = (whole.max(own_whole), fraction.max(own_fraction));
+            (whole + fraction <= MOST_DIGITS).then_some((whole, fraction))
+        });
+        self.boolean = self.boolean && values::boolean(text).is_some();
+        self.date = self.date && values::date(text).is_some();
+        if self.microseconds || self.nanoseconds {
+            let moment = values::moment(text);
+            let is_of = |unit| moment.is_some_and(|moment| moment.in_unit(unit).is_some());
+            self.microseconds = self.microseconds && is_of(TimeUnit::Microsecond);
+            self.nanoseconds = self.nanoseconds && is_of(TimeUnit::Nanosecond);
+        }
+    }
+
+    /// The narrowest of the types; text when there is none, and nothing known when no value was seen.
+    pub(crate) fn kind(&self) -> DataType {
+        if !self.seen {
+            return DataType::Null;
+        }
+        match self.decimal {
+            _ if self.integer => DataType::Int64,
+            Some((_, 0)) => DataType::Decimal128(38, 0),
+            _ if self.float => DataType::Float64,
+            // Integers that a float would take digits from, beside numbers with a fraction.
+            Some((_, fraction)) => i8::try_from(fraction).map_or(DataType::Utf8, |fraction| {
+                DataType::Decimal128(38, fraction)
+            }),
+            None if self.boolean => DataType::Boolean,
+            None if self.date => DataType::Date32,
+            None if self.microseconds => DataType::Timestamp(TimeUnit::Microsecond, None),
+            None if self.nanoseconds => DataType::Timestamp(TimeUnit::Nanosecond, None),
+            None => DataType::Utf8,
+        }
+    }
+
+    /// Whether a value is of the type that those seen so far have, which is not text.
+    pub(crate) fn is_like(&self, text: &[u8]) -> bool {
+        let mut with = self.clone();
+        with.see(text);
+        self.seen && with.kind() != DataType::Utf8
+    }
+
+    fn is_text(&self) -> bool {
+        self.seen && self.kind() == DataType::Utf8
+    }
+}
+
+/// The type of one text.
+pub(crate) fn text_type(text: &str) -> DataType {
+    let mut candidates = Candidates::default();
+    candidates.see(text.as_bytes());
+    candidates.kind()
 }
 
 /// Types of the fields of delimited text.
 #[derive(Debug, Default)]
-pub(crate) struct TextTypes(Vec<DataType>);
+pub(crate) struct TextTypes(Vec<Candidates>);
 
 impl TextTypes {
     pub(crate) fn see(&mut self, record: &Record<'_>, null_values: &[String]) {
         if self.0.len() < record.fields() {
-            self.0.resize(record.fields(), DataType::Null);
+            self.0.resize(record.fields(), Candidates::default());
         }
         for (place, known) in self.0.iter_mut().enumerate() {
-            if *known == DataType::Utf8 {
-                continue;
-            }
             let text = record.field(place).unwrap_or_default();
-            let text = std::str::from_utf8(text).unwrap_or("\u{fffd}");
-            if text.is_empty() || null_values.iter().any(|null| null == text) {
-                continue;
+            let is_null = text.is_empty() || null_values.iter().any(|null| null.as_bytes() == text);
+            if !is_null && !known.is_text() {
+                known.see(text);
             }
-            *known = together(known, &text_type(text));
         }
+    }
+
+    /// What is known of the fields in a place.
+    pub(crate) fn at(&self, place: usize) -> Option<&Candidates> {
+        self.0.get(place)
     }
 
     pub(crate) fn into_types(self) -> Vec<DataType> {
-        self.0
+        self.0.iter().map(Candidates::kind).collect()
     }
-}
-
-/// Two types of text as one; a date and a number, say, only have text in common.
-fn together(left: &DataType, right: &DataType) -> DataType {
-    schema::widen(left, right, true).unwrap_or(DataType::Utf8)
 }
 
 /// The members of a JSON object, in order, with their texts.
@@ -145,7 +184,7 @@ pub(crate) fn json_kind(text: &[u8]) -> &'static str {
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null",
         Some(b'-' | b'0'..=b'9') if text.iter().any(|byte| b".eE".contains(byte)) => "a number",
-        Some(b'-' | b'0'..=b'9') if text.len() > 18 => "a very large integer",
+        Some(b'-' | b'0'..=b'9') if text.len() > 15 => "a very large integer",
         Some(b'-' | b'0'..=b'9') => "an integer",
         _ => "a value",
     }
@@ -154,77 +193,151 @@ pub(crate) fn json_kind(text: &[u8]) -> &'static str {
 /// Columns of JSON rows.
 #[derive(Debug)]
 pub(crate) struct JsonTypes {
-    pub(crate) schema: Schema,
+    columns: ObjectTypes,
     pub(crate) rows: usize,
-    pub(crate) limit: usize,
+    limit: usize,
+    /// Keys that only rows beyond the limit have.
+    late: Vec<String>,
+}
+
+/// What is known of a value by those seen so far.
+#[derive(Debug, Default)]
+enum JsonType {
+    /// Nothing but null.
+    #[default]
+    Unknown,
+    Number(Candidates),
+    Boolean,
+    Text,
+    Object(ObjectTypes),
+    List(Box<Self>),
+}
+
+/// What is known of the members of an object, in the order in which they came up.
+#[derive(Debug, Default)]
+struct ObjectTypes {
+    members: Vec<(String, JsonType)>,
+    places: HashMap<String, usize>,
 }
 
 impl JsonTypes {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            schema: Schema::empty(),
+            columns: ObjectTypes::default(),
             rows: 0,
             limit,
+            late: Vec::new(),
         }
+    }
+
+    pub(crate) fn schema(&self) -> Schema {
+        Schema::new(self.columns.fields())
+    }
+
+    /// Keys of the outermost objects that were only seen in rows beyond the limit.
+    pub(crate) fn into_late(self) -> Vec<String> {
+        self.late
     }
 }
 
 impl TakeRow for JsonTypes {
     fn take(&mut self, row: &[u8], _place: Place) -> Result<(), Error> {
-        if self.rows >= self.limit || super::json::shape(row) != super::json::Shape::One {
+        if self.rows >= self.limit && self.late.len() >= MOST_UNLISTED {
+            return Ok(());
+        }
+        if super::json::shape(row) != super::json::Shape::One {
             return Ok(());
         }
         // What does not fit is told when the file is read, with its place.
         let Ok(members) = serde_json::from_slice::<Members<'_>>(row) else {
             return Ok(());
         };
-        self.rows += 1;
-        let fields = object_fields(&members);
-        if let Ok(both) = schema::union(&self.schema, &Schema::new(fields), true) {
-            self.schema = both;
+        if self.rows < self.limit {
+            self.rows += 1;
+            self.columns.see(&members);
+            return Ok(());
+        }
+        for (name, _) in members.0 {
+            if !self.columns.places.contains_key(&name) && !self.late.contains(&name) {
+                self.late.push(name);
+            }
         }
         Ok(())
     }
 }
 
-fn object_fields(members: &Members<'_>) -> Fields {
-    let mut fields: Vec<Field> = Vec::with_capacity(members.0.len());
-    let mut seen = std::collections::HashSet::new();
-    for (name, _) in &members.0 {
-        if seen.insert(name)
-            && let Some(value) = members.last(name)
-        {
-            fields.push(Field::new(name, json_type(value.get()), true));
+impl ObjectTypes {
+    fn see(&mut self, members: &Members<'_>) {
+        // Of a key that stands twice, the last value counts.
+        let values: HashMap<&str, &RawValue> = members
+            .0
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        for (name, _) in &members.0 {
+            let place = *self.places.entry(name.clone()).or_insert_with(|| {
+                self.members.push((name.clone(), JsonType::Unknown));
+                self.members.len() - 1
+            });
+            if let Some(value) = values.get(name.as_str()) {
+                self.members[place].1.see(value.get());
+            }
         }
     }
-    fields.into()
+
+    fn fields(&self) -> Fields {
+        let members = self.members.iter();
+        let fields = members.map(|(name, kind)| Field::new(name, kind.kind(), true));
+        fields.collect()
+    }
 }
 
-fn json_type(text: &str) -> DataType {
-    match text.as_bytes().first() {
-        Some(b'{') => serde_json::from_str::<Members<'_>>(text).map_or(DataType::Null, |members| {
-            DataType::Struct(object_fields(&members))
-        }),
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-            let item = items.iter().fold(DataType::Null, |known, item| {
-                let kind = json_type(item.get());
-                schema::widen(&known, &kind, true).unwrap_or(known)
-            });
-            DataType::List(Field::new("item", item, true).into())
-        }
-        Some(b'"') => DataType::Utf8,
-        Some(b't' | b'f') => DataType::Boolean,
-        Some(b'n') | None => DataType::Null,
-        Some(_) => {
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                integer_type(text, digits)
-            } else if text.parse::<f64>().is_ok_and(f64::is_finite) {
-                DataType::Float64
-            } else {
-                DataType::Utf8
+impl JsonType {
+    /// Takes a value in. An object among values of another kind, or the other way round, leaves what is known: it is found
+    /// not to fit when it is read.
+    fn see(&mut self, text: &str) {
+        let first = text.bytes().next();
+        match (first, &mut *self) {
+            (Some(b'n') | None, _)
+            | (Some(b'{' | b'['), Self::Number(_) | Self::Boolean | Self::Text) => {}
+            (Some(b'{'), Self::Unknown | Self::Object(_)) => {
+                if matches!(self, Self::Unknown) {
+                    *self = Self::Object(ObjectTypes::default());
+                }
+                if let (Self::Object(known), Ok(members)) = (self, serde_json::from_str(text)) {
+                    known.see(&members);
+                }
             }
+            (Some(b'['), Self::Unknown | Self::List(_)) => {
+                if matches!(self, Self::Unknown) {
+                    *self = Self::List(Box::default());
+                }
+                let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+                if let Self::List(known) = self {
+                    items.iter().for_each(|item| known.see(item.get()));
+                }
+            }
+            (_, Self::Object(_) | Self::List(_) | Self::Text) => {}
+            (Some(b'"'), _) => *self = Self::Text,
+            (Some(b't' | b'f'), Self::Unknown | Self::Boolean) => *self = Self::Boolean,
+            (Some(b't' | b'f'), Self::Number(_)) | (_, Self::Boolean) => *self = Self::Text,
+            (_, Self::Unknown) => {
+                let mut candidates = Candidates::default();
+                candidates.see(text.as_bytes());
+                *self = Self::Number(candidates);
+            }
+            (_, Self::Number(candidates)) => candidates.see(text.as_bytes()),
+        }
+    }
+
+    fn kind(&self) -> DataType {
+        match self {
+            Self::Unknown => DataType::Null,
+            Self::Number(candidates) => candidates.kind(),
+            Self::Boolean => DataType::Boolean,
+            Self::Text => DataType::Utf8,
+            Self::Object(members) => DataType::Struct(members.fields()),
+            Self::List(item) => DataType::List(Field::new("item", item.kind(), true).into()),
         }
     }
 }
@@ -232,11 +345,16 @@ fn json_type(text: &str) -> DataType {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::datatypes::{DataType, TimeUnit};
+    use serde_json::{Value, json};
 
-    use super::text_type;
+    use super::{Candidates, JsonTypes, Place, TakeRow, text_type};
+
+    const FIRST: Place = Place { line: 1, column: 1 };
+    const MICROS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+    const NANOS: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
 
     #[test]
-    fn the_text_of_a_field_tells_its_type() {
+    fn the_text_of_a_field_has_a_type() {
         use DataType::{Boolean, Date32, Decimal128, Float64, Int64, Utf8};
         for (text, kind) in [
             ("12", Int64),
@@ -249,20 +367,101 @@ mod tests {
             ("1e3", Float64),
             ("+12025550142", Utf8),
             ("true", Boolean),
+            ("no", Utf8),
             ("2026-01-02", Date32),
-            (
-                "2026-01-02T03:04:05",
-                DataType::Timestamp(TimeUnit::Second, None),
-            ),
-            (
-                "2026-01-02 03:04:05.123Z",
-                DataType::Timestamp(TimeUnit::Millisecond, None),
-            ),
-            ("NaN", Utf8),
+            ("0000-00-00", Utf8),
+            ("2026-13-45", Utf8),
+            ("2026-01-02T03:04:05", MICROS),
+            ("2026-01-02 03:04:05.123Z", MICROS),
+            ("2026-01-02 03:04:05.1234567", NANOS),
+            ("2026-01-02 03:04:65", Utf8),
+            ("NaN", Float64),
             ("-", Utf8),
             ("1.2.3", Utf8),
         ] {
             assert_eq!(text_type(text), kind, "{text}");
         }
+    }
+
+    #[test]
+    fn all_values_are_of_the_type() {
+        use DataType::{Decimal128, Float64, Int64, Null, Utf8};
+        for (texts, kind) in [
+            (&[][..], Null),
+            (&["1", "-2"], Int64),
+            (&["1", "2.5"], Float64),
+            (&["9007199254740993", "2"], Int64),
+            (&["9007199254740993", "2.50"], Decimal128(38, 2)),
+            (&["9007199254740992", "2.50"], Float64),
+            (&["9223372036854775808", "2"], Decimal128(38, 0)),
+            (&["9007199254740993", "1e300"], Utf8),
+            (&["1", "true"], Utf8),
+            (&["2026-01-02", "2026-01-02T03:04:05.123456"], MICROS),
+            (&["2026-01-02", "2026-01-02T03:04:05.123456789"], NANOS),
+            (&["9999-12-31", "2026-01-02T03:04:05.123"], MICROS),
+            (&["9999-12-31", "2026-01-02T03:04:05.123456789"], Utf8),
+            (&["2026-01-02", "20260102"], Utf8),
+        ] {
+            let mut candidates = Candidates::default();
+            texts
+                .iter()
+                .for_each(|text| candidates.see(text.as_bytes()));
+            assert_eq!(candidates.kind(), kind, "{texts:?}");
+        }
+    }
+
+    fn columns(rows: &[Value]) -> Vec<(String, DataType)> {
+        let mut types = JsonTypes::new(1000);
+        for row in rows {
+            types.take(row.to_string().as_bytes(), FIRST).unwrap();
+        }
+        let schema = types.schema();
+        let fields = schema.fields().iter();
+        let columns = fields.map(|field| (field.name().clone(), field.data_type().clone()));
+        columns.collect()
+    }
+
+    #[test]
+    fn a_key_that_changes_its_kind_takes_no_other_key_along() {
+        let found = columns(&[
+            json!({ "a": 1, "o": { "x": 1 }, "l": [1] }),
+            json!({ "a": { "x": 1 }, "o": 7, "l": "text", "b": true, "c": 1.5 }),
+        ]);
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "o", "l", "b", "c"]);
+        let kinds: Vec<_> = found.iter().map(|(_, kind)| kind.to_string()).collect();
+        assert!(
+            kinds[1].contains("Int64") && kinds[1].starts_with("Struct"),
+            "{kinds:?}"
+        );
+        assert!(
+            kinds[2].contains("Int64") && kinds[2].starts_with("List"),
+            "{kinds:?}"
+        );
+        assert_eq!(
+            (&kinds[0], &kinds[3], &kinds[4]),
+            (&"Int64".into(), &"Boolean".into(), &"Float64".into())
+        );
+    }
+
+    #[test]
+    fn values_of_several_kinds_are_text_and_nothing_is_unknown() {
+        let found = columns(&[
+            json!({ "a": 1, "n": null, "l": [], "o": {} }),
+            json!({ "a": true, "n": null, "l": [null] }),
+        ]);
+        assert_eq!(found[0].1, DataType::Utf8);
+        assert_eq!(found[1].1, DataType::Null);
+        assert!(matches!(&found[2].1, DataType::List(item) if *item.data_type() == DataType::Null));
+    }
+
+    #[test]
+    fn keys_beyond_the_sample_are_remembered() {
+        let mut types = JsonTypes::new(1);
+        for row in [r#"{"a":1}"#, r#"{"a":1,"b":2}"#, r#"{"c":1,"b":2}"#] {
+            types.take(row.as_bytes(), FIRST).unwrap();
+        }
+        assert_eq!(types.schema().fields().len(), 1);
+        assert_eq!(types.into_late(), ["b", "c"]);
     }
 }

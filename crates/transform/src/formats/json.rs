@@ -1,13 +1,14 @@
 //! JSON rows as columns.
 //!
-//! A batch of rows is decoded at once. Only when that fails are its rows, and of a row that fails its columns, decoded one
-//! by one to find what does not fit.
+//! A batch of rows is decoded at once, to objects and lists of text, and the text is read as columns of delimited text are.
+//! Only where objects and lists are not where the types have them are rows, and of such a row its columns, decoded one by
+//! one.
 
 use std::{fmt::Display, sync::Arc};
 
 use datafusion::arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
-    compute::concat_batches,
+    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
+    compute::{concat_batches, filter_record_batch},
     datatypes::{Field, Schema, SchemaRef},
     error::ArrowError,
     json::ReaderBuilder,
@@ -17,13 +18,15 @@ use serde_json::value::RawValue;
 use super::{
     BATCH_BYTES, Decode,
     chunk::{Asked, Resumed},
-    csv::engine,
+    convert::{self, Misfit},
+    csv::{engine, unsupported},
     infer::{self, Members},
     json_check, json_grammar,
+    json_keys::KeyWatch,
     json_split::{DEEPEST, JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
     misfit::Misfits,
 };
-use crate::{Error, OnError};
+use crate::{ColumnType, Error, OnError};
 
 /// Reads JSON into the columns that are asked for. It knows all cases; [`super::json_chunks`] is quicker at what most
 /// files are.
@@ -37,9 +40,13 @@ struct RowBuffer {
     batch_rows: usize,
     /// The columns that are decoded: with [`OnError::Skip`], all of the table.
     decoded: SchemaRef,
+    types: Vec<ColumnType>,
+    /// These columns with text for values.
+    as_text: SchemaRef,
     /// Those of them that batches are made of.
     kept: Vec<usize>,
     output: SchemaRef,
+    keys: Option<KeyWatch>,
     text: Vec<u8>,
     ends: Vec<usize>,
     lines: Vec<u64>,
@@ -48,6 +55,10 @@ struct RowBuffer {
 
 impl JsonDecoder {
     pub(crate) fn new(asked: Asked, rows: JsonRows, misfits: Misfits) -> Self {
+        let places = asked.decoded();
+        let types = places.iter().map(|&place| asked.types[place].clone());
+        let types: Vec<_> = types.collect();
+        let keys = asked.known.clone().map(KeyWatch::new);
         let (decoded, kept) = if asked.all_must_fit {
             (asked.table, asked.wanted)
         } else {
@@ -59,9 +70,12 @@ impl JsonDecoder {
             rows: RowBuffer {
                 misfits,
                 batch_rows: asked.batch_rows,
+                as_text: as_text(&decoded),
                 decoded,
+                types,
                 kept,
                 output: asked.output,
+                keys,
                 text: Vec::new(),
                 ends: Vec::new(),
                 lines: Vec::new(),
@@ -139,6 +153,9 @@ impl TakeRow for RowBuffer {
                 format_args!("holds {what} where an object was expected"),
             );
         }
+        if let Some(keys) = &mut self.keys {
+            keys.look_at(row, &self.misfits);
+        }
         self.text.extend_from_slice(row);
         self.text.push(b'\n');
         self.ends.push(self.text.len());
@@ -160,14 +177,30 @@ pub(crate) enum Shape {
 
 /// Looks at the brackets of a row, so that no row can borrow brackets from the next.
 pub(crate) fn shape(text: &[u8]) -> Shape {
+    shape_with_keys(text, |_| ())
+}
+
+/// [`shape`], and the keys of the outermost object as they are written between their quotes.
+pub(crate) fn shape_with_keys(text: &[u8], mut key: impl FnMut(&[u8])) -> Shape {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    // Where the string began that is a key.
+    let (mut key_comes, mut key_start) = (false, None);
     for (place, &byte) in text.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
+            b'"' => {
+                if let Some(start) = key_start.take() {
+                    key(&text[start..place]);
+                } else if key_comes && !in_string && depth == 1 {
+                    (key_comes, key_start) = (false, Some(place + 1));
+                }
+                in_string = !in_string;
+            }
+            b',' if !in_string => key_comes = depth == 1,
             b'{' | b'[' if !in_string => {
                 depth += 1;
+                key_comes = depth == 1;
                 if depth > DEEPEST {
                     return Shape::TooDeep;
                 }
@@ -210,8 +243,8 @@ impl RowBuffer {
         if rows == 0 {
             return Ok(());
         }
-        let batch = match decode(&self.decoded, &self.text, rows) {
-            Ok(batch) => batch,
+        let batch = match decode(&self.as_text, &self.text, rows) {
+            Ok(found) => self.typed(&found, 0)?,
             Err(_) => self.row_by_row()?,
         };
         self.text.clear();
@@ -232,56 +265,118 @@ impl RowBuffer {
         Ok(())
     }
 
+    /// The text of a row.
+    fn row(&self, row: usize) -> &[u8] {
+        let before = row.checked_sub(1);
+        &self.text[before.map_or(0, |before| self.ends[before])..self.ends[row]]
+    }
+
+    /// Reads the values of rows of which `first` is the first.
+    fn typed(&self, found: &RecordBatch, first: usize) -> Result<RecordBatch, Error> {
+        let fields = self.decoded.fields().iter().zip(&self.types);
+        let mut columns = Vec::with_capacity(self.types.len());
+        let mut misfits: Vec<(&Field, Misfit)> = Vec::new();
+        for (found, (field, kind)) in found.columns().iter().zip(fields) {
+            let (column, own) = convert::nested(found, kind)
+                .map_err(|error| unsupported(field.name(), field.data_type(), &error))?;
+            columns.push(column);
+            misfits.extend(own.into_iter().map(|misfit| (field.as_ref(), misfit)));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(found.num_rows()));
+        let schema = Arc::clone(&self.decoded);
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(engine)?;
+        // Of the misfits of one row, the first is that of the first column.
+        let Some((field, misfit)) = misfits.iter().min_by_key(|(_, misfit)| misfit.row) else {
+            return Ok(batch);
+        };
+        match self.misfits.on_error {
+            OnError::Fail => Err(self.told(first + misfit.row, field, Some(misfit))),
+            OnError::Null => {
+                misfits.iter().for_each(|_| self.misfits.null_value());
+                Ok(batch)
+            }
+            OnError::Skip => {
+                let mut fits = vec![true; batch.num_rows()];
+                for (_, misfit) in &misfits {
+                    if std::mem::replace(&mut fits[misfit.row], false) {
+                        self.misfits.skip_row();
+                    }
+                }
+                filter_record_batch(&batch, &BooleanArray::from(fits)).map_err(engine)
+            }
+        }
+    }
+
+    /// The error of a value that does not fit.
+    fn told(&self, row: usize, field: &Field, misfit: Option<&Misfit>) -> Error {
+        let line = self.lines[row];
+        let (name, kind) = (field.name(), field.data_type());
+        if let Some(misfit) = misfit
+            && kind.is_nested()
+        {
+            return self.misfits.error(format_args!(
+                "line {line}, column `{name}` holds {} where {} is expected",
+                misfit.holds, misfit.kind
+            ));
+        }
+        let members: Option<Members<'_>> = serde_json::from_slice(self.row(row)).ok();
+        let value: Option<&RawValue> = members.as_ref().and_then(|row| row.last(name));
+        let holds = value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
+        let what = format_args!("line {line}, column `{name}` holds {holds} and is {kind}");
+        self.misfits.error(what)
+    }
+
     fn row_by_row(&self) -> Result<RecordBatch, Error> {
         let mut batches = Vec::with_capacity(self.ends.len());
-        let mut start = 0;
-        for (&end, &line) in self.ends.iter().zip(&self.lines) {
-            let text = &self.text[start..end];
-            start = end;
-            match decode(&self.decoded, text, 1) {
-                Ok(batch) => batches.push(batch),
-                Err(_) => batches.extend(self.misfit(text, line)?),
+        for row in 0..self.ends.len() {
+            match decode(&self.as_text, self.row(row), 1) {
+                Ok(found) => batches.push(self.typed(&found, row)?),
+                Err(_) => batches.extend(self.misshapen(row)?),
             }
         }
         concat_batches(&self.decoded, &batches).map_err(engine)
     }
 
-    /// A row that does not fit: an error, left out, or without the columns that do not.
-    fn misfit(&self, text: &[u8], line: u64) -> Result<Option<RecordBatch>, Error> {
-        let Ok(row) = serde_json::from_slice::<Members<'_>>(text) else {
+    /// A row with an object or a list where there should be none, or the other way round: an error, left out, or without
+    /// the columns that do not fit.
+    fn misshapen(&self, row: usize) -> Result<Option<RecordBatch>, Error> {
+        let text = self.row(row);
+        if serde_json::from_slice::<Members<'_>>(text).is_err() {
+            let line = self.lines[row];
             self.misfits
                 .row(format_args!("line {line}"), "is not valid JSON")?;
             return Ok(None);
-        };
+        }
         if self.misfits.on_error == OnError::Skip {
             self.misfits.skip_row();
             return Ok(None);
         }
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.decoded.fields().len());
-        for field in self.decoded.fields() {
-            let single = Arc::new(Schema::new(vec![Field::clone(field)]));
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.as_text.fields().len());
+        for (field, text_field) in self.decoded.fields().iter().zip(self.as_text.fields()) {
+            let single = Arc::new(Schema::new(vec![Arc::clone(text_field)]));
             if let Ok(batch) = decode(&single, text, 1) {
                 columns.push(Arc::clone(batch.column(0)));
                 continue;
             }
             if self.misfits.on_error == OnError::Fail {
-                let value: Option<&RawValue> = row.last(field.name());
-                let holds =
-                    value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
-                return Err(self.misfits.error(format_args!(
-                    "line {line}, column `{}` holds {holds} and is {}",
-                    field.name(),
-                    field.data_type()
-                )));
+                return Err(self.told(row, field, None));
             }
             self.misfits.null_value();
-            columns.push(new_null_array(field.data_type(), 1));
+            columns.push(new_null_array(text_field.data_type(), 1));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(1));
-        RecordBatch::try_new_with_options(Arc::clone(&self.decoded), columns, &options)
-            .map(Some)
-            .map_err(engine)
+        let schema = Arc::clone(&self.as_text);
+        let found = RecordBatch::try_new_with_options(schema, columns, &options).map_err(engine)?;
+        self.typed(&found, row).map(Some)
     }
+}
+
+/// The columns with text for values.
+fn as_text(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields =
+        fields.map(|field| Field::new(field.name(), convert::as_text(field.data_type()), true));
+    Schema::new(fields.collect::<Vec<_>>()).into()
 }
 
 fn decode(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, ArrowError> {

@@ -13,9 +13,10 @@ use super::{
     json::JsonDecoder,
     json_check,
     json_split::{DEEPEST, JsonRows},
-    misfit::Misfits,
+    misfit::{MOST_UNLISTED, Misfits},
     sieve::Sieve,
 };
+use crate::ColumnType;
 
 /// Where this share of the text or more may hold a needle, it is quicker to decode all.
 const FEW: usize = 4;
@@ -62,6 +63,8 @@ struct Walk<'a> {
     spans: &'a mut [Vec<(u32, u32)>],
     plain: Vec<u8>,
     keys: Vec<Key>,
+    asked: &'a Asked,
+    unlisted: Vec<String>,
     rows: usize,
 }
 
@@ -75,11 +78,7 @@ struct JsonRowsOfChunk<'a> {
 
 impl JsonChunks {
     pub(crate) fn new(asked: Asked) -> Self {
-        let places = if asked.all_must_fit {
-            (0..asked.table.fields().len()).collect()
-        } else {
-            asked.wanted.clone()
-        };
+        let places = asked.decoded();
         let fields = asked.table.fields();
         let quick = places.iter().all(|&place| {
             matches!(
@@ -87,6 +86,7 @@ impl JsonChunks {
                 DataType::Utf8
                     | DataType::Int64
                     | DataType::Float64
+                    | DataType::Decimal128(..)
                     | DataType::Boolean
                     | DataType::Date32
                     | DataType::Timestamp(..)
@@ -129,6 +129,8 @@ impl Chunked for JsonChunks {
             spans: &mut space.spans,
             plain: Vec::new(),
             keys: Vec::new(),
+            asked: &self.asked,
+            unlisted: Vec::new(),
             rows: 0,
         };
         if few {
@@ -144,6 +146,7 @@ impl Chunked for JsonChunks {
                 start = end + 1;
             }
         }
+        let unlisted = std::mem::take(&mut walk.unlisted);
         let rows = JsonRowsOfChunk {
             chunks: self,
             text,
@@ -154,6 +157,7 @@ impl Chunked for JsonChunks {
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
             lines: memchr_iter(b'\n', text).count() as u64,
+            unlisted,
         })
     }
 
@@ -260,7 +264,19 @@ impl Walk<'_> {
         let known = self.keys.iter().position(|key| key.written == written);
         let slot = match known {
             Some(place) => self.keys[place].slot,
-            None => self.slots.get(&self.text[start..quote]).copied(),
+            None => {
+                let name = &self.text[start..quote];
+                let slot = self.slots.get(name).copied();
+                if slot.is_none()
+                    && let Ok(name) = std::str::from_utf8(name)
+                    && self.asked.is_unlisted(name)
+                    && self.unlisted.len() < MOST_UNLISTED
+                    && !self.unlisted.iter().any(|known| known == name)
+                {
+                    self.unlisted.push(name.to_owned());
+                }
+                slot
+            }
         };
         match known {
             Some(place) => *next = place + 1,
@@ -395,11 +411,13 @@ impl JsonRowsOfChunk<'_> {
     }
 
     /// Whether a value of this kind is always read as it is written.
-    fn fits(kind: &DataType, token: Token) -> bool {
-        match kind {
+    fn fits(kind: &ColumnType, token: Token) -> bool {
+        let number = matches!(token, Token::Null | Token::Number);
+        match kind.kind {
             DataType::Utf8 => true,
-            DataType::Int64 | DataType::Float64 => matches!(token, Token::Null | Token::Number),
+            DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => number,
             DataType::Boolean => matches!(token, Token::Null | Token::Boolean),
+            _ if kind.epoch.is_some() => number,
             _ => matches!(token, Token::Null | Token::Text),
         }
     }
@@ -411,7 +429,7 @@ impl Rows for JsonRowsOfChunk<'_> {
     }
 
     fn column(&self, place: usize, rows: Option<&[u32]>) -> Option<ArrayRef> {
-        let kind = self.chunks.asked.table.field(place).data_type();
+        let kind = &self.chunks.asked.types[place];
         let slot = self
             .chunks
             .places

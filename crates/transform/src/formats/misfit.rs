@@ -1,20 +1,26 @@
 //! What does not fit: counted, or told with its place and kind, never with its value.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use crate::{Error, ErrorKind, OnError};
 
+/// Columns that are remembered to be named.
+pub(crate) const MOST_UNLISTED: usize = 10;
+
 /// What one run left out or made null.
 #[derive(Debug, Default)]
 pub(crate) struct MisfitCounts {
     skipped_rows: AtomicU64,
     nulled_values: AtomicU64,
+    /// Columns that files have and their tables do not, each with one of the files.
+    unlisted: Mutex<BTreeMap<String, Arc<str>>>,
 }
 
 impl MisfitCounts {
@@ -26,13 +32,31 @@ impl MisfitCounts {
         self.nulled_values.load(Ordering::Relaxed)
     }
 
+    /// Columns that files have and their tables do not, each with one of the files.
+    pub(crate) fn unlisted(&self) -> BTreeMap<String, Arc<str>> {
+        let unlisted = self.unlisted.lock();
+        unlisted.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add_unlisted(&self, column: &str, file: &Arc<str>) {
+        let unlisted = self.unlisted.lock();
+        let mut unlisted = unlisted.unwrap_or_else(PoisonError::into_inner);
+        if unlisted.len() < MOST_UNLISTED && !unlisted.contains_key(column) {
+            unlisted.insert(column.to_owned(), Arc::clone(file));
+        }
+    }
+
     pub(crate) fn add(&self, others: &Self) {
         let Self {
             skipped_rows,
             nulled_values,
+            unlisted: _,
         } = self;
         skipped_rows.fetch_add(others.skipped_rows(), Ordering::Relaxed);
         nulled_values.fetch_add(others.nulled_values(), Ordering::Relaxed);
+        for (column, file) in others.unlisted() {
+            self.add_unlisted(&column, &file);
+        }
     }
 }
 
@@ -67,6 +91,11 @@ impl Misfits {
         self.counts.nulled_values.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A column of the file that the table does not have.
+    pub(crate) fn unlisted(&self, column: &str) {
+        self.counts.add_unlisted(column, &self.file);
+    }
+
     /// A row that cannot be divided into its fields: an error, or left out. The place is written as `line 7`.
     pub(crate) fn row(&self, place: impl Display, what: impl Display) -> Result<(), Error> {
         if self.on_error == OnError::Fail {
@@ -83,7 +112,9 @@ pub(crate) fn kind_of(text: &str) -> &'static str {
     let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if text.is_empty() {
         "empty text"
-    } else if all_digits && digits.len() > 18 {
+    } else if all_digits && (text.starts_with('+') || digits.len() > 1 && digits.starts_with('0')) {
+        "digits with a plus or a zero before them"
+    } else if all_digits && digits.len() > 15 {
         "a very large integer"
     } else if all_digits {
         "an integer"

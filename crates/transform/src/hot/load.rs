@@ -32,6 +32,7 @@ pub(crate) struct Loaded {
     pub(crate) files: Files,
     pub(crate) skipped_rows: u64,
     pub(crate) nulled_values: u64,
+    pub(crate) unlisted: BTreeMap<String, Arc<str>>,
 }
 
 impl Loaded {
@@ -137,6 +138,7 @@ impl Transform {
             files,
             skipped_rows: meter.misfits().skipped_rows(),
             nulled_values: meter.misfits().nulled_values(),
+            unlisted: meter.misfits().unlisted(),
         })
     }
 }

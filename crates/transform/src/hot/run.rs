@@ -64,6 +64,7 @@ impl HotRows {
             Kind::Stream(rows, loaded) => RunStats {
                 skipped_rows: loaded.skipped_rows,
                 nulled_values: loaded.nulled_values,
+                unlisted: loaded.unlisted.clone(),
                 ..rows.stats()
             },
         }
@@ -196,6 +197,7 @@ fn loaded(view: &HotView) -> RunStats {
     RunStats {
         skipped_rows: view.loaded().skipped_rows,
         nulled_values: view.loaded().nulled_values,
+        unlisted: view.loaded().unlisted.clone(),
         ..RunStats::default()
     }
 }

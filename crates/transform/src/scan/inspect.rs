@@ -17,13 +17,12 @@ use crate::{
         chunk::Asked,
         csv::{CsvDecoder, CsvOptions, header_names},
         detect,
-        infer::{JsonTypes, TextTypes},
+        infer::{Candidates, JsonTypes, TextTypes},
         json::{JsonDecoder, torn},
         json_split::{JsonRows, JsonSplitter, Stopped},
         misfit::Misfits,
         records::{Dialect, Divider, Record},
     },
-    schema,
 };
 
 /// Plain bytes of a head that are looked at.
@@ -39,6 +38,25 @@ pub(crate) struct Facts {
     pub(crate) json: JsonRows,
     /// Its columns, once they have been looked for.
     pub(crate) schema: Option<SchemaRef>,
+    /// Keys of its head that only rows beyond the sample have.
+    pub(crate) late: Vec<String>,
+}
+
+/// Columns of a file.
+#[derive(Debug)]
+pub(crate) struct FoundColumns {
+    pub(crate) schema: Schema,
+    /// Keys that only rows beyond the sample have.
+    pub(crate) late: Vec<String>,
+}
+
+impl From<Schema> for FoundColumns {
+    fn from(schema: Schema) -> Self {
+        Self {
+            schema,
+            late: Vec::new(),
+        }
+    }
 }
 
 /// A head, decompressed and decoded.
@@ -130,6 +148,7 @@ pub(crate) async fn facts(
             (_, pointer) => JsonRows::Document(tokens(pointer.as_deref().unwrap_or_default())),
         },
         schema: None,
+        late: Vec::new(),
     };
     if matches!(format, Format::Csv | Format::Tsv) {
         let found = match (spec.delimiter, format) {
@@ -245,8 +264,8 @@ fn first_records(
     divider.take()
 }
 
-/// Whether the first record names columns: not when one of its fields is a number, a date or the like and the fields below
-/// it are too.
+/// Whether the first record names columns: not when one of its fields is a number, a date or the like as the fields below it
+/// are.
 fn has_header(options: &CsvOptions, text: &Bytes) -> bool {
     let plain = Plain {
         bytes: text.slice(..text.len().min(256 << 10)),
@@ -263,17 +282,19 @@ fn has_header(options: &CsvOptions, text: &Bytes) -> bool {
         below.see(&record, &options.null_values);
         others += 1;
     }
-    let below = below.into_types();
     let value = |place: usize| {
-        let text = String::from_utf8_lossy(first.field(place).unwrap_or_default()).into_owned();
-        let kind = crate::formats::infer::text_type(&text);
-        let fits = others == 0
-            || below
-                .get(place)
-                .is_some_and(|kind| !matches!(kind, DataType::Utf8 | DataType::Null));
-        !text.is_empty() && kind != DataType::Utf8 && fits
+        let text = first.field(place).unwrap_or_default();
+        let is_like_below = others == 0 || below.at(place).is_some_and(|below| below.is_like(text));
+        !text.is_empty() && !is_text(text) && is_like_below
     };
     !(0..first.fields()).any(value)
+}
+
+/// Whether a field is no number, date or the like.
+fn is_text(field: &[u8]) -> bool {
+    let mut candidates = Candidates::default();
+    candidates.see(field);
+    candidates.kind() == DataType::Utf8
 }
 
 impl Facts {
@@ -295,6 +316,7 @@ impl Facts {
             },
             json: JsonRows::Lines,
             schema,
+            late: Vec::new(),
         }
     }
 
@@ -304,10 +326,11 @@ impl Facts {
         spec: &TableSpec,
         file: &str,
         plain: &Plain,
-    ) -> Result<Option<Schema>, Error> {
+    ) -> Result<Option<FoundColumns>, Error> {
         let misfits = Misfits::lenient(file);
+        let nothing = || Asked::new(Schema::empty().into(), Vec::new(), false, 1024);
         match self.format {
-            Format::Csv | Format::Tsv => Ok(self.csv_schema(spec, plain)),
+            Format::Csv | Format::Tsv => Ok(self.csv_schema(spec, plain).map(Into::into)),
             Format::Json | Format::Ndjson => {
                 let mut types = JsonTypes::new(spec.infer_rows);
                 let mut splitter = JsonSplitter::new(self.json.clone());
@@ -319,18 +342,19 @@ impl Facts {
                     Err(Stopped::Taker(error)) => Err(error),
                     Err(stopped) if types.rows == 0 => Err(torn(&misfits, stopped)),
                     _ if types.rows == 0 && !plain.whole => Ok(None),
-                    _ => Ok(Some(types.schema)),
+                    _ => Ok(Some(FoundColumns {
+                        schema: types.schema(),
+                        late: types.into_late(),
+                    })),
                 }
             }
             Format::Avro => {
-                let adapter = Adapter::new(Schema::empty().into(), Vec::new(), misfits);
-                let mut decoder = AvroDecoder::new(adapter, 1024);
+                let mut decoder = AvroDecoder::new(Adapter::new(nothing(), misfits));
                 let result = decoder.push(&plain.bytes, &mut Vec::new());
                 Self::of_binary(decoder.schema(), result, &mut decoder, plain)
             }
             Format::Arrow => {
-                let adapter = Adapter::new(Schema::empty().into(), Vec::new(), misfits);
-                let mut decoder = ArrowDecoder::new(adapter);
+                let mut decoder = ArrowDecoder::new(Adapter::new(nothing(), misfits));
                 let result = decoder.push(&plain.bytes, &mut Vec::new());
                 Self::of_binary(decoder.schema(), result, &mut decoder, plain)
             }
@@ -343,9 +367,9 @@ impl Facts {
         result: Result<(), Error>,
         decoder: &mut dyn Decode,
         plain: &Plain,
-    ) -> Result<Option<Schema>, Error> {
+    ) -> Result<Option<FoundColumns>, Error> {
         if let Some(schema) = found {
-            return Ok(Some(schema.as_ref().clone()));
+            return Ok(Some(schema.as_ref().clone().into()));
         }
         result?;
         if plain.whole {
@@ -385,9 +409,6 @@ impl Facts {
 
     /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
     pub(crate) fn decoder(&self, asked: Asked, misfits: Misfits) -> Result<Box<dyn Decode>, Error> {
-        let rows = asked.batch_rows;
-        let adapter =
-            |misfits| Adapter::new(Arc::clone(&asked.table), asked.wanted.clone(), misfits);
         Ok(match self.format {
             Format::Csv | Format::Tsv => {
                 Box::new(CsvDecoder::new(asked, self.csv.clone(), misfits))
@@ -395,8 +416,8 @@ impl Facts {
             Format::Json | Format::Ndjson => {
                 Box::new(JsonDecoder::new(asked, self.json.clone(), misfits))
             }
-            Format::Avro => Box::new(AvroDecoder::new(adapter(misfits), rows)),
-            Format::Arrow => Box::new(ArrowDecoder::new(adapter(misfits))),
+            Format::Avro => Box::new(AvroDecoder::new(Adapter::new(asked, misfits))),
+            Format::Arrow => Box::new(ArrowDecoder::new(Adapter::new(asked, misfits))),
             Format::Parquet => {
                 return Err(misfits.error("is Parquet, which other files of the table are not"));
             }
@@ -420,15 +441,16 @@ impl Facts {
         )
     }
 
-    /// The columns as one table's files have them together, with the types that are declared for single ones.
+    /// The columns of a file with the types that are declared for single ones. A column in which no value told a type stays
+    /// unknown, since another file may tell.
     pub(crate) fn declared_types(spec: &TableSpec, schema: &Schema) -> Schema {
         let fields = schema
             .fields()
             .iter()
             .map(|field| match spec.types.get(field.name()) {
-                Some(kind) => Arc::new(Field::new(field.name(), kind.0.clone(), true)),
+                Some(declared) => Arc::new(Field::new(field.name(), declared.kind.clone(), true)),
                 None => Arc::clone(field),
             });
-        schema::settled(&Schema::new(fields.collect::<Vec<_>>()))
+        Schema::new(fields.collect::<Vec<_>>())
     }
 }

@@ -65,12 +65,18 @@ impl FileSource for RowsSource {
         let quote = u8::try_from(self.scan.spec.quote).unwrap_or_default();
         let sieve = predicate::sieve(&self.filters, file, &wanted, quote);
         let all_must_fit = self.scan.spec.on_error == OnError::Skip;
+        let asked = Asked::new(Arc::clone(file), wanted, all_must_fit, self.batch_rows);
+        let mut asked = asked.with_declared(&self.scan.spec);
+        if self.scan.spec.columns.is_none() {
+            let all = self.schema.table_schema().fields().iter();
+            asked = asked.with_known(all.map(|field| field.name().clone()));
+        }
         // Files of several partitions are read at the same time.
         let partitions = config.file_groups.len().max(1);
         let opener = RowsOpener {
             scan: Arc::clone(&self.scan),
             store,
-            asked: Asked::new(Arc::clone(file), wanted, all_must_fit, self.batch_rows),
+            asked,
             sieve: Arc::new(sieve),
             chunks: self.scan.threads.div_ceil(partitions) + 1,
         };

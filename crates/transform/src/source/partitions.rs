@@ -41,7 +41,10 @@ impl Partitions {
             .iter()
             .enumerate()
             .map(|(place, name)| {
-                let declared = spec.partitions.get(*name).map(|kind| kind.0.clone());
+                let columns = spec.columns.as_ref();
+                let declared = spec.partitions.get(*name);
+                let declared = declared.or_else(|| columns?.get(name));
+                let declared = declared.map(|declared| declared.kind.clone());
                 let found = || kind_of(segments.iter().map(|file| file[place].1.as_ref()));
                 ((*name).to_owned(), declared.unwrap_or_else(found))
             })

@@ -162,7 +162,7 @@ async fn delimiters_headers_and_types_are_found() {
             "Int64",
             "Float64",
             "Date32",
-            "Timestamp(ms)",
+            "Timestamp(µs)",
             "Boolean",
             "Decimal128(38, 0)",
             "Utf8",

@@ -8,11 +8,12 @@
 pub(crate) mod lake;
 pub(crate) mod parquet;
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_data_action::{
-    ActionRequest, Caller, Config, Environment, ErrorCode, Inspector, Pipeline, Project,
+    ActionRequest, Answer, Caller, Clock, Config, Environment, ErrorCode, Inspector, Pipeline,
+    Project, SystemClock,
 };
 use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
@@ -77,6 +78,19 @@ impl House {
         more_actions: &[&str],
         change: impl Fn(&mut Config),
     ) -> Self {
+        let clock = Arc::new(SystemClock);
+        Self::at(clock, files, statements, more_config, more_actions, change).await
+    }
+
+    /// [`House::furnished`] at the time of a clock.
+    pub(crate) async fn at<C: AsRef<[u8]>>(
+        clock: Arc<dyn Clock>,
+        files: &[(&str, C)],
+        statements: Value,
+        more_config: &str,
+        more_actions: &[&str],
+        change: impl Fn(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("lake-root/lake");
         for folder in ["exports", "payroll"] {
@@ -97,9 +111,8 @@ impl House {
             .unwrap();
         let mut project = project(folder.path(), &stack, more_config, more_actions);
         change(&mut project.config);
-        let pipeline = Box::pin(Pipeline::builder(project).build(&variables()))
-            .await
-            .unwrap();
+        let builder = Pipeline::builder(project).with_clock(clock);
+        let pipeline = Box::pin(builder.build(&variables())).await.unwrap();
         Self {
             stack,
             folder,
@@ -125,6 +138,15 @@ impl House {
         action: &str,
         params: Value,
     ) -> Result<Value, (ErrorCode, String)> {
+        let answer = self.ask(action, params).await?;
+        Ok(serde_json::to_value(answer).unwrap())
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        action: &str,
+        params: Value,
+    ) -> Result<Answer, (ErrorCode, String)> {
         let request = ActionRequest {
             action: action.to_owned(),
             params: params.as_object().unwrap().clone(),
@@ -134,18 +156,15 @@ impl House {
             },
             ..ActionRequest::default()
         };
-        match self.pipeline.run(request).await {
-            Ok(answer) => Ok(serde_json::to_value(answer).unwrap()),
-            Err(failure) => {
-                assert!(failure.audit_id.is_some());
-                assert!(
-                    failure.error.advice().ends_with(['.', '?', '}']),
-                    "{}",
-                    failure.error.advice()
-                );
-                Err((failure.error.code(), failure.error.message().to_owned()))
-            }
-        }
+        self.pipeline.run(request).await.map_err(|failure| {
+            assert!(failure.audit_id.is_some());
+            assert!(
+                failure.error.advice().ends_with(['.', '?', '}']),
+                "{}",
+                failure.error.advice()
+            );
+            (failure.error.code(), failure.error.message().to_owned())
+        })
     }
 
     /// Every record, as text.

@@ -1,0 +1,600 @@
+//! Values and the types of their columns, through an action's file: what does not fit exactly is a misfit, whatever the format,
+//! and what told a type is read as it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use serde_json::{Value, json};
+
+use crate::support::House;
+
+/// What an action has to answer.
+enum Expected {
+    /// The rows, as JSON.
+    Rows(&'static str),
+    /// A part of the error.
+    Error(String),
+    /// Rows that were skipped, values that were made null, and the rows.
+    Counted(u64, u64, &'static str),
+}
+
+struct Case {
+    /// Key and content.
+    files: Vec<(String, String)>,
+    /// Lines of `[tables.t]` behind its uri.
+    table: String,
+    sql: &'static str,
+    expected: Expected,
+}
+
+/// A file behind a name of its own.
+fn case(
+    key: &str,
+    content: impl Into<String>,
+    table: &str,
+    sql: &'static str,
+    expected: Expected,
+) -> Case {
+    Case {
+        files: vec![(key.to_owned(), content.into())],
+        table: table.to_owned(),
+        sql,
+        expected,
+    }
+}
+
+/// Several files.
+fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case {
+    Case {
+        files: files
+            .iter()
+            .map(|(key, content)| ((*key).to_owned(), (*content).to_owned()))
+            .collect(),
+        table: String::new(),
+        sql,
+        expected,
+    }
+}
+
+/// Runs all cases as actions of one project.
+async fn check(cases: Vec<Case>) {
+    let mut all = Vec::new();
+    let mut actions = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        for (key, content) in &case.files {
+            all.push((format!("exports/{number}/{key}"), content.as_str()));
+        }
+        actions.push(format!(
+            "name = \"a{number}\"\n[query]\nsql = '''{}'''\n[tables.t]\nuri = \"s3://lake/exports/{number}/\"\n{}\n",
+            case.sql, case.table
+        ));
+    }
+    let all: Vec<_> = all
+        .iter()
+        .map(|(key, content)| (key.as_str(), *content))
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
+    let house = House::furnished(&all, may, "", &actions, |_| {}).await;
+    let mut wrong = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        let found = house.ask(&format!("a{number}"), json!({})).await;
+        let right = match (&case.expected, &found) {
+            (Expected::Rows(rows), Ok(answer)) => answer.data.get() == *rows,
+            (Expected::Error(part), Err((_, message))) => message.contains(part),
+            (Expected::Counted(skipped, nulled, rows), Ok(answer)) => {
+                (answer.skipped_rows, answer.nulled_values) == (*skipped, *nulled)
+                    && answer.data.get() == *rows
+            }
+            _ => false,
+        };
+        if !right {
+            let found = found.map(|answer| {
+                format!(
+                    "{} {} {}",
+                    answer.data, answer.skipped_rows, answer.nulled_values
+                )
+            });
+            let (key, _) = &case.files[0];
+            wrong.push(format!("{key} {:?} {}: {found:?}", case.table, case.sql));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// 1000 records, from which types are found, and one more.
+fn after_the_sample(usual: &str, odd: &str) -> String {
+    format!("{}{odd}", usual.repeat(1000))
+}
+
+/// The three policies for one value behind the sample; `line` is where it is.
+fn misfit(key: &str, content: &str, types: &str, line: u64) -> Vec<Case> {
+    const SQL: &str = "SELECT count(*) AS n, count(v) AS v FROM t";
+    let with = |policy: &str, expected| {
+        case(
+            key,
+            content,
+            &format!("on_error = \"{policy}\"\n{types}"),
+            SQL,
+            expected,
+        )
+    };
+    vec![
+        with("fail", Expected::Error(format!("line {line}, column"))),
+        with("null", Expected::Counted(0, 1, r#"[{"n":1001,"v":1000}]"#)),
+        with("skip", Expected::Counted(1, 0, r#"[{"n":1000,"v":1000}]"#)),
+    ]
+}
+
+#[tokio::test]
+async fn delimited_text_behind_the_sample() {
+    let mut cases = Vec::new();
+    for (usual, odd) in [
+        ("71", "0071"),
+        ("71", "004930901820"),
+        ("71", "+4930901820"),
+        ("71", "1.0"),
+        ("71", "99999999999999999999"),
+        ("1.5", "00.5"),
+        ("1.5", "9007199254740993"),
+        ("1.5", "1e400"),
+        ("true", "no"),
+        ("true", "1"),
+        ("2026-01-05", "2026-01-05T23:30:00-05:00"),
+        ("2026-01-05", "2026-02-30"),
+        ("2026-01-05", "20260105"),
+        ("2026-01-05T10:00:00", "2026-01-05T10:00:00.9876543"),
+        ("2026-01-05T10:00:00", "1767605400000"),
+        ("2026-01-05T10:00:00", "2026-01-05T24:00:00"),
+    ] {
+        let content = format!(
+            "v,w\n{}",
+            after_the_sample(&format!("{usual},x\n"), &format!("{odd},x\n"))
+        );
+        cases.extend(misfit("t.csv", &content, "", 1002));
+    }
+    for (declared, usual, odd) in [
+        ("integer", "7", "007"),
+        ("decimal(10, 2)", "1.25", "1.255"),
+        ("date", "2026-01-05", "2026-01-05T00:00:00"),
+        ("timestamp", "2026-01-05T10:00:00", "1767605400000"),
+        ("Int8", "7", "300"),
+        (
+            "Timestamp(s)",
+            "2026-01-05T10:00:00",
+            "2026-01-05T10:00:00.987",
+        ),
+    ] {
+        let content = format!(
+            "v,w\n{}",
+            after_the_sample(&format!("{usual},x\n"), &format!("{odd},x\n"))
+        );
+        cases.extend(misfit(
+            "t.csv",
+            &content,
+            &format!("types = {{ v = \"{declared}\" }}"),
+            1002,
+        ));
+    }
+    // A fraction behind whole seconds stays.
+    let content = format!(
+        "v\n{}",
+        after_the_sample("2026-01-05T10:00:00\n", "2026-01-05T10:00:00.987\n")
+    );
+    let kept = Expected::Rows(r#"[{"v":"2026-01-05T10:00:00.987"}]"#);
+    cases.push(case(
+        "t.csv",
+        content,
+        "",
+        "SELECT max(v) AS v FROM t",
+        kept,
+    ));
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn json_behind_the_sample() {
+    let mut cases = Vec::new();
+    let odd_values = [
+        (
+            "integer",
+            "7",
+            vec![
+                "1.9",
+                "-0.6",
+                "\"007\"",
+                "9007199254740993.0",
+                "true",
+                "[1]",
+                "{\"x\":1}",
+            ],
+        ),
+        ("float", "1.5", vec!["9007199254740993", "\"x\"", "true"]),
+        (
+            "date",
+            "\"2026-01-05\"",
+            vec!["20260105", "\"2026-01-05T23:30:00-05:00\""],
+        ),
+        (
+            "timestamp",
+            "\"2026-01-05T10:00:00\"",
+            vec!["1767605400000", "\"2026-01-05T10:00:00.1234567\""],
+        ),
+        ("decimal(10, 2)", "1.25", vec!["1.255", "1e300"]),
+        ("boolean", "true", vec!["\"no\"", "1"]),
+    ];
+    for (declared, usual, odd) in odd_values {
+        let types = format!("types = {{ v = \"{declared}\" }}");
+        let found = matches!(declared, "integer" | "float" | "boolean");
+        for odd in odd {
+            let lines = after_the_sample(
+                &format!("{{\"v\":{usual}}}\n"),
+                &format!("{{\"v\":{odd}}}\n"),
+            );
+            let array = format!("[{}]", lines.trim().replace('\n', ",\n"));
+            for types in found.then_some("").into_iter().chain([types.as_str()]) {
+                cases.extend(misfit("t.ndjson", &lines, types, 1001));
+                cases.extend(misfit("t.json", &array, types, 1001));
+            }
+        }
+    }
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn values_in_objects_and_lists() {
+    let object = after_the_sample(
+        "{\"o\":{\"v\":7,\"w\":1}}\n",
+        "{\"o\":{\"v\":1.9,\"w\":2}}\n",
+    );
+    let list = after_the_sample("{\"l\":[7,8]}\n", "{\"l\":[1,1.9]}\n");
+    let null = "on_error = \"null\"";
+    let skip = "on_error = \"skip\"";
+    let last = "SELECT o.v AS v, o.w AS w FROM t WHERE o.w = 2";
+    let sum = "SELECT count(*) AS n, sum(array_length(l)) AS items FROM t";
+    check(vec![
+        case(
+            "t.ndjson",
+            object.as_str(),
+            "",
+            last,
+            Expected::Error("line 1001, column `o` holds a number where".to_owned()),
+        ),
+        case(
+            "t.ndjson",
+            object.as_str(),
+            null,
+            last,
+            Expected::Counted(0, 1, r#"[{"v":null,"w":2}]"#),
+        ),
+        case(
+            "t.ndjson",
+            object.as_str(),
+            skip,
+            last,
+            Expected::Counted(1, 0, "[]"),
+        ),
+        case(
+            "t.ndjson",
+            list.as_str(),
+            "",
+            sum,
+            Expected::Error("line 1001, column `l` holds a number where".to_owned()),
+        ),
+        case(
+            "t.ndjson",
+            list.as_str(),
+            null,
+            sum,
+            Expected::Counted(0, 1, r#"[{"n":1001,"items":2002}]"#),
+        ),
+        case(
+            "t.ndjson",
+            list.as_str(),
+            skip,
+            sum,
+            Expected::Counted(1, 0, r#"[{"n":1000,"items":2000}]"#),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn numbers_since_1970_by_declaration() {
+    let sql = "SELECT v FROM t";
+    let moment = || Expected::Rows(r#"[{"v":"2026-01-05T09:30:00"}]"#);
+    let declared =
+        |unit: &str| format!("types = {{ v = {{ type = \"timestamp\", unit = \"{unit}\" }} }}");
+    let listed =
+        "header = true\n[[tables.t.columns]]\nname = \"v\"\ntype = \"timestamptz\"\nunit = \"ms\"";
+    check(vec![
+        case("t.csv", "v\n1767605400\n", &declared("s"), sql, moment()),
+        case(
+            "t.csv",
+            "v\n1767605400000\n",
+            &declared("ms"),
+            sql,
+            moment(),
+        ),
+        case(
+            "t.ndjson",
+            "{\"v\":1767605400000000}\n",
+            &declared("us"),
+            sql,
+            moment(),
+        ),
+        case(
+            "t.json",
+            "[{\"v\":1767605400000000000}]",
+            &declared("ns"),
+            sql,
+            moment(),
+        ),
+        case(
+            "t.ndjson",
+            "{\"v\":\"1767605400\"}\n",
+            &declared("s"),
+            sql,
+            moment(),
+        ),
+        case(
+            "t.csv",
+            "v\n1767605400000\n",
+            listed,
+            sql,
+            Expected::Rows(r#"[{"v":"2026-01-05T09:30:00Z"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v\n1767605400.5\n",
+            &declared("s"),
+            sql,
+            Expected::Rows(r#"[{"v":"2026-01-05T09:30:00.500"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v\n2026-01-05T09:30:00\n",
+            &declared("s"),
+            sql,
+            Expected::Error("line 2, column 1 (`v`)".to_owned()),
+        ),
+        case(
+            "t.ndjson",
+            "{\"v\":1767605400000}\n",
+            "types = { v = \"timestamp\" }",
+            sql,
+            Expected::Error("line 1, column `v` holds an integer".to_owned()),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn types_are_those_of_all_values() {
+    let rows = Expected::Rows;
+    check(vec![
+        case(
+            "t.csv",
+            "v,w\n0000-00-00,1\n",
+            "",
+            "SELECT v FROM t",
+            rows(r#"[{"v":"0000-00-00"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v,w\n2026-01-05,1\n2026-13-45,2\n",
+            "",
+            "SELECT v FROM t",
+            rows(r#"[{"v":"2026-01-05"},{"v":"2026-13-45"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v,w\n9999-12-31,1\n2026-01-05T10:00:00.987654,2\n",
+            "",
+            "SELECT max(v) AS a, min(v) AS b FROM t",
+            rows(r#"[{"a":"9999-12-31T00:00:00","b":"2026-01-05T10:00:00.987654"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v,w\n2026-01-05T10:00:00.123456789,1\n",
+            "",
+            "SELECT v FROM t",
+            rows(r#"[{"v":"2026-01-05T10:00:00.123456789"}]"#),
+        ),
+        case(
+            "t.csv",
+            "v,w\n9007199254740993,1\n1.5,2\n",
+            "",
+            "SELECT v FROM t",
+            rows(r#"[{"v":9007199254740993.0},{"v":1.5}]"#),
+        ),
+        case(
+            "t.ndjson",
+            "{\"v\":9007199254740993}\n{\"v\":1.5}\n",
+            "",
+            "SELECT v FROM t",
+            rows(r#"[{"v":9007199254740993.0},{"v":1.5}]"#),
+        ),
+        case(
+            "t.csv",
+            "queue,2026-01-01\n7,9\n8,10\n",
+            "",
+            "SELECT \"2026-01-01\" AS v FROM t",
+            rows(r#"[{"v":9},{"v":10}]"#),
+        ),
+        case(
+            "t.csv",
+            "queue,2026-01-01\nx,2026-01-02\n",
+            "",
+            "SELECT column_2 AS v FROM t",
+            rows(r#"[{"v":"2026-01-01"},{"v":"2026-01-02"}]"#),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_without_a_value_says_nothing_of_its_type() {
+    let max = "SELECT max(v) AS v, count(*) AS n FROM t";
+    let numbers = ("b.csv", "v,w\n9,x\n10,x\n");
+    let object = ("b.ndjson", "{\"v\":{\"x\":9}}\n{\"v\":{\"x\":10}}\n");
+    let inside = "SELECT max(v.x) AS v, count(*) AS n FROM t";
+    let list = ("b.ndjson", "{\"v\":[9]}\n{\"v\":[10]}\n");
+    let first = "SELECT max(v[1]) AS v, count(*) AS n FROM t";
+    check(vec![
+        files(
+            &[("a.csv", "v,w\n,x\n"), numbers],
+            max,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.csv", "v,w\n"), numbers],
+            max,
+            Expected::Rows(r#"[{"v":10,"n":2}]"#),
+        ),
+        files(
+            &[numbers, ("c.csv", "v,w\n,x\n")],
+            max,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[
+                ("a.ndjson", "{\"v\":null}\n"),
+                ("b.ndjson", "{\"v\":9}\n{\"v\":10}\n"),
+            ],
+            max,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":null}\n"), object],
+            inside,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":{\"x\":null}}\n"), object],
+            inside,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":[]}\n"), list],
+            first,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.json", "[{\"v\":null}]"), list],
+            first,
+            Expected::Rows(r#"[{"v":10,"n":3}]"#),
+        ),
+        // An integer that the floats of another file would take digits from.
+        files(
+            &[
+                ("a.csv", "v,w\n9007199254740993,x\n"),
+                ("b.csv", "v,w\n1.5,x\n"),
+            ],
+            max,
+            Expected::Error(
+                "a.csv: line 2, column 1 (`v`) holds a very large integer and is Float64"
+                    .to_owned(),
+            ),
+        ),
+        files(
+            &[
+                ("a.csv", "v,w\n9007199254740992,x\n"),
+                ("b.csv", "v,w\n1.5,x\n"),
+            ],
+            max,
+            Expected::Rows(r#"[{"v":9.007199254740992e15,"n":2}]"#),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_changes_its_kind_takes_no_other_key_along() {
+    let text = "{\"id\":1,\"v\":[1]}\n{\"id\":2,\"v\":\"x\",\"late\":true}\n";
+    let sql = "SELECT id, v, late FROM t ORDER BY id";
+    check(vec![
+        case(
+            "t.ndjson",
+            text,
+            "on_error = \"null\"",
+            sql,
+            Expected::Counted(
+                0,
+                1,
+                r#"[{"id":1,"v":[1],"late":null},{"id":2,"v":null,"late":true}]"#,
+            ),
+        ),
+        case(
+            "t.ndjson",
+            text,
+            "",
+            sql,
+            Expected::Error("line 2, column `v` holds a string".to_owned()),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn columns_that_the_sample_did_not_show_are_told_once() {
+    let quick = after_the_sample(
+        "{\"a\":1}\n",
+        "{\"a\":2,\"late\":3}\n{\"a\":2,\"l\\u0061te\":3}\n",
+    );
+    let nested = after_the_sample("{\"a\":[1]}\n", "{\"a\":[2],\"late\":3}\n");
+    let wide = "infer_files = 1\n";
+    let table =
+        |key: &str, more: &str| format!("[tables.t]\nuri = \"s3://lake/exports/{key}\"\n{more}");
+    let tables = [
+        table("q/t.ndjson", ""),
+        table("n/t.ndjson", ""),
+        table("c/", wide),
+        table("q/t.ndjson", "columns = { a = \"integer\" }"),
+        table("q/t.ndjson", "infer_rows = 5000"),
+    ];
+    let actions: Vec<_> = tables
+        .iter()
+        .enumerate()
+        .map(|(number, table)| {
+            format!("name = \"a{number}\"\n[query]\nsql = \"SELECT * FROM t\"\n{table}\n")
+        })
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let all = [
+        ("exports/q/t.ndjson", quick.as_str()),
+        ("exports/n/t.ndjson", nested.as_str()),
+        ("exports/c/1.csv", "a,b\n1,x\n"),
+        ("exports/c/2.csv", "a,b,late\n1,x,y\n"),
+    ];
+    let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
+    let house = House::furnished(&all, may, "", &actions, |_| {}).await;
+    for (number, told) in [(0, true), (1, true), (2, true), (3, false), (4, false)] {
+        let answer = house.run(&format!("a{number}"), json!({})).await.unwrap();
+        let warnings = answer["cost_tracking"]["warnings"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let about: Vec<&Value> = warnings
+            .iter()
+            .filter(|warning| warning.to_string().contains("`late` of exports/"))
+            .collect();
+        assert_eq!(about.len(), usize::from(told), "a{number}: {warnings:?}");
+    }
+    let inspector = house.inspector().await;
+    for (number, told) in [(0, true), (1, true), (3, false), (4, false)] {
+        let found = inspector
+            .check(&format!("a{number}"), &serde_json::Map::new())
+            .await
+            .unwrap();
+        let tables = found.tables.unwrap();
+        let unlisted = &tables[0].detected.as_ref().unwrap().unlisted;
+        assert_eq!(
+            unlisted.contains(&"late".to_owned()),
+            told,
+            "a{number}: {unlisted:?}"
+        );
+    }
+}
