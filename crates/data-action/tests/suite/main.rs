@@ -11,6 +11,7 @@ mod locations;
 mod metrics;
 mod pipeline;
 mod readers;
+mod sql_cases;
 mod support;
 mod types;
 mod worlds;

@@ -25,17 +25,16 @@ use std::{
 };
 
 use crate::support::Question;
-use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use async_trait::async_trait;
-use datafusion::arrow::{compute::concat_batches, datatypes::DataType, ipc::writer::FileWriter};
-use flowlake_transform::{Error, RowEncoder, RowFormat, Run, RunStats, Transform, json::JsonRows};
+use datafusion::arrow::datatypes::DataType;
+use flowlake_cases::{shown, written};
+use flowlake_transform::{Error, Run, RunStats, Transform, json::JsonRows};
 use object_store::memory::InMemory;
 use serde_json::{Value, json, value::RawValue};
 use sqllogictest::{
     AsyncDB, DBOutput, DefaultColumnType, Record, Runner, default_normalizer, default_validator,
     strict_column_validator,
 };
-use tokio::io::AsyncWriteExt;
 
 /// What the statements so far have set.
 struct Scene {
@@ -75,15 +74,9 @@ impl Scene {
     async fn file(&self, head: &str, body: &str) {
         let words: Vec<&str> = head.split_whitespace().collect();
         let (key, how) = words.split_last().unwrap();
-        let mut bytes = if body.is_empty() {
-            Vec::new()
-        } else {
-            format!("{body}\n").into_bytes()
-        };
-        for how in how {
-            bytes = written(how, bytes).await;
-        }
-        self.question.put(key, bytes).await;
+        self.question
+            .put(key, written(how, body).await.unwrap())
+            .await;
     }
 
     fn set(&mut self, word: &str, rest: &str) {
@@ -199,93 +192,6 @@ fn kind(kind: &DataType) -> DefaultColumnType {
         kind if kind.is_integer() => DefaultColumnType::Integer,
         kind if kind.is_numeric() => DefaultColumnType::FloatingPoint,
         _ => DefaultColumnType::Text,
-    }
-}
-
-/// A value of JSON as both engines' runners show it.
-fn shown(json: &str) -> String {
-    match json {
-        "null" => "NULL".to_owned(),
-        "\"\"" => "(empty)".to_owned(),
-        text if text.starts_with('"') => serde_json::from_str::<String>(text)
-            .unwrap()
-            .replace('\n', "\\n")
-            .replace('\r', "\\r"),
-        other => other.to_owned(),
-    }
-}
-
-macro_rules! compressed {
-    ($encoder:ident, $bytes:expr) => {{
-        let mut encoder = $encoder::new(Vec::new());
-        encoder.write_all(&$bytes).await.unwrap();
-        encoder.shutdown().await.unwrap();
-        encoder.into_inner()
-    }};
-}
-
-async fn written(how: &str, bytes: Vec<u8>) -> Vec<u8> {
-    let text = || String::from_utf8(bytes.clone()).unwrap();
-    match how {
-        "gzip" => compressed!(GzipEncoder, bytes),
-        "zstd" => compressed!(ZstdEncoder, bytes),
-        "bzip2" => compressed!(BzEncoder, bytes),
-        "xz" => compressed!(XzEncoder, bytes),
-        "bom" => [b"\xef\xbb\xbf".to_vec(), bytes].concat(),
-        "utf-16le" => text().encode_utf16().flat_map(u16::to_le_bytes).collect(),
-        "utf-16be" => text().encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        "latin-1" => text()
-            .chars()
-            .map(|c| u8::try_from(u32::from(c)).unwrap())
-            .collect(),
-        "escaped" => {
-            let text = text().trim_end_matches('\n').replace('\n', "");
-            let text = text
-                .replace("\\\\", "\u{1}")
-                .replace("\\n", "\n")
-                .replace("\\r", "\r");
-            text.replace("\\t", "\t")
-                .replace("\\0", "\0")
-                .replace('\u{1}', "\\")
-                .into_bytes()
-        }
-        "parquet" | "avro" | "arrow" => of_rows(how, bytes).await,
-        other => panic!("FILE {other} is unknown"),
-    }
-}
-
-/// CSV as another format, by way of our own reader.
-async fn of_rows(format: &str, csv: Vec<u8>) -> Vec<u8> {
-    let question = Question::of("rows.csv", csv).await;
-    let transform = Transform::builder().build().unwrap();
-    let (batches, _) = question
-        .batches(&transform, "SELECT * FROM t")
-        .await
-        .unwrap();
-    let schema = batches[0].schema();
-    match format {
-        "parquet" => {
-            let mut encoder = RowEncoder::try_new(RowFormat::Parquet, &schema).unwrap();
-            batches
-                .iter()
-                .for_each(|batch| encoder.push(batch).unwrap());
-            [encoder.take(), encoder.finish().unwrap()].concat()
-        }
-        "arrow" => {
-            let mut writer = FileWriter::try_new(Vec::new(), &schema).unwrap();
-            batches
-                .iter()
-                .for_each(|batch| writer.write(batch).unwrap());
-            writer.into_inner().unwrap()
-        }
-        _ => {
-            let batch = concat_batches(&schema, &batches).unwrap();
-            let mut writer =
-                arrow_avro::writer::AvroWriter::new(Vec::new(), schema.as_ref().clone()).unwrap();
-            writer.write(&batch).unwrap();
-            writer.finish().unwrap();
-            writer.into_inner()
-        }
     }
 }
 
