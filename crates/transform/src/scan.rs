@@ -10,6 +10,7 @@ pub(crate) mod head;
 pub(crate) mod inspect;
 pub(crate) mod opener;
 pub(crate) mod parquet;
+mod parquet_rows;
 pub(crate) mod predicate;
 pub(crate) mod reading;
 pub(crate) mod schema_cache;

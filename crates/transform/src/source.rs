@@ -121,7 +121,13 @@ impl TableBuilder<'_> {
             return Err(no_files(self.found));
         }
         let format: Arc<dyn FileFormat> = match first.format {
-            Format::Parquet => self.parquet()?,
+            // What does not fit is left out or made null by a reader of ours.
+            Format::Parquet if self.spec.on_error == OnError::Fail => {
+                let own = columns.fields().iter().map(|field| field.name().clone());
+                let of_keys = partitions.columns.iter().map(|(name, _)| name.clone());
+                let all = own.chain(of_keys);
+                Arc::new(ParquetFiles::new(self.spec.clone(), all, self.counts))
+            }
             _ => Arc::new(RowsFormat(scan)),
         };
         let mut info = self.info(&files, &first, &columns, &partitions.columns);
@@ -337,19 +343,6 @@ impl TableBuilder<'_> {
             })?
             .map_err(planning)?;
         Ok(Facts::parquet(Some(schema)))
-    }
-
-    fn parquet(&self) -> Result<Arc<dyn FileFormat>, Error> {
-        if self.spec.on_error != OnError::Fail {
-            return Err(Error::new(
-                ErrorKind::InvalidSpec,
-                format!(
-                    "on_error of table `{}` must be left out: values in Parquet have the types that it declares",
-                    self.name()
-                ),
-            ));
-        }
-        Ok(Arc::new(ParquetFiles::default()))
     }
 
     fn info(

@@ -1,10 +1,5 @@
 //! Declared columns of an action's file: their order, and the forms that they are written in.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use serde_json::{Value, json};
 
 use crate::support::House;

@@ -1,11 +1,6 @@
 //! Values and the types of their columns, through an action's file: what does not fit exactly is a misfit, whatever the format,
 //! and what told a type is read as it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use serde_json::{Value, json};
 
 use crate::support::House;
@@ -22,7 +17,7 @@ enum Expected {
 
 struct Case {
     /// Key and content.
-    files: Vec<(String, String)>,
+    files: Vec<(String, Vec<u8>)>,
     /// Lines of `[tables.t]` behind its uri.
     table: String,
     sql: &'static str,
@@ -32,7 +27,7 @@ struct Case {
 /// A file behind a name of its own.
 fn case(
     key: &str,
-    content: impl Into<String>,
+    content: impl Into<Vec<u8>>,
     table: &str,
     sql: &'static str,
     expected: Expected,
@@ -50,7 +45,7 @@ fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case 
     Case {
         files: files
             .iter()
-            .map(|(key, content)| ((*key).to_owned(), (*content).to_owned()))
+            .map(|(key, content)| ((*key).to_owned(), content.as_bytes().to_vec()))
             .collect(),
         table: String::new(),
         sql,
@@ -64,7 +59,7 @@ async fn check(cases: Vec<Case>) {
     let mut actions = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         for (key, content) in &case.files {
-            all.push((format!("exports/{number}/{key}"), content.as_str()));
+            all.push((format!("exports/{number}/{key}"), content.as_slice()));
         }
         actions.push(format!(
             "name = \"a{number}\"\n[query]\nsql = '''{}'''\n[tables.t]\nuri = \"s3://lake/exports/{number}/\"\n{}\n",
@@ -299,6 +294,71 @@ async fn values_in_objects_and_lists() {
         ),
     ])
     .await;
+}
+
+/// Formats that have types: a value fits where the table's type has the very same.
+#[tokio::test]
+async fn files_that_have_types() {
+    let mut cases = Vec::new();
+    for format in ["parquet", "avro", "arrow"] {
+        let key = format!("t.{format}");
+        for (declared, usual, odd) in [
+            ("integer", "2.0", "1.9"),
+            ("integer", "2.0", "-0.6"),
+            ("decimal(10, 2)", "1.25", "1.255"),
+            ("float", "7", "9007199254740993"),
+            ("date", "2026-01-05T00:00:00", "2026-01-05T10:00:00"),
+            ("Int8", "7", "300"),
+        ] {
+            let lines = format!("v,w\n{usual},x\n{odd},x\n{usual},x");
+            let content = flowlake_cases::written(&[format], &lines).await.unwrap();
+            let with = |policy: &str, sql, expected| {
+                let table = format!("types = {{ v = \"{declared}\" }}\non_error = \"{policy}\"");
+                case(&key, content.clone(), &table, sql, expected)
+            };
+            let sql = "SELECT count(*) AS n, count(v) AS v FROM t";
+            cases.push(with(
+                "fail",
+                "SELECT v FROM t",
+                Expected::Error(format!("{key}: ")),
+            ));
+            cases.push(with(
+                "fail",
+                "SELECT max(v) AS v FROM t WHERE w = 'x'",
+                Expected::Error("column `v` holds".to_owned()),
+            ));
+            cases.push(with(
+                "null",
+                sql,
+                Expected::Counted(0, 1, r#"[{"n":3,"v":2}]"#),
+            ));
+            cases.push(with(
+                "skip",
+                sql,
+                Expected::Counted(1, 0, r#"[{"n":2,"v":2}]"#),
+            ));
+            cases.push(with(
+                "skip",
+                "SELECT count(*) AS n FROM t WHERE w = 'x'",
+                Expected::Counted(1, 0, r#"[{"n":2}]"#),
+            ));
+        }
+        let numbers = flowlake_cases::written(&[format], "v\n1767605400000")
+            .await
+            .unwrap();
+        let unit = "types = { v = { type = \"timestamp\", unit = \"ms\" } }";
+        let moment = Expected::Rows(r#"[{"v":"2026-01-05T09:30:00"}]"#);
+        cases.push(case(&key, numbers.clone(), unit, "SELECT v FROM t", moment));
+        let never = Expected::Error("which cannot become Timestamp".to_owned());
+        cases.push(case(
+            &key,
+            numbers,
+            "types = { v = \"timestamp\" }",
+            "SELECT v FROM t",
+            never,
+        ));
+    }
+    check(cases).await;
 }
 
 #[tokio::test]
@@ -554,7 +614,11 @@ async fn columns_that_the_sample_did_not_show_are_told_once() {
         table("c/", wide),
         table("q/t.ndjson", "columns = { a = \"integer\" }"),
         table("q/t.ndjson", "infer_rows = 5000"),
+        table("p/", wide),
+        table("p/", "infer_files = 1\non_error = \"null\"\n"),
     ];
+    let parquet = async |lines: &str| flowlake_cases::written(&["parquet"], lines).await.unwrap();
+    let (first, second) = (parquet("a\n1").await, parquet("a,late\n1,y").await);
     let actions: Vec<_> = tables
         .iter()
         .enumerate()
@@ -564,14 +628,24 @@ async fn columns_that_the_sample_did_not_show_are_told_once() {
         .collect();
     let actions: Vec<_> = actions.iter().map(String::as_str).collect();
     let all = [
-        ("exports/q/t.ndjson", quick.as_str()),
-        ("exports/n/t.ndjson", nested.as_str()),
-        ("exports/c/1.csv", "a,b\n1,x\n"),
-        ("exports/c/2.csv", "a,b,late\n1,x,y\n"),
+        ("exports/q/t.ndjson", quick.as_bytes()),
+        ("exports/n/t.ndjson", nested.as_bytes()),
+        ("exports/c/1.csv", b"a,b\n1,x\n".as_slice()),
+        ("exports/c/2.csv", b"a,b,late\n1,x,y\n"),
+        ("exports/p/1.parquet", first.as_slice()),
+        ("exports/p/2.parquet", second.as_slice()),
     ];
     let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
     let house = House::furnished(&all, may, "", &actions, |_| {}).await;
-    for (number, told) in [(0, true), (1, true), (2, true), (3, false), (4, false)] {
+    for (number, told) in [
+        (0, true),
+        (1, true),
+        (2, true),
+        (3, false),
+        (4, false),
+        (5, true),
+        (6, true),
+    ] {
         let answer = house.run(&format!("a{number}"), json!({})).await.unwrap();
         let warnings = answer["cost_tracking"]["warnings"]
             .as_array()

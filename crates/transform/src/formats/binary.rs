@@ -40,7 +40,7 @@ impl Adapter {
         }
     }
 
-    fn adapt(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    pub(crate) fn adapt(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let rows = batch.num_rows();
         if self.rows == 0 {
             for field in batch.schema_ref().fields() {

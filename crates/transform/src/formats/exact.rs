@@ -7,7 +7,10 @@ use datafusion::arrow::{
         Array, ArrayRef, AsArray, BooleanArray, GenericListArray, OffsetSizeTrait, PrimitiveArray,
         StructArray, new_null_array,
     },
-    compute::{CastOptions, and, and_not, cast, cast_with_options, is_not_null, kernels, nullif},
+    compute::{
+        CastOptions, and, and_not, can_cast_types, cast, cast_with_options, is_not_null, kernels,
+        nullif,
+    },
     datatypes::{
         ArrowTimestampType, DataType, Date32Type, FieldRef, TimeUnit, TimestampMicrosecondType,
         TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
@@ -32,7 +35,8 @@ pub(crate) fn is_possible(from: &DataType, to: &ColumnType) -> bool {
         (from, to) if from == to => true,
         (Null, _) => true,
         (from, to) if from.is_string() && !to.is_nested() => true,
-        (from, to) if to.is_string() => !from.is_nested(),
+        // Lists as well, written out.
+        (from, to) if to.is_string() => can_cast_types(from, to),
         (from, Timestamp(..)) if from_number && from.is_numeric() => true,
         (Boolean, _) | (_, Boolean) => false,
         (from, to) if from.is_numeric() && to.is_numeric() => true,
@@ -48,6 +52,51 @@ pub(crate) fn is_possible(from: &DataType, to: &ColumnType) -> bool {
             _ => false,
         },
     }
+}
+
+/// Whether each value of a type is one of another, so that none can be a misfit.
+pub(crate) fn is_lossless(from: &DataType, to: &ColumnType) -> bool {
+    use DataType::{Decimal128, Dictionary, Float32, Float64, Null, Struct, Timestamp};
+    if let Dictionary(_, value) = from {
+        return is_lossless(value, to);
+    }
+    let bits = |kind: &DataType| kind.primitive_width().unwrap_or(0) * 8;
+    match (from, &to.kind) {
+        (from, to) if from == to => true,
+        (Null, _) => true,
+        (from, to) if to.is_string() => !from.is_binary() && can_cast_types(from, to),
+        (from, to) if from.is_binary() && to.is_binary() => true,
+        (from, to) if from.is_unsigned_integer() && to.is_integer() => {
+            bits(to) > bits(from) || to.is_unsigned_integer() && bits(to) == bits(from)
+        }
+        (from, to) if from.is_signed_integer() && to.is_signed_integer() => bits(to) >= bits(from),
+        (from, Float64) if from.is_integer() => bits(from) <= 32,
+        (Float32, Float64) => true,
+        (from, Decimal128(precision, scale)) if from.is_integer() => {
+            i16::from(*precision) - i16::from(*scale) >= if bits(from) <= 32 { 10 } else { 20 }
+        }
+        (Decimal128(p, s), Decimal128(q, t)) => {
+            t >= s && i16::from(*q) - i16::from(*t) >= i16::from(*p) - i16::from(*s)
+        }
+        // Nanoseconds end in the year 2262.
+        (from, Timestamp(unit, _)) if *unit != TimeUnit::Nanosecond => match from {
+            DataType::Date32 => true,
+            Timestamp(own, _) => own <= unit,
+            _ => false,
+        },
+        (Struct(from), Struct(to)) => to.iter().all(|field| {
+            let own = from.iter().find(|own| own.name() == field.name());
+            own.is_none_or(|own| is_kept(own, field))
+        }),
+        (from, to) => match (item(from), item(to)) {
+            (Some(from), Some(to)) => is_kept(from, to),
+            _ => false,
+        },
+    }
+}
+
+fn is_kept(from: &FieldRef, to: &FieldRef) -> bool {
+    is_lossless(from.data_type(), &to.data_type().clone().into())
 }
 
 fn can_be(from: &FieldRef, to: &FieldRef) -> bool {
@@ -231,9 +280,9 @@ mod tests {
     use crate::ColumnType;
 
     /// The values as text, and the rows that did not fit.
-    fn converted(found: ArrayRef, kind: impl Into<ColumnType>) -> (Vec<String>, Vec<usize>) {
+    fn converted(found: &ArrayRef, kind: impl Into<ColumnType>) -> (Vec<String>, Vec<usize>) {
         let kind = kind.into();
-        let (values, misfits) = column(&found, &kind).unwrap();
+        let (values, misfits) = column(found, &kind).unwrap();
         assert_eq!(*values.data_type(), kind.kind);
         for &row in &misfits {
             assert!(values.is_nested_null(row), "{values:?}");
@@ -263,7 +312,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        let found = converted(floats(&[1.9, -0.6, 2.0, 1e300, f64::NAN]), DataType::Int64);
+        let found = converted(&floats(&[1.9, -0.6, 2.0, 1e300, f64::NAN]), DataType::Int64);
         assert_eq!(
             found,
             (
@@ -271,31 +320,26 @@ mod tests {
                 vec![0, 1, 3, 4]
             )
         );
-        let found = converted(floats(&[1.255, 1.25, 0.1]), DataType::Decimal128(10, 2));
+        let found = converted(&floats(&[1.255, 1.25, 0.1]), DataType::Decimal128(10, 2));
         assert_eq!(
             found,
             (vec!["".into(), "1.25".into(), "0.10".into()], vec![0])
         );
         let big = 9_007_199_254_740_993;
-        let found = converted(integers(&[big, big - 1, i64::MAX, 7]), DataType::Float64);
+        let found = converted(&integers(&[big, big - 1, i64::MAX, 7]), DataType::Float64);
         assert_eq!(found.1, [0, 2]);
-        let found = converted(integers(&[300, -1, 255]), DataType::UInt8);
+        let found = converted(&integers(&[300, -1, 255]), DataType::UInt8);
         assert_eq!(found.1, [0, 1]);
-        let found = converted(
-            Arc::new(UInt64Array::from(vec![u64::MAX, 7])),
-            DataType::Int64,
-        );
+        let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 7]));
+        let found = converted(&unsigned, DataType::Int64);
         assert_eq!(found.1, [0]);
         let cents = Decimal128Array::from(vec![1255, 1250])
             .with_precision_and_scale(10, 3)
             .unwrap();
         let cents: ArrayRef = Arc::new(cents);
-        assert_eq!(
-            converted(Arc::clone(&cents), DataType::Decimal128(10, 2)).1,
-            [0]
-        );
-        assert_eq!(converted(Arc::clone(&cents), DataType::Int64).1, [0, 1]);
-        assert_eq!(converted(cents, DataType::Float64).0, ["1.255", "1.25"]);
+        assert_eq!(converted(&cents, DataType::Decimal128(10, 2)).1, [0]);
+        assert_eq!(converted(&cents, DataType::Int64).1, [0, 1]);
+        assert_eq!(converted(&cents, DataType::Float64).0, ["1.255", "1.25"]);
     }
 
     #[test]
@@ -305,11 +349,39 @@ mod tests {
         let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
         let moments: ArrayRef =
             Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, 2_000_000]));
-        assert_eq!(converted(Arc::clone(&moments), seconds).1, [0]);
-        assert_eq!(converted(moments, DataType::Date32).1, [0, 1]);
+        assert_eq!(converted(&moments, seconds).1, [0]);
+        assert_eq!(converted(&moments, DataType::Date32).1, [0, 1]);
         let days: ArrayRef = Arc::new(Date32Array::from(vec![2_932_896, 0]));
-        assert_eq!(converted(Arc::clone(&days), micros).1, [0_usize; 0]);
-        assert_eq!(converted(days, nanos).1, [0]);
+        assert_eq!(converted(&days, micros).1, [0_usize; 0]);
+        assert_eq!(converted(&days, nanos).1, [0]);
+    }
+
+    #[test]
+    fn what_cannot_lose_a_value_is_known() {
+        use DataType::{Date32, Decimal128, Float64, Int32, Int64, UInt32, Utf8, Utf8View};
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        for (from, to, keeps) in [
+            (Int32, Int64, true),
+            (Int64, Int32, false),
+            (UInt32, Int64, true),
+            (UInt32, Int32, false),
+            (Int32, Float64, true),
+            (Int64, Float64, false),
+            (Float64, Int64, false),
+            (Int64, Decimal128(38, 2), true),
+            (Decimal128(10, 3), Decimal128(10, 2), false),
+            (Utf8, Utf8View, true),
+            (Utf8, Int64, false),
+            (Date32, micros.clone(), true),
+            (Date32, nanos.clone(), false),
+            (micros.clone(), nanos, false),
+            (micros, Date32, false),
+        ] {
+            let kind = to.clone().into();
+            assert_eq!(super::is_lossless(&from, &kind), keeps, "{from} {to}");
+            assert!(is_possible(&from, &kind), "{from} {to}");
+        }
     }
 
     #[test]
@@ -322,7 +394,7 @@ mod tests {
             kind: micros,
             epoch: Some(TimeUnit::Millisecond),
         };
-        let found = converted(integers(&[1_767_605_400_000]), declared);
+        let found = converted(&integers(&[1_767_605_400_000]), declared);
         assert_eq!(found.0, ["2026-01-05T09:30:00"]);
     }
 
@@ -334,7 +406,7 @@ mod tests {
             &DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()),
         );
         for text in [text, coded.unwrap()] {
-            assert_eq!(converted(text, DataType::Int64).1, [1]);
+            assert_eq!(converted(&text, DataType::Int64).1, [1]);
         }
         let lists = [
             Some(vec![Some(1)]),
@@ -344,9 +416,9 @@ mod tests {
         ];
         let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
         let item = Field::new("item", DataType::UInt8, true);
-        let found = converted(Arc::clone(&lists), DataType::List(Arc::new(item.clone())));
+        let found = converted(&lists, DataType::List(Arc::new(item.clone())));
         assert_eq!(found.1, [3]);
-        let found = converted(lists, DataType::LargeList(Arc::new(item)));
+        let found = converted(&lists, DataType::LargeList(Arc::new(item)));
         assert_eq!(found.1, [3]);
     }
 }

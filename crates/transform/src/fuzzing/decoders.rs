@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::arrow::{
     array::RecordBatch,
     compute::concat_batches,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 
 use crate::{
@@ -32,6 +32,10 @@ fn table() -> SchemaRef {
         ("b", DataType::Utf8),
         ("c", DataType::Float64),
         ("d", DataType::Date32),
+        ("f", DataType::Decimal128(10, 2)),
+        ("g", DataType::Timestamp(TimeUnit::Microsecond, None)),
+        ("h", DataType::Boolean),
+        ("i", DataType::UInt8),
     ];
     let fields = columns.map(|(name, kind)| Field::new(name, kind, true));
     Arc::new(Schema::new(fields.to_vec()))
@@ -46,7 +50,12 @@ fn misfits(choice: u8) -> Misfits {
 
 fn asked(choice: u8) -> Asked {
     let all_must_fit = misfits(choice).on_error == OnError::Skip;
-    Asked::new(table(), vec![0, 1, 2, 3], all_must_fit, 3)
+    Asked::new(
+        table(),
+        (0..table().fields().len()).collect(),
+        all_must_fit,
+        3,
+    )
 }
 
 fn decode(decoder: &mut dyn Decode, misfits: &Misfits, data: &[u8], piece: usize) -> Outcome {

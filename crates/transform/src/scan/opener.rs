@@ -17,14 +17,15 @@ use super::{
     TableScan,
     chunks::{self, CHUNK_BYTES, ChunkReading},
     head::{self, HEAD_BYTES, Head},
-    inspect,
+    inspect, parquet_rows,
     reading::{Reading, Text},
 };
 use crate::{
-    Error, ErrorKind,
+    Error, ErrorKind, Format, OnError,
     formats::{
         bytes::{ByteStream, decompress_ahead},
         chunk::Asked,
+        detect,
         misfit::Misfits,
         sieve::Sieve,
     },
@@ -59,6 +60,17 @@ pub(crate) type Rows = BoxStream<'static, datafusion::common::Result<RecordBatch
 impl RowsOpener {
     async fn rows(self, file: ObjectMeta) -> datafusion::common::Result<Rows> {
         let path = file.location.clone();
+        let misfits = Misfits {
+            on_error: self.scan.spec.on_error,
+            file: path.as_ref().into(),
+            counts: Arc::clone(&self.scan.counts),
+        };
+        let spec = &self.scan.spec;
+        let own_parquet = spec.on_error != OnError::Fail;
+        let named = spec.format.or_else(|| detect::by_name(path.as_ref()).0);
+        if own_parquet && named == Some(Format::Parquet) {
+            return parquet_rows::rows(self.store, &file, self.asked, misfits).await;
+        }
         let head = match self.scan.heads.get(&path) {
             Some(head) => Some(head),
             None if self.scan.known(&path).is_none() => {
@@ -77,11 +89,9 @@ impl RowsOpener {
                 return Err(external(error));
             }
         };
-        let misfits = Misfits {
-            on_error: self.scan.spec.on_error,
-            file: path.as_ref().into(),
-            counts: Arc::clone(&self.scan.counts),
-        };
+        if own_parquet && facts.format == Format::Parquet {
+            return parquet_rows::rows(self.store, &file, self.asked, misfits).await;
+        }
         let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
         let bytes = decompress_ahead(bytes, facts.compression);
         let text = Text::new(bytes, &facts, misfits.clone());

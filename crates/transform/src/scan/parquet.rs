@@ -1,7 +1,8 @@
 //! Parquet is read by the engine; here is what it takes on trust.
 //!
 //! - [`footer`]: statistics that say less than the engine reads out of them are left out.
-//! - [`adapt`]: a moment that a file has in a coarser unit than the table is not cut by the engine's own rewriting.
+//! - [`adapt`]: a column that a file has in another type than the table is converted without a loss, or the file is an error.
+//!   Conditions on a column where that may come stay above the scan, and its statistics are not used.
 //! - [`checked`]: each row that a footer promises arrives, or there is an error. A decoder that panics is a malformed file.
 //! - Conditions on a column that some file has as a list or a struct, and the table has not, stay above the scan: the engine's
 //!   row filters leave them out in such a file without a word. They cost one look at each row of that table.
@@ -21,7 +22,8 @@ use datafusion::{
     arrow::datatypes::{Schema, SchemaRef},
     catalog::Session,
     common::{
-        DataFusionError, Result, Statistics, config::ConfigOptions, tree_node::TreeNodeRecursion,
+        ColumnStatistics, DataFusionError, Result, Statistics, config::ConfigOptions,
+        tree_node::TreeNodeRecursion,
     },
     datasource::{
         file_format::{
@@ -53,13 +55,54 @@ use datafusion::{
 use datafusion_datasource::morsel::Morselizer;
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
-use self::{adapt::ExactMoments, checked::CheckedMorsels, footer::TrustedReaders};
+use self::{adapt::ExactColumns, checked::CheckedMorsels, footer::TrustedReaders};
+use crate::{
+    TableSpec,
+    formats::misfit::{MisfitCounts, Misfits},
+};
 
 /// Parquet files of one table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ParquetFiles {
     format: ParquetFormat,
+    exact: Arc<ExactColumns>,
     seen: Arc<Seen>,
+    /// Names of all columns of the table; those that files have besides are told.
+    columns: HashSet<String>,
+    counts: Arc<MisfitCounts>,
+}
+
+impl ParquetFiles {
+    pub(crate) fn new(
+        spec: TableSpec,
+        columns: impl Iterator<Item = String>,
+        counts: &Arc<MisfitCounts>,
+    ) -> Self {
+        Self {
+            format: ParquetFormat::default(),
+            exact: Arc::new(ExactColumns(spec)),
+            seen: Arc::default(),
+            columns: columns.collect(),
+            counts: Arc::clone(counts),
+        }
+    }
+
+    /// Tells the columns of a file that the table does not have, unless it says that it has no others.
+    fn tell_unlisted(&self, file: &Path, own: &Schema) {
+        let ExactColumns(spec) = self.exact.as_ref();
+        if spec.columns.is_some() {
+            return;
+        }
+        let misfits = Misfits {
+            on_error: spec.on_error,
+            file: file.as_ref().into(),
+            counts: Arc::clone(&self.counts),
+        };
+        let own = own.fields().iter().map(|field| field.name());
+        for name in own.filter(|name| !self.columns.contains(*name)) {
+            misfits.unlisted(name);
+        }
+    }
 }
 
 /// What the footers of a table's files say.
@@ -72,6 +115,8 @@ struct Footers {
     groups: HashMap<Path, Arc<[Group]>>,
     /// Columns that are nested in a file and not in the table.
     nested: HashSet<String>,
+    /// Columns of which a file may have values that are none of the table's.
+    unsure: HashSet<String>,
 }
 
 /// A group of rows, by where it begins: the engine reads it in the range of the file that this is in.
@@ -95,12 +140,15 @@ impl Group {
 }
 
 impl Seen {
-    fn keep(&self, file: &Path, footer: &ParquetMetaData, table: &Schema) -> Result<()> {
-        let file_metadata = footer.file_metadata();
-        let own = parquet_to_arrow_schema(
-            file_metadata.schema_descr(),
-            file_metadata.key_value_metadata(),
-        )?;
+    /// Keeps what a footer says; which columns of the table its file may have other values in.
+    fn keep(
+        &self,
+        file: &Path,
+        footer: &ParquetMetaData,
+        own: &Schema,
+        table: &Schema,
+        exact: &ExactColumns,
+    ) -> HashSet<String> {
         let nested = table.fields().iter().filter(|field| {
             !field.data_type().is_nested()
                 && own
@@ -111,9 +159,15 @@ impl Seen {
         footers
             .nested
             .extend(nested.map(|field| field.name().clone()));
+        let unsure = table.fields().iter().filter(|field| {
+            let own = own.field_with_name(field.name());
+            own.is_ok_and(|own| exact.may_misfit(own, field))
+        });
+        let unsure: HashSet<String> = unsure.map(|field| field.name().clone()).collect();
+        footers.unsure.extend(unsure.iter().cloned());
         let groups = footer.row_groups().iter().map(Group::of).collect();
         footers.groups.insert(file.clone(), groups);
-        Ok(())
+        unsure
     }
 
     /// The rows that a file, or a range of it, promises; none when its footer was not read before the scan.
@@ -126,6 +180,15 @@ impl Seen {
                 .is_none_or(|range| range.contains(group.begins))
         });
         Some(inside.map(|group| group.rows).sum())
+    }
+
+    /// Whether a condition is about a column whose values may not fit: it is not for the scan, which would find them in rows
+    /// that another condition leaves out.
+    fn is_unsure(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        collect_columns(filter)
+            .iter()
+            .any(|column| footers.unsure.contains(column.name()))
     }
 
     fn is_nested_somewhere(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
@@ -183,10 +246,26 @@ impl FileFormat for ParquetFiles {
             .get_file_metadata_cache();
         let reader = DFParquetMetadata::new(store, object).with_file_metadata_cache(Some(cache));
         let footer = checked::without_panic(&object.location, reader.fetch_metadata()).await?;
-        self.seen.keep(&object.location, &footer, &table)?;
+        let file = footer.file_metadata();
+        let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        self.tell_unlisted(&object.location, &own);
+        let unsure = self
+            .seen
+            .keep(&object.location, &footer, &own, &table, &self.exact);
         let footer = footer::whole(footer::trusted(footer));
-        let statistics = DFParquetMetadata::statistics_from_parquet_metadata(&footer, &table)?;
-        let ordering = ordering_from_parquet_metadata(&footer, &table)?;
+        let mut statistics = DFParquetMetadata::statistics_from_parquet_metadata(&footer, &table)?;
+        let columns = statistics.column_statistics.iter_mut();
+        for (known, field) in columns.zip(table.fields()) {
+            if unsure.contains(field.name()) {
+                *known = ColumnStatistics::new_unknown();
+            }
+        }
+        let ordering = ordering_from_parquet_metadata(&footer, &table)?.filter(|ordering| {
+            let columns = ordering.iter().flat_map(|sort| collect_columns(&sort.expr));
+            columns
+                .into_iter()
+                .all(|column| !unsure.contains(column.name()))
+        });
         Ok(FileMeta::new(statistics).with_ordering(ordering))
     }
 
@@ -207,7 +286,7 @@ impl FileFormat for ParquetFiles {
         let source = source.with(inner.with_parquet_file_reader_factory(readers));
         let config = FileScanConfigBuilder::from(config)
             .with_source(source)
-            .with_expr_adapter(Some(Arc::new(ExactMoments)))
+            .with_expr_adapter(Some(Arc::clone(&self.exact) as _))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
@@ -322,16 +401,26 @@ impl FileSource for CheckedParquet {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let nested: Vec<bool> = filters
+        let unsure: Vec<bool> = filters
             .iter()
-            .map(|filter| self.seen.is_nested_somewhere(filter))
+            .map(|filter| self.seen.is_unsure(filter))
             .collect();
-        let mut pushed = self.inner.try_pushdown_filters(filters, config)?;
-        for (answer, nested) in pushed.filters.iter_mut().zip(nested) {
-            if nested {
-                *answer = PushedDown::No;
-            }
-        }
+        let sure = filters.into_iter().zip(&unsure);
+        let sure = sure.filter_map(|(filter, unsure)| (!unsure).then_some(filter));
+        let sure: Vec<_> = sure.collect();
+        let nested = sure
+            .iter()
+            .map(|filter| self.seen.is_nested_somewhere(filter));
+        let nested: Vec<bool> = nested.collect();
+        let mut pushed = self.inner.try_pushdown_filters(sure, config)?;
+        let answers = std::mem::take(&mut pushed.filters).into_iter().zip(nested);
+        let mut answers =
+            answers.map(|(answer, nested)| if nested { PushedDown::No } else { answer });
+        let mut answer = |unsure: bool| if unsure { None } else { answers.next() };
+        pushed.filters = unsure
+            .into_iter()
+            .map(|unsure| answer(unsure).unwrap_or(PushedDown::No))
+            .collect();
         pushed.updated_node = match pushed.updated_node {
             Some(changed) => Some(self.around(&changed)?),
             None => None,

@@ -21,7 +21,7 @@ use futures::{
 };
 use object_store::path::Path;
 
-use super::Seen;
+use super::{Seen, adapt::Unfit};
 use crate::{Error, ErrorKind};
 
 /// The engine's way through a file, watched.
@@ -140,7 +140,7 @@ fn counted(
                     count += batch.num_rows() as u64;
                     Some((Ok(batch), Some((rows, count))))
                 }
-                Some(Err(error)) => Some((Err(error), None)),
+                Some(Err(error)) => Some((Err(of_file(&watched.file, error)), None)),
                 None => match watched.rows {
                     Some(promised) if count < promised => {
                         let error = Error::new(
@@ -168,7 +168,21 @@ fn malformed(file: &Path) -> DataFusionError {
 
 /// The decoder of Parquet 59 takes lengths in a file at their word, and panics where they are wrong.
 fn caught<T>(file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| Err(malformed(file)))
+    let done = catch_unwind(AssertUnwindSafe(work));
+    let done = done.unwrap_or_else(|_panic| Err(malformed(file)));
+    done.map_err(|error| of_file(file, error))
+}
+
+/// An error of a value that does not fit, with the name of the file.
+fn of_file(file: &Path, error: DataFusionError) -> DataFusionError {
+    let DataFusionError::External(source) = error.find_root() else {
+        return error;
+    };
+    let Some(unfit) = source.downcast_ref::<Unfit>() else {
+        return error;
+    };
+    let error = Error::new(ErrorKind::MalformedData, format!("{file}: {unfit}"));
+    DataFusionError::External(Box::new(error))
 }
 
 /// As [`caught`], of a future.
@@ -177,5 +191,6 @@ pub(super) async fn without_panic<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|_panic| Err(malformed(file)))
+    let done = done.unwrap_or_else(|_panic| Err(malformed(file)));
+    done.map_err(|error| of_file(file, error))
 }
