@@ -3,7 +3,9 @@
 mod audit;
 mod check;
 mod cost;
+mod genesys;
 mod secret;
+mod server;
 mod telemetry;
 mod toml_error;
 
@@ -15,7 +17,6 @@ use std::{
 
 use flowlake_aws_access::{AccessSettings, AwsSettings};
 use flowlake_cost_audit::BudgetSettings;
-use flowlake_genesys_auth::TokenSettings;
 use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
 use flowlake_transform::{HotSettings, TransformSettings};
@@ -23,7 +24,9 @@ use serde::Deserialize;
 
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cost::CostSettings;
+pub use self::genesys::GenesysSettings;
 pub use self::secret::{Environment, SecretSource};
+pub use self::server::{ServerKey, ServerSettings};
 pub use self::telemetry::TelemetrySettings;
 pub(crate) use self::toml_error::read_toml;
 use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};
@@ -63,68 +66,6 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
 }
 
-/// `[server]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerSettings {
-    /// Address and port; port 0 takes a free one.
-    pub listen: String,
-    /// Whether requests need a key. Switch it off only behind a gateway that checks callers itself.
-    pub require_key: bool,
-    /// The keys that callers send as `Authorization: Bearer KEY`.
-    pub keys: Vec<ServerKey>,
-    /// Requests that run at the same time; more are refused with `server.overloaded`.
-    pub max_concurrent_requests: usize,
-    /// Largest request body in bytes.
-    pub max_body_bytes: usize,
-    /// Seconds that running requests get to finish after SIGTERM.
-    pub shutdown_grace_seconds: u64,
-}
-
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:8080".to_owned(),
-            require_key: true,
-            keys: Vec::new(),
-            max_concurrent_requests: 64,
-            max_body_bytes: 64 << 10,
-            shutdown_grace_seconds: 20,
-        }
-    }
-}
-
-/// One caller's key: a name for the audit, and where the key is kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ServerKey {
-    /// Who holds the key, such as `genesys-production`; written into audit records.
-    pub name: String,
-    /// Where the key is.
-    pub secret: SecretSource,
-}
-
-/// `[genesys]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GenesysSettings {
-    /// The organisation's region: an AWS region (`eu-west-1`) or a domain (`mypurecloud.ie`).
-    pub region: String,
-    /// Another login address than the region's, for tests.
-    #[serde(default)]
-    pub login_url: Option<String>,
-    /// Another Platform API address than the region's, for tests.
-    #[serde(default)]
-    pub api_url: Option<String>,
-    /// The OAuth client's id.
-    pub client_id: String,
-    /// Where the OAuth client's secret is.
-    pub client_secret: SecretSource,
-    /// Token cache and retry.
-    #[serde(default)]
-    pub token: TokenSettings,
-}
-
 /// A configuration with its actions, as loaded from a folder.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -154,7 +95,11 @@ impl Config {
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
         let mut config: Self = read_toml(&file, &read_file(&file)?)?;
         config.resolve(&folder);
-        check::check(&config)?;
+        check::check(
+            &config.server,
+            config.audit.ship.as_ref(),
+            config.genesys.as_ref(),
+        )?;
         Ok((folder, config))
     }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::Semaphore;
 
-use super::Config;
+use super::{audit::ShipConfig, genesys::GenesysSettings, server::ServerSettings};
 use crate::{ActionError, ErrorCode};
 
 /// Longest wait in seconds that anything can be set to.
@@ -11,8 +11,11 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 /// Refuses the first figure that is out of its range.
 ///
 /// Only those are here that the part they belong to does not refuse by itself when it is built.
-pub(super) fn check(config: &Config) -> Result<(), ActionError> {
-    let server = &config.server;
+pub(super) fn check(
+    server: &ServerSettings,
+    ship: Option<&ShipConfig>,
+    genesys: Option<&GenesysSettings>,
+) -> Result<(), ActionError> {
     let requests = server.max_concurrent_requests as u64;
     let most_requests = Semaphore::MAX_PERMITS as u64;
     within(
@@ -26,7 +29,7 @@ pub(super) fn check(config: &Config) -> Result<(), ActionError> {
     within("server", "max_body_bytes", body, 1, u64::MAX)?;
     let grace = server.shutdown_grace_seconds;
     within("server", "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
-    if let Some(ship) = &config.audit.ship {
+    if let Some(ship) = ship {
         for (key, wait) in [
             ("check_every", ship.check_every),
             ("longest_wait", ship.longest_wait),
@@ -36,7 +39,7 @@ pub(super) fn check(config: &Config) -> Result<(), ActionError> {
             within("audit.ship", &key, wait, 1, DAY_SECONDS * 1000)?;
         }
     }
-    if let Some(genesys) = &config.genesys {
+    if let Some(genesys) = genesys {
         let token = &genesys.token;
         for (key, value, least) in [
             ("request_timeout_seconds", token.request_timeout_seconds, 1),
