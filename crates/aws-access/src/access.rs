@@ -6,7 +6,7 @@ mod probe;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use moka::future::Cache;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     AccessMode, AccessRequest, AccessSettings, BucketSettings, CallerCheck, Clock, Decision,
@@ -40,6 +40,8 @@ struct Shared {
     // moka's own clock cannot be set, so the time of each entry is kept with it and judged here.
     decisions: Cache<AccessRequest, Entry>,
     policies: Cache<String, (Instant, BucketPolicy)>,
+    /// Held while IAM is asked about the objects of one listing.
+    turns: Cache<String, Arc<Mutex<()>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -204,25 +206,39 @@ impl Access {
             };
             simulate(&shared.iam, identity, requests, &policy, known).await
         };
-        let mut decisions = ask(requests, &Tags::default()).await?;
+        // Tags are read only when a policy asks for them, and the question is asked again with them.
+        let mut tags = Tags::default();
+        let mut decisions = ask(requests, &tags).await?;
+        if Tags::lack_the_users(identity, &decisions) {
+            match Tags::of_user(&shared.iam, identity).await {
+                Ok(read) if read.user.is_empty() => {}
+                Ok(read) => {
+                    tags = read;
+                    decisions = ask(requests, &tags).await?;
+                }
+                Err(unread) => decisions
+                    .iter_mut()
+                    .for_each(|decision| decision.notes.push(unread.clone())),
+            }
+        }
         for (request, decision) in requests.iter().zip(&mut decisions) {
-            // A policy asks for tags: they are read, and the question asked again with them.
-            if Tags::are_missing(identity, request, decision) {
+            if Tags::lack_the_objects(request, decision) {
                 if !allowance.take_tags() {
                     *decision = decision
                         .clone()
                         .left_to_s3("a policy asks for its tags, and tags are read of few objects");
                     continue;
                 }
-                let (tags, unread) =
-                    Tags::asked_for(&shared.s3, &shared.iam, identity, request, decision).await;
-                if !tags.is_empty() {
-                    let again = ask(std::slice::from_ref(request), &tags).await?;
-                    again
-                        .into_iter()
-                        .for_each(|with_tags| *decision = with_tags);
+                match tags.with_object(&shared.s3, request).await {
+                    Ok(tags) if tags.object.is_empty() => {}
+                    Ok(tags) => {
+                        let again = ask(std::slice::from_ref(request), &tags).await?;
+                        again
+                            .into_iter()
+                            .for_each(|with_tags| *decision = with_tags);
+                    }
+                    Err(unread) => decision.notes.push(unread),
                 }
-                decision.notes.extend(unread);
             }
             if decision.effect == Effect::ImplicitDeny {
                 let simulated = decision.clone();
@@ -437,6 +453,7 @@ impl AccessBuilder {
                 identity: OnceCell::new(),
                 decisions: Cache::new(max),
                 policies: Cache::new(max),
+                turns: Cache::new(max),
             }),
         })
     }

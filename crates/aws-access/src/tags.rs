@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{AccessRequest, Decision, Error, Identity, PrincipalKind};
 
-const OBJECT_TAGS: &str = "s3:existingobjecttag/";
-const USER_TAGS: &str = "aws:principaltag/";
-
 /// What was read, by key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tags {
     pub(crate) object: BTreeMap<String, String>,
     /// A user's; those of a role are known with its path.
@@ -16,44 +13,42 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.object.is_empty() && self.user.is_empty()
+    /// Whether a policy asks for tags of the user.
+    pub(crate) fn lack_the_users(identity: &Identity, decisions: &[Decision]) -> bool {
+        let mut decisions = decisions.iter();
+        identity.kind == PrincipalKind::User
+            && decisions.any(|decision| is_missing(decision, "aws:principaltag/"))
     }
 
-    /// Whether a policy asks for tags that can be read.
-    pub(crate) fn are_missing(
-        identity: &Identity,
-        request: &AccessRequest,
-        decision: &Decision,
-    ) -> bool {
-        request.object().is_some() && is_missing(decision, OBJECT_TAGS)
-            || identity.kind == PrincipalKind::User && is_missing(decision, USER_TAGS)
+    /// Whether a policy asks for tags of the object.
+    pub(crate) fn lack_the_objects(request: &AccessRequest, decision: &Decision) -> bool {
+        request.object().is_some() && is_missing(decision, "s3:existingobjecttag/")
     }
 
-    /// Reads the tags that `decision` says are missing, and tells which of them could not be read.
-    pub(crate) async fn asked_for(
-        s3: &aws_sdk_s3::Client,
+    /// Reads the tags of the user; why they could not be read is a note.
+    pub(crate) async fn of_user(
         iam: &aws_sdk_iam::Client,
         identity: &Identity,
+    ) -> Result<Self, String> {
+        let user = user_tags(iam, identity.name()).await;
+        Ok(Self {
+            object: BTreeMap::new(),
+            user: user.map_err(|error| not_read("user", &error))?,
+        })
+    }
+
+    /// Reads the tags of an object besides; why they could not be read is a note.
+    pub(crate) async fn with_object(
+        &self,
+        s3: &aws_sdk_s3::Client,
         request: &AccessRequest,
-        decision: &Decision,
-    ) -> (Self, Vec<String>) {
-        let (mut tags, mut unread) = (Self::default(), Vec::new());
-        if let Some(key) = request.object()
-            && is_missing(decision, OBJECT_TAGS)
-        {
-            match object_tags(s3, &request.bucket, key).await {
-                Ok(read) => tags.object = read,
-                Err(error) => unread.push(not_read("object", &error)),
-            }
-        }
-        if identity.kind == PrincipalKind::User && is_missing(decision, USER_TAGS) {
-            match user_tags(iam, identity.name()).await {
-                Ok(read) => tags.user = read,
-                Err(error) => unread.push(not_read("user", &error)),
-            }
-        }
-        (tags, unread)
+    ) -> Result<Self, String> {
+        let key = request.object().unwrap_or_default();
+        let object = object_tags(s3, &request.bucket, key).await;
+        Ok(Self {
+            object: object.map_err(|error| not_read("object", &error))?,
+            user: self.user.clone(),
+        })
     }
 }
 

@@ -47,30 +47,54 @@ impl Access {
                 .left_to_s3("objects of a listing are not probed");
             return Ok(Some(Arc::new(about_all(decision, &identity, request, 0))));
         }
-        let mut worst: Option<(AccessRequest, Arc<Decision>)> = None;
-        let mut note = |question: &AccessRequest, decision: Arc<Decision>| {
-            let is_worse = |(_, worst): &(_, Arc<Decision>)| decision.is_worse_than(worst);
-            if worst.as_ref().is_none_or(is_worse) {
-                worst = Some((question.clone(), Arc::clone(&decision)));
-            }
-            decision.allowed
-        };
-        let (mut unknown, mut are_allowed) = (Vec::new(), true);
+        let mut worst = Worst::default();
+        let unknown = self.without_known(questions, &mut worst).await;
+        if !unknown.is_empty() && !worst.is_denial() {
+            // One attempt asks; the others that came for the same objects meanwhile find its answers.
+            let turn = format!("{}/{}", request.bucket, request.pattern);
+            let turn = self.shared.turns.get_with(turn, async { Arc::default() });
+            let turn = turn.await;
+            let _turn = turn.lock().await;
+            let unknown = self.without_known(unknown, &mut worst).await;
+            self.ask(&unknown, &mut worst).await?;
+        }
+        Ok(worst.0.map(|(question, worst)| {
+            let worst = Arc::unwrap_or_clone(worst);
+            Arc::new(if worst.effect == Effect::Allowed {
+                about_all(worst, &identity, request, asked.len())
+            } else {
+                worst.with_remedy_for(&question, &pattern_arn(&identity, request))
+            })
+        }))
+    }
+
+    /// The questions whose answers are not known.
+    async fn without_known(
+        &self,
+        questions: Vec<AccessRequest>,
+        worst: &mut Worst,
+    ) -> Vec<AccessRequest> {
+        let mut unknown = Vec::new();
         for question in questions {
             match self.known(&question).await {
-                Some(decision) => are_allowed &= note(&question, decision),
+                Some(decision) => worst.note(&question, &decision),
                 None => unknown.push(question),
             }
         }
+        unknown
+    }
+
+    /// Asks in batches, up to the first that has a denial, and keeps the answers.
+    async fn ask(&self, questions: &[AccessRequest], worst: &mut Worst) -> Result<(), Error> {
         let mut allowance = Allowance::default();
-        for batch in unknown.chunks(BATCH) {
-            if !are_allowed {
+        for batch in questions.chunks(BATCH) {
+            if worst.is_denial() {
                 break;
             }
             let (decisions, is_kept) = Box::pin(self.decide(batch, &mut allowance)).await?;
             for (question, decision) in batch.iter().zip(decisions) {
                 let decision = Arc::new(decision);
-                are_allowed &= note(question, Arc::clone(&decision));
+                worst.note(question, &decision);
                 if is_kept {
                     let entry = Entry {
                         at: self.shared.clock.now(),
@@ -81,14 +105,25 @@ impl Access {
                 }
             }
         }
-        Ok(worst.map(|(question, worst)| {
-            let worst = Arc::unwrap_or_clone(worst);
-            Arc::new(if worst.effect == Effect::Allowed {
-                about_all(worst, &identity, request, asked.len())
-            } else {
-                worst.with_remedy_for(&question, &pattern_arn(&identity, request))
-            })
-        }))
+        Ok(())
+    }
+}
+
+/// The answer that decides on all, with its question.
+#[derive(Debug, Default)]
+struct Worst(Option<(AccessRequest, Arc<Decision>)>);
+
+impl Worst {
+    fn note(&mut self, question: &AccessRequest, decision: &Arc<Decision>) {
+        let is_worse = |(_, worst): &(_, Arc<Decision>)| decision.is_worse_than(worst);
+        if self.0.as_ref().is_none_or(is_worse) {
+            self.0 = Some((question.clone(), Arc::clone(decision)));
+        }
+    }
+
+    fn is_denial(&self) -> bool {
+        let worst = self.0.as_ref();
+        worst.is_some_and(|(_, worst)| !worst.allowed)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use flowlake_aws_access::{
     Access, AccessMode, AccessRequest, DecidedBy, Decision, Effect, ObjectsRequest,
 };
-use flowlake_dev_stack::ObjectState;
+use flowlake_dev_stack::{IamDocument, Identity, ObjectState};
 use serde_json::{Value, json};
 
 use crate::support::{Bench, ROLE, USER, ask_iam, document, read_exports, statements};
@@ -66,6 +66,21 @@ async fn a_thousand_of_many_objects_are_asked_about_in_ten_questions_and_once() 
         pattern: "exports/*",
     };
     assert!(access.check_objects(&none).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn many_who_ask_at_once_about_the_same_objects_ask_once() {
+    let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
+    let access = bench.access(USER, AccessMode::Enforce).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let access = access.clone();
+        asking.spawn(async move { ask(&access, &named(250)).await });
+    }
+    while let Some(decision) = asking.join_next().await {
+        assert!(decision.unwrap().allowed);
+    }
+    assert_eq!(resources(&bench).len(), 3);
 }
 
 /// The answers in one question are those that each object gets by itself.
@@ -189,6 +204,28 @@ async fn tags_are_read_of_few_objects_and_s3_decides_on_the_others() {
         decision.resource.ends_with("exports/3.csv"),
         "{}",
         decision.resource
+    );
+}
+
+/// The tags of the user are those of all objects: they are read once for each question.
+#[tokio::test]
+async fn the_users_tags_are_read_once_for_many_objects() {
+    let of_team = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": { "StringEquals": { "aws:PrincipalTag/team": "data" } } });
+    let may_tag = json!({ "Effect": "Allow", "Action": "iam:ListUserTags", "Resource": "*" });
+    let policy = statements(json!([ask_iam(), of_team, may_tag]));
+    let reader = Identity::new(USER)
+        .with_policy("reading", policy)
+        .with_tag("team", "data");
+    let bench = Bench::new(IamDocument::default().with_identity(reader)).await;
+    let access = bench.access(USER, AccessMode::Enforce).await;
+    let decision = ask(&access, &named(60)).await;
+    assert!(decision.allowed, "{}", decision.reason);
+    assert_eq!(decision.decided_by, DecidedBy::Simulation);
+    assert_eq!(bench.stack.aws().count("ListUserTags"), 1);
+    assert_eq!(
+        resources(&bench).len(),
+        2,
+        "without the tags, and with them"
     );
 }
 
