@@ -47,7 +47,7 @@ pub struct ReceivedRequest {
     pub query: Vec<(String, String)>,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body of STS, IAM and Cost Explorer requests; empty for S3, whose bodies may be large.
+    /// The body; empty for S3, whose bodies may be large.
     pub body: Vec<u8>,
 }
 
@@ -132,7 +132,7 @@ impl Traffic {
         self.state().counts.clone()
     }
 
-    /// The last requests of this operation as they came in, oldest first. S3, STS, IAM and Cost Explorer only.
+    /// The last requests of this operation as they came in, oldest first; not those of the login.
     #[must_use]
     pub fn received(&self, operation: &str) -> Vec<ReceivedRequest> {
         let state = self.state();

@@ -5,6 +5,7 @@ mod api;
 mod execute;
 mod json_path;
 mod login;
+mod organization;
 mod reply;
 mod settings;
 mod state;

@@ -1,31 +1,18 @@
 //! From a SQL action's parameters and columns to a data-action document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::contract::{Contract, Field, object_schema};
 use crate::document::{
     ActionConfig, ActionContract, DataAction, InputContract, OutputContract, RequestConfig,
-    ResponseConfig,
 };
 use crate::error::Error;
 use crate::rules::Violation;
+use crate::shape::OutputShape;
 use crate::template;
-
-/// How rows become the flat output that a flow can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OutputShape {
-    /// Each column is the value of the first row, for look-ups. Without rows, or when the value is
-    /// null, the output is left out and the flow sees it not set.
-    #[default]
-    FirstRow,
-    /// Each column is a list with one value for each row. The platform allows no null in a list:
-    /// a column that can be null needs `coalesce` in the SELECT.
-    Columns,
-}
 
 /// How inputs are put into the request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,8 +42,8 @@ pub struct DocumentBuilder {
 impl DocumentBuilder {
     /// A data action of this name that posts to this URL.
     ///
-    /// The bearer key comes from the integration's own credentials, as `${credentials.apiKey}`:
-    /// the document holds no secret.
+    /// The bearer key comes from the integration's own credentials, as `${credentials.apiKey}` unless
+    /// [`Self::with_credential`] names another field: the document holds no secret.
     #[must_use]
     pub fn new(name: impl Into<String>, url: Url) -> Self {
         let headers = [
@@ -114,6 +101,12 @@ impl DocumentBuilder {
         self
     }
 
+    /// The field of the integration's credentials that holds the web service's key.
+    #[must_use]
+    pub fn with_credential(self, field: &str) -> Self {
+        self.with_header("Authorization", format!("Bearer ${{credentials.{field}}}"))
+    }
+
     /// How long the platform waits, from 1 to 60 s.
     #[must_use]
     pub fn with_timeout_seconds(mut self, seconds: u64) -> Self {
@@ -135,12 +128,17 @@ impl DocumentBuilder {
     /// [`ErrorKind::InvalidDocument`](crate::ErrorKind::InvalidDocument) naming every rule of the
     /// platform that it would break: a column without a proper name needs an alias in the SELECT.
     pub fn build(self) -> Result<DataAction, Error> {
-        let mut twice = duplicates(&self.inputs, &[]);
-        twice.extend(duplicates(&self.columns, &["row_count", "truncated"]));
-        if !twice.is_empty() {
-            return Err(Error::broken(twice));
-        }
-        let contract = self.contract()?;
+        let mut broken =
+            Violation::duplicates(self.inputs.iter().map(|input| input.name.as_str()), &[]);
+        broken.extend(self.shape.violations(&self.columns));
+        let contract = match self.contract() {
+            Ok(contract) if broken.is_empty() => contract,
+            Ok(_) => return Err(Error::broken(broken)),
+            Err(error) => {
+                broken.extend_from_slice(error.violations());
+                return Err(Error::broken(broken));
+            }
+        };
         let action = DataAction {
             config: ActionConfig {
                 request: RequestConfig {
@@ -152,7 +150,7 @@ impl DocumentBuilder {
                         RequestBody::Raw => "${input.rawRequest}".to_owned(),
                     },
                 },
-                response: self.response(),
+                response: self.shape.response(&self.columns),
                 timeout_seconds: self.timeout_seconds,
             },
             name: self.name,
@@ -184,79 +182,18 @@ impl DocumentBuilder {
             .filter(|field| field.required)
             .map(|field| field.name.as_str())
             .collect();
-        let mut outputs: Map<String, Value> = self
-            .columns
-            .iter()
-            .map(|field| {
-                let schema = match self.shape {
-                    OutputShape::FirstRow => field.schema(),
-                    OutputShape::Columns => json!({ "type": "array", "items": field.schema() }),
-                };
-                (field.name.clone(), schema)
-            })
-            .collect();
-        outputs.insert(
-            "row_count".to_owned(),
-            json!({ "type": "integer", "description": "How many rows were found." }),
-        );
-        outputs.insert(
-            "truncated".to_owned(),
-            json!({ "type": "boolean", "description": "Whether the row limit cut rows off." }),
-        );
+        let outputs = self.shape.properties(&self.columns);
         Contract::try_new(
             object_schema(&format!("{} request", self.name), &inputs, &required),
             object_schema(&format!("{} result", self.name), &outputs, &[]),
         )
     }
-
-    /// The paths into `{"data": […], "row_count": n, "truncated": bool, …}`.
-    fn response(&self) -> ResponseConfig {
-        let mut paths = BTreeMap::new();
-        let mut defaults = BTreeMap::new();
-        for column in &self.columns {
-            let name = &column.name;
-            let (path, default) = match self.shape {
-                OutputShape::FirstRow => (format!("$.data[0].{name}"), "null"),
-                OutputShape::Columns => (format!("$.data[*].{name}"), "[]"),
-            };
-            paths.insert(name.clone(), path);
-            defaults.insert(name.clone(), default.to_owned());
-        }
-        for (name, default) in [("row_count", "0"), ("truncated", "false")] {
-            paths.insert(name.to_owned(), format!("$.{name}"));
-            defaults.insert(name.to_owned(), default.to_owned());
-        }
-        let columns: Vec<&str> = self
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .collect();
-        let (mut always, mut optional) = (vec!["row_count", "truncated"], Vec::new());
-        match self.shape {
-            OutputShape::FirstRow => optional.extend(columns),
-            OutputShape::Columns => always.extend(columns),
-        }
-        ResponseConfig {
-            translation_map: paths,
-            translation_map_defaults: defaults,
-            success_template: template::success(&always, &optional),
-        }
-    }
-}
-
-fn duplicates(fields: &[Field], taken: &[&str]) -> Vec<Violation> {
-    let mut seen: BTreeSet<&str> = taken.iter().copied().collect();
-    fields
-        .iter()
-        .filter(|field| !seen.insert(&field.name))
-        .map(|field| Violation::DuplicateName {
-            name: field.name.clone(),
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::contract::ValueType;
     use crate::error::ErrorKind;
@@ -287,13 +224,10 @@ mod tests {
             action.contract.input.input_schema["required"],
             json!(["agent_id"])
         );
-        assert!(
-            action
-                .config
-                .response
-                .success_template
-                .starts_with("{\"row_count\": ${row_count}, \"truncated\": ${truncated}#if(")
-        );
+        assert!(action.config.response.success_template.starts_with(
+            "{\"found\": #if(\"$!{row_count}\" == \"0\")false#{else}true#end, \
+                     \"row_count\": ${row_count}, \"truncated\": ${truncated}#if("
+        ));
         assert!(
             action
                 .contract
@@ -312,6 +246,35 @@ mod tests {
             "{\"row_count\": ${row_count}, \"truncated\": ${truncated}, \
              \"queue_name\": ${queue_name}, \"calls\": ${calls}}"
         );
+    }
+
+    #[test]
+    fn rows_are_one_list_of_flat_objects() {
+        let action = builder().with_shape(OutputShape::Rows).build().unwrap();
+        let rows = &action.contract.output.success_schema["properties"]["rows"];
+        assert_eq!(rows["items"]["properties"]["calls"]["type"], "integer");
+        assert_eq!(action.config.response.translation_map["rows"], "$.data");
+        assert_eq!(
+            action.config.response.success_template,
+            "{\"rows\": ${rows}, \"row_count\": ${row_count}, \"truncated\": ${truncated}}"
+        );
+    }
+
+    #[test]
+    fn a_list_of_values_takes_no_column_that_can_be_null() {
+        let mut column = Field::new("wrapup", ValueType::String);
+        column.nullable = true;
+        for (shape, refused) in [
+            (OutputShape::FirstRow, false),
+            (OutputShape::Rows, false),
+            (OutputShape::Columns, true),
+        ] {
+            let built = builder()
+                .with_columns([column.clone()])
+                .with_shape(shape)
+                .build();
+            assert_eq!(built.is_err(), refused, "{shape:?}");
+        }
     }
 
     #[test]

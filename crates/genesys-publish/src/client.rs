@@ -1,16 +1,28 @@
-//! The Platform API's data actions: find, draft, validate, publish, test.
+//! The Platform API's data actions: find, draft, validate, publish, test; who uses them, and the organisation's limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use flowlake_genesys_auth::TokenSource;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::document::{ActionContract, DataAction};
+use crate::diff::{same_contract, same_document};
+use crate::document::DataAction;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Action, Published, TestResult, TestStep, Validation};
-use crate::request::Transport;
+use crate::model::{
+    Action, Consumer, Consumers, LiveAction, Plan, Published, Step, TestResult, TestStep,
+    Validation,
+};
+use crate::request::{OnWait, Transport};
 use crate::settings::PlatformSettings;
+use crate::version::{split_version, versioned};
+
+/// The limits of data actions are in this namespace.
+const LIMITS: &str = "dataactions";
 
 /// Builds a [`PlatformClient`].
 #[derive(Debug)]
@@ -19,6 +31,7 @@ pub struct PlatformClientBuilder {
     tokens: TokenSource,
     settings: PlatformSettings,
     http: Option<reqwest::Client>,
+    on_wait: Option<OnWait>,
 }
 
 impl PlatformClientBuilder {
@@ -33,6 +46,13 @@ impl PlatformClientBuilder {
     #[must_use]
     pub fn with_http_client(mut self, http: reqwest::Client) -> Self {
         self.http = Some(http);
+        self
+    }
+
+    /// What is called before each wait that the platform asks for, with its length.
+    #[must_use]
+    pub fn with_on_wait(mut self, tell: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.on_wait = Some(OnWait(Arc::new(tell)));
         self
     }
 
@@ -54,6 +74,7 @@ impl PlatformClientBuilder {
                 api_url: self.api_url,
                 tokens: self.tokens,
                 settings: self.settings,
+                on_wait: self.on_wait,
             },
         })
     }
@@ -67,10 +88,21 @@ pub struct PlatformClient {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listing {
-    entities: Vec<Action>,
+struct Listing<T> {
+    entities: Vec<T>,
     #[serde(default)]
     page_count: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    key: String,
+    value: u64,
+}
+
+/// The path of data actions, and what is below it.
+fn actions<'a>(below: &[&'a str]) -> Vec<&'a str> {
+    [&["integrations", "actions"], below].concat()
 }
 
 impl PlatformClient {
@@ -82,6 +114,7 @@ impl PlatformClient {
             tokens,
             settings: PlatformSettings::default(),
             http: None,
+            on_wait: None,
         }
     }
 
@@ -109,24 +142,188 @@ impl PlatformClient {
     }
 
     async fn find_in(&self, segments: &[&str], name: &str) -> Result<Option<Action>, Error> {
+        // The platform's filter finds parts of names as well.
+        let found = self.named(segments, name).await?;
+        Ok(found.into_iter().find(|action| action.name == name))
+    }
+
+    /// The actions of our integration whose names contain this text.
+    async fn named(&self, segments: &[&str], name: &str) -> Result<Vec<Action>, Error> {
+        let query = match name {
+            "" => Vec::new(),
+            name => vec![("name", name)],
+        };
+        let (mut all, _) = self.pages::<Action>(&actions(segments), &query).await?;
+        all.retain(|action| action.integration_id == self.settings().integration_id);
+        Ok(all)
+    }
+
+    /// Everything that a listing has, page by page, and whether the platform called it complete.
+    async fn pages<T: serde::de::DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<(Vec<T>, bool), Error> {
+        let (mut all, mut complete) = (Vec::new(), true);
         let mut number = 1_u32;
         loop {
             let page = number.to_string();
-            let query = [("name", name), ("pageSize", "100"), ("pageNumber", &page)];
-            let listing: Listing = self
+            let mut query = query.to_vec();
+            query.extend([("pageSize", "100"), ("pageNumber", page.as_str())]);
+            let answer = self
                 .transport
-                .json(Method::GET, segments, &query, None)
+                .send(Method::GET, segments, &query, None)
                 .await?;
-            let pages = listing.page_count.unwrap_or(1);
-            // The platform's filter finds parts of names as well.
-            let found = listing.entities.into_iter().find(|action| {
-                action.name == name && action.integration_id == self.settings().integration_id
-            });
-            if found.is_some() || number >= pages {
-                return Ok(found);
+            complete &= answer.status != StatusCode::PARTIAL_CONTENT;
+            let listing: Listing<T> = answer.json()?;
+            all.extend(listing.entities);
+            if number >= listing.page_count.unwrap_or(1) {
+                return Ok((all, complete));
             }
             number += 1;
         }
+    }
+
+    /// All published actions of our integration, in order of name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`].
+    pub async fn list(&self) -> Result<Vec<Action>, Error> {
+        let mut all = self.named(&[], "").await?;
+        all.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(all)
+    }
+
+    /// The published versions of an action (`name`, `name@2`, …), oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`].
+    pub async fn versions(&self, base: &str) -> Result<Vec<Action>, Error> {
+        let mut found = self.named(&[], base).await?;
+        found.retain(|action| split_version(&action.name).0 == base);
+        found.sort_by_key(|action| split_version(&action.name).1);
+        Ok(found)
+    }
+
+    /// A published action with its whole document.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidResponse`] when the platform does not send all of it, and those of [`Self::get`].
+    pub async fn live(&self, id: &str) -> Result<LiveAction, Error> {
+        let query = [("expand", "contract"), ("includeConfig", "true")];
+        let action: Action = self
+            .transport
+            .json(Method::GET, &actions(&[id]), &query, None)
+            .await?;
+        let mut config = action.config.unwrap_or_default();
+        for (part, template, file) in [
+            ("request", "requestTemplate", "requesttemplate.vm"),
+            ("response", "successTemplate", "successtemplate.vm"),
+        ] {
+            // The platform names a template by its address.
+            if config[part][template].is_null() && !config[part][format!("{template}Uri")].is_null()
+            {
+                let path = actions(&[id, "templates", file]);
+                let answer = self.transport.send(Method::GET, &path, &[], None).await?;
+                config[part][template] = String::from_utf8_lossy(&answer.body).into();
+            }
+        }
+        without_nulls(&mut config);
+        let whole = json!({
+            "name": action.name,
+            "config": config,
+            "contract": action.contract,
+            "secure": action.secure,
+        });
+        let document = serde_json::from_value(whole).map_err(|source| {
+            Error::new(
+                ErrorKind::InvalidResponse,
+                "the platform did not send the whole action",
+            )
+            .with_source(source)
+        })?;
+        Ok(LiveAction {
+            id: action.id,
+            version: action.version,
+            category: action.category,
+            document,
+        })
+    }
+
+    /// What uses an action.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`].
+    pub async fn consumers(&self, action: &Action) -> Result<Consumers, Error> {
+        let kind = if action.secure {
+            "SECUREACTION"
+        } else {
+            "DATAACTION"
+        };
+        let path = ["architect", "dependencytracking", "consumingresources"];
+        let query = [("id", action.id.as_str()), ("objectType", kind)];
+        let (found, complete) = self.pages::<Consumer>(&path, &query).await?;
+        // A flow is listed once for each of its versions.
+        let list: BTreeSet<Consumer> = found.into_iter().collect();
+        Ok(Consumers {
+            list: list.into_iter().collect(),
+            complete,
+        })
+    }
+
+    /// The organisation's limits on data actions, by key such as `actions.concurrent.executions.max`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`].
+    pub async fn limits(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let path = ["organizations", "limits", "namespaces", LIMITS];
+        let listing: Listing<Limit> = self.transport.json(Method::GET, &path, &[], None).await?;
+        let limits = listing.entities.into_iter();
+        Ok(limits.map(|limit| (limit.key, limit.value)).collect())
+    }
+
+    /// What [`Self::publish`] would have to do for this document, whose name has no version.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidDocument`], and those of [`Self::find`].
+    pub async fn plan(&self, action: &DataAction) -> Result<Plan, Error> {
+        action.validate()?;
+        let mut older = self.versions(&action.name).await?;
+        let Some(newest) = older.pop() else {
+            return Ok(Plan {
+                live: None,
+                document: action.clone(),
+                step: Step::Create,
+                older,
+            });
+        };
+        let live = self.live(&newest.id).await?;
+        let (_, number) = split_version(&newest.name);
+        let mut document = action.clone();
+        let step = if same_contract(&live.document, action) {
+            document.name.clone_from(&newest.name);
+            // Its titles and descriptions belong to the contract, which stays as it is.
+            document.contract = live.document.contract.clone();
+            let same = same_document(&live.document, &document)
+                && live.category == self.settings().category;
+            if same { Step::Nothing } else { Step::Update }
+        } else {
+            document.name = versioned(&action.name, number + 1);
+            older.push(newest);
+            Step::NewVersion
+        };
+        Ok(Plan {
+            live: Some(live),
+            document,
+            step,
+            older,
+        })
     }
 
     /// The published action of this id.
@@ -136,7 +333,9 @@ impl PlatformClient {
     /// [`ErrorKind::NotFound`], and those of [`Self::find`].
     pub async fn get(&self, id: &str) -> Result<Action, Error> {
         let query = [("expand", "contract")];
-        self.transport.json(Method::GET, &[id], &query, None).await
+        self.transport
+            .json(Method::GET, &actions(&[id]), &query, None)
+            .await
     }
 
     /// The draft of the action of this id.
@@ -147,7 +346,7 @@ impl PlatformClient {
     pub async fn get_draft(&self, id: &str) -> Result<Action, Error> {
         let query = [("expand", "contract")];
         self.transport
-            .json(Method::GET, &[id, "draft"], &query, None)
+            .json(Method::GET, &actions(&[id, "draft"]), &query, None)
             .await
     }
 
@@ -162,7 +361,7 @@ impl PlatformClient {
         let settings = self.settings();
         let body = action.to_post(&settings.category, &settings.integration_id);
         self.transport
-            .json(Method::POST, &["drafts"], &[], Some(&body))
+            .json(Method::POST, &actions(&["drafts"]), &[], Some(&body))
             .await
     }
 
@@ -174,7 +373,7 @@ impl PlatformClient {
     /// [`Self::find`].
     pub async fn open_draft(&self, id: &str) -> Result<Action, Error> {
         self.transport
-            .json(Method::POST, &[id, "draft"], &[], None)
+            .json(Method::POST, &actions(&[id, "draft"]), &[], None)
             .await
     }
 
@@ -193,7 +392,7 @@ impl PlatformClient {
         action.validate()?;
         let body = action.to_update(&self.settings().category, version);
         self.transport
-            .json(Method::PATCH, &[id, "draft"], &[], Some(&body))
+            .json(Method::PATCH, &actions(&[id, "draft"]), &[], Some(&body))
             .await
     }
 
@@ -205,7 +404,12 @@ impl PlatformClient {
     pub async fn validate_draft(&self, id: &str) -> Result<Validation, Error> {
         let answer: Value = self
             .transport
-            .json(Method::GET, &[id, "draft", "validation"], &[], None)
+            .json(
+                Method::GET,
+                &actions(&[id, "draft", "validation"]),
+                &[],
+                None,
+            )
             .await?;
         let errors = answer["errors"].as_array().into_iter().flatten();
         Ok(Validation {
@@ -222,7 +426,12 @@ impl PlatformClient {
     pub async fn publish_draft(&self, id: &str, version: u64) -> Result<Action, Error> {
         let body = json!({ "version": version });
         self.transport
-            .json(Method::POST, &[id, "draft", "publish"], &[], Some(&body))
+            .json(
+                Method::POST,
+                &actions(&[id, "draft", "publish"]),
+                &[],
+                Some(&body),
+            )
             .await
     }
 
@@ -233,7 +442,7 @@ impl PlatformClient {
     /// [`ErrorKind::NotFound`], and those of [`Self::find`].
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
         self.transport
-            .bytes(Method::DELETE, &[id], &[], None)
+            .send(Method::DELETE, &actions(&[id]), &[], None)
             .await
             .map(drop)
     }
@@ -259,7 +468,7 @@ impl PlatformClient {
     async fn run_test(&self, segments: &[&str], input: &Value) -> Result<TestResult, Error> {
         let answer: Value = self
             .transport
-            .json(Method::POST, segments, &[], Some(input))
+            .json(Method::POST, &actions(segments), &[], Some(input))
             .await?;
         let steps = answer["operations"].as_array().into_iter().flatten();
         Ok(TestResult {
@@ -319,10 +528,8 @@ impl PlatformClient {
     }
 
     async fn next_draft(&self, found: &Action, action: &DataAction) -> Result<Action, Error> {
-        let current = self.get(&found.id).await?;
-        if let Some(contract) = current.contract
-            && !same_contract(&contract, &action.contract)
-        {
+        let live = self.live(&found.id).await?;
+        if !same_contract(&live.document, action) {
             return Err(Error::new(
                 ErrorKind::ContractChanged,
                 format!(
@@ -336,42 +543,18 @@ impl PlatformClient {
             Err(error) if error.kind() == ErrorKind::Conflict => self.get_draft(&found.id).await?,
             draft => draft?,
         };
-        self.update_draft(&draft.id, draft.version, action).await
+        let mut action = action.clone();
+        action.contract = live.document.contract;
+        self.update_draft(&draft.id, draft.version, &action).await
     }
 }
 
-/// Whether two contracts say the same of properties: titles and descriptions do not count. What
-/// the platform does not show (it may name a schema by its address only) is left to its own check.
-fn same_contract(theirs: &Value, ours: &ActionContract) -> bool {
-    let same = |theirs: &Value, ours: &Value| theirs.is_null() || bare(theirs) == bare(ours);
-    same(&theirs["input"]["inputSchema"], &ours.input.input_schema)
-        && same(
-            &theirs["output"]["successSchema"],
-            &ours.output.success_schema,
-        )
-}
-
-fn bare(schema: &Value) -> Value {
-    let mut bare = json!({ "type": schema["type"] });
-    if let Some(properties) = schema["properties"].as_object() {
-        bare["properties"] = properties
-            .iter()
-            .map(|(name, property)| (name.clone(), self::bare(property)))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
+/// The platform may write null for what is not set.
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(without_nulls);
     }
-    if schema["items"].is_object() {
-        bare["items"] = self::bare(&schema["items"]);
-    }
-    let mut required: Vec<&str> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    required.sort_unstable();
-    bare["required"] = json!(required);
-    bare
 }
 
 fn message(error: &Value) -> Option<String> {

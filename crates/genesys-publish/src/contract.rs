@@ -41,19 +41,44 @@ impl fmt::Display for ValueType {
     }
 }
 
+/// Digits of a decimal that a double keeps, whatever they are.
+const EXACT_DIGITS: u32 = 15;
+
+/// How many digits a type such as `decimal128(10, 2)` has; none when it does not say.
+fn digits(name: &str) -> u32 {
+    name.split_once('(')
+        .and_then(|(_, inner)| inner.split([',', ')']).next())
+        .and_then(|digits| digits.trim().parse().ok())
+        .unwrap_or(0)
+}
+
 /// The types as SQL and configuration files name them: `bigint`, `double`, `date`, `text`…
 impl FromStr for ValueType {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let name = name.to_ascii_lowercase();
+        if let Some(values) = name
+            .strip_prefix("dictionary(")
+            .and_then(|inner| inner.strip_suffix(')'))
+            .and_then(|inner| inner.split_once(", "))
+        {
+            return values.1.parse();
+        }
         let base = name.split(['(', ' ']).next().unwrap_or_default();
         match base {
             "string" | "text" | "varchar" | "char" | "utf8" | "largeutf8" | "utf8view" | "uuid"
-            | "date" | "date32" | "date64" | "time" | "timestamp" | "datetime" | "interval"
-            | "duration" => Ok(Self::String),
+            | "date" | "date32" | "date64" | "time" | "time32" | "time64" | "timestamp"
+            | "datetime" | "interval" | "duration" => Ok(Self::String),
             "integer" | "int" | "bigint" | "smallint" | "tinyint" | "int8" | "int16" | "int32"
             | "int64" | "uint8" | "uint16" | "uint32" | "uint64" => Ok(Self::Integer),
+            _ if base.starts_with("decimal") && digits(&name) > EXACT_DIGITS => Err(Error::new(
+                ErrorKind::InvalidSetting,
+                format!(
+                    "a flow holds {EXACT_DIGITS} digits of a number exactly and {name:?} can have more, \
+                     cast it to double or to text in the SELECT"
+                ),
+            )),
             "number" | "double" | "float" | "real" | "decimal" | "numeric" | "float16"
             | "float32" | "float64" | "decimal128" | "decimal256" => Ok(Self::Number),
             "boolean" | "bool" => Ok(Self::Boolean),
@@ -76,6 +101,8 @@ pub struct Field {
     pub value_type: ValueType,
     /// Whether a flow must give it. Meaningless for outputs.
     pub required: bool,
+    /// Whether it can be null. Meaningless for inputs.
+    pub nullable: bool,
     /// What the author of a flow should know.
     pub description: Option<String>,
 }
@@ -88,6 +115,7 @@ impl Field {
             name: name.into(),
             value_type,
             required: true,
+            nullable: false,
             description: None,
         }
     }
@@ -96,6 +124,13 @@ impl Field {
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.required = false;
+        self
+    }
+
+    /// The same field, as a column that can be null.
+    #[must_use]
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
         self
     }
 
@@ -182,6 +217,8 @@ mod tests {
             ("timestamp", ValueType::String),
             ("Timestamp(Microsecond, None)", ValueType::String),
             ("bool", ValueType::Boolean),
+            ("Dictionary(Int32, Utf8)", ValueType::String),
+            ("Decimal128(15, 2)", ValueType::Number),
         ] {
             assert_eq!(name.parse::<ValueType>().unwrap(), expected, "{name}");
         }
@@ -189,5 +226,7 @@ mod tests {
             "List(Utf8)".parse::<ValueType>().unwrap_err().kind(),
             ErrorKind::InvalidSetting
         );
+        let wide = "Decimal128(16, 2)".parse::<ValueType>().unwrap_err();
+        assert!(wide.to_string().contains("cast it to double"), "{wide}");
     }
 }

@@ -134,15 +134,23 @@ impl DataAction {
     ///
     /// [`ErrorKind::InvalidDocument`] when it is not such a file or breaks the platform's rules.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        let action: Self = serde_json::from_str(text).map_err(|source| {
-            Error::new(
-                ErrorKind::InvalidDocument,
-                "the text is not an exported data action, compare it with the fields documented",
-            )
-            .with_source(source)
-        })?;
+        let action = Self::from_foreign_json(text)?;
         action.validate()?;
         Ok(action)
+    }
+
+    /// Reads an export file of any integration, without holding it to the rules: the platform made it, so it took it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidDocument`] when it is not such a file.
+    pub fn from_foreign_json(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|source| {
+            Error::new(
+                ErrorKind::InvalidDocument,
+                format!("the text is not an exported data action: {source}"),
+            )
+        })
     }
 
     /// Writes an export file that the platform imports.

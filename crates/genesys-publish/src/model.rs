@@ -1,7 +1,9 @@
 //! What the Platform API tells of actions, drafts and tests.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::document::DataAction;
 
 /// An action or a draft as the platform has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -14,12 +16,83 @@ pub struct Action {
     /// The integration that it belongs to.
     #[serde(default)]
     pub integration_id: String,
+    /// The category that it is shown under.
+    #[serde(default)]
+    pub category: String,
     /// Its version, which each change must name.
     #[serde(default)]
     pub version: u64,
+    /// Whether the platform keeps its inputs and outputs out of logs.
+    #[serde(default)]
+    pub secure: bool,
     /// Its contract as the platform has it, when it sends it along.
     #[serde(default)]
     pub contract: Option<Value>,
+    /// Its configuration, when it was asked for. Templates may be named by their address only.
+    #[serde(default)]
+    pub config: Option<Value>,
+}
+
+/// A published action with its whole document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveAction {
+    /// Its id, which flows refer to.
+    pub id: String,
+    /// Its version.
+    pub version: u64,
+    /// The category that it is shown under.
+    pub category: String,
+    /// The document as the platform has it.
+    pub document: DataAction,
+}
+
+/// What uses an action, as Architect's dependency tracking has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumers {
+    /// The flows and other objects, each once.
+    pub list: Vec<Consumer>,
+    /// Whether the tracking is complete. While it is being rebuilt, some may be missing.
+    pub complete: bool,
+}
+
+/// An object that uses an action, such as a flow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Consumer {
+    /// Its name.
+    pub name: String,
+    /// Its type, such as `INBOUNDCALLFLOW`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// What publishing would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The newest published version.
+    pub live: Option<LiveAction>,
+    /// The document that would be published, under the name that it would have.
+    pub document: DataAction,
+    /// The step.
+    pub step: Step,
+    /// The versions before, oldest first, without the one that is changed in place.
+    pub older: Vec<Action>,
+}
+
+/// What publishing does about what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Step {
+    /// There is none: it is created.
+    Create,
+    /// The contract is the same: it is changed in place.
+    Update,
+    /// The contract differs: a new version is created beside it.
+    NewVersion,
+    /// Nothing differs.
+    Nothing,
 }
 
 /// What the platform says about a draft.
@@ -43,7 +116,7 @@ pub struct Published {
 }
 
 /// What came of a test.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TestResult {
     /// Whether the action gave a result that fits.
     pub success: bool,
@@ -55,8 +128,8 @@ pub struct TestResult {
     pub steps: Vec<TestStep>,
 }
 
-/// One step of a test.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One step of a test. What it gave is left out: a request has the credentials of the integration in it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TestStep {
     /// Its name.
     pub name: String,

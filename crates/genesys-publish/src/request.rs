@@ -1,5 +1,7 @@
 //! One request to the Platform API: token, one renewed attempt after a 401, waits after a 429.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowlake_genesys_auth::TokenSource;
@@ -11,13 +13,42 @@ use url::Url;
 use crate::error::{Error, ErrorKind};
 use crate::settings::PlatformSettings;
 
-/// Sends requests for the client.
+/// Called before each wait that the platform asks for.
+#[derive(Clone)]
+pub(crate) struct OnWait(pub(crate) Arc<dyn Fn(Duration) + Send + Sync>);
+
+impl fmt::Debug for OnWait {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OnWait")
+    }
+}
+
+/// A successful answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|source| {
+            Error::new(
+                ErrorKind::InvalidResponse,
+                "the platform's answer is not what its API documents",
+            )
+            .with_source(source)
+        })
+    }
+}
+
+/// Sends requests for the client. Paths are the segments below `/api/v2`.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     pub(crate) api_url: Url,
     pub(crate) tokens: TokenSource,
     pub(crate) settings: PlatformSettings,
+    pub(crate) on_wait: Option<OnWait>,
 }
 
 impl Transport {
@@ -29,24 +60,17 @@ impl Transport {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<T, Error> {
-        let bytes = self.bytes(method, segments, query, body).await?;
-        serde_json::from_slice(&bytes).map_err(|source| {
-            Error::new(
-                ErrorKind::InvalidResponse,
-                "the platform's answer is not what its API documents",
-            )
-            .with_source(source)
-        })
+        self.send(method, segments, query, body).await?.json()
     }
 
-    /// Sends a request and gives the answer's bytes.
-    pub(crate) async fn bytes(
+    /// Sends a request and gives the answer.
+    pub(crate) async fn send(
         &self,
         method: Method,
         segments: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Answer, Error> {
         let url = self.url(segments, query)?;
         let mut renewed = false;
         let mut waits = 0;
@@ -62,11 +86,11 @@ impl Transport {
                 request = request.json(body);
             }
             let outcome = match request.send().await {
-                Ok(response) => read(response).await,
+                Ok(response) => read(response, permission(&method, segments)).await,
                 Err(error) => Err(unreachable(error)),
             };
             let error = match outcome {
-                Ok(bytes) => return Ok(bytes),
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             match error.kind() {
@@ -97,6 +121,9 @@ impl Transport {
             return Err(error);
         }
         tracing::debug!(?wait, "the platform asks to wait");
+        if let Some(OnWait(tell)) = &self.on_wait {
+            tell(wait);
+        }
         tokio::time::sleep(wait).await;
         Ok(())
     }
@@ -111,7 +138,7 @@ impl Transport {
                 )
             })?
             .pop_if_empty()
-            .extend(["api", "v2", "integrations", "actions"])
+            .extend(["api", "v2"])
             .extend(segments);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -142,7 +169,20 @@ fn unreachable(error: reqwest::Error) -> Error {
     .with_source(error.without_url())
 }
 
-async fn read(response: Response) -> Result<Vec<u8>, Error> {
+/// The permission that a request needs, for the error of a client whose roles lack it.
+fn permission(method: &Method, segments: &[&str]) -> &'static str {
+    match segments {
+        ["architect", ..] => "architect:dependencyTracking:view",
+        ["organizations", "limits", ..] => "limits:organization:view",
+        [.., "test"] => "integrations:action:execute",
+        [_, _] | [_, _, "drafts"] if method == Method::POST => "integrations:action:add",
+        _ if method == Method::GET => "integrations:action:view",
+        _ if method == Method::DELETE => "integrations:action:delete",
+        _ => "integrations:action:edit",
+    }
+}
+
+async fn read(response: Response, permission: &str) -> Result<Answer, Error> {
     let status = response.status();
     let wait = response
         .headers()
@@ -152,33 +192,47 @@ async fn read(response: Response) -> Result<Vec<u8>, Error> {
         .map(Duration::from_secs);
     let bytes = response.bytes().await.map_err(unreachable)?;
     if status.is_success() {
-        return Ok(bytes.to_vec());
+        return Ok(Answer {
+            status,
+            body: bytes.to_vec(),
+        });
     }
     let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = told["message"].as_str().unwrap_or("no further message");
     let (kind, what) = match status {
         StatusCode::UNAUTHORIZED => (
             ErrorKind::Unauthorized,
-            "the platform refused the access token",
+            "the platform refused the access token".to_owned(),
         ),
-        StatusCode::FORBIDDEN => (
-            ErrorKind::Forbidden,
-            "the OAuth client's roles lack a permission, such as integrations:action:add",
+        StatusCode::FORBIDDEN => {
+            // The platform's own list comes first: it knows which of several would do.
+            let named = told["messageParams"]["permissions"].as_str();
+            let named = named.map_or(permission, |list| list.trim_matches(['[', ']']));
+            (
+                ErrorKind::Forbidden,
+                format!("no role of the OAuth client has the permission {named}"),
+            )
+        }
+        StatusCode::NOT_FOUND => (
+            ErrorKind::NotFound,
+            "the platform knows no such thing".to_owned(),
         ),
-        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "the platform knows no such thing"),
         StatusCode::CONFLICT => (
             ErrorKind::Conflict,
-            "the action was changed meanwhile, read it again",
+            "the action was changed meanwhile, read it again".to_owned(),
         ),
         StatusCode::TOO_MANY_REQUESTS => (
             ErrorKind::RateLimited,
-            "the platform's rate limit is reached",
+            "the platform's rate limit is reached".to_owned(),
         ),
         status if status.is_server_error() => (
             ErrorKind::Unavailable,
-            "the platform failed, try again later",
+            "the platform failed, try again later".to_owned(),
         ),
-        _ => (ErrorKind::Rejected, "the platform refused the request"),
+        _ => (
+            ErrorKind::Rejected,
+            "the platform refused the request".to_owned(),
+        ),
     };
     Err(Error::new(kind, format!("{what} ({}: {message})", status.as_u16())).with_retry_after(wait))
 }

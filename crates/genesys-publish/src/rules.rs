@@ -1,5 +1,6 @@
 //! The rules that Genesys Cloud holds contracts to, each with its name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -28,6 +29,11 @@ pub enum Violation {
     /// Two properties would have one name.
     DuplicateName {
         /// The name.
+        name: String,
+    },
+    /// A list of values would hold null.
+    NullInList {
+        /// The column.
         name: String,
     },
     /// The input must be one object of simple values.
@@ -69,6 +75,22 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// Names that are there twice, or are taken already.
+    pub(crate) fn duplicates<'a>(
+        names: impl Iterator<Item = &'a str>,
+        taken: &[&'a str],
+    ) -> Vec<Self> {
+        let mut seen: BTreeSet<&str> = taken.iter().copied().collect();
+        names
+            .filter(|name| !seen.insert(*name))
+            .map(|name| Self::DuplicateName {
+                name: name.to_owned(),
+            })
+            .collect()
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -88,6 +110,11 @@ impl fmt::Display for Violation {
                 )
             }
             Self::DuplicateName { name } => write!(formatter, "{name:?} is there twice"),
+            Self::NullInList { name } => write!(
+                formatter,
+                "the column {name:?} can be null, which a list of values cannot hold, give it a value \
+                 (`coalesce({name}, '')`) or take the shape `rows`"
+            ),
             Self::InputNotFlat { name } if name.is_empty() => formatter.write_str(
                 "the input schema must be one object of string, integer, number or boolean values",
             ),

@@ -38,13 +38,17 @@ fn member(field: &Field) -> String {
     }
 }
 
-/// The result: an object of variables of the translation map, which are JSON text already. What
+/// The member that says whether there is a row.
+pub(crate) const FOUND: &str = "\"found\": #if(\"$!{row_count}\" == \"0\")false#{else}true#end";
+
+/// The result: an object of the given members and of variables of the translation map, which are JSON text already. What
 /// is in `always` has a value whatever happens; the rest is left out when it is null, because the
 /// platform holds the result to the contract and a null is of no type: the flow sees it not set.
-pub(crate) fn success(always: &[&str], optional: &[&str]) -> String {
-    let members: Vec<String> = always
+pub(crate) fn success(members: &[&str], always: &[&str], optional: &[&str]) -> String {
+    let members: Vec<String> = members
         .iter()
-        .map(|name| format!("\"{name}\": ${{{name}}}"))
+        .map(|member| (*member).to_owned())
+        .chain(always.iter().map(|name| format!("\"{name}\": ${{{name}}}")))
         .collect();
     let mut template = format!("{{{}", members.join(", "));
     for name in optional {
@@ -77,9 +81,9 @@ mod tests {
             request_body(&[name.optional(), n.optional()]),
             "${input.rawRequest}"
         );
-        assert_eq!(success(&["a", "b"], &[]), r#"{"a": ${a}, "b": ${b}}"#);
+        assert_eq!(success(&[], &["a", "b"], &[]), r#"{"a": ${a}, "b": ${b}}"#);
         assert_eq!(
-            success(&["a"], &["b"]),
+            success(&[], &["a"], &["b"]),
             r##"{"a": ${a}#if("$!{b}" != "" && "$!{b}" != "null"), "b": ${b}#end}"##
         );
     }

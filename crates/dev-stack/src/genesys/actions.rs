@@ -145,6 +145,7 @@ pub(crate) fn one(
     method: &str,
     id: &str,
     rest: &[&str],
+    query: &str,
     body: &Value,
 ) -> Option<Reply> {
     let mut state = genesys.state();
@@ -152,10 +153,12 @@ pub(crate) fn one(
         return Some(reply::error(404, "not.found", "The action was not found."));
     };
     let (reply, gone) = match (method, rest) {
-        ("GET", []) => (show(stored.published.as_ref()), false),
-        ("PATCH", []) => (patch(&mut stored.published, body), false),
+        ("GET", []) => (read(stored.published.as_ref(), query), false),
+        ("GET", ["templates", file]) => (template(stored.published.as_ref(), file), false),
+        ("PATCH", []) => (patch_published(stored, body), false),
         ("DELETE", []) => (Some(reply::gone()), true),
-        ("GET", ["draft"]) => (show(stored.draft.as_ref()), false),
+        ("GET", ["draft"]) => (read(stored.draft.as_ref(), query), false),
+        ("GET", ["draft", "templates", file]) => (template(stored.draft.as_ref(), file), false),
         ("POST", ["draft"]) => (open_draft(stored), false),
         ("PATCH", ["draft"]) => (patch(&mut stored.draft, body), false),
         ("DELETE", ["draft"]) => {
@@ -171,6 +174,51 @@ pub(crate) fn one(
         state.actions.remove(id);
     }
     reply
+}
+
+/// The templates of an action, with the files that the platform gives them in.
+const TEMPLATES: [(&str, &str, &str); 2] = [
+    ("request", "requestTemplate", "requesttemplate.vm"),
+    ("response", "successTemplate", "successtemplate.vm"),
+];
+
+/// What reading an action gives: its contract with `expand=contract`, its configuration with `includeConfig=true`, where
+/// templates are named by their address.
+fn read(action: Option<&Value>, query: &str) -> Option<Reply> {
+    let mut action = action?.clone();
+    let asked = |name: &str, value: &str| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(key, found)| key == name && found == value)
+    };
+    let id = action["id"].as_str().unwrap_or_default().to_owned();
+    let Some(members) = action.as_object_mut() else {
+        return Some(missing());
+    };
+    if !asked("expand", "contract") {
+        members.remove("contract");
+    }
+    if !asked("includeConfig", "true") {
+        members.remove("config");
+    }
+    for (part, name, file) in TEMPLATES {
+        let Some(part) = action.pointer_mut(&format!("/config/{part}")) else {
+            continue;
+        };
+        if let Some(part) = part.as_object_mut()
+            && part.remove(name).is_some()
+        {
+            let uri = format!("/api/v2/integrations/actions/{id}/templates/{file}");
+            part.insert(format!("{name}Uri"), json!(uri));
+        }
+    }
+    Some(reply::json(200, &action))
+}
+
+/// One template of an action, as text.
+fn template(action: Option<&Value>, file: &str) -> Option<Reply> {
+    let (part, name, _) = TEMPLATES.iter().find(|(_, _, known)| *known == file)?;
+    let text = action?["config"][part][name].as_str()?;
+    Some(reply::text(text))
 }
 
 fn show(action: Option<&Value>) -> Option<Reply> {
@@ -197,6 +245,22 @@ fn open_draft(stored: &mut Stored) -> Option<Reply> {
     }
     stored.draft = Some(published.clone());
     show(stored.draft.as_ref())
+}
+
+/// Contract and secrecy of a published action stay as they are.
+fn patch_published(stored: &mut Stored, body: &Value) -> Option<Reply> {
+    let changes = |name: &str| {
+        let (wanted, published) = (body.get(name), stored.published.as_ref());
+        wanted.is_some_and(|wanted| published.is_some_and(|action| action[name] != *wanted))
+    };
+    if changes("contract") || changes("secure") {
+        return Some(reply::error(
+            400,
+            "bad.request",
+            "The contract of a published action cannot change.",
+        ));
+    }
+    patch(&mut stored.published, body)
 }
 
 /// A change must name the version that it was made from.

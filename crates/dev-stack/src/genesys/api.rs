@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::reply::{self, Reply};
 use super::state::Genesys;
-use super::{actions, execute};
-use crate::faults::Failure;
+use super::{actions, execute, organization};
+use crate::faults::{Failure, ReceivedRequest};
 
 /// No request is larger.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -37,6 +37,8 @@ impl hyper::service::Service<Request<Incoming>> for ApiFront {
                 .map_err(std::io::Error::other)?
                 .to_bytes();
             let operation = format!("{} {}", parts.method, template(parts.uri.path()));
+            let request = ReceivedRequest::new(&operation, &parts.uri, &parts.headers, &body);
+            genesys.shared.api.remember(request);
             match genesys.shared.api.admit(&operation) {
                 None => {}
                 Some(Failure::Slow(time)) => tokio::time::sleep(time).await,
@@ -118,6 +120,20 @@ fn refused(genesys: &Genesys, parts: &Parts) -> Option<Reply> {
 
 async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
     let missing = || reply::error(404, "not.found", "The requested resource was not found.");
+    let query = parts.uri.query().unwrap_or_default();
+    if let Some(refusal) = forbidden(genesys, parts) {
+        return refusal;
+    }
+    if let Some(namespace) = parts
+        .uri
+        .path()
+        .strip_prefix("/api/v2/organizations/limits/namespaces/")
+    {
+        return organization::limits(genesys, namespace).unwrap_or_else(missing);
+    }
+    if parts.uri.path() == "/api/v2/architect/dependencytracking/consumingresources" {
+        return organization::consumers(genesys, query);
+    }
     let Some(path) = parts
         .uri
         .path()
@@ -126,7 +142,6 @@ async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
         return missing();
     };
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let query = parts.uri.query().unwrap_or_default();
     match (parts.method.as_str(), segments.as_slice()) {
         ("GET", []) => actions::list(genesys, false, query),
         ("GET", ["drafts"]) => actions::list(genesys, true, query),
@@ -136,10 +151,33 @@ async fn route(genesys: &Genesys, parts: &Parts, body: &Value) -> Reply {
         ("POST", [id, "execute"]) => run(genesys, id, Run::Execute, body).await,
         ("POST", [id, "draft", "test"]) => run(genesys, id, Run::TestDraft, body).await,
         (method, [id, rest @ ..]) => {
-            actions::one(genesys, method, id, rest, body).unwrap_or_else(missing)
+            actions::one(genesys, method, id, rest, query, body).unwrap_or_else(missing)
         }
         _ => missing(),
     }
+}
+
+/// The refusal of a client whose roles lack the permission of a request.
+fn forbidden(genesys: &Genesys, parts: &Parts) -> Option<Reply> {
+    let path = parts.uri.path();
+    let is = |method: &str| parts.method.as_str() == method;
+    let needed = if path.starts_with("/api/v2/architect/") {
+        "architect:dependencyTracking:view"
+    } else if path.starts_with("/api/v2/organizations/limits/") {
+        "limits:organization:view"
+    } else if path.ends_with("/test") || path.ends_with("/execute") {
+        "integrations:action:execute"
+    } else if is("GET") {
+        "integrations:action:view"
+    } else if is("DELETE") {
+        "integrations:action:delete"
+    } else if is("POST") && (path.ends_with("/actions") || path.ends_with("/actions/drafts")) {
+        "integrations:action:add"
+    } else {
+        "integrations:action:edit"
+    };
+    let permitted = genesys.shared.settings.permissions.contains(needed);
+    (!permitted).then(|| reply::forbidden(needed))
 }
 
 /// Which action is run, and how the outcome is told.

@@ -46,6 +46,34 @@ pub(crate) fn error(status: u16, code: &str, message: &str) -> Reply {
     )
 }
 
+/// 403 with the permission that is missing.
+pub(crate) fn forbidden(permission: &str) -> Reply {
+    json(
+        403,
+        &json!({
+            "message": format!(
+                "Unable to perform the requested action. You must have at least one of the following permissions assigned: [{permission}]"
+            ),
+            "code": "missing.any.permissions",
+            "status": 403,
+            "messageParams": { "permissions": format!("[{permission}]") },
+            "contextId": uuid::Uuid::new_v4().to_string(),
+            "details": [],
+            "errors": [],
+        }),
+    )
+}
+
+/// Text that is no JSON.
+pub(crate) fn text(body: &str) -> Reply {
+    let mut response = Response::new(Full::from(body.to_owned()));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain"),
+    );
+    response
+}
+
 /// 429 with the wait.
 pub(crate) fn rate_limited(seconds: u64) -> Reply {
     let mut reply = error(

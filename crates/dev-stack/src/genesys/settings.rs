@@ -1,6 +1,6 @@
 //! What the Genesys Cloud stand-in accepts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The one OAuth client and the one integration of the stand-in.
@@ -18,6 +18,10 @@ pub struct GenesysSettings {
     pub integration_id: String,
     /// Its credentials, which actions see as `${credentials.NAME}`.
     pub integration_credentials: BTreeMap<String, String>,
+    /// What the OAuth client's roles permit.
+    pub permissions: BTreeSet<String>,
+    /// The organisation's limits, by namespace and key.
+    pub limits: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 impl Default for GenesysSettings {
@@ -29,6 +33,25 @@ impl Default for GenesysSettings {
             requests_per_minute: 300,
             integration_id: "00000000-0000-4000-8000-0000000000aa".to_owned(),
             integration_credentials: BTreeMap::new(),
+            permissions: [
+                "integrations:action:add",
+                "integrations:action:delete",
+                "integrations:action:edit",
+                "integrations:action:execute",
+                "integrations:action:view",
+                "architect:dependencyTracking:view",
+                "limits:organization:view",
+            ]
+            .map(str::to_owned)
+            .into(),
+            limits: BTreeMap::from([(
+                "dataactions".to_owned(),
+                BTreeMap::from([
+                    ("actions.concurrent.executions.max".to_owned(), 15),
+                    ("actions.integration.max".to_owned(), 100),
+                    ("actions.total.max".to_owned(), 500),
+                ]),
+            )]),
         }
     }
 }

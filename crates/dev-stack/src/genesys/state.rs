@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::settings::GenesysSettings;
 use crate::clock::Clock;
@@ -32,6 +32,9 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) tokens: HashMap<String, Token>,
     pub(crate) actions: BTreeMap<String, Stored>,
+    /// The objects that use an action, by its id.
+    pub(crate) consumers: BTreeMap<String, Vec<Value>>,
+    pub(crate) tracking_is_rebuilt: bool,
 }
 
 /// A token given out, and when it was used.
@@ -90,6 +93,38 @@ impl Genesys {
     #[must_use]
     pub fn api(&self) -> &Traffic {
         &self.shared.api
+    }
+
+    /// Makes a published flow use the action of this id, once for each of its versions.
+    pub fn use_action(&self, action_id: &str, flow: &str, versions: u32) {
+        let mut state = self.state();
+        let consumers = state.consumers.entry(action_id.to_owned()).or_default();
+        for version in 1..=versions {
+            consumers.push(json!({
+                "id": format!("flow-{flow}"), "name": flow, "version": version.to_string(),
+                "type": "INBOUNDCALLFLOW", "deleted": false, "updated": false, "stateUnknown": false,
+            }));
+        }
+    }
+
+    /// Removes every use of the action of this id.
+    pub fn release_action(&self, action_id: &str) {
+        self.state().consumers.remove(action_id);
+    }
+
+    /// Whether dependency tracking is being rebuilt: it then answers 206 with what it has.
+    pub fn rebuild_tracking(&self, under_way: bool) {
+        self.state().tracking_is_rebuilt = under_way;
+    }
+
+    /// The published actions as the platform would show them, whole.
+    #[must_use]
+    pub fn published_actions(&self) -> Vec<Value> {
+        let state = self.state();
+        let published = state.actions.values();
+        published
+            .filter_map(|stored| stored.published.clone())
+            .collect()
     }
 
     /// Ends every token given out so far: the API answers 401 to each.

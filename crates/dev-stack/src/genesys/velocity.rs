@@ -33,7 +33,7 @@ pub(crate) fn render(template: &str, scope: &Scope) -> Result<String, String> {
     if rest.is_empty() {
         Ok(out)
     } else {
-        Err("#end without #if".to_owned())
+        Err("#end or #else without #if".to_owned())
     }
 }
 
@@ -50,13 +50,16 @@ fn block<'a>(
         let target = if write { &mut *out } else { &mut ignored };
         target.push_str(&rest[..index]);
         rest = &rest[index..];
-        if rest.starts_with("#end") {
+        if rest.starts_with("#end") || after_else(rest).is_some() {
             return Ok(rest);
         }
         if let Some(condition) = rest.strip_prefix("#if(") {
             let (condition, after) = condition.split_once(')').ok_or("#if without )")?;
             let holds = condition_holds(condition, scope)?;
-            let after = block(after, scope, write && holds, out)?;
+            let mut after = block(after, scope, write && holds, out)?;
+            if let Some(otherwise) = after_else(after) {
+                after = block(otherwise, scope, write && !holds, out)?;
+            }
             rest = after.strip_prefix("#end").ok_or("#if without #end")?;
         } else if rest.starts_with('#') {
             target.push('#');
@@ -71,6 +74,14 @@ fn block<'a>(
         out.push_str(rest);
     }
     Ok("")
+}
+
+/// What follows `#{else}`, or `#else` where no letter follows it.
+fn after_else(rest: &str) -> Option<&str> {
+    rest.strip_prefix("#{else}").or_else(|| {
+        rest.strip_prefix("#else")
+            .filter(|after| !after.starts_with(|char: char| char.is_ascii_alphanumeric()))
+    })
 }
 
 /// Comparisons such as `"$!{x}" != ""`, joined by `&&` or by `||`, whose `&&` bind closer.
@@ -192,6 +203,8 @@ mod tests {
                 "#if(\"$!{input.n}\" == \"\" || \"$!{input.n}\" == \"7\")a#end!",
                 "a!",
             ),
+            ("#if(\"$!{input.n}\" == \"7\")a#{else}b#end!", "a!"),
+            ("#if(\"$!{input.n}\" == \"8\")a#else b#end!", " b!"),
             ("100 $ and #1", "100 $ and #1"),
         ] {
             assert_eq!(

@@ -170,7 +170,7 @@ async fn a_test_sends_escaped_inputs_and_gives_flat_outputs() {
     for (shape, expected) in [
         (
             OutputShape::FirstRow,
-            json!({"queue_name": "Tech \"Tier 2\"", "calls": 7, "row_count": 2, "truncated": false}),
+            json!({"found": true, "queue_name": "Tech \"Tier 2\"", "calls": 7, "row_count": 2, "truncated": false}),
         ),
         (
             OutputShape::Columns,
@@ -210,7 +210,7 @@ async fn no_rows_and_no_optional_input() {
         .unwrap();
     assert_eq!(
         outcome.result,
-        Some(json!({"row_count": 0, "truncated": false}))
+        Some(json!({"found": false, "row_count": 0, "truncated": false}))
     );
     assert_eq!(seen.await.unwrap().1, json!({"agent_id": "a"}));
     // A null is left out of the first row, and breaks the contract in a list.
@@ -219,7 +219,7 @@ async fn no_rows_and_no_optional_input() {
     for (shape, expected) in [
         (
             OutputShape::FirstRow,
-            Some(json!({"calls": 3, "row_count": 1, "truncated": false})),
+            Some(json!({"found": true, "calls": 3, "row_count": 1, "truncated": false})),
         ),
         (OutputShape::Columns, None),
     ] {

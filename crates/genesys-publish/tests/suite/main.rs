@@ -1,0 +1,4 @@
+//! The tests of the crate from outside: one program, since linking takes longer than most of them.
+
+mod platform;
+mod simulator;
