@@ -1,5 +1,7 @@
 //! The action's SQL as a syntax tree, and how parameters come into it: as typed placeholders, never as text.
 
+mod precedence;
+
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use datafusion::{
@@ -46,7 +48,8 @@ impl QueryText {
             (count, _) => return Err(not_allowed(&format!("{count} statements; write one"))),
         };
         match statement {
-            Statement::Statement(query) if matches!(*query, SqlStatement::Query(_)) => {
+            Statement::Statement(mut query) if matches!(*query, SqlStatement::Query(_)) => {
+                precedence::correct(&mut query);
                 Ok(Self { query })
             }
             other => Err(not_allowed(&format!(
