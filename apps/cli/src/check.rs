@@ -49,12 +49,13 @@ pub(crate) fn detected(info: &TableInfo) -> String {
         parts.push(info.compression.clone());
     }
     parts.extend(info.encoding.clone());
-    if let Some(delimiter) = info.delimiter {
+    if let Some(delimiter) = &info.delimiter {
         parts.push(format!("delimiter {delimiter:?}"));
     }
     if info.header == Some(false) {
         parts.push("no header".to_owned());
     }
+    parts.extend(info.dialect.clone());
     if info.files > 1 {
         parts.push(format!(
             "{} files of {}",

@@ -46,6 +46,8 @@ pub struct Gunzip {
     /// Whether [`Gunzip::end`] was called; `input` then ends with padding.
     ended: bool,
     has_member: bool,
+    /// Whether zeros came behind the last member.
+    padded: bool,
     checksum: Digest,
     plain_bytes: u32,
 }
@@ -77,6 +79,7 @@ impl Gunzip {
             done: 0,
             ended: false,
             has_member: false,
+            padded: false,
             checksum: Digest::new(CrcAlgorithm::Crc32IsoHdlc),
             plain_bytes: 0,
         }
@@ -112,7 +115,13 @@ impl Gunzip {
         loop {
             match self.stage {
                 Stage::Header => {
+                    if self.has_member {
+                        self.pass_padding();
+                    }
                     let left = self.left();
+                    if self.padded && !left.is_empty() {
+                        return Err(Corrupt);
+                    }
                     if let Some(length) = header(left)? {
                         self.done += length;
                         self.stage = Stage::Body;
@@ -175,6 +184,15 @@ impl Gunzip {
         &self.input[self.done..self.input.len() - padding]
     }
 
+    /// Passes over zeros behind a member, with which tapes and some uploads fill up their blocks. What comes behind them is
+    /// no member.
+    fn pass_padding(&mut self) {
+        let left = self.left();
+        let zeros = left.iter().take_while(|&&byte| byte == 0).count();
+        self.padded |= zeros > 0;
+        self.done += zeros;
+    }
+
     fn piece(&mut self) -> Option<Bytes> {
         let piece = Bytes::copy_from_slice(self.inflate.piece());
         self.checksum.update(&piece);
@@ -187,6 +205,31 @@ impl Gunzip {
         self.plain_bytes = self.plain_bytes.wrapping_add(length);
         self.inflate.taken();
         (!piece.is_empty()).then_some(piece)
+    }
+}
+
+/// Decompresses one DEFLATE stream without a container. `None` when it is damaged or cut off, or has more than `most` plain
+/// bytes.
+#[must_use]
+pub fn inflate(stream: &[u8], most: usize) -> Option<Vec<u8>> {
+    let padded = [stream, &[0; PADDING_BYTES]].concat();
+    let mut input = Input {
+        bytes: &padded,
+        at: 0,
+        padded: true,
+    };
+    let mut inflate = Inflate::new();
+    let mut plain = Vec::new();
+    loop {
+        let stopped = inflate.run(&mut input).ok()?;
+        plain.extend_from_slice(inflate.piece());
+        inflate.taken();
+        match stopped {
+            _ if plain.len() > most => return None,
+            Stopped::Ended => return Some(plain),
+            Stopped::Full => {}
+            Stopped::NeedsInput => return None,
+        }
     }
 }
 

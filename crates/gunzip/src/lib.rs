@@ -5,4 +5,4 @@ mod decoder;
 pub mod fuzzing;
 mod inflate;
 
-pub use decoder::{Gunzip, Step};
+pub use decoder::{Gunzip, Step, inflate};

@@ -33,6 +33,8 @@ use crate::Error;
 
 /// Longest record that is held in memory; a longer one is most likely a quote or bracket that was never closed.
 pub(crate) const LONGEST_RECORD_BYTES: usize = 64 << 20;
+/// Rows nested deeper than this are refused, so that nothing that reads them can be made to run out of stack.
+pub(crate) const DEEPEST: usize = 128;
 /// Bytes of text after which a batch is made, however few rows it has.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
@@ -44,7 +46,16 @@ pub(crate) trait Decode: Send {
     /// [`crate::ErrorKind::MalformedData`], with the place.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error>;
 
-    /// The file has ended.
+    /// Gives the next of the batches that formats have left to come whose text may take little room and its rows much;
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    fn more(&mut self, _out: &mut Vec<RecordBatch>) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// The file has ended; [`Self::more`] may give more batches.
     ///
     /// # Errors
     /// As [`Self::push`].

@@ -51,4 +51,4 @@ pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};
 pub use settings::TransformSettings;
 pub use source::TableInfo;
-pub use table::{Compression, Format, OnError, TableSpec};
+pub use table::{Compression, Format, HeaderKind, OnError, Quote, TableSpec};

@@ -8,11 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
     common::TableReference,
-    datasource::{
-        TableProvider,
-        file_format::{FileFormat, parquet::ParquetFormat},
-        listing::PartitionedFile,
-    },
+    datasource::{TableProvider, file_format::FileFormat, listing::PartitionedFile},
     prelude::SessionContext,
 };
 use futures::FutureExt;
@@ -26,13 +22,13 @@ use crate::{
     error::planning,
     files::no_files,
     files_table::FilesTable,
-    formats::{detect, misfit::MisfitCounts},
+    formats::{csv::Header, detect, misfit::MisfitCounts},
     scan::{
         TableScan,
         format::RowsFormat,
-        head::{self, HEAD_BYTES, Heads},
-        inspect::{self, Facts},
-        parquet::ParquetFiles,
+        head::{self, HEAD_BYTES, Head, Heads},
+        inspect::{self, Examined, Facts},
+        parquet::{self, ParquetFiles},
         schema_cache::SchemaCache,
     },
     schema,
@@ -58,9 +54,11 @@ pub struct TableInfo {
     /// How the first file's text is encoded, such as `UTF-8`; none for binary formats.
     pub encoding: Option<String>,
     /// What separates the fields of delimited text.
-    pub delimiter: Option<char>,
-    /// Whether the first record of delimited text names the columns.
+    pub delimiter: Option<String>,
+    /// Whether the first records of delimited text name the columns.
     pub header: Option<bool>,
+    /// What is rarer in delimited text, as `[tables.NAME]` writes it, such as `skip_lines = 3`.
+    pub dialect: Vec<String>,
     /// Names and types of the columns that segments of keys make.
     pub partitions: Vec<(String, String)>,
     /// Names and types of all columns.
@@ -252,9 +250,8 @@ impl TableBuilder<'_> {
         if format == Some(Format::Parquet) {
             return Ok(Arc::new(Facts::parquet(None)));
         }
-        self.look(first, scan, HEAD_BYTES)
-            .await
-            .map(|(facts, _)| Arc::new(facts))
+        let examined = self.look(first, scan, HEAD_BYTES).await?;
+        Ok(Arc::new(examined.facts))
     }
 
     /// What a file is and its columns, from the cache or from its head.
@@ -280,19 +277,18 @@ impl TableBuilder<'_> {
         }
         let mut bytes = HEAD_BYTES;
         loop {
-            let (facts, plain) = self.look(file, scan, bytes).await?;
-            if facts.format == Format::Parquet {
+            let examined = self.look(file, scan, bytes).await?;
+            if examined.facts.format == Format::Parquet {
                 return self.parquet_facts(file).await;
             }
-            let found = facts.find_schema(self.spec, file.location.as_ref(), &plain)?;
-            if let Some(found) = found {
+            if let Some(found) = examined.columns {
                 return Ok(Facts {
                     schema: Some(found.schema.into()),
                     late: found.late,
-                    ..facts
+                    ..examined.facts
                 });
             }
-            if bytes >= LARGEST_HEAD || bytes >= file.size {
+            if bytes >= LARGEST_HEAD || examined.whole {
                 return Err(Error::new(
                     ErrorKind::MalformedData,
                     format!("{}: no record ends within its first bytes", file.location),
@@ -308,9 +304,14 @@ impl TableBuilder<'_> {
         file: &ObjectMeta,
         scan: &TableScan,
         bytes: u64,
-    ) -> Result<(Facts, inspect::Plain), Error> {
+    ) -> Result<Examined, Error> {
+        let asked = usize::try_from(bytes).unwrap_or(usize::MAX);
         let head = match scan.heads.get(&file.location) {
-            Some(head) if head.whole || head.bytes.len() as u64 >= bytes => head,
+            Some(head) if head.whole => Head {
+                asked: head.asked.max(asked),
+                ..head
+            },
+            Some(head) if head.bytes.len() >= asked => head,
             _ => {
                 let head = head::read(self.store.as_ref(), file, bytes)
                     .await
@@ -319,15 +320,17 @@ impl TableBuilder<'_> {
                 head
             }
         };
-        let found = inspect::facts(self.spec, file.location.as_ref(), &head).await?;
-        if self.spec.columns.is_some() {
-            scan.learn(&file.location, Arc::new(found.0.clone()));
+        let declared = self.spec.columns.is_some();
+        let path = file.location.as_ref();
+        let examined = inspect::examine(self.spec, path, head, !declared).await?;
+        if declared {
+            scan.learn(&file.location, Arc::new(examined.facts.clone()));
         }
-        Ok(found)
+        Ok(examined)
     }
 
     async fn parquet_facts(&self, file: &ObjectMeta) -> Result<Facts, Error> {
-        let format = ParquetFormat::default();
+        let format = parquet::format();
         let state = self.session.state();
         let files = std::slice::from_ref(file);
         // The decoder of Parquet 59 takes a length in the footer at its word and panics where it is beyond the file.
@@ -369,8 +372,14 @@ impl TableBuilder<'_> {
             format: first.format.to_string(),
             compression: first.compression.to_string(),
             encoding: first.is_text().then(|| first.encoding.name().to_owned()),
-            delimiter: delimited.then(|| char::from(first.csv.dialect.delimiter)),
-            header: delimited.then_some(first.csv.header),
+            delimiter: delimited
+                .then(|| String::from_utf8_lossy(first.csv.dialect.delimiter.bytes()).into_owned()),
+            header: delimited.then_some(matches!(first.csv.header, Header::Names(_))),
+            dialect: if delimited {
+                first.csv.rare()
+            } else {
+                Vec::new()
+            },
             columns: own.chain(partitions.iter().cloned()).collect(),
             partitions,
             unlisted: Vec::new(),

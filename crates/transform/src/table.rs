@@ -7,7 +7,12 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-use crate::{ColumnType, Columns, Error, ErrorKind, uri::UriTemplate};
+use crate::{
+    ColumnType, Columns, Error, ErrorKind, formats::records::LONGEST_DELIMITER, uri::UriTemplate,
+};
+
+/// Lines that a header or what stands behind a table may have.
+const MOST_LINES: usize = 1000;
 
 /// The files behind one table name.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,13 +34,25 @@ pub struct TableSpec {
     pub encoding: Option<String>,
     /// Whether the first record of CSV names the columns; found from the first records when left out.
     #[serde(default)]
-    pub header: Option<bool>,
-    /// What separates fields of CSV, one ASCII character; found from the first records when left out.
+    pub header: Option<HeaderKind>,
+    /// Records of CSV that are its header.
+    #[serde(default = "one")]
+    pub header_lines: usize,
+    /// Lines in front of the header of CSV; found when left out and a blank line comes between.
     #[serde(default)]
-    pub delimiter: Option<char>,
+    pub skip_lines: Option<usize>,
+    /// Lines behind the last row of CSV; blank ones do not count.
+    #[serde(default)]
+    pub footer_lines: usize,
+    /// What separates fields of CSV, up to eight ASCII characters; found from the first records when left out.
+    #[serde(default)]
+    pub delimiter: Option<String>,
     /// What encloses fields of CSV that hold the delimiter.
-    #[serde(default = "double_quote")]
-    pub quote: char,
+    #[serde(default)]
+    pub quote: Quote,
+    /// Whether blanks around fields of CSV are left out; found from the first records when left out.
+    #[serde(default)]
+    pub trim: Option<bool>,
     /// What escapes a quote in a field of CSV; a quote may always be doubled.
     #[serde(default)]
     pub escape: Option<char>,
@@ -69,6 +86,27 @@ pub struct TableSpec {
     /// Files that columns and types are found from: first, last and evenly between.
     #[serde(default = "thirty_two")]
     pub infer_files: usize,
+}
+
+/// What the first record of CSV is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderKind {
+    /// `true`: it names the columns.
+    Names,
+    /// `false`: it is a row.
+    None,
+    /// `"skip"`: it is left out, and columns go by place.
+    Skip,
+}
+
+/// What encloses fields of CSV; `None`, written as an empty text, when nothing does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quote(pub Option<char>);
+
+impl Default for Quote {
+    fn default() -> Self {
+        Self(Some('"'))
+    }
 }
 
 /// How a file is written.
@@ -146,6 +184,48 @@ impl fmt::Display for Compression {
     }
 }
 
+impl<'de> Deserialize<'de> for HeaderKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Kind;
+        impl Visitor<'_> for Kind {
+            type Value = HeaderKind;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("true, false or \"skip\"")
+            }
+
+            fn visit_bool<E>(self, names: bool) -> Result<HeaderKind, E> {
+                Ok(if names {
+                    HeaderKind::Names
+                } else {
+                    HeaderKind::None
+                })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<HeaderKind, E> {
+                match text {
+                    "skip" => Ok(HeaderKind::Skip),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Kind)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quote {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (quote, None) => Ok(Self(quote)),
+            _ => Err(serde::de::Error::custom(
+                "quote must be one character, or empty when nothing encloses fields",
+            )),
+        }
+    }
+}
+
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     struct OneOrMany;
     impl<'de> Visitor<'de> for OneOrMany {
@@ -170,8 +250,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     deserializer.deserialize_any(OneOrMany)
 }
 
-const fn double_quote() -> char {
-    '"'
+const fn one() -> usize {
+    1
 }
 
 fn empty() -> Vec<String> {
@@ -202,9 +282,15 @@ impl TableSpec {
     /// Checks what can be checked without reading a file; the parsed uris.
     pub(crate) fn validate(&self, table: &str) -> Result<Vec<UriTemplate>, Error> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidSpec, message));
+        self.validate_dialect(table)?;
+        let delimiter = self.delimiter.as_deref();
+        let single = delimiter.and_then(|text| {
+            let mut characters = text.chars();
+            characters.next().filter(|_| characters.next().is_none())
+        });
         let characters = [
-            ("delimiter", self.delimiter),
-            ("quote", Some(self.quote)),
+            ("delimiter", single),
+            ("quote", self.quote.0),
             ("escape", self.escape),
             ("comment", self.comment),
         ];
@@ -266,5 +352,50 @@ impl TableSpec {
             }
             Some(_) => Ok(uris),
         }
+    }
+
+    fn validate_dialect(&self, table: &str) -> Result<(), Error> {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidSpec, message));
+        if let Some(delimiter) = &self.delimiter {
+            let fits = (1..=LONGEST_DELIMITER).contains(&delimiter.len()) && delimiter.is_ascii();
+            if !fits || delimiter.contains(['\n', '\r']) {
+                return invalid(format!(
+                    "delimiter of table `{table}` must be one to {LONGEST_DELIMITER} ASCII characters and no line end"
+                ));
+            }
+            let others = [
+                ("quote", self.quote.0),
+                ("escape", self.escape),
+                ("comment", self.comment),
+            ];
+            for (name, character) in others {
+                if character.is_some_and(|character| delimiter.contains(character)) {
+                    return invalid(format!(
+                        "delimiter and {name} of table `{table}` have a character in common"
+                    ));
+                }
+            }
+        }
+        if self.quote.0.is_none() && self.escape.is_some() {
+            return invalid(format!(
+                "table `{table}` has an escape and no quote: an escape stands before a quote"
+            ));
+        }
+        if self.header_lines == 0 || self.header_lines > MOST_LINES {
+            return invalid(format!(
+                "header_lines of table `{table}` must be 1 to {MOST_LINES}; `header = false` says that there is none"
+            ));
+        }
+        if self.header_lines > 1 && self.header == Some(HeaderKind::None) {
+            return invalid(format!(
+                "table `{table}` has header_lines and `header = false`"
+            ));
+        }
+        if self.footer_lines > MOST_LINES {
+            return invalid(format!(
+                "footer_lines of table `{table}` must be at most {MOST_LINES}"
+            ));
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
+mod bounds;
 mod columns;
 mod config;
 mod costs;
@@ -9,6 +10,7 @@ mod formats;
 mod hot;
 mod locations;
 mod metrics;
+mod parquet_files;
 mod pipeline;
 mod readers;
 mod sql_cases;

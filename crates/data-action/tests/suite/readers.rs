@@ -5,12 +5,15 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+use std::io::Write;
+
+use flowlake_data_action::{Action, ActionDefinition};
 use serde_json::{Value, json};
 
 use crate::support::House;
 
 /// One file, asked through one action, cold and from memory.
-struct Case {
+pub(crate) struct Case {
     file: &'static str,
     content: Vec<u8>,
     /// Keys of the table.
@@ -20,7 +23,7 @@ struct Case {
     expected: Result<Value, &'static str>,
 }
 
-fn case(
+pub(crate) fn case(
     file: &'static str,
     content: impl Into<Vec<u8>>,
     table: &'static str,
@@ -36,7 +39,7 @@ fn case(
     }
 }
 
-async fn check(cases: Vec<Case>) {
+pub(crate) async fn check(cases: Vec<Case>) {
     let actions: Vec<_> = cases
         .iter()
         .enumerate()
@@ -67,7 +70,9 @@ async fn check(cases: Vec<Case>) {
                     assert_eq!(code.as_str(), "data.malformed", "{shown}: {message}");
                     assert!(message.contains(part), "{shown}: {message}");
                 }
-                (Ok(answer), Err(part)) => panic!("{shown}: {} and not {part}", answer["data"]),
+                (Ok(answer), Err(part)) => {
+                    panic!("{shown}: {} rows and not {part}", answer["row_count"]);
+                }
                 (Err((code, message)), Ok(_)) => panic!("{shown}: {code:?} {message}"),
             }
         }
@@ -230,8 +235,11 @@ async fn json_is_what_the_standard_says_on_every_line() {
             let first = "{\"k\":1,\"name\":\"x\"}";
             let lines = format!("{first}\n{fault}\n{first}\n");
             cases.push(case("t.ndjson", lines, "", sql, Err(part(2))));
-            let late = format!("{many}{fault}\n{many}");
-            cases.push(case("t.ndjson", late, "", sql, Err(part(MANY + 1))));
+            // Rows beyond the first thousand are not read when they are not asked for.
+            if sql != "SELECT k FROM t" {
+                let late = format!("{many}{fault}\n{many}");
+                cases.push(case("t.ndjson", late, "", sql, Err(part(MANY + 1))));
+            }
         }
         // A document, and a part of it that holds no rows.
         if !fault.ends_with("\"k\": 2") {
@@ -266,4 +274,267 @@ async fn json_is_what_the_standard_says_on_every_line() {
         cases.push(case("t.ndjson", lines, policy, "SELECT k FROM t", rows));
     }
     check(cases).await;
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
+#[tokio::test]
+async fn dialects_of_exports() {
+    const ALL: &str = "SELECT * FROM t";
+    let rows = || Ok(json!([{ "a": 1, "b": "x" }, { "a": 2, "b": "y, z" }]));
+    let mut cases = Vec::new();
+    let mut csv = |text: &str, table: &'static str, expected: Result<Value, &'static str>| {
+        let ends = text.replace('\n', "\r\n");
+        for text in [text, &ends] {
+            cases.push(case("t.csv", text, table, ALL, Clone::clone(&expected)));
+        }
+    };
+    // Delimiters of several characters, declared and found.
+    csv("a||b\n1||x\n2||y, z\n", "delimiter = '||'", rows());
+    csv("a||b\n1||x\n2||y, z\n", "", rows());
+    csv("a, b\n1, x\n2, \"y, z\"\n", "delimiter = ', '", rows());
+    csv("a~|~b\n1~|~x\n2~|~\"y, z\"\n", "delimiter = '~|~'", rows());
+    csv(
+        "a||b\n1||x\n2\n",
+        "",
+        Err("line 3 has 1 field and 3 were expected"),
+    );
+    // Blanks around fields, declared and found.
+    csv(" a ,b\n 1 , x \n2,\"y, z\" \n", "trim = true", rows());
+    csv("a, b\n1, x\n2, \"y, z\"\n", "", rows());
+    csv("a | b\n1 | x\n2 | y, z\n", "", rows());
+    csv(
+        "a,b\n1, x\n2,y\n",
+        "",
+        Ok(json!([{ "a": 1, "b": " x" }, { "a": 2, "b": "y" }])),
+    );
+    csv(
+        "a, b\n1, x\n2, y\n",
+        "trim = false",
+        Ok(json!([{ "a": 1, "b": " x" }, { "a": 2, "b": " y" }])),
+    );
+    // No quotes.
+    let quotes = || Ok(json!([{ "a": 1, "b": "\"x" }, { "a": 2, "b": "y\"\"" }]));
+    csv("a,b\n1,\"x\n2,y\"\"\n", "quote = ''", quotes());
+    csv("a||b\n1||\"x\n2||y\"\"\n", "quote = ''", quotes());
+    csv(
+        "a,b\n1,\"x\n2,y\n",
+        "",
+        Err("line 2 is never closed: set `quote = \"\"` if nothing encloses fields"),
+    );
+    // Lines in front of the table, declared and found.
+    let body = "a;b\n1;x\n2;y, z\n";
+    csv(
+        &format!("Report, of calls\n2026-01\n{body}"),
+        "skip_lines = 2",
+        rows(),
+    );
+    csv(
+        &format!("Report\n\"never closed\n{body}"),
+        "skip_lines = 2",
+        rows(),
+    );
+    csv(&format!("Report, of calls\n2026-01\n\n{body}"), "", rows());
+    csv(&format!("Report\n\nof; all; calls\n\n{body}"), "", rows());
+    csv(&format!("\n\n{body}"), "", rows());
+    csv("a,b\n1,x\n\n2,\"y, z\"\n", "", rows());
+    csv(
+        "Report\n",
+        "skip_lines = 2\ncolumns = { a = 'integer' }",
+        Err("ends within the 2 lines of `skip_lines`"),
+    );
+    csv(
+        &format!("Report\n{body}"),
+        "",
+        Err("line 4 has 2 fields and 1 were expected"),
+    );
+    // Lines behind it.
+    csv(&format!("{body}\nTotal;3\n\n"), "footer_lines = 1", rows());
+    csv(
+        &format!("{body}Total;3\n-- end --"),
+        "footer_lines = 2",
+        rows(),
+    );
+    csv(
+        "a\n1\n",
+        "footer_lines = 3\ncolumns = { a = 'integer' }",
+        Err("fewer lines than the 3 of `footer_lines`"),
+    );
+    // Headers of several records, and broken ones.
+    csv(
+        "Calls,,Calls\nin,out,in\n1,2,3\n",
+        "header_lines = 2",
+        Ok(json!([{ "Calls_in": 1, "out": 2, "Calls_in_1": 3 }])),
+    );
+    csv(
+        "a,\"b\n1,x\n2,\"y, z\"\n",
+        "header = 'skip'\ncolumns = { a = 'integer', b = 'string' }",
+        rows(),
+    );
+    csv(
+        "broken\n1,x\n2,\"y, z\"\n",
+        "header = 'skip'\ncolumns = { a = 'integer', b = 'string' }",
+        rows(),
+    );
+    csv(
+        "broken,\nheader\n1,x\n2,\"y, z\"\n",
+        "header = 'skip'\nheader_lines = 2\ncolumns = { a = 'integer', b = 'string' }",
+        rows(),
+    );
+    csv(
+        "\nno,header\n1,x\n",
+        "header = 'skip'",
+        Ok(json!([{ "column_1": 1, "column_2": "x" }])),
+    );
+    csv("a,b\n", "header_lines = 2", Err("ends within its header"));
+    // Fields that are missing at the end of a row.
+    csv(
+        "a,b\n1,x\n2\n",
+        "",
+        Err("line 3 has 1 field and 2 were expected"),
+    );
+    csv(
+        "a,b\n1,x\n2\n",
+        "on_error = 'null'",
+        Ok(json!([{ "a": 1, "b": "x" }, { "a": 2, "b": null }])),
+    );
+    csv(
+        "a,b\n1,x\n2\n",
+        "on_error = 'skip'",
+        Ok(json!([{ "a": 1, "b": "x" }])),
+    );
+    // gzip that fills up a block.
+    let padded = [gzip(b"a,b\n1,x\n2,\"y, z\"\n"), vec![0; 700]].concat();
+    cases.push(case("t.csv.gz", padded, "", ALL, rows()));
+    check(cases).await;
+}
+
+/// Many rows of each dialect: they are read in chunks.
+#[tokio::test]
+async fn dialects_of_many_rows() {
+    let sql = "SELECT count(*) AS n, sum(a) AS s, min(b) AS f, max(b) AS l FROM t";
+    let found =
+        || Ok(json!([{ "n": MANY, "s": MANY * (MANY - 1) / 2, "f": "x00000", "l": "x39999" }]));
+    let text = |before: &str, row: &dyn Fn(usize) -> String, after: &str| {
+        let rows: String = (0..MANY).map(row).collect();
+        format!("{before}{rows}{after}")
+    };
+    let cases = vec![
+        case(
+            "t.csv",
+            text("a||b\n", &|n| format!("{n}||x{n:05}\n"), ""),
+            "",
+            sql,
+            found(),
+        ),
+        case(
+            "t.csv",
+            text("a , b\n", &|n| format!("{n} , x{n:05}\n"), ""),
+            "",
+            sql,
+            found(),
+        ),
+        case(
+            "t.csv",
+            text("a,b\n", &|n| format!("{n}, \"x{n:05}\"\n"), ""),
+            "trim = true",
+            sql,
+            found(),
+        ),
+        case(
+            "t.csv",
+            text(
+                "Report\n\na,b\n",
+                &|n| format!("{n},x{n:05}\n"),
+                "\nTotal\n",
+            ),
+            "footer_lines = 1",
+            sql,
+            found(),
+        ),
+        case(
+            "t.csv",
+            text("a,b\n", &|n| format!("{n},x{n:05}\n"), ""),
+            "quote = ''",
+            sql,
+            found(),
+        ),
+    ];
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn what_is_found_of_a_dialect_is_told() {
+    let action = |name: &str| {
+        format!(
+            "name = \"{name}\"\n[tables.t]\nuri = \"s3://lake/exports/{name}.csv\"\n[query]\nsql = \"SELECT * FROM t\"\n"
+        )
+    };
+    let files = [
+        ("plain", "a,b\n1,x\n", ",", Some(true), vec![]),
+        ("twice", "a||b\n1||x\n", "||", Some(true), vec![]),
+        (
+            "blanks",
+            "a | b\n1 | x\n",
+            "|",
+            Some(true),
+            vec!["trim = true"],
+        ),
+        (
+            "before",
+            "Report\n\na,b\n1,x\n",
+            ",",
+            Some(true),
+            vec!["skip_lines = 2"],
+        ),
+    ];
+    let actions: Vec<_> = files.iter().map(|(name, ..)| action(name)).collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let house = House::build(&actions).await;
+    let lake = house.folder.path().join("lake-root/lake/exports");
+    let inspector = house.inspector().await;
+    for (name, text, delimiter, header, dialect) in files {
+        std::fs::write(lake.join(format!("{name}.csv")), text).unwrap();
+        let found = Box::pin(inspector.check(name, &serde_json::Map::new()))
+            .await
+            .unwrap();
+        let tables = found.tables.unwrap();
+        let info = tables[0].detected.as_ref().unwrap();
+        assert_eq!(info.delimiter.as_deref(), Some(delimiter), "{name}");
+        assert_eq!(info.header, header, "{name}");
+        assert_eq!(info.dialect, dialect, "{name}");
+    }
+}
+
+#[test]
+fn a_dialect_that_contradicts_itself_is_refused() {
+    for (table, part) in [
+        ("delimiter = ''", "one to 8 ASCII characters"),
+        ("delimiter = '123456789'", "one to 8 ASCII characters"),
+        ("delimiter = '§'", "one to 8 ASCII characters"),
+        ("delimiter = '\"|'", "delimiter and quote"),
+        ("delimiter = '#|'\ncomment = '#'", "delimiter and comment"),
+        ("quote = 'ab'", "quote must be one character"),
+        ("quote = ''\nescape = '\\'", "an escape and no quote"),
+        ("header = 'maybe'", "true, false or \"skip\""),
+        ("header_lines = 0", "header_lines"),
+        (
+            "header_lines = 2\nheader = false",
+            "header_lines and `header = false`",
+        ),
+        ("footer_lines = 1001", "footer_lines"),
+    ] {
+        let text = format!(
+            "name = \"x\"\n[tables.t]\nuri = \"s3://lake/exports/t.csv\"\n{table}\n[query]\nsql = \"SELECT * FROM t\"\n"
+        );
+        let action = ActionDefinition::parse("x.toml".as_ref(), &text).and_then(Action::try_new);
+        let error = action.unwrap_err();
+        let shown = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(shown.contains(part), "{table}: {shown}");
+    }
 }

@@ -1,27 +1,50 @@
 //! Avro and Arrow IPC, streamed: what is held is a block or a message, never the file.
 
 use std::{
+    borrow::Cow,
     io::Cursor,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use arrow_avro::reader::ReaderBuilder;
+use arrow_avro::reader::{Reader, ReaderBuilder};
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use datafusion::arrow::{
     array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::Buffer,
     compute::filter_record_batch,
-    datatypes::SchemaRef,
-    ipc::reader::StreamDecoder,
+    datatypes::{DataType, SchemaRef},
+    ipc::{Message, convert::fb_to_schema, reader::StreamDecoder, root_as_message},
 };
+use flowlake_gunzip::inflate;
+use futures::StreamExt;
 
-use super::{Decode, LONGEST_RECORD_BYTES, chunk::Asked, csv::engine, exact, misfit::Misfits};
-use crate::{Error, OnError};
+use super::{
+    Decode, LONGEST_RECORD_BYTES,
+    bytes::decompress,
+    chunk::{self, Asked},
+    csv::engine,
+    exact,
+    misfit::Misfits,
+};
+use crate::{Compression, Error, OnError};
 
 /// Bytes of Avro blocks that are decoded together: each time, the file's header is read again.
 const AVRO_PIECE_BYTES: usize = 1 << 20;
+/// Bytes at the end of each Avro block.
+const SYNC_BYTES: usize = 16;
+/// Entries that the header of an Avro file may have.
+const MOST_ENTRIES: usize = 10_000;
 /// The beginning of an Arrow IPC file, before what is otherwise a stream.
 const ARROW_FILE_MAGIC: &[u8] = b"ARROW1";
+/// The header of an Avro file and what describes a message of Arrow IPC may not be longer.
+const LONGEST_DESCRIPTION_BYTES: usize = 16 << 20;
+/// The rows of a message of Arrow IPC may not take more, compressed or not.
+const LONGEST_MESSAGE_BYTES: usize = 128 << 20;
+/// Rows without a byte that a block or message may have.
+const MOST_EMPTY_ROWS: u64 = 1 << 20;
 
 /// Brings batches of a file to the columns of the table, by name.
 pub(crate) struct Adapter {
@@ -111,7 +134,12 @@ impl Adapter {
 pub(crate) struct ArrowDecoder {
     adapter: Adapter,
     decoder: StreamDecoder,
-    start: Option<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// Bytes that are used up.
+    done: usize,
+    /// Bytes that the message has which comes next, as far as that is known.
+    wanted: usize,
+    begun: bool,
     is_file: bool,
     ended: bool,
 }
@@ -121,97 +149,251 @@ impl ArrowDecoder {
         Self {
             adapter,
             decoder: StreamDecoder::new(),
-            start: Some(Vec::new()),
+            bytes: Vec::new(),
+            done: 0,
+            wanted: 0,
+            begun: false,
             is_file: false,
             ended: false,
         }
     }
 
-    pub(crate) fn schema(&self) -> Option<SchemaRef> {
-        self.decoder.schema()
+    /// The columns that the first message declares; `None` when it is not complete.
+    pub(crate) fn schema(&mut self, bytes: &[u8]) -> Result<Option<SchemaRef>, Error> {
+        self.bytes.extend_from_slice(bytes);
+        if !self.begin()? {
+            return Ok(None);
+        }
+        let Some(end) = self.message_end()? else {
+            return Ok(None);
+        };
+        let start = self.message_start(&self.bytes[self.done..]);
+        let message = root_as_message(&self.bytes[self.done + start..self.done + end]);
+        let schema = message.ok().and_then(|message| message.header_as_schema());
+        let schema = schema.ok_or_else(|| self.invalid())?;
+        // It checks what it reads, but a crafted file must not end the process where it does not.
+        catch_unwind(AssertUnwindSafe(|| fb_to_schema(schema)))
+            .map(|schema| Some(Arc::new(schema)))
+            .map_err(|_panicked| self.invalid())
     }
 
-    fn decode(&mut self, bytes: Vec<u8>, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        let mut buffer = Buffer::from_vec(bytes);
-        while !buffer.is_empty() && !self.ended {
-            let decoder = &mut self.decoder;
-            // The decoder checks what it reads, but a crafted file must not end the process where it does not.
-            let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer)));
-            match decoded {
-                Ok(Ok(Some(batch))) => {
-                    let batch = self.adapter.adapt(&batch)?;
-                    out.push(batch);
-                }
-                Ok(Ok(None)) => {}
-                // What follows the end of the stream in a file is its table of contents.
-                Ok(Err(_))
-                    if self.is_file && self.decoder.finish().is_ok() && self.schema().is_some() =>
-                {
-                    self.ended = true;
-                }
-                Ok(Err(_)) | Err(_) => {
-                    return Err(self.adapter.misfits.error("is not valid Arrow IPC"));
-                }
+    fn invalid(&self) -> Error {
+        let what = "is not valid Arrow IPC, or is cut off";
+        self.adapter.misfits.error(what)
+    }
+
+    /// Passes over the beginning of a file; whether it is complete.
+    fn begin(&mut self) -> Result<bool, Error> {
+        if self.begun {
+            return Ok(true);
+        }
+        if self.bytes.len() < ARROW_FILE_MAGIC.len() {
+            return Ok(false);
+        }
+        self.is_file = self.bytes.starts_with(ARROW_FILE_MAGIC);
+        if self.is_file {
+            // Zeros follow, up to a boundary that writers choose.
+            let after = &self.bytes[ARROW_FILE_MAGIC.len()..];
+            match after.iter().position(|byte| *byte != 0) {
+                Some(zeros) => self.done = ARROW_FILE_MAGIC.len() + zeros,
+                None if self.bytes.len() < 1024 => return Ok(false),
+                None => return Err(self.invalid()),
             }
         }
-        Ok(())
+        self.begun = true;
+        Ok(true)
+    }
+
+    /// Where the description of a message begins: its length comes first, in newer files behind a mark.
+    fn message_start(&self, bytes: &[u8]) -> usize {
+        if bytes.starts_with(&[0xff; 4]) { 8 } else { 4 }
+    }
+
+    /// The end of the next message, when it is complete.
+    fn message_end(&mut self) -> Result<Option<usize>, Error> {
+        let bytes = &self.bytes[self.done..];
+        if bytes.len() < self.wanted.max(4) {
+            return Ok(None);
+        }
+        let start = self.message_start(bytes);
+        let Some([a, b, c, d]) = bytes.get(start - 4..start) else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        if length == 0 {
+            return Ok(Some(start));
+        }
+        if length > LONGEST_DESCRIPTION_BYTES {
+            return Err(self.invalid());
+        }
+        let Some(description) = bytes.get(start..start + length) else {
+            self.wanted = start + length;
+            return Ok(None);
+        };
+        let message = root_as_message(description).map_err(|_invalid| self.invalid())?;
+        let body = usize::try_from(message.bodyLength()).map_err(|_negative| self.invalid())?;
+        if body > LONGEST_MESSAGE_BYTES {
+            return Err(self.too_large());
+        }
+        let end = start + length + body;
+        let Some(body) = bytes.get(start + length..end) else {
+            self.wanted = end;
+            return Ok(None);
+        };
+        match unpacked_bytes(&message, body) {
+            None => Err(self.invalid()),
+            Some(bytes) if bytes > LONGEST_MESSAGE_BYTES as u64 => Err(self.too_large()),
+            Some(_) => {
+                self.wanted = 0;
+                Ok(Some(end))
+            }
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        let what = "holds a batch of rows that is larger than 128 MiB: write smaller batches";
+        self.adapter.misfits.error(what)
+    }
+
+    /// Decodes the next message.
+    fn message(&mut self, end: usize) -> Result<Option<RecordBatch>, Error> {
+        let message = self.bytes[self.done..self.done + end].to_vec();
+        self.done += end;
+        let mut buffer = Buffer::from_vec(message);
+        let mut found = None;
+        while !buffer.is_empty() {
+            let decoder = &mut self.decoder;
+            // It checks what it reads, but a crafted file must not end the process where it does not.
+            let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer)));
+            match decoded {
+                Ok(Ok(batch)) => found = found.or(batch),
+                Ok(Err(_)) | Err(_) => return Err(self.invalid()),
+            }
+        }
+        found.map(|batch| self.adapter.adapt(&batch)).transpose()
     }
 }
 
-impl Decode for ArrowDecoder {
-    fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        let Some(mut start) = self.start.take() else {
-            return self.decode(bytes.to_vec(), out);
+/// Bytes that the buffers of a message have in memory; `None` when they cannot be as they say.
+fn unpacked_bytes(message: &Message<'_>, body: &[u8]) -> Option<u64> {
+    let batch = match message.header_as_dictionary_batch() {
+        Some(dictionary) => dictionary.data(),
+        None => message.header_as_record_batch(),
+    };
+    let Some(batch) = batch else {
+        return Some(0);
+    };
+    // Columns without a byte have rows as well, but not more than somebody meant.
+    let rows = u64::try_from(batch.length()).ok()?;
+    if rows > 8 * body.len() as u64 + MOST_EMPTY_ROWS {
+        return None;
+    }
+    if batch.compression().is_none() {
+        return Some(body.len() as u64);
+    }
+    let mut all = 0_u64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        let start = usize::try_from(buffer.offset()).ok()?;
+        let length = usize::try_from(buffer.length()).ok()?;
+        let Some(prefix) = body.get(start..)?.first_chunk().filter(|_| length >= 8) else {
+            continue;
         };
-        start.extend_from_slice(bytes);
-        if start.len() < ARROW_FILE_MAGIC.len() {
-            self.start = Some(start);
-            return Ok(());
+        // -1 stands for a buffer that is not compressed.
+        let unpacked = u64::try_from(i64::from_le_bytes(*prefix)).unwrap_or(length as u64);
+        all = all.saturating_add(unpacked);
+    }
+    Some(all)
+}
+
+impl Decode for ArrowDecoder {
+    fn push(&mut self, bytes: &[u8], _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        self.bytes.drain(..self.done);
+        self.done = 0;
+        if !self.ended {
+            self.bytes.extend_from_slice(bytes);
         }
-        self.is_file = start.starts_with(ARROW_FILE_MAGIC);
-        if self.is_file {
-            // Zeros follow, up to a boundary that writers choose.
-            let message = start[ARROW_FILE_MAGIC.len()..]
-                .iter()
-                .position(|byte| *byte != 0);
-            match message {
-                Some(zeros) => drop(start.drain(..ARROW_FILE_MAGIC.len() + zeros)),
-                None if start.len() < 1024 => {
-                    self.start = Some(start);
-                    return Ok(());
+        Ok(())
+    }
+
+    fn more(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, Error> {
+        while !self.ended && self.begin()? {
+            let end = match self.message_end() {
+                Ok(Some(end)) => end,
+                Ok(None) => return Ok(false),
+                // What follows the last message in a file is its table of contents.
+                Err(_) if self.is_file && self.at_end() => {
+                    self.ended = true;
+                    return Ok(false);
                 }
-                None => return Err(self.adapter.misfits.error("is not valid Arrow IPC")),
+                Err(error) => return Err(error),
+            };
+            let is_mark = end <= 8;
+            let batch = self.message(end)?;
+            self.ended = is_mark && self.is_file;
+            if let Some(batch) = batch {
+                out.push(batch);
+                return Ok(true);
             }
         }
-        self.decode(start, out)
+        Ok(false)
     }
 
     fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        let whole = self.ended || self.decoder.finish().is_ok();
-        if !whole || self.schema().is_none() {
-            return Err(self
-                .adapter
-                .misfits
-                .error("is not valid Arrow IPC, or is cut off"));
-        }
-        Ok(())
+        let whole = self.ended || self.done == self.bytes.len() && self.at_end();
+        if whole { Ok(()) } else { Err(self.invalid()) }
+    }
+}
+
+impl ArrowDecoder {
+    /// Whether a message has ended, and the first has been there.
+    fn at_end(&mut self) -> bool {
+        self.decoder.finish().is_ok() && self.decoder.schema().is_some()
     }
 }
 
 /// Reads Avro object container files.
 pub(crate) struct AvroDecoder {
     adapter: Adapter,
-    /// Magic, metadata and sync marker.
-    header: Option<Vec<u8>>,
+    batch_rows: usize,
+    header: Option<AvroHeader>,
+    /// Bytes that the header is looked for in next.
+    enough: usize,
     bytes: Vec<u8>,
+    last: bool,
+    blocks: Option<Reader<Cursor<Vec<u8>>>>,
+    /// Rows that those have which are still to come.
+    rows: i64,
+}
+
+/// What an Avro file begins with.
+#[derive(Debug)]
+struct AvroHeader {
+    /// As of a file that is not compressed.
+    bytes: Vec<u8>,
+    codec: AvroCodec,
+    columns: SchemaRef,
+}
+
+/// How the blocks of an Avro file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AvroCodec {
+    Null,
+    Deflate,
+    Snappy,
+    Other(Compression),
 }
 
 impl AvroDecoder {
     pub(crate) fn new(adapter: Adapter) -> Self {
         Self {
+            batch_rows: adapter.asked.batch_rows,
             adapter,
             header: None,
+            enough: 0,
             bytes: Vec::new(),
+            last: false,
+            blocks: None,
+            rows: 0,
         }
     }
 
@@ -221,91 +403,245 @@ impl AvroDecoder {
             .error("is not valid Avro, or is cut off")
     }
 
-    /// The columns that the header declares.
-    pub(crate) fn schema(&self) -> Option<SchemaRef> {
-        let header = self.header.clone()?;
-        let reader = catch_unwind(AssertUnwindSafe(|| {
-            ReaderBuilder::new().build(Cursor::new(header))
-        }));
-        reader.ok()?.ok().map(|reader| reader.schema())
+    /// The columns that the header declares; `None` when it is not complete.
+    pub(crate) fn schema(&mut self, bytes: &[u8]) -> Result<Option<SchemaRef>, Error> {
+        self.bytes.extend_from_slice(bytes);
+        self.header()?;
+        let columns = self.header.as_ref().map(|header| &header.columns);
+        Ok(columns.map(Arc::clone))
     }
 
-    fn advance(&mut self, last: bool, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        if self.header.is_none() {
-            match header_end(&self.bytes) {
-                Framing::Ends(end) => {
-                    let rest = self.bytes.split_off(end);
-                    self.header = Some(std::mem::replace(&mut self.bytes, rest));
-                }
-                Framing::More if !last && self.bytes.len() <= LONGEST_RECORD_BYTES => return Ok(()),
-                Framing::More | Framing::Wrong => return Err(self.invalid()),
-            }
-        }
-        let whole = self.whole_blocks(last)?;
-        if whole == 0 || (!last && whole < AVRO_PIECE_BYTES) {
+    /// Reads the header when it is complete.
+    fn header(&mut self) -> Result<(), Error> {
+        if self.header.is_some() || self.bytes.len() < self.enough && !self.last {
             return Ok(());
         }
-        let rest = self.bytes.split_off(whole);
-        let blocks = std::mem::replace(&mut self.bytes, rest);
-        self.decode(&blocks, out)
-    }
-
-    /// Bytes of the blocks that are complete.
-    fn whole_blocks(&self, last: bool) -> Result<usize, Error> {
-        let sync = self
-            .header
-            .as_ref()
-            .map(|header| &header[header.len() - 16..]);
-        let mut whole = 0;
-        while whole < self.bytes.len() {
-            match block_end(&self.bytes[whole..]) {
-                Framing::Ends(end) => {
-                    let end = whole + end;
-                    if Some(&self.bytes[end - 16..end]) != sync {
-                        return Err(self.invalid());
-                    }
-                    whole = end;
-                }
-                Framing::More if !last => break,
-                Framing::More | Framing::Wrong => return Err(self.invalid()),
+        let (end, entries) = match header_entries(&self.bytes) {
+            Ok((end, entries)) if end <= self.bytes.len() => (end, entries),
+            Ok(_) | Err(Framing::More)
+                if !self.last && self.bytes.len() <= LONGEST_DESCRIPTION_BYTES =>
+            {
+                self.enough = self.bytes.len() * 2;
+                return Ok(());
             }
+            _ => return Err(self.invalid()),
+        };
+        let value = |key: &[u8]| {
+            let mut entries = entries.iter().rev();
+            let (_, value) = entries.find(|(name, _)| self.bytes.get(name.clone()) == Some(key))?;
+            self.bytes.get(value.clone())
+        };
+        let codec = match value(b"avro.codec") {
+            None | Some(b"null") => AvroCodec::Null,
+            Some(b"deflate") => AvroCodec::Deflate,
+            Some(b"snappy") => AvroCodec::Snappy,
+            Some(b"zstandard") => AvroCodec::Other(Compression::Zstd),
+            Some(b"bzip2") => AvroCodec::Other(Compression::Bzip2),
+            Some(b"xz") => AvroCodec::Other(Compression::Xz),
+            Some(other) => {
+                let name: String = String::from_utf8_lossy(other).chars().take(20).collect();
+                return Err(self.adapter.misfits.error(format_args!(
+                    "is Avro with the codec `{}`, which cannot be read",
+                    name.escape_debug()
+                )));
+            }
+        };
+        let schema = value(b"avro.schema").ok_or_else(|| self.invalid())?;
+        let mut header = b"Obj\x01".to_vec();
+        put_long(1, &mut header);
+        for text in [&b"avro.schema"[..], schema] {
+            put_long(text.len() as i64, &mut header);
+            header.extend_from_slice(text);
         }
-        Ok(whole)
-    }
-
-    fn decode(&mut self, blocks: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        let mut piece = self.header.clone().unwrap_or_default();
-        piece.extend_from_slice(blocks);
-        let rows = self.adapter.asked.batch_rows;
-        let batches = catch_unwind(AssertUnwindSafe(|| {
-            ReaderBuilder::new()
-                .with_batch_size(rows)
-                .build(Cursor::new(piece))?
-                .collect::<Result<Vec<_>, _>>()
+        put_long(0, &mut header);
+        header.extend_from_slice(&self.bytes[end - SYNC_BYTES..end]);
+        let reader = catch_unwind(AssertUnwindSafe(|| {
+            ReaderBuilder::new().build(Cursor::new(header.clone()))
         }));
-        let Ok(Ok(batches)) = batches else {
+        let Ok(Ok(reader)) = reader else {
             return Err(self.invalid());
         };
-        for batch in &batches {
-            out.push(self.adapter.adapt(batch)?);
+        let columns = reader.schema();
+        let mut kinds = columns.fields().iter().map(|field| field.data_type());
+        if kinds.any(has_empty_items) {
+            return Err(self
+                .adapter
+                .misfits
+                .error("has arrays of values without content"));
         }
+        self.batch_rows = self
+            .batch_rows
+            .min(chunk::most_rows(columns.flattened_fields().len()));
+        self.bytes.drain(..end);
+        self.header = Some(AvroHeader {
+            bytes: header,
+            codec,
+            columns,
+        });
         Ok(())
+    }
+
+    /// Makes a reader of the next blocks; whether there are any that are complete.
+    fn next_blocks(&mut self) -> Result<bool, Error> {
+        self.header()?;
+        let Some(header) = &self.header else {
+            return if self.last {
+                Err(self.invalid())
+            } else {
+                Ok(false)
+            };
+        };
+        if self.bytes.len() < AVRO_PIECE_BYTES && !self.last {
+            return Ok(false);
+        }
+        let sync = &header.bytes[header.bytes.len() - SYNC_BYTES..];
+        let mut piece = header.bytes.clone();
+        let mut done = 0;
+        while done < self.bytes.len() && piece.len() < AVRO_PIECE_BYTES {
+            let rest = &self.bytes[done..];
+            let (rows, data) = match block(rest) {
+                Ok(found) => found,
+                Err(Framing::More) if !self.last => break,
+                Err(_) => return Err(self.invalid()),
+            };
+            let end = data.end + SYNC_BYTES;
+            if rest.get(data.end..end) != Some(sync) {
+                return Err(self.invalid());
+            }
+            let plain = header.codec.unpacked(&rest[data]);
+            let plain = plain.ok_or_else(|| {
+                self.adapter.misfits.error(
+                    "is not valid Avro, or has a block that is larger than 64 MiB when it is decompressed",
+                )
+            })?;
+            // Rows without a byte are rows as well, but not more than somebody meant.
+            if u64::try_from(rows).is_ok_and(|rows| rows > plain.len() as u64 + MOST_EMPTY_ROWS)
+                || rows < 0
+            {
+                return Err(self.invalid());
+            }
+            self.rows += rows;
+            put_long(rows, &mut piece);
+            put_long(plain.len() as i64, &mut piece);
+            piece.extend_from_slice(&plain);
+            piece.extend_from_slice(sync);
+            done += end;
+        }
+        if done == 0 {
+            return Ok(false);
+        }
+        self.bytes.drain(..done);
+        let rows = self.batch_rows;
+        let reader = catch_unwind(AssertUnwindSafe(|| {
+            ReaderBuilder::new()
+                .with_batch_size(rows)
+                .build(Cursor::new(piece))
+        }));
+        let Ok(Ok(reader)) = reader else {
+            return Err(self.invalid());
+        };
+        self.blocks = Some(reader);
+        Ok(true)
+    }
+}
+
+impl AvroCodec {
+    /// The plain bytes of a block; `None` when it is damaged or too large.
+    fn unpacked(self, block: &[u8]) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Null => Some(block.into()),
+            Self::Deflate => inflate(block, LONGEST_RECORD_BYTES).map(Cow::Owned),
+            Self::Snappy => {
+                let (block, sum) = block.split_last_chunk()?;
+                let length = snap::raw::decompress_len(block).ok()?;
+                if length > LONGEST_RECORD_BYTES {
+                    return None;
+                }
+                let plain = snap::raw::Decoder::new().decompress_vec(block).ok()?;
+                let found = crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, &plain);
+                (found == u64::from(u32::from_be_bytes(*sum))).then_some(Cow::Owned(plain))
+            }
+            Self::Other(compression) => {
+                let bytes = Bytes::copy_from_slice(block);
+                let bytes = futures::stream::once(async { Ok(bytes) }).boxed();
+                let mut pieces = decompress(bytes, compression);
+                let mut plain = Vec::new();
+                futures::executor::block_on(async {
+                    while let Some(piece) = pieces.next().await {
+                        plain.extend_from_slice(&piece.ok()?);
+                        if plain.len() > LONGEST_RECORD_BYTES {
+                            return None;
+                        }
+                    }
+                    Some(())
+                })?;
+                Some(Cow::Owned(plain))
+            }
+        }
+    }
+}
+
+/// Whether the type has lists whose items take no byte: a few bytes could stand for any number of them.
+fn has_empty_items(kind: &DataType) -> bool {
+    fn is_empty(kind: &DataType) -> bool {
+        match kind {
+            DataType::Null | DataType::FixedSizeBinary(0) => true,
+            DataType::Struct(fields) => fields.iter().all(|field| is_empty(field.data_type())),
+            _ => false,
+        }
+    }
+    match kind {
+        DataType::List(item) | DataType::LargeList(item) => {
+            // A value that may be null takes a byte that says whether it is, unless it is nothing else.
+            let kind = item.data_type();
+            let empty = *kind == DataType::Null || !item.is_nullable() && is_empty(kind);
+            empty || has_empty_items(kind)
+        }
+        DataType::Map(entries, _) => has_empty_items(entries.data_type()),
+        DataType::Struct(fields) => fields
+            .iter()
+            .any(|field| has_empty_items(field.data_type())),
+        DataType::Union(fields, _) => fields
+            .iter()
+            .any(|(_, field)| has_empty_items(field.data_type())),
+        _ => false,
     }
 }
 
 impl Decode for AvroDecoder {
-    fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+    fn push(&mut self, bytes: &[u8], _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         self.bytes.extend_from_slice(bytes);
-        self.advance(false, out)
+        Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
-        self.advance(true, out)
+    fn more(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool, Error> {
+        loop {
+            if let Some(blocks) = &mut self.blocks {
+                // It checks what it reads, but a crafted file must not end the process where it does not.
+                match catch_unwind(AssertUnwindSafe(|| blocks.next())) {
+                    Ok(Some(Ok(batch))) => {
+                        self.rows -= batch.num_rows() as i64;
+                        out.push(self.adapter.adapt(&batch)?);
+                        return Ok(true);
+                    }
+                    Ok(None) if self.rows == 0 => self.blocks = None,
+                    Ok(Some(Err(_)) | None) | Err(_) => return Err(self.invalid()),
+                }
+            }
+            if !self.next_blocks()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
+        self.last = true;
+        Ok(())
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
-    Ends(usize),
     More,
     Wrong,
 }
@@ -327,6 +663,15 @@ fn long(bytes: &[u8]) -> Result<(i64, usize), Framing> {
     })
 }
 
+fn put_long(value: i64, out: &mut Vec<u8>) {
+    let mut left = (value << 1 ^ value >> 63).cast_unsigned();
+    while left >= 0x80 {
+        out.push(u8::try_from(left & 0x7f).unwrap_or_default() | 0x80);
+        left >>= 7;
+    }
+    out.push(u8::try_from(left).unwrap_or_default());
+}
+
 fn length(bytes: &[u8]) -> Result<(usize, usize), Framing> {
     let (value, taken) = long(bytes)?;
     match usize::try_from(value) {
@@ -335,46 +680,49 @@ fn length(bytes: &[u8]) -> Result<(usize, usize), Framing> {
     }
 }
 
-fn block_end(bytes: &[u8]) -> Framing {
-    let read = || {
-        let (_, first) = long(bytes)?;
-        let (size, second) = length(&bytes[first..])?;
-        Ok(first + second + size + 16)
-    };
-    within(read(), bytes.len())
+/// Rows of a block and where their bytes are; after them comes the sync marker.
+fn block(bytes: &[u8]) -> Result<(i64, Range<usize>), Framing> {
+    let (rows, first) = long(bytes)?;
+    let (size, second) = length(&bytes[first..])?;
+    let start = first + second;
+    if start + size + SYNC_BYTES > bytes.len() {
+        return Err(Framing::More);
+    }
+    Ok((rows, start..start + size))
 }
 
-/// Magic, a map of metadata in blocks of entries, and 16 bytes of sync marker.
-fn header_end(bytes: &[u8]) -> Framing {
-    let read = || {
-        if bytes.len() >= 4 && !bytes.starts_with(b"Obj\x01") {
-            return Err(Framing::Wrong);
+/// Where the keys and values of a header are.
+type Entries = Vec<(Range<usize>, Range<usize>)>;
+
+/// Magic, a map of metadata in blocks of entries, and 16 bytes of sync marker: the end of it, and the entries.
+fn header_entries(bytes: &[u8]) -> Result<(usize, Entries), Framing> {
+    if bytes.len() >= 4 && !bytes.starts_with(b"Obj\x01") {
+        return Err(Framing::Wrong);
+    }
+    let mut at = 4;
+    let mut found = Vec::new();
+    let rest = |at: usize| bytes.get(at..).ok_or(Framing::More);
+    loop {
+        let (mut entries, taken) = long(rest(at)?)?;
+        at += taken;
+        if entries == 0 {
+            return Ok((at + SYNC_BYTES, found));
         }
-        let mut at = 4;
-        let rest = |at: usize| bytes.get(at..).ok_or(Framing::More);
-        loop {
-            let (mut entries, taken) = long(rest(at)?)?;
-            at += taken;
-            if entries == 0 {
-                return Ok(at + 16);
-            }
-            if entries < 0 {
-                entries = entries.saturating_neg();
-                at += length(rest(at)?)?.1;
-            }
-            for _ in 0..entries.saturating_mul(2) {
+        if entries < 0 {
+            entries = entries.saturating_neg();
+            at += length(rest(at)?)?.1;
+        }
+        for _ in 0..entries {
+            let mut text = || -> Result<Range<usize>, Framing> {
                 let (size, taken) = length(rest(at)?)?;
-                at += taken + size;
+                let start = at + taken;
+                at = start + size;
+                Ok(start..at)
+            };
+            found.push((text()?, text()?));
+            if found.len() > MOST_ENTRIES {
+                return Err(Framing::Wrong);
             }
         }
-    };
-    within(read(), bytes.len())
-}
-
-fn within(end: Result<usize, Framing>, available: usize) -> Framing {
-    match end {
-        Ok(end) if end <= available => Framing::Ends(end),
-        Ok(_) => Framing::More,
-        Err(other) => other,
     }
 }

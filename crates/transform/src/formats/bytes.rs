@@ -21,6 +21,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that are decompressed before they are asked for.
 const PIECES_AHEAD: usize = 8;
 
+/// Memory that xz may take: its largest preset has a dictionary of 64 MiB.
+const XZ_MEMORY_BYTES: u64 = 72 << 20;
+
 /// Bytes of a file, or why there are no more.
 pub(crate) type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
@@ -41,7 +44,7 @@ pub(crate) fn decompress(bytes: ByteStream, compression: Compression) -> ByteStr
             ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
         }
         Compression::Xz => {
-            let mut decoder = XzDecoder::new(reader);
+            let mut decoder = XzDecoder::with_mem_limit(reader, XZ_MEMORY_BYTES);
             decoder.multiple_members(true);
             ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
         }

@@ -20,6 +20,9 @@ pub(crate) trait Chunked: Send + Sync {
     /// with a record.
     fn decode(&self, text: &[u8], sieve: &Sieve, space: &mut Space) -> Option<Chunk>;
 
+    /// What is asked of the text.
+    fn asked(&self) -> &Asked;
+
     /// A reader that knows all cases, for text that begins with a record in `line`.
     fn decoder(&self, line: u64, misfits: Misfits) -> Box<dyn Resumed>;
 }
@@ -70,6 +73,14 @@ pub(crate) struct Asked {
     pub(crate) known: Option<Arc<HashSet<String>>>,
 }
 
+/// Values that are decoded together.
+const MOST_VALUES: usize = 4 << 20;
+
+/// Rows of so many columns that are decoded together, at most.
+pub(crate) fn most_rows(columns: usize) -> usize {
+    (MOST_VALUES / columns.max(1)).max(1)
+}
+
 /// Rows that have been divided into cells.
 pub(crate) trait Rows {
     /// How many.
@@ -90,7 +101,7 @@ impl Asked {
             .iter()
             .map(|&place| Arc::clone(&table.fields()[place]));
         let types = table.fields().iter();
-        Self {
+        let mut asked = Self {
             output: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
             types: types
                 .map(|field| field.data_type().clone().into())
@@ -100,7 +111,27 @@ impl Asked {
             wanted,
             all_must_fit,
             batch_rows,
-        }
+        };
+        asked.batch_rows = batch_rows.min(asked.most_rows());
+        asked
+    }
+
+    fn most_rows(&self) -> usize {
+        most_rows(if self.all_must_fit {
+            self.table.fields().len()
+        } else {
+            self.wanted.len()
+        })
+    }
+
+    /// Bytes of text that may be decoded at a time: however short its rows are, they are few batches.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        (2 * self.batch_rows).clamp(512, 64 << 10)
+    }
+
+    /// Whether so many rows are more than may be held for one chunk.
+    pub(crate) fn are_too_many(&self, rows: usize) -> bool {
+        rows > self.most_rows()
     }
 
     /// With what the table declares of its columns beyond their types.
@@ -141,6 +172,9 @@ impl Asked {
     pub(crate) fn batches(&self, rows: &impl Rows, sieve: &Sieve) -> Option<Vec<RecordBatch>> {
         if rows.len() == 0 {
             return Some(Vec::new());
+        }
+        if self.are_too_many(rows.len()) {
+            return None;
         }
         if self.all_must_fit {
             for place in 0..self.table.fields().len() {

@@ -27,8 +27,69 @@ use crate::{Error, ErrorKind, OnError};
 #[derive(Debug, Clone)]
 pub(crate) struct CsvOptions {
     pub(crate) dialect: Dialect,
-    pub(crate) header: bool,
+    /// Lines in front of the table.
+    pub(crate) skip_lines: usize,
+    pub(crate) header: Header,
+    /// Lines behind the table; blank ones do not count.
+    pub(crate) footer_lines: usize,
     pub(crate) null_values: Arc<[String]>,
+}
+
+impl CsvOptions {
+    /// What few files have, as `[tables.NAME]` writes it.
+    pub(crate) fn rare(&self) -> Vec<String> {
+        let mut rare = Vec::new();
+        let mut lines = |name: &str, lines: usize, usual: usize| {
+            if lines != usual {
+                rare.push(format!("{name} = {lines}"));
+            }
+        };
+        lines("skip_lines", self.skip_lines, 0);
+        let header = self.header.records() + self.header.skipped();
+        lines("header_lines", header.max(1), 1);
+        lines("footer_lines", self.footer_lines, 0);
+        if let Header::Skipped(_) = self.header {
+            rare.push("header = \"skip\"".to_owned());
+        }
+        if self.dialect.trim {
+            rare.push("trim = true".to_owned());
+        }
+        match self.dialect.quote {
+            Some(b'"') => {}
+            None => rare.push("quote = \"\"".to_owned()),
+            Some(quote) => rare.push(format!("quote = {:?}", char::from(quote).to_string())),
+        }
+        rare
+    }
+}
+
+/// What the first records are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// So many records name the columns together.
+    Names(usize),
+    /// So many lines are left out, and columns go by place: they may be no records. Blank lines do not count.
+    Skipped(usize),
+    /// The first record is a row already.
+    None,
+}
+
+impl Header {
+    /// How many records it has.
+    pub(crate) const fn records(self) -> usize {
+        match self {
+            Self::Names(records) => records,
+            Self::Skipped(_) | Self::None => 0,
+        }
+    }
+
+    /// How many lines are left out.
+    pub(crate) const fn skipped(self) -> usize {
+        match self {
+            Self::Skipped(lines) => lines,
+            Self::Names(_) | Self::None => 0,
+        }
+    }
 }
 
 /// Reads delimited text into the columns that are asked for. It knows all cases; [`super::csv_chunks`] is quicker at what
@@ -40,7 +101,7 @@ pub(crate) struct CsvDecoder {
     asked: Asked,
     /// The places that are converted: with [`OnError::Skip`], all, so that a row counts or not whatever is selected.
     converted: Vec<usize>,
-    layout: Option<Arc<Layout>>,
+    layout: Arc<Layout>,
 }
 
 /// What is said of text in another encoding.
@@ -56,48 +117,29 @@ pub(crate) struct Layout {
 }
 
 impl CsvDecoder {
-    pub(crate) fn new(asked: Asked, options: CsvOptions, misfits: Misfits) -> Self {
-        let converted = asked.decoded();
-        Self {
-            divider: Divider::new(options.dialect),
-            options,
-            misfits,
-            asked,
-            converted,
-            layout: None,
-        }
-    }
-
     /// A reader of text that begins with a record in `line`, of a file whose columns have been found.
-    pub(crate) fn resumed(
+    pub(crate) fn new(
         asked: Asked,
         options: CsvOptions,
         misfits: Misfits,
         layout: Arc<Layout>,
         line: u64,
     ) -> Self {
-        let mut decoder = Self::new(asked, options, misfits);
-        decoder.divider = Divider::at_line(decoder.options.dialect, line);
-        decoder.layout = Some(layout);
-        decoder
+        let converted = asked.decoded();
+        Self {
+            divider: Divider::at_line(options.dialect, line),
+            options,
+            misfits,
+            asked,
+            converted,
+            layout,
+        }
     }
 
     fn flush(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let records = self.divider.take();
-        let mut rows = records.iter();
-        if self.layout.is_none() {
-            let Some(first) = rows.next() else {
-                return Ok(());
-            };
-            let found = Layout::find(&self.asked, &self.options, &first, &self.misfits)?;
-            self.layout = Some(Arc::new(found));
-            if !self.options.header {
-                rows = records.iter();
-            }
-        }
-        let Some(layout) = self.layout.as_deref() else {
-            return Ok(());
-        };
+        let rows = records.iter();
+        let layout = self.layout.as_ref();
         let mut kept = Vec::with_capacity(records.len());
         for record in rows {
             match self.admit(layout, &record) {
@@ -245,10 +287,8 @@ impl CsvDecoder {
     /// Line and column of a field.
     fn place(&self, record: &Record<'_>, field: usize) -> String {
         let place = format!("line {}, column {}", record.line(), field + 1);
-        let column = self.layout.as_ref().and_then(|layout| {
-            let mut places = layout.places.iter();
-            places.position(|place| *place == Some(field))
-        });
+        let mut places = self.layout.places.iter();
+        let column = places.position(|place| *place == Some(field));
         match column {
             Some(column) => format!("{place} (`{}`)", self.asked.table.field(column).name()),
             None => place,
@@ -315,35 +355,28 @@ impl Resumed for CsvDecoder {
 }
 
 impl Layout {
-    /// Finds the columns by the header, or by their order when there is none.
-    pub(crate) fn find(
+    /// Finds the columns by the names of the header.
+    pub(crate) fn by_name(
         asked: &Asked,
-        options: &CsvOptions,
-        first: &Record<'_>,
+        header: &Records,
         misfits: &Misfits,
     ) -> Result<Self, Error> {
-        let columns = asked.table.fields();
-        if !options.header {
-            let places = (0..columns.len())
-                .map(|place| (place < first.fields()).then_some(place))
-                .collect();
-            return Ok(Self {
-                fields: columns.len().max(first.fields()),
-                places,
-            });
+        for record in header.iter() {
+            let mut fields = (0..record.fields()).filter_map(|place| record.field(place));
+            if let Some(place) = fields.position(|text| std::str::from_utf8(text).is_err()) {
+                let line = record.line();
+                return Err(
+                    misfits.error(format_args!("line {line}, column {} {NOT_UTF8}", place + 1))
+                );
+            }
         }
-        let mut fields = (0..first.fields()).filter_map(|place| first.field(place));
-        if let Some(place) = fields.position(|text| std::str::from_utf8(text).is_err()) {
-            let line = first.line();
-            return Err(misfits.error(format_args!("line {line}, column {} {NOT_UTF8}", place + 1)));
-        }
-        let names = header_names(first);
+        let names = header_names(header);
         for name in names.iter().filter(|name| asked.is_unlisted(name)) {
             misfits.unlisted(name);
         }
         let by_name: HashMap<_, _> = names.iter().zip(0..).collect();
+        let columns = asked.table.fields().iter();
         let places: Vec<_> = columns
-            .iter()
             .map(|column| by_name.get(column.name()).copied())
             .collect();
         if places.iter().all(Option::is_none) {
@@ -356,6 +389,17 @@ impl Layout {
             places,
         })
     }
+
+    /// Takes the columns in their order. `fields` is how many the first row has.
+    pub(crate) fn by_place(asked: &Asked, fields: usize) -> Self {
+        let columns = asked.table.fields().len();
+        Self {
+            fields: columns.max(fields),
+            places: (0..columns)
+                .map(|place| (place < fields).then_some(place))
+                .collect(),
+        }
+    }
 }
 
 impl Broken {
@@ -363,7 +407,10 @@ impl Broken {
     pub(crate) fn told(self, misfits: &Misfits) -> Error {
         match self {
             Self::OpenQuote(line) => misfits.error(format_args!(
-                "a quote in the record of line {line} is never closed"
+                "a quote in the record of line {line} is never closed: set `quote = \"\"` if nothing encloses fields"
+            )),
+            Self::TooManyFields(line) => misfits.error(format_args!(
+                "the record of line {line} has more than 100,000 fields"
             )),
             Self::TooLong(line) => misfits.error(format_args!(
                 "the record of line {line} is larger than 64 MiB: a quote may not be closed"
@@ -372,18 +419,22 @@ impl Broken {
     }
 }
 
-/// Names of columns: a name that stands twice gets a number, and one that is missing its place.
-pub(crate) fn header_names(record: &Record<'_>) -> Vec<String> {
+/// Names of columns, of one record or joined from several: a name that stands twice gets a number, and one that is missing
+/// its place.
+pub(crate) fn header_names(header: &Records) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let given: Vec<String> = (0..record.fields())
+    let fields = header.iter().map(|record| record.fields()).max();
+    let given: Vec<String> = (0..fields.unwrap_or_default())
         .map(|place| {
-            let text = String::from_utf8_lossy(record.field(place).unwrap_or_default())
-                .trim()
-                .to_owned();
-            if text.is_empty() {
+            let parts = header.iter().map(|record| {
+                let text = record.field(place).unwrap_or_default();
+                String::from_utf8_lossy(text).trim().to_owned()
+            });
+            let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+            if parts.is_empty() {
                 format!("column_{}", place + 1)
             } else {
-                text
+                parts.join("_")
             }
         })
         .collect();

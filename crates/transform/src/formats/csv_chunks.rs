@@ -11,8 +11,9 @@ use super::{
     cells::{self, Cell},
     chunk::{Asked, Chunk, Chunked, Resumed, Rows, Space},
     csv::{CsvDecoder, CsvOptions, Layout},
-    marks::{self, Marks},
+    marks::{self, Marks, Simple},
     misfit::Misfits,
+    records::trim,
     sieve::{Occurrences, Sieve},
 };
 
@@ -45,12 +46,14 @@ impl Chunked for CsvChunks {
 
     fn decode(&self, text: &[u8], sieve: &Sieve, space: &mut Space) -> Option<Chunk> {
         let dialect = self.options.dialect;
-        if dialect.escape.is_some_and(|escape| escape != dialect.quote) {
-            return None;
-        }
+        let simple = Simple::of(dialect)?;
         // A needle is not found in text of another encoding.
         simdutf8::basic::from_utf8(text).ok()?;
         let fields = self.layout.fields;
+        if dialect.trim && fields == 1 {
+            // A line of blanks is no row.
+            return None;
+        }
         let Space {
             marks,
             ends,
@@ -60,14 +63,14 @@ impl Chunked for CsvChunks {
         let mut found = sieve.needles.as_ref().map(|all| all.occurrences(text));
         if let Some(found) = &mut found
             && found.next(0).is_none()
-            && let Ok(lines) = marks::pass(text, dialect, fields)
+            && let Ok(lines) = marks::pass(text, simple, fields)
         {
             return Some(Chunk {
                 lines,
                 ..Chunk::default()
             });
         }
-        marks.find(text, dialect).ok()?;
+        marks.find(text, simple).ok()?;
         if !marks.have(fields) {
             return None;
         }
@@ -93,8 +96,12 @@ impl Chunked for CsvChunks {
         })
     }
 
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
     fn decoder(&self, line: u64, misfits: Misfits) -> Box<dyn Resumed> {
-        Box::new(CsvDecoder::resumed(
+        Box::new(CsvDecoder::new(
             self.asked.clone(),
             self.options.clone(),
             misfits,
@@ -106,7 +113,10 @@ impl Chunked for CsvChunks {
 
 /// The last end of line with an even number of quotes before it. Text is not always regular, so this is a guess that
 /// whoever decodes the chunk has to verify.
-fn cut(text: &[u8], quote: u8) -> Option<usize> {
+fn cut(text: &[u8], quote: Option<u8>) -> Option<usize> {
+    let Some(quote) = quote else {
+        return memchr::memrchr(b'\n', text).map(|newline| newline + 1);
+    };
     let mut quotes = memchr::memchr_iter(quote, text).count();
     let mut end = text.len();
     loop {
@@ -147,7 +157,8 @@ struct CsvColumn<'a> {
     rows: &'a CsvRows<'a>,
     field: usize,
     fields: usize,
-    quote: u8,
+    quote: Option<u8>,
+    trim: bool,
     empty_is_null: bool,
     /// No longer text is one that stands for null.
     longest_null: usize,
@@ -175,8 +186,11 @@ impl<'a> CsvColumn<'a> {
     #[inline(always)]
     fn between(&self, start: usize, end: usize) -> Cell<'a> {
         let text = self.rows.text;
-        let is_quoted = text.get(start) == Some(&self.quote);
-        if is_quoted || end - start <= self.longest_null {
+        let is_quoted = text
+            .get(start)
+            .copied()
+            .is_some_and(|byte| self.quote == Some(byte));
+        if is_quoted || self.trim || end - start <= self.longest_null {
             return self.unusual(start..end);
         }
         Cell::plain(text, start..end)
@@ -190,7 +204,12 @@ impl<'a> CsvColumn<'a> {
         if self.field + 1 == self.fields && text[place.clone()].ends_with(b"\r") {
             place.end -= 1;
         }
-        if let [first, inner @ .., _] = &text[place.clone()]
+        if self.trim {
+            let inner = trim(&text[place.clone()]);
+            place = place.start + inner.start..place.start + inner.end;
+        }
+        if let Some(quote) = quote
+            && let [first, inner @ .., _] = &text[place.clone()]
             && *first == quote
         {
             if memchr::memchr(quote, inner).is_some() {
@@ -232,6 +251,7 @@ impl Rows for CsvRows<'_> {
             field,
             fields: self.chunks.layout.fields,
             quote: self.chunks.options.dialect.quote,
+            trim: self.chunks.options.dialect.trim,
             empty_is_null: kind.kind != DataType::Utf8,
             longest_null: null_values.map(String::len).max().unwrap_or(0),
         };

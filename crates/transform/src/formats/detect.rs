@@ -2,13 +2,18 @@
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::records::{Dialect, Divider};
+use super::{
+    chunk_reader::line_end,
+    records::{Delimiter, Dialect, Divider, trim},
+};
 use crate::{Compression, Format};
 
 /// Delimiters that are tried, likelier ones first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Records that the delimiter is told from.
 const DELIMITER_RECORDS: usize = 50;
+/// Lines in which a blank one is looked for that a table begins after.
+const LINES_BEFORE: usize = 20;
 
 /// Compression by the first bytes.
 pub(crate) fn compression_by_magic(head: &[u8]) -> Option<Compression> {
@@ -149,45 +154,164 @@ pub(crate) fn json_by_text(head: &str, whole: bool) -> Option<Format> {
     if !whole && lines.len() > 1 {
         lines.pop();
     }
-    let each = lines
-        .iter()
-        .all(|line| super::json::shape(line.trim().as_bytes()) == super::json::Shape::One);
+    let each = lines.iter().all(|line| {
+        super::json_check::shape(line.trim().as_bytes()) == super::json_check::Shape::One
+    });
     Some(if each { Format::Ndjson } else { Format::Json })
 }
 
+/// How the first records of a text are divided by a delimiter.
+struct Divided {
+    /// Fields of the first.
+    fields: usize,
+    records: usize,
+    /// How many have as many fields.
+    even: usize,
+}
+
+/// `None` when the text cannot be divided.
+fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
+    let mut divider = Divider::new(dialect);
+    divider.push(text, DELIMITER_RECORDS).ok()?;
+    // The last record may be cut off, unless it is the only one.
+    if divider.records().len() == 0 {
+        divider.finish().ok()?;
+    }
+    let records = divider.take();
+    let fields = records.iter().next()?.fields();
+    let even = records
+        .iter()
+        .filter(|record| record.fields() == fields && !record.is_torn());
+    Some(Divided {
+        fields,
+        records: records.len(),
+        even: even.count(),
+    })
+}
+
 /// The delimiter that divides the first records most evenly; `None` when none divides them at all.
-pub(crate) fn delimiter(text: &[u8], dialect: Dialect) -> Option<u8> {
+pub(crate) fn delimiter(text: &[u8], dialect: Dialect) -> Option<Delimiter> {
     let mut best: Option<(usize, usize, u8)> = None;
-    for delimiter in DELIMITERS {
-        let mut divider = Divider::new(Dialect {
-            delimiter,
-            ..dialect
-        });
-        if divider.push(text, DELIMITER_RECORDS).is_err() {
-            continue;
-        }
-        // The last record may be cut off, unless it is the only one.
-        if divider.records().len() == 0 && divider.finish().is_err() {
-            continue;
-        }
-        let records = divider.take();
-        let Some(fields) = records.iter().next().map(|record| record.fields()) else {
+    for byte in DELIMITERS {
+        let delimiter = Delimiter::byte(byte);
+        let Some(found) = divided(
+            text,
+            Dialect {
+                delimiter,
+                ..dialect
+            },
+        ) else {
             continue;
         };
-        let even = records
-            .iter()
-            .filter(|record| record.fields() == fields && !record.is_torn())
-            .count();
-        let share = even * 1000 / records.len();
+        let share = found.even * 1000 / found.records;
         let better = best.is_none_or(|(best_share, best_fields, _)| {
-            (share, fields) > (best_share, best_fields)
-                && (share > best_share || fields > 2 * best_fields)
+            (share, found.fields) > (best_share, best_fields)
+                && (share > best_share || found.fields > 2 * best_fields)
         });
-        if fields > 1 && better {
-            best = Some((share, fields, delimiter));
+        if found.fields > 1 && better {
+            best = Some((share, found.fields, byte));
         }
     }
-    best.map(|(_, _, delimiter)| delimiter)
+    let (_, _, byte) = best?;
+    let twice = Delimiter::of(&[byte, byte])?;
+    Some(if is_doubled(text, dialect, byte) {
+        twice
+    } else {
+        Delimiter::byte(byte)
+    })
+}
+
+/// Whether a delimiter always stands twice: every second field, also of the header, is then an empty one.
+fn is_doubled(text: &[u8], dialect: Dialect, byte: u8) -> bool {
+    let delimiter = Delimiter::byte(byte);
+    let mut divider = Divider::new(Dialect {
+        delimiter,
+        ..dialect
+    });
+    if divider.push(text, DELIMITER_RECORDS).is_err() {
+        return false;
+    }
+    let records = divider.take();
+    records.len() > 1
+        && records.iter().all(|record| {
+            let mut between = (1..record.fields()).step_by(2);
+            record.fields() > 2
+                && record.fields() % 2 == 1
+                && between.all(|place| record.field(place).is_some_and(<[u8]>::is_empty))
+        })
+}
+
+/// Whether each delimiter of the first lines has a blank behind it, or each has one in front of it.
+pub(crate) fn has_blanks_around(text: &[u8], dialect: Dialect) -> bool {
+    let delimiter = dialect.delimiter.bytes();
+    if delimiter.first() == Some(&b' ') || delimiter.last() == Some(&b' ') {
+        return false;
+    }
+    let text = &text[..text.len().min(64 << 10)];
+    let mut lines: Vec<&[u8]> = text
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !trim(line).is_empty())
+        .take(DELIMITER_RECORDS)
+        .collect();
+    // The last may be cut off.
+    if lines.len() > 2 {
+        lines.pop();
+    }
+    let finder = memchr::memmem::Finder::new(delimiter);
+    let all = |has: &dyn Fn(&[u8], usize) -> bool| {
+        lines.iter().all(|line| {
+            let mut places = finder.find_iter(line).peekable();
+            places.peek().is_some() && places.all(|place| has(line, place))
+        })
+    };
+    let after = |line: &[u8], place: usize| {
+        let next = line.get(place + delimiter.len());
+        next.is_none_or(|&byte| byte == b' ' || byte == b'\r')
+    };
+    let before = |line: &[u8], place: usize| place > 0 && line[place - 1] == b' ';
+    lines.len() > 1 && (all(&after) || all(&before))
+}
+
+/// Lines in front of a table that begins after a blank line: what is in front of it has another number of fields than its
+/// records, which all have the same.
+pub(crate) fn lines_before(text: &[u8], dialect: Dialect, delimiter: Option<Delimiter>) -> usize {
+    let text = &text[..text.len().min(64 << 10)];
+    let (mut start, mut blank_lines) = (0, Vec::new());
+    for line in 0..LINES_BEFORE {
+        let Some(end) = line_end(&text[start..], true) else {
+            break;
+        };
+        let inner = text[start..start + end].trim_ascii();
+        start += end;
+        if inner.is_empty() {
+            blank_lines.push((line + 1, start));
+        }
+    }
+    let is_table = |&&(_, start): &&(usize, usize)| {
+        let table = &text[start..];
+        let delimiter = delimiter.or_else(|| self::delimiter(table, dialect));
+        let Some(delimiter) = delimiter else {
+            return false;
+        };
+        let dialect = Dialect {
+            delimiter,
+            ..dialect
+        };
+        let Some(found) = divided(table, dialect) else {
+            return false;
+        };
+        let mut before = Divider::new(dialect);
+        let is_divided = before.push(&text[..start], usize::MAX).is_ok() && before.finish().is_ok();
+        let before = before.take();
+        is_divided
+            && found.fields > 1
+            && found.records > 1
+            && found.even == found.records
+            && before.len() > 0
+            && before.iter().all(|record| record.fields() != found.fields)
+    };
+    let last = blank_lines.iter().rev().find(is_table);
+    last.map_or(0, |(lines, _)| *lines)
 }
 
 #[cfg(test)]
@@ -195,7 +319,10 @@ mod tests {
     use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
     use super::{by_name, delimiter, encoding, json_by_text};
-    use crate::{Compression, Format, formats::records::Dialect};
+    use crate::{
+        Compression, Format,
+        formats::records::{Delimiter, Dialect},
+    };
 
     #[test]
     fn names_tell_format_and_compression() {
@@ -211,12 +338,16 @@ mod tests {
     #[test]
     fn delimiters_are_told_from_records() {
         let dialect = Dialect {
-            delimiter: b',',
-            quote: b'"',
+            delimiter: Delimiter::byte(b','),
+            quote: Some(b'"'),
             escape: None,
             comment: None,
+            trim: false,
         };
-        let found = |text: &str| delimiter(text.as_bytes(), dialect);
+        let found = |text: &str| {
+            let found = delimiter(text.as_bytes(), dialect);
+            found.and_then(|found| found.single())
+        };
         assert_eq!(found("a;b\n1,5;2\n3;4,5\n"), Some(b';'));
         assert_eq!(found("a,b\n\"x;y;z\",2\n"), Some(b','));
         assert_eq!(found("a\tb\n1\t2\n"), Some(b'\t'));

@@ -245,7 +245,7 @@ impl TakeRow for JsonTypes {
         if self.rows >= self.limit && self.late.len() >= MOST_UNLISTED {
             return Ok(());
         }
-        if super::json::shape(row) != super::json::Shape::One {
+        if super::json_check::shape(row) != super::json_check::Shape::One {
             return Ok(());
         }
         // What does not fit is told when the file is read, with its place.

@@ -16,14 +16,14 @@ use datafusion::arrow::{
 use serde_json::value::RawValue;
 
 use super::{
-    BATCH_BYTES, Decode,
+    BATCH_BYTES, DEEPEST, Decode,
     chunk::{Asked, Resumed},
     convert::{self, Misfit},
     csv::{engine, unsupported},
     infer::{self, Members},
     json_check, json_grammar,
     json_keys::KeyWatch,
-    json_split::{DEEPEST, JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
+    json_split::{JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
     misfit::Misfits,
 };
 use crate::{ColumnType, Error, OnError};
@@ -165,60 +165,6 @@ impl TakeRow for RowBuffer {
         }
         Ok(())
     }
-}
-
-/// Whether a text that begins with a bracket is one value, by its brackets alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    One,
-    Torn,
-    TooDeep,
-}
-
-/// Looks at the brackets of a row, so that no row can borrow brackets from the next.
-pub(crate) fn shape(text: &[u8]) -> Shape {
-    shape_with_keys(text, |_| ())
-}
-
-/// [`shape`], and the keys of the outermost object as they are written between their quotes.
-pub(crate) fn shape_with_keys(text: &[u8], mut key: impl FnMut(&[u8])) -> Shape {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    // Where the string began that is a key.
-    let (mut key_comes, mut key_start) = (false, None);
-    for (place, &byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => {
-                if let Some(start) = key_start.take() {
-                    key(&text[start..place]);
-                } else if key_comes && !in_string && depth == 1 {
-                    (key_comes, key_start) = (false, Some(place + 1));
-                }
-                in_string = !in_string;
-            }
-            b',' if !in_string => key_comes = depth == 1,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                key_comes = depth == 1;
-                if depth > DEEPEST {
-                    return Shape::TooDeep;
-                }
-            }
-            b'}' | b']' if !in_string => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return if place + 1 == text.len() {
-                        Shape::One
-                    } else {
-                        Shape::Torn
-                    };
-                }
-            }
-            _ => {}
-        }
-    }
-    Shape::Torn
 }
 
 impl RowBuffer {

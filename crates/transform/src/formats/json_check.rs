@@ -1,11 +1,13 @@
 //! Whether lines and rows of JSON are JSON as RFC 8259 has it, said as fast as the text can be passed over. What is wrong
 //! with them, and where, says [`super::json_grammar`].
 
+use std::hint::black_box;
+
 use serde::de::IgnoredAny;
 
 use super::{
+    DEEPEST,
     compare::{self, BLOCK, Compare, Task},
-    json::{Shape, shape},
     json_split::trim_blanks,
 };
 
@@ -16,17 +18,83 @@ pub(crate) fn lines_are_objects(text: &[u8]) -> bool {
     };
     // The line that goes on in the block that stopped it.
     let line = memchr::memrchr(b'\n', &text[..checked]).map_or(0, |newline| newline + 1);
-    text[line..].split(|&byte| byte == b'\n').all(|line| {
-        let line = trim_blanks(line);
-        line.is_empty() || line.starts_with(b"{") && is_value(line)
-    })
+    let mut start = line;
+    memchr::memchr_iter(b'\n', text)
+        .filter(|&end| end >= line)
+        .chain([text.len()])
+        .all(|end| {
+            let line = trim_blanks(&text[start..end]);
+            start = end + 1;
+            line.is_empty() || line.starts_with(b"{") && is_json(line)
+        })
 }
 
 /// Whether the text is one value and not nested too deep.
 pub(crate) fn is_value(text: &[u8]) -> bool {
-    simdutf8::basic::from_utf8(text).is_ok()
-        && serde_json::from_slice::<IgnoredAny>(text).is_ok()
-        && shape(text) != Shape::TooDeep
+    simdutf8::basic::from_utf8(text).is_ok() && is_json(text)
+}
+
+/// As [`is_value`], of text that is known to be UTF-8.
+fn is_json(text: &[u8]) -> bool {
+    let may_be_deep = memchr::memchr2_iter(b'{', b'[', text)
+        .nth(DEEPEST)
+        .is_some();
+    serde_json::from_slice::<IgnoredAny>(text).is_ok()
+        && !(may_be_deep && shape(text) == Shape::TooDeep)
+}
+
+/// Whether a text that begins with a bracket is one value, by its brackets alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    One,
+    Torn,
+    TooDeep,
+}
+
+/// Looks at the brackets of a row, so that no row can borrow brackets from the next.
+pub(crate) fn shape(text: &[u8]) -> Shape {
+    shape_with_keys(text, |_| ())
+}
+
+/// [`shape`], and the keys of the outermost object as they are written between their quotes.
+pub(crate) fn shape_with_keys(text: &[u8], mut key: impl FnMut(&[u8])) -> Shape {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    // Where the string began that is a key.
+    let (mut key_comes, mut key_start) = (false, None);
+    for (place, &byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => {
+                if let Some(start) = key_start.take() {
+                    key(&text[start..place]);
+                } else if key_comes && !in_string && depth == 1 {
+                    (key_comes, key_start) = (false, Some(place + 1));
+                }
+                in_string = !in_string;
+            }
+            b',' if !in_string => key_comes = depth == 1,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                key_comes = depth == 1;
+                if depth > DEEPEST {
+                    return Shape::TooDeep;
+                }
+            }
+            b'}' | b']' if !in_string => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return if place + 1 == text.len() {
+                        Shape::One
+                    } else {
+                        Shape::Torn
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    Shape::Torn
 }
 
 /// Whether the text holds control characters other than ends of lines.
@@ -114,7 +182,8 @@ impl Carry {
         block: &[u8; BLOCK],
         compare: impl Compare,
     ) -> Option<()> {
-        let where_is = |byte: u8| compare.equal(block, byte);
+        // From here on, bits: the compiler turns arithmetic on so many of them back into vectors, which takes twice the time.
+        let where_is = |byte: u8| black_box(compare.equal(block, byte));
         let backslashes = where_is(b'\\');
         let mut quotes = where_is(b'"');
         if backslashes | self.escaped != 0 {
@@ -125,7 +194,7 @@ impl Carry {
         let (opens, closes) = (quotes & quoted, quotes & !quoted);
         let outside = !(quoted | closes);
 
-        let controls = compare.below(block, b' ');
+        let controls = black_box(compare.below(block, b' '));
         let newlines = where_is(b'\n') & outside;
         let mut blanks = where_is(b' ');
         if controls & !newlines != 0 {

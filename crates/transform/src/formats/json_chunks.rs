@@ -8,11 +8,12 @@ use memchr::{memchr, memchr_iter, memchr2, memmem::Finder, memrchr};
 use serde::de::IgnoredAny;
 
 use super::{
+    DEEPEST,
     cells::{self, Cell},
     chunk::{Asked, Chunk, Chunked, Resumed, Rows, Space},
     json::JsonDecoder,
     json_check,
-    json_split::{DEEPEST, JsonRows},
+    json_split::JsonRows,
     misfit::{MOST_UNLISTED, Misfits},
     sieve::Sieve,
 };
@@ -123,6 +124,11 @@ impl Chunked for JsonChunks {
         if (few || json_check::has_controls(text)) && !json_check::lines_are_objects(text) {
             return None;
         }
+        let lines = memchr_iter(b'\n', text).count();
+        let rows = if few { space.starts.len() } else { lines };
+        if self.asked.are_too_many(rows) {
+            return None;
+        }
         let mut walk = Walk {
             slots,
             text,
@@ -156,9 +162,13 @@ impl Chunked for JsonChunks {
         };
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
-            lines: memchr_iter(b'\n', text).count() as u64,
+            lines: lines as u64,
             unlisted,
         })
+    }
+
+    fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     fn decoder(&self, line: u64, misfits: Misfits) -> Box<dyn Resumed> {

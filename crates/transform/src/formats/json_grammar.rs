@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::json_split::DEEPEST;
+use super::DEEPEST;
 
 /// Goes through a text that comes in pieces. Nothing of it is held.
 #[derive(Debug)]

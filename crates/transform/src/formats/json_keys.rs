@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{json::shape_with_keys, misfit::Misfits};
+use super::{json_check::shape_with_keys, misfit::Misfits};
 
 /// Keys whose order is remembered, so that rows that are alike are not looked up key by key.
 const KEPT_KEYS: usize = 1024;

@@ -6,12 +6,9 @@ use std::fmt;
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 use super::{
-    LONGEST_RECORD_BYTES,
+    DEEPEST, LONGEST_RECORD_BYTES,
     json_grammar::{Grammar, Wrong},
 };
-
-/// Rows nested deeper than this are refused, so that nothing that reads them can be made to run out of stack.
-pub(crate) const DEEPEST: usize = 128;
 
 /// Where the rows are.
 #[derive(Debug, Clone, PartialEq, Eq)]

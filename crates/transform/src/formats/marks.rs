@@ -15,6 +15,29 @@ use super::{
     records::Dialect,
 };
 
+/// What divides and encloses, where each is one byte and quotes are doubled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Simple {
+    delimiter: u8,
+    quote: Option<u8>,
+    comment: Option<u8>,
+}
+
+impl Simple {
+    /// `None` when the dialect has more to it.
+    pub(crate) fn of(dialect: Dialect) -> Option<Self> {
+        let escaped = dialect.escape.is_some() && dialect.escape != dialect.quote;
+        if escaped || dialect.trim && dialect.comment.is_some() {
+            return None;
+        }
+        Some(Self {
+            delimiter: dialect.delimiter.single()?,
+            quote: dialect.quote,
+            comment: dialect.comment,
+        })
+    }
+}
+
 /// The text is not regular, or does not end with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Irregular;
@@ -59,13 +82,13 @@ struct Block {
 struct Find<'a> {
     marks: &'a mut Marks,
     text: &'a [u8],
-    dialect: Dialect,
+    dialect: Simple,
 }
 
 /// Text of which no place needs to be known.
 struct Pass<'a> {
     text: &'a [u8],
-    dialect: Dialect,
+    dialect: Simple,
     fields: usize,
 }
 
@@ -74,7 +97,7 @@ struct Pass<'a> {
 ///
 /// # Errors
 /// [`Irregular`], also for text with `\r` or where lines may be comments.
-pub(crate) fn pass(text: &[u8], dialect: Dialect, fields: usize) -> Result<u64, Irregular> {
+pub(crate) fn pass(text: &[u8], dialect: Simple, fields: usize) -> Result<u64, Irregular> {
     if dialect.comment.is_some() || memchr::memchr(b'\r', text).is_some() {
         return Err(Irregular);
     }
@@ -122,7 +145,7 @@ impl Marks {
     ///
     /// # Errors
     /// [`Irregular`]; the marks are then of no use.
-    pub(crate) fn find(&mut self, text: &[u8], dialect: Dialect) -> Result<(), Irregular> {
+    pub(crate) fn find(&mut self, text: &[u8], dialect: Simple) -> Result<(), Irregular> {
         let marks = self;
         compare::run(Find {
             marks,
@@ -276,7 +299,8 @@ impl Task for Pass<'_> {
         let mut even = Even::new(fields);
         let (mut lines, mut irregular) = (0, 0);
         for block in blocks {
-            if carry.quoted | carry.closed | compare.equal(block, dialect.quote) == 0 {
+            let quotes = dialect.quote.map_or(0, |quote| compare.equal(block, quote));
+            if carry.quoted | carry.closed | quotes == 0 {
                 let newlines = compare.equal(block, b'\n');
                 lines += u64::from(newlines.count_ones());
                 even.see(compare.equal(block, dialect.delimiter), newlines);
@@ -310,7 +334,7 @@ impl Carry {
 
     /// A block without quotes, before which none is open.
     #[inline(always)]
-    const fn pass(&mut self, last: u8, dialect: Dialect) {
+    const fn pass(&mut self, last: u8, dialect: Simple) {
         self.record_start = (last == b'\n') as u64;
         self.field_start = self.record_start | (last == dialect.delimiter) as u64;
     }
@@ -320,7 +344,7 @@ impl Carry {
     fn last_block(
         &mut self,
         rest: &[u8],
-        dialect: Dialect,
+        dialect: Simple,
         returns: bool,
         compare: impl Compare,
     ) -> Block {
@@ -340,12 +364,12 @@ impl Carry {
     fn block(
         &mut self,
         block: &[u8; BLOCK],
-        dialect: Dialect,
+        dialect: Simple,
         returns: bool,
         compare: impl Compare,
     ) -> Block {
         let where_is = |byte: u8| compare.equal(block, byte);
-        let quotes = where_is(dialect.quote);
+        let quotes = dialect.quote.map_or(0, where_is);
         let delimiters = where_is(dialect.delimiter);
         let newlines = where_is(b'\n');
         let carriage_returns = if returns { where_is(b'\r') } else { 0 };

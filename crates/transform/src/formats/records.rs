@@ -4,13 +4,73 @@ use memchr::{memchr_iter, memchr2, memchr3};
 
 use super::LONGEST_RECORD_BYTES;
 
-/// The characters that divide and enclose.
+/// What divides and encloses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dialect {
-    pub(crate) delimiter: u8,
-    pub(crate) quote: u8,
+    pub(crate) delimiter: Delimiter,
+    /// `None` when nothing encloses fields.
+    pub(crate) quote: Option<u8>,
     pub(crate) escape: Option<u8>,
     pub(crate) comment: Option<u8>,
+    /// Whether blanks around fields are left out.
+    pub(crate) trim: bool,
+}
+
+/// What separates fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delimiter {
+    bytes: [u8; LONGEST_DELIMITER],
+    length: usize,
+}
+
+/// Fields of a record that are held, however short.
+const MOST_FIELDS: usize = 100_000;
+
+/// Characters that a delimiter may have.
+pub(crate) const LONGEST_DELIMITER: usize = 8;
+
+impl Delimiter {
+    pub(crate) const fn byte(byte: u8) -> Self {
+        let mut bytes = [0; LONGEST_DELIMITER];
+        bytes[0] = byte;
+        Self { bytes, length: 1 }
+    }
+
+    /// `None` when there are too many bytes, or none.
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; LONGEST_DELIMITER];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let length = text.len();
+        (length > 0).then_some(Self { bytes, length })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The delimiter, when it is one byte.
+    pub(crate) fn single(&self) -> Option<u8> {
+        (self.length == 1).then_some(self.bytes[0])
+    }
+
+    fn last(&self) -> u8 {
+        self.bytes[self.length - 1]
+    }
+}
+
+impl Dialect {
+    /// Whether a byte is left out before and after fields.
+    fn is_blank(&self, byte: u8) -> bool {
+        self.trim && matches!(byte, b' ' | b'\t') && byte != self.delimiter.bytes[0]
+    }
+}
+
+/// Where the text is without the blanks around it.
+pub(crate) fn trim(text: &[u8]) -> std::ops::Range<usize> {
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(is_text).unwrap_or(text.len());
+    let end = text.iter().rposition(is_text).map_or(start, |end| end + 1);
+    start..end
 }
 
 /// Why the text cannot be divided at all.
@@ -20,6 +80,8 @@ pub(crate) enum Broken {
     OpenQuote(u64),
     /// The record that begins in this line is too long.
     TooLong(u64),
+    /// The record that begins in this line has too many fields.
+    TooManyFields(u64),
 }
 
 /// Records that have been divided: the text of their fields end to end.
@@ -57,6 +119,8 @@ pub(crate) struct Divider {
     row_text: usize,
     row_field: usize,
     torn: bool,
+    /// Bytes of the delimiter that came after a closing quote.
+    matched: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +193,7 @@ impl Divider {
             row_text: 0,
             row_field: 0,
             torn: false,
+            matched: 0,
         }
     }
 
@@ -184,6 +249,9 @@ impl Divider {
             if self.records.text.len() - self.row_text > LONGEST_RECORD_BYTES {
                 return Err(Broken::TooLong(self.row_line));
             }
+            if self.records.ends.len() - self.row_field > MOST_FIELDS {
+                return Err(Broken::TooManyFields(self.row_line));
+            }
         }
         Ok(at)
     }
@@ -193,7 +261,12 @@ impl Divider {
         match self.state {
             State::RecordStart | State::Comment => {}
             State::Quoted | State::Escaped => return Err(Broken::OpenQuote(self.row_line)),
-            State::FieldStart | State::Unquoted | State::QuoteInQuoted => self.end_record(),
+            State::Unquoted => self.end_plain(None),
+            State::FieldStart => self.end_record(),
+            State::QuoteInQuoted => {
+                self.torn |= self.matched > 0;
+                self.end_record();
+            }
         }
         Ok(())
     }
@@ -208,22 +281,62 @@ impl Divider {
     }
 
     fn unquoted(&mut self, bytes: &[u8]) -> usize {
-        let end = memchr3(self.dialect.delimiter, b'\n', b'\r', bytes).unwrap_or(bytes.len());
+        let delimiter = self.dialect.delimiter;
+        let end = memchr3(delimiter.last(), b'\n', b'\r', bytes).unwrap_or(bytes.len());
         self.records.text.extend_from_slice(&bytes[..end]);
         if end > 0 {
             self.after_cr = false;
         }
-        if let Some(&byte) = bytes.get(end) {
-            self.end_by(byte);
-            end + 1
+        let Some(&byte) = bytes.get(end) else {
+            return end;
+        };
+        if delimiter.single() == Some(byte) || matches!(byte, b'\n' | b'\r') {
+            self.end_plain(Some(byte));
         } else {
-            end
+            self.plain(byte);
+        }
+        end + 1
+    }
+
+    /// A byte of an unquoted field, which may be the last of a delimiter.
+    fn plain(&mut self, byte: u8) {
+        self.after_cr = false;
+        self.state = State::Unquoted;
+        self.records.text.push(byte);
+        let delimiter = self.dialect.delimiter;
+        if byte == delimiter.last() && self.field().ends_with(delimiter.bytes()) {
+            let end = self.records.text.len() - delimiter.length;
+            self.records.text.truncate(end);
+            self.end_plain(Some(byte));
+        }
+    }
+
+    /// The text so far of the field that is not complete.
+    fn field(&self) -> &[u8] {
+        let start = if self.records.ends.len() > self.row_field {
+            self.records.ends[self.records.ends.len() - 1]
+        } else {
+            self.row_text
+        };
+        &self.records.text[start..]
+    }
+
+    /// The end of a field that is not quoted.
+    fn end_plain(&mut self, byte: Option<u8>) {
+        let blanks = self.field().iter().rev();
+        let blanks = blanks.take_while(|&&byte| self.dialect.is_blank(byte));
+        let end = self.records.text.len() - blanks.count();
+        self.records.text.truncate(end);
+        match byte {
+            Some(byte) => self.end_by(byte),
+            None => self.end_record(),
         }
     }
 
     fn quoted(&mut self, bytes: &[u8]) -> usize {
-        let escape = self.dialect.escape.unwrap_or(self.dialect.quote);
-        let end = memchr2(self.dialect.quote, escape, bytes).unwrap_or(bytes.len());
+        let quote = self.dialect.quote.unwrap_or_default();
+        let escape = self.dialect.escape.unwrap_or(quote);
+        let end = memchr2(quote, escape, bytes).unwrap_or(bytes.len());
         let text = &bytes[..end];
         self.records.text.extend_from_slice(text);
         self.count_lines(text);
@@ -231,7 +344,8 @@ impl Divider {
             return end;
         };
         self.after_cr = false;
-        self.state = if byte == self.dialect.quote {
+        self.state = if byte == quote {
+            self.matched = 0;
             State::QuoteInQuoted
         } else {
             State::Escaped
@@ -247,6 +361,8 @@ impl Divider {
                     self.after_cr = false;
                     self.state = State::Comment;
                 }
+                // A line of blanks alone is a blank line.
+                byte if self.dialect.is_blank(byte) => self.after_cr = false,
                 byte => {
                     self.row_line = self.line;
                     self.field_start(byte);
@@ -258,42 +374,68 @@ impl Divider {
                 self.count_lines(&[byte]);
                 self.state = State::Quoted;
             }
-            State::QuoteInQuoted => match byte {
-                byte if byte == self.dialect.quote => {
-                    self.records.text.push(byte);
-                    self.state = State::Quoted;
-                }
-                byte if byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r' => {
-                    self.end_by(byte);
-                }
-                byte => {
-                    // Spaces after a closing quote are a habit of some writers; anything else is a quote inside a field
-                    // that should have been doubled.
-                    if byte != b' ' && byte != b'\t' {
-                        self.torn = true;
-                        self.records.text.push(byte);
-                        self.state = State::Unquoted;
-                    }
-                }
-            },
+            State::QuoteInQuoted => self.after_quote(byte),
             State::Unquoted | State::Quoted | State::Comment => {}
         }
     }
 
     fn field_start(&mut self, byte: u8) {
         self.after_cr = false;
-        if byte == self.dialect.quote {
+        if self.dialect.quote == Some(byte) {
             self.state = State::Quoted;
-        } else if byte == self.dialect.delimiter || byte == b'\n' || byte == b'\r' {
+        } else if self.ends(byte) {
+            self.end_by(byte);
+        } else if self.dialect.is_blank(byte) {
+            self.state = State::FieldStart;
+        } else {
+            self.plain(byte);
+        }
+    }
+
+    /// Whether a byte ends a field by itself.
+    fn ends(&self, byte: u8) -> bool {
+        self.dialect.delimiter.single() == Some(byte) || matches!(byte, b'\n' | b'\r')
+    }
+
+    /// A byte after a closing quote, or after the first bytes of a delimiter behind it.
+    fn after_quote(&mut self, byte: u8) {
+        let delimiter = self.dialect.delimiter;
+        if self.matched == 0 && self.dialect.quote == Some(byte) {
+            self.records.text.push(byte);
+            self.state = State::Quoted;
+            return;
+        }
+        if delimiter.bytes()[self.matched] == byte {
+            self.matched += 1;
+            if self.matched == delimiter.length {
+                self.end_by(delimiter.last());
+            }
+            return;
+        }
+        // Spaces after a closing quote are a habit of some writers; anything else is a quote inside a field that should
+        // have been doubled.
+        let begun = &delimiter.bytes()[..self.matched];
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        if begun.iter().all(is_blank) {
+            if matches!(byte, b'\n' | b'\r') {
+                self.end_by(byte);
+                return;
+            }
+            if is_blank(&byte) {
+                self.matched = usize::from(delimiter.bytes()[0] == byte);
+                return;
+            }
+        }
+        self.torn = true;
+        if matches!(byte, b'\n' | b'\r') {
             self.end_by(byte);
         } else {
-            self.records.text.push(byte);
-            self.state = State::Unquoted;
+            self.plain(byte);
         }
     }
 
     fn end_by(&mut self, byte: u8) {
-        if byte == self.dialect.delimiter {
+        if !matches!(byte, b'\n' | b'\r') {
             self.records.ends.push(self.records.text.len());
             self.state = State::FieldStart;
         } else {
@@ -344,13 +486,14 @@ impl Divider {
 
 #[cfg(test)]
 mod tests {
-    use super::{Broken, Dialect, Divider};
+    use super::{Broken, Delimiter, Dialect, Divider};
 
     const CSV: Dialect = Dialect {
-        delimiter: b',',
-        quote: b'"',
+        delimiter: Delimiter::byte(b','),
+        quote: Some(b'"'),
         escape: None,
         comment: Some(b'#'),
+        trim: false,
     };
 
     /// Line, fields and tornness of each record, however the text is cut into pieces.
@@ -421,13 +564,64 @@ mod tests {
     fn escapes_and_empty_fields() {
         let escaped = Dialect {
             escape: Some(b'\\'),
-            quote: b'\'',
-            delimiter: b'|',
+            quote: Some(b'\''),
+            delimiter: Delimiter::byte(b'|'),
             comment: None,
+            trim: false,
         };
         assert_eq!(
             divide(escaped, "'a\\'b'|\\x||\n|\n").unwrap(),
             [row(1, &["a'b", "\\x", "", ""]), row(2, &["", ""])]
+        );
+    }
+
+    #[test]
+    fn delimiters_of_several_characters() {
+        let by = |delimiter: &[u8]| Dialect {
+            delimiter: Delimiter::of(delimiter).unwrap(),
+            ..CSV
+        };
+        assert_eq!(
+            divide(by(b"||"), "a||b|c||\n|||\"x||y\" ||z\n\"q\"||||\n").unwrap(),
+            [
+                row(1, &["a", "b|c", ""]),
+                row(2, &["", "|\"x", "y\" ", "z"]),
+                row(3, &["q", "", ""]),
+            ]
+        );
+        assert_eq!(
+            divide(by(b", "), "a, b,c, \"d, e\", f\n").unwrap(),
+            [row(1, &["a", "b,c", "d, e", "f"])]
+        );
+        assert_eq!(
+            divide(by(b" ; "), "\"a\"  ; b ; c\n\"a\" \n").unwrap(),
+            [row(1, &["a", "b", "c"]), row(2, &["a"])]
+        );
+        for torn in ["\"a\"|b||c\n", "\"a\"|\n", "\"a\"|"] {
+            assert!(divide(by(b"||"), torn).unwrap()[0].2, "{torn}");
+        }
+        assert!(Delimiter::of(b"").is_none() && Delimiter::of(b"123456789").is_none());
+    }
+
+    #[test]
+    fn blanks_around_fields_and_fields_without_quotes() {
+        let trimmed = Dialect { trim: true, ..CSV };
+        assert_eq!(
+            divide(trimmed, " a , b c,\t\"d , e\" ,  \n   \n f,  ,g").unwrap(),
+            [row(1, &["a", "b c", "d , e", ""]), row(3, &["f", "", "g"])]
+        );
+        let tabs = Dialect {
+            delimiter: Delimiter::byte(b'\t'),
+            ..trimmed
+        };
+        assert_eq!(
+            divide(tabs, "\ta \t b\n").unwrap(),
+            [row(1, &["", "a", "b"])]
+        );
+        let plain = Dialect { quote: None, ..CSV };
+        assert_eq!(
+            divide(plain, "\"a,b\n\"c\"d,\"\n").unwrap(),
+            [row(1, &["\"a", "b"]), row(2, &["\"c\"d", "\""])]
         );
     }
 }

@@ -13,13 +13,13 @@ use crate::{
     formats::{
         Decode,
         chunk::{Asked, Chunked},
-        chunk_reader::{Cutter, Decoding, Joiner, start_csv},
-        csv::{CsvDecoder, CsvOptions},
+        chunk_reader::{CsvStart, Cutter, Decoding, Joiner, Started},
+        csv::{CsvOptions, Header},
         json::JsonDecoder,
         json_chunks::JsonChunks,
         json_split::JsonRows,
         misfit::Misfits,
-        records::Dialect,
+        records::{Delimiter, Dialect},
     },
 };
 
@@ -67,6 +67,32 @@ fn decode(decoder: &mut dyn Decode, misfits: &Misfits, data: &[u8], piece: usize
     outcome(result, &out, misfits)
 }
 
+/// Delimited text in pieces, by one reader.
+fn decode_csv(options: &CsvOptions, choice: u8, data: &[u8], piece: usize) -> Outcome {
+    let misfits = misfits(choice);
+    let asked = asked(choice);
+    let mut out: Vec<RecordBatch> = Vec::new();
+    let result = (|| {
+        let mut start = CsvStart::new(asked.clone(), options.clone(), misfits.clone());
+        let mut end = 0_usize;
+        let started = loop {
+            end = data.len().min(end.saturating_add(piece));
+            let last = end == data.len();
+            match start.next(&data[..end], last)? {
+                Some(started) => break started,
+                None if last => return Ok(()),
+                None => {}
+            }
+        };
+        let Started { chunks, skip, line } = started;
+        let mut decoder = chunks.decoder(line, misfits.clone());
+        let mut pieces = data[skip..].chunks(piece);
+        pieces.try_for_each(|bytes| decoder.push(bytes, &mut out))?;
+        decoder.finish(&mut out)
+    })();
+    outcome(result, &out, &misfits)
+}
+
 /// As [`decode`], in chunks that are decoded each by itself.
 fn decode_chunks(options: Option<&CsvOptions>, choice: u8, data: &[u8], bytes: usize) -> Outcome {
     let misfits = misfits(choice);
@@ -75,6 +101,8 @@ fn decode_chunks(options: Option<&CsvOptions>, choice: u8, data: &[u8], bytes: u
     let result = (|| {
         let mut cutter = Cutter::new(bytes);
         let mut joiner: Option<(Arc<Decoding>, Joiner)> = None;
+        let mut start =
+            options.map(|options| CsvStart::new(asked.clone(), options.clone(), misfits.clone()));
         let mut pieces = data.chunks(bytes).peekable();
         loop {
             cutter
@@ -82,9 +110,8 @@ fn decode_chunks(options: Option<&CsvOptions>, choice: u8, data: &[u8], bytes: u
                 .extend_from_slice(pieces.next().unwrap_or_default());
             let last = pieces.peek().is_none();
             if joiner.is_none() {
-                let (chunked, line): (Box<dyn Chunked>, u64) = if let Some(options) = options {
-                    let text = &cutter.text;
-                    match start_csv(&asked, options, &misfits, text, last)? {
+                let (chunked, line): (Box<dyn Chunked>, u64) = if let Some(start) = &mut start {
+                    match start.next(&cutter.text, last)? {
                         Some(started) => {
                             cutter.text.drain(..started.skip);
                             (Box::new(started.chunks), started.line)
@@ -103,8 +130,14 @@ fn decode_chunks(options: Option<&CsvOptions>, choice: u8, data: &[u8], bytes: u
                 return Ok(());
             };
             if let Some(cut) = cutter.next(decoding.chunked.as_ref(), last) {
-                let attempt = decoding.attempt(&cut);
-                joiner.join(&cut, attempt, &mut out)?;
+                let attempt = decoding.quick(&cut).or_else(|| decoding.complete(&cut));
+                let cut = match joiner.join(cut, attempt, &mut out) {
+                    Ok(cut) => cut,
+                    Err(mut unread) => {
+                        while !joiner.read(&mut unread, &mut out)? {}
+                        unread.cut
+                    }
+                };
                 cutter.recycle(cut);
             }
             if last {
@@ -146,29 +179,47 @@ fn same(outcomes: &[Outcome]) {
 const PIECES: [usize; 3] = [usize::MAX, 1, 7];
 const CHUNKS: [usize; 4] = [1 << 20, 5, 16, 100];
 
-/// Delimited text. The first byte chooses policy and dialect.
+/// Delimited text. The first byte chooses policy and dialect; where its last bits are both set, the second byte chooses what
+/// is rarer.
 ///
 /// # Panics
 /// If the pieces matter, or the chunks that text is decoded in.
 pub fn csv(data: &[u8]) {
-    let Some((&choice, text)) = data.split_first() else {
+    let Some((&choice, mut text)) = data.split_first() else {
         return;
     };
+    let mut rare = 0;
+    if choice & 0x0c == 0x0c
+        && let Some((&second, rest)) = text.split_first()
+    {
+        (rare, text) = (second, rest);
+    }
+    let delimiter: &[u8] = match (choice & 0x10 == 0, rare & 1 == 0) {
+        (true, true) => b",",
+        (false, true) => b";",
+        (true, false) => b", ",
+        (false, false) => b";;",
+    };
+    let quote = (rare & 2 == 0).then_some(b'"');
     let options = CsvOptions {
         dialect: Dialect {
-            delimiter: if choice & 0x10 == 0 { b',' } else { b';' },
-            quote: b'"',
-            escape: (choice & 0x20 != 0).then_some(b'\\'),
+            delimiter: Delimiter::of(delimiter).unwrap_or(Delimiter::byte(b',')),
+            quote,
+            escape: quote.filter(|_| choice & 0x20 != 0).map(|_| b'\\'),
             comment: (choice & 0x40 != 0).then_some(b'#'),
+            trim: rare & 4 != 0,
         },
-        header: choice & 0x80 == 0,
+        skip_lines: usize::from(rare >> 3 & 3),
+        header: match (choice & 0x80 == 0, rare >> 5 & 3) {
+            (true, 0) => Header::Names(1),
+            (true, records) => Header::Names(usize::from(records)),
+            (false, 0) => Header::None,
+            (false, records) => Header::Skipped(usize::from(records)),
+        },
+        footer_lines: 0,
         null_values: vec![String::new()].into(),
     };
-    let in_pieces = PIECES.map(|piece| {
-        let misfits = misfits(choice);
-        let mut decoder = CsvDecoder::new(asked(choice), options.clone(), misfits.clone());
-        decode(&mut decoder, &misfits, text, piece)
-    });
+    let in_pieces = PIECES.map(|piece| decode_csv(&options, choice, text, piece));
     same(&in_pieces);
     for bytes in CHUNKS {
         let in_chunks = decode_chunks(Some(&options), choice, text, bytes);

@@ -8,6 +8,7 @@ use datafusion::{
     common::{DataFusionError, runtime::SpawnedTask},
 };
 use futures::StreamExt;
+use tokio::task::JoinError;
 
 use super::{
     inspect::Facts,
@@ -17,8 +18,9 @@ use super::{
 use crate::{
     Error, ErrorKind,
     formats::{
-        chunk::Asked,
-        chunk_reader::{Attempt, Cut, Cutter, Decoding, Joiner, start_csv},
+        LONGEST_RECORD_BYTES,
+        chunk::{Asked, Chunked},
+        chunk_reader::{Attempt, CsvStart, Cut, Cutter, Decoding, Joiner, Unread, last_lines},
         json_chunks::JsonChunks,
         misfit::Misfits,
         sieve::Sieve,
@@ -27,6 +29,9 @@ use crate::{
 
 /// Bytes of a chunk: enough to make up for handing it over, few enough to stay in a core's cache.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+
+/// A chunk with what it was decoded to, or how that broke down.
+type Decoded = Result<(Cut, Option<Attempt>), JoinError>;
 
 /// How a file is read.
 pub(crate) struct Setting {
@@ -43,8 +48,13 @@ pub(crate) struct ChunkReading {
     facts: Arc<Facts>,
     setting: Setting,
     cutter: Cutter,
+    /// Text that may be of the lines behind the table.
+    held: Vec<u8>,
+    starting: Option<CsvStart>,
     started: Option<(Arc<Decoding>, Joiner)>,
-    decoded: VecDeque<SpawnedTask<(Cut, Option<Attempt>)>>,
+    decoded: VecDeque<SpawnedTask<Decoded>>,
+    /// The chunk before those, as long as one reader goes through it.
+    unread: Option<Unread>,
     ready: VecDeque<RecordBatch>,
     /// What keeps more text from coming; told after the rows before it.
     failed: Option<DataFusionError>,
@@ -52,15 +62,37 @@ pub(crate) struct ChunkReading {
     joined: bool,
 }
 
+impl Setting {
+    fn decoding(&self, chunked: Box<dyn Chunked>, line: u64) -> (Arc<Decoding>, Joiner) {
+        let decoding = Decoding::new(chunked, Arc::clone(&self.sieve), self.misfits.clone());
+        let decoding = Arc::new(decoding);
+        (Arc::clone(&decoding), Joiner::new(decoding, line))
+    }
+}
+
 impl ChunkReading {
     pub(crate) fn new(text: Text, facts: Arc<Facts>, setting: Setting) -> Self {
+        let Setting { asked, misfits, .. } = &setting;
+        let (mut starting, mut started) = (None, None);
+        if facts.is_lines() {
+            started = Some(setting.decoding(Box::new(JsonChunks::new(asked.clone())), 1));
+        } else {
+            starting = Some(CsvStart::new(
+                asked.clone(),
+                facts.csv.clone(),
+                misfits.clone(),
+            ));
+        }
         Self {
             text,
             facts,
             cutter: Cutter::new(setting.chunk_bytes),
             setting,
-            started: None,
+            held: Vec::new(),
+            starting,
+            started,
             decoded: VecDeque::new(),
+            unread: None,
             ready: VecDeque::new(),
             failed: None,
             all_cut: false,
@@ -86,10 +118,13 @@ impl ChunkReading {
 
     /// Cuts one more chunk, or joins the one that was cut first.
     async fn step(&mut self) -> datafusion::common::Result<()> {
+        if let Some(unread) = self.unread.take() {
+            return self.read(unread).await;
+        }
         let more = !self.all_cut && self.decoded.len() < self.setting.at_a_time;
         let Some(first) = self.decoded.front_mut() else {
             if self.all_cut {
-                return self.finish();
+                return self.finish().await;
             }
             let text = self.text.next().await;
             self.cut(text);
@@ -110,7 +145,7 @@ impl ChunkReading {
     /// Sends the next chunk to be decoded, if there is one.
     fn cut(&mut self, text: Result<Bytes, DataFusionError>) {
         let started = text.and_then(|text| {
-            self.cutter.text.extend_from_slice(&text);
+            self.take(&text).map_err(external)?;
             self.start().map_err(external)
         });
         if let Err(error) = started {
@@ -125,71 +160,121 @@ impl ChunkReading {
         };
         if let Some(cut) = self.cutter.next(decoding.chunked.as_ref(), last) {
             let decoding = Arc::clone(decoding);
-            self.decoded.push_back(SpawnedTask::spawn(async move {
-                let attempt = decoding.attempt(&cut);
-                (cut, attempt)
-            }));
+            let usual = cut.text.len() <= 2 * self.setting.chunk_bytes;
+            self.decoded
+                .push_back(SpawnedTask::spawn(decode(decoding, cut, usual)));
         }
+    }
+
+    /// Takes more text, but for the lines behind the table.
+    fn take(&mut self, text: &[u8]) -> Result<(), Error> {
+        let lines = self.facts.csv.footer_lines;
+        if lines == 0 || self.facts.is_lines() {
+            self.cutter.text.extend_from_slice(text);
+            return Ok(());
+        }
+        self.held.extend_from_slice(text);
+        let misfits = &self.setting.misfits;
+        let Some(end) = last_lines(&self.held, lines) else {
+            if self.text.ended {
+                return Err(misfits.error(format_args!(
+                    "has fewer lines than the {lines} of `footer_lines`"
+                )));
+            }
+            return Ok(());
+        };
+        let table = self.held.drain(..end);
+        self.cutter.text.extend(table);
+        if self.held.len() > LONGEST_RECORD_BYTES {
+            return Err(misfits.error("the lines of `footer_lines` are larger than 64 MiB"));
+        }
+        Ok(())
     }
 
     /// Finds out where rows begin, once there is enough text to tell.
     fn start(&mut self) -> Result<(), Error> {
-        if self.started.is_some() {
+        let Some(starting) = &mut self.starting else {
             return Ok(());
-        }
-        let Setting {
-            asked,
-            sieve,
-            misfits,
-            ..
-        } = &self.setting;
-        let (chunked, line): (Box<_>, _) = if self.facts.is_lines() {
-            (Box::new(JsonChunks::new(asked.clone())) as _, 1)
-        } else {
-            let text = &self.cutter.text;
-            let options = &self.facts.csv;
-            let Some(started) = start_csv(asked, options, misfits, text, self.text.ended)? else {
-                return Ok(());
-            };
-            self.cutter.text.drain(..started.skip);
-            (Box::new(started.chunks) as _, started.line)
         };
-        let decoding = Decoding::new(chunked, Arc::clone(sieve), misfits.clone());
-        let decoding = Arc::new(decoding);
-        self.started = Some((Arc::clone(&decoding), Joiner::new(decoding, line)));
+        let Some(found) = starting.next(&self.cutter.text, self.text.ended)? else {
+            return Ok(());
+        };
+        self.starting = None;
+        self.cutter.text.drain(..found.skip);
+        self.started = Some(self.setting.decoding(Box::new(found.chunks), found.line));
         Ok(())
     }
 
-    fn join(
-        &mut self,
-        decoded: Result<(Cut, Option<Attempt>), tokio::task::JoinError>,
-    ) -> datafusion::common::Result<()> {
+    fn join(&mut self, decoded: Result<Decoded, JoinError>) -> datafusion::common::Result<()> {
         self.decoded.pop_front();
-        let (cut, attempt) = decoded.map_err(|_panicked| {
-            external(Error::new(
-                ErrorKind::Internal,
-                "a part of a file could not be decoded",
-            ))
-        })?;
+        let (cut, attempt) = decoded.flatten().map_err(broken_down)?;
+        let Some((_, joiner)) = &mut self.started else {
+            return Ok(());
+        };
         let mut out = Vec::new();
-        if let Some((_, joiner)) = &mut self.started {
-            joiner.join(&cut, attempt, &mut out).map_err(external)?;
+        match joiner.join(cut, attempt, &mut out) {
+            Ok(cut) => self.cutter.recycle(cut),
+            Err(unread) => self.unread = Some(unread),
         }
-        self.cutter.recycle(cut);
         self.ready.extend(out);
         Ok(())
     }
 
-    fn finish(&mut self) -> datafusion::common::Result<()> {
+    /// Lets the one reader go on through a chunk.
+    async fn read(&mut self, mut unread: Unread) -> datafusion::common::Result<()> {
+        let Some((decoding, mut joiner)) = self.started.take() else {
+            return Ok(());
+        };
+        let reading = SpawnedTask::spawn_blocking(move || {
+            let mut out = Vec::new();
+            let read = joiner.read(&mut unread, &mut out);
+            (joiner, unread, out, read)
+        });
+        let (joiner, unread, out, read) = reading.await.map_err(broken_down)?;
+        self.started = Some((decoding, joiner));
+        self.ready.extend(out);
+        if read.map_err(external)? {
+            self.cutter.recycle(unread.cut);
+        } else {
+            self.unread = Some(unread);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> datafusion::common::Result<()> {
         self.joined = true;
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let mut out = Vec::new();
-        if let Some((_, joiner)) = &mut self.started {
-            joiner.finish(&mut out).map_err(external)?;
+        if let Some((_, mut joiner)) = self.started.take() {
+            let finishing = SpawnedTask::spawn_blocking(move || {
+                let mut out = Vec::new();
+                joiner.finish(&mut out).map(|()| out)
+            });
+            let finished = finishing.await.map_err(broken_down)?;
+            self.ready.extend(finished.map_err(external)?);
         }
-        self.ready.extend(out);
         Ok(())
     }
+}
+
+/// Decodes a chunk. What is unusual takes long, and is not to keep a worker from its other tasks.
+async fn decode(decoding: Arc<Decoding>, cut: Cut, usual: bool) -> Decoded {
+    if usual && let Some(attempt) = decoding.quick(&cut) {
+        return Ok((cut, Some(attempt)));
+    }
+    let decoding = SpawnedTask::spawn_blocking(move || {
+        let quick = if usual { None } else { decoding.quick(&cut) };
+        let attempt = quick.or_else(|| decoding.complete(&cut));
+        (cut, attempt)
+    });
+    decoding.await
+}
+
+/// A decoder that broke down must not look like the end of the file.
+fn broken_down(_panicked: JoinError) -> DataFusionError {
+    external(Error::new(
+        ErrorKind::Internal,
+        "a part of a file could not be decoded",
+    ))
 }

@@ -19,6 +19,8 @@ pub(crate) struct Head {
     pub(crate) bytes: Bytes,
     /// Whether it is the whole file.
     pub(crate) whole: bool,
+    /// How many bytes were asked for: more than there are when it is the whole file.
+    pub(crate) asked: usize,
     pub(crate) content_type: Option<String>,
     pub(crate) e_tag: Option<String>,
 }
@@ -47,6 +49,7 @@ impl Heads {
 
 /// Reads the first `bytes` of a file.
 pub(crate) async fn read(store: &dyn ObjectStore, file: &ObjectMeta, bytes: u64) -> Result<Head> {
+    let asked = usize::try_from(bytes).unwrap_or(usize::MAX);
     let options = GetOptions {
         range: (file.size > 0).then(|| GetRange::Bounded(0..bytes.min(file.size))),
         ..GetOptions::default()
@@ -60,6 +63,7 @@ pub(crate) async fn read(store: &dyn ObjectStore, file: &ObjectMeta, bytes: u64)
     let bytes = result.bytes().await?;
     Ok(Head {
         whole: bytes.len() as u64 >= size,
+        asked,
         bytes,
         content_type,
         e_tag,

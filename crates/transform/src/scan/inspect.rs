@@ -1,32 +1,38 @@
 //! Looks into the head of a file: how it is written, and which columns it has.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::{
+    arrow::datatypes::{DataType, Field, Schema, SchemaRef},
+    common::runtime::SpawnedTask,
+};
 use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
 
 use super::head::Head;
 use crate::{
-    Compression, Error, ErrorKind, Format, TableSpec,
+    Compression, Error, ErrorKind, Format, HeaderKind, TableSpec,
     formats::{
         Decode,
         binary::{Adapter, ArrowDecoder, AvroDecoder},
         bytes::{Transcoder, decompress},
         chunk::Asked,
-        csv::{CsvDecoder, CsvOptions, header_names},
+        chunk_reader::{LinesBefore, last_lines},
+        csv::{CsvOptions, Header, header_names},
         detect,
         infer::{Candidates, JsonTypes, TextTypes},
         json::{JsonDecoder, torn},
         json_split::{JsonRows, JsonSplitter, Stopped},
         misfit::Misfits,
-        records::{Dialect, Divider, Record},
+        records::{Broken, Delimiter, Dialect, Divider, Record, Records},
     },
 };
 
-/// Plain bytes of a head that are looked at.
-const LOOKED_AT_BYTES: usize = 32 << 20;
+/// Plain bytes of a head that are looked at, for each of its own: a head that holds no record is read again, with more bytes.
+const EXPANSION: usize = 16;
+/// Plain bytes of a head that are looked at, at most.
+const LOOKED_AT_BYTES: usize = 64 << 20;
 
 /// What one file is.
 #[derive(Debug, Clone)]
@@ -67,12 +73,45 @@ pub(crate) struct Plain {
     pub(crate) whole: bool,
 }
 
-/// Finds out how a file is written.
-pub(crate) async fn facts(
+/// What was found out about a head.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    pub(crate) facts: Facts,
+    /// The columns, if they were asked for and the head is long enough to tell.
+    pub(crate) columns: Option<FoundColumns>,
+    /// Whether all of the file was looked at.
+    pub(crate) whole: bool,
+}
+
+/// Finds out how a file is written and, if they are asked for, which columns it has. A head may take long: it is not to keep a
+/// worker from its other tasks.
+pub(crate) async fn examine(
     spec: &TableSpec,
     file: &str,
-    head: &Head,
-) -> Result<(Facts, Plain), Error> {
+    head: Head,
+    columns: bool,
+) -> Result<Examined, Error> {
+    let (spec, file) = (spec.clone(), file.to_owned());
+    let examining = SpawnedTask::spawn_blocking(move || {
+        let (facts, plain) = futures::executor::block_on(facts(&spec, &file, &head))?;
+        let columns = if columns {
+            facts.find_schema(&spec, &file, &plain)?
+        } else {
+            None
+        };
+        Ok(Examined {
+            facts,
+            columns,
+            whole: plain.whole,
+        })
+    });
+    let broken_down =
+        |_panicked| Error::new(ErrorKind::Internal, "a file could not be looked into");
+    examining.await.map_err(broken_down)?
+}
+
+/// Finds out how a file is written.
+async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plain), Error> {
     let misfits = Misfits::lenient(file);
     let (named, named_compression) = detect::by_name(file);
     let compression = match spec.compression {
@@ -105,7 +144,7 @@ pub(crate) async fn facts(
     };
     let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
     let cut = plain.whole && plain.bytes.len() <= 64 << 10;
-    let quoting = dialect(spec, b',');
+    let quoting = dialect(spec);
     let format = match told {
         // Files named `.json` are arrays, documents or lines.
         Some(Format::Json) if declared.is_none() => {
@@ -140,7 +179,9 @@ pub(crate) async fn facts(
         encoding,
         csv: CsvOptions {
             dialect: quoting,
-            header: spec.header.unwrap_or(true),
+            skip_lines: spec.skip_lines.unwrap_or_default(),
+            header: header(spec),
+            footer_lines: spec.footer_lines,
             null_values: spec.null_values.clone().into(),
         },
         json: match (format, &spec.json_pointer) {
@@ -151,15 +192,7 @@ pub(crate) async fn facts(
         late: Vec::new(),
     };
     if matches!(format, Format::Csv | Format::Tsv) {
-        let found = match (spec.delimiter, format) {
-            (Some(delimiter), _) => ascii(delimiter),
-            (None, Format::Tsv) => b'\t',
-            (None, _) => detect::delimiter(&plain.bytes, quoting).unwrap_or(b','),
-        };
-        facts.csv.dialect = dialect(spec, found);
-        if spec.header.is_none() {
-            facts.csv.header = has_header(&facts.csv, &plain.bytes);
-        }
+        facts.csv = csv_options(spec, format, facts.csv, &plain);
     }
     Ok((facts, plain))
 }
@@ -192,17 +225,18 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
         compression,
     );
     let (mut plain, mut whole) = (Vec::new(), head.whole);
+    let most = LOOKED_AT_BYTES.min(head.bytes.len().max(head.asked) * EXPANSION);
     while let Some(piece) = stream.next().await {
         match piece {
             Ok(piece) => plain.extend_from_slice(&piece),
             // What was read before the fault may tell columns; the fault is told when the file is read.
-            Err(_) if !head.whole || !plain.is_empty() => {
+            Err(error) if !is_too_large(&error) && (!head.whole || !plain.is_empty()) => {
                 whole = false;
                 break;
             }
-            Err(_) => return Err(misfits.error(broken(compression))),
+            Err(error) => return Err(misfits.error(broken(compression, &error))),
         }
-        if plain.len() > LOOKED_AT_BYTES {
+        if plain.len() > most {
             whole = false;
             break;
         }
@@ -213,8 +247,17 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
     })
 }
 
+/// Whether a decoder may not take as much memory as the file asks for.
+fn is_too_large(error: &io::Error) -> bool {
+    // Of the decoders, only that of xz says so, and only in words.
+    error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("memory")
+}
+
 /// What is said of a compressed file that cannot be decompressed.
-pub(crate) fn broken(compression: Compression) -> String {
+pub(crate) fn broken(compression: Compression, error: &io::Error) -> String {
+    if is_too_large(error) {
+        return format!("is {compression} with a dictionary that is larger than 64 MiB");
+    }
     format!("is not valid {compression}, or is cut off")
 }
 
@@ -236,13 +279,65 @@ fn tokens(pointer: &str) -> Vec<String> {
         .collect()
 }
 
-fn dialect(spec: &TableSpec, delimiter: u8) -> Dialect {
+fn dialect(spec: &TableSpec) -> Dialect {
+    let delimiter = spec.delimiter.as_deref();
     Dialect {
-        delimiter: spec.delimiter.map_or(delimiter, ascii),
-        quote: ascii(spec.quote),
+        delimiter: delimiter
+            .and_then(|text| Delimiter::of(text.as_bytes()))
+            .unwrap_or(Delimiter::byte(b',')),
+        quote: spec.quote.0.map(ascii),
         escape: spec.escape.map(ascii),
         comment: spec.comment.map(ascii),
+        trim: spec.trim.unwrap_or_default(),
     }
+}
+
+fn header(spec: &TableSpec) -> Header {
+    match spec.header {
+        None | Some(HeaderKind::Names) => Header::Names(spec.header_lines),
+        Some(HeaderKind::Skip) => Header::Skipped(spec.header_lines),
+        Some(HeaderKind::None) => Header::None,
+    }
+}
+
+/// Finds out of delimited text what is not declared.
+fn csv_options(
+    spec: &TableSpec,
+    format: Format,
+    mut options: CsvOptions,
+    plain: &Plain,
+) -> CsvOptions {
+    let declared = spec.delimiter.is_some() || format == Format::Tsv;
+    if format == Format::Tsv && spec.delimiter.is_none() {
+        options.dialect.delimiter = Delimiter::byte(b'\t');
+    }
+    if spec.skip_lines.is_none() {
+        let fixed = declared.then_some(options.dialect.delimiter);
+        options.skip_lines = detect::lines_before(&plain.bytes, options.dialect, fixed);
+    }
+    let text = table_text(&options, plain);
+    if !declared {
+        let found = detect::delimiter(text, options.dialect);
+        options.dialect.delimiter = found.unwrap_or(Delimiter::byte(b','));
+    }
+    if spec.trim.is_none() {
+        options.dialect.trim = detect::has_blanks_around(text, options.dialect);
+    }
+    if spec.header.is_none() && spec.header_lines == 1 && !has_header(&options, text) {
+        options.header = Header::None;
+    }
+    options
+}
+
+/// The text of a head without what is declared, or was found, to be in front of the table and behind it.
+fn table_text<'a>(options: &CsvOptions, plain: &'a Plain) -> &'a [u8] {
+    let text = &plain.bytes[..];
+    let start = LinesBefore::of(options).pass(text, true);
+    let end = match options.footer_lines {
+        0 => None,
+        lines => last_lines(text, lines),
+    };
+    &text[start..end.unwrap_or(text.len()).max(start)]
 }
 
 /// A character that [`TableSpec::validate`] has found to be ASCII.
@@ -251,27 +346,20 @@ fn ascii(character: char) -> u8 {
 }
 
 /// Divides the first records; the last is left out if it may be cut off.
-fn first_records(
-    options: &CsvOptions,
-    plain: &Plain,
-    rows: usize,
-) -> crate::formats::records::Records {
-    let mut divider = Divider::new(options.dialect);
+fn first_records(dialect: Dialect, text: &[u8], whole: bool, rows: usize) -> Records {
+    let mut divider = Divider::new(dialect);
     // What cannot be divided is told when the file is read.
-    if divider.push(&plain.bytes, rows).is_ok() && plain.whole {
+    if divider.push(text, rows).is_ok() && whole {
         divider.finish().ok();
     }
     divider.take()
 }
 
-/// Whether the first record names columns: not when one of its fields is a number, a date or the like as the fields below it
-/// are.
-fn has_header(options: &CsvOptions, text: &Bytes) -> bool {
-    let plain = Plain {
-        bytes: text.slice(..text.len().min(256 << 10)),
-        whole: true,
-    };
-    let records = first_records(options, &plain, 100);
+/// Whether the first record names columns: not when one of its fields is a number, a date or the like and the fields below
+/// it are too.
+fn has_header(options: &CsvOptions, text: &[u8]) -> bool {
+    let text = &text[..text.len().min(256 << 10)];
+    let records = first_records(options.dialect, text, true, 100);
     let mut records = records.iter();
     let Some(first) = records.next() else {
         return true;
@@ -306,12 +394,15 @@ impl Facts {
             encoding: UTF_8,
             csv: CsvOptions {
                 dialect: Dialect {
-                    delimiter: b',',
-                    quote: b'"',
+                    delimiter: Delimiter::byte(b','),
+                    quote: Some(b'"'),
                     escape: None,
                     comment: None,
+                    trim: false,
                 },
-                header: true,
+                skip_lines: 0,
+                header: Header::Names(1),
+                footer_lines: 0,
                 null_values: Arc::default(),
             },
             json: JsonRows::Lines,
@@ -330,7 +421,7 @@ impl Facts {
         let misfits = Misfits::lenient(file);
         let nothing = || Asked::new(Schema::empty().into(), Vec::new(), false, 1024);
         match self.format {
-            Format::Csv | Format::Tsv => Ok(self.csv_schema(spec, plain).map(Into::into)),
+            Format::Csv | Format::Tsv => Ok(self.csv_schema(spec, file, plain)?.map(Into::into)),
             Format::Json | Format::Ndjson => {
                 let mut types = JsonTypes::new(spec.infer_rows);
                 let mut splitter = JsonSplitter::new(self.json.clone());
@@ -348,52 +439,67 @@ impl Facts {
                     })),
                 }
             }
-            Format::Avro => {
-                let mut decoder = AvroDecoder::new(Adapter::new(nothing(), misfits));
-                let result = decoder.push(&plain.bytes, &mut Vec::new());
-                Self::of_binary(decoder.schema(), result, &mut decoder, plain)
-            }
-            Format::Arrow => {
-                let mut decoder = ArrowDecoder::new(Adapter::new(nothing(), misfits));
-                let result = decoder.push(&plain.bytes, &mut Vec::new());
-                Self::of_binary(decoder.schema(), result, &mut decoder, plain)
+            Format::Avro | Format::Arrow => {
+                let adapter = Adapter::new(nothing(), misfits);
+                let found = if self.format == Format::Avro {
+                    AvroDecoder::new(adapter).schema(&plain.bytes)
+                } else {
+                    ArrowDecoder::new(adapter).schema(&plain.bytes)
+                };
+                match found? {
+                    None if plain.whole => Err(Misfits::lenient(file).error(format_args!(
+                        "is not valid {}, or is cut off",
+                        if self.format == Format::Avro {
+                            "Avro"
+                        } else {
+                            "Arrow IPC"
+                        }
+                    ))),
+                    found => Ok(found.map(|schema| schema.as_ref().clone().into())),
+                }
             }
             Format::Parquet => Ok(None),
         }
     }
 
-    fn of_binary(
-        found: Option<SchemaRef>,
-        result: Result<(), Error>,
-        decoder: &mut dyn Decode,
+    fn csv_schema(
+        &self,
+        spec: &TableSpec,
+        file: &str,
         plain: &Plain,
-    ) -> Result<Option<FoundColumns>, Error> {
-        if let Some(schema) = found {
-            return Ok(Some(schema.as_ref().clone().into()));
+    ) -> Result<Option<Schema>, Error> {
+        let text = table_text(&self.csv, plain);
+        let whole = plain.whole || self.csv.footer_lines > 0;
+        let before = self.csv.header.records();
+        let mut divider = Divider::new(self.csv.dialect);
+        let broken = |broken: Broken| broken.told(&Misfits::lenient(file));
+        let taken = divider.push(text, before).map_err(broken)?;
+        if divider.records().len() < before && whole {
+            divider.finish().map_err(broken)?;
         }
-        result?;
-        if plain.whole {
-            decoder.finish(&mut Vec::new())?;
+        let found = divider.records().len();
+        if found > 0 && found < before && plain.whole {
+            return Err(Misfits::lenient(file).error("ends within its header"));
         }
-        Ok(None)
-    }
-
-    fn csv_schema(&self, spec: &TableSpec, plain: &Plain) -> Option<Schema> {
-        let records = first_records(&self.csv, plain, spec.infer_rows.saturating_add(1));
+        if found < before {
+            return Ok(plain.whole.then(Schema::empty));
+        }
+        let header = divider.take();
+        // What cannot be divided is told when the file is read.
+        if divider.push(&text[taken..], spec.infer_rows).is_ok() && whole {
+            divider.finish().ok();
+        }
+        let records = divider.take();
         let mut rows = records.iter().filter(|record| !record.is_torn()).peekable();
-        let Some(first) = rows.peek() else {
-            return plain.whole.then(Schema::empty);
-        };
-        let names: Vec<String> = if self.csv.header {
-            header_names(first)
-        } else {
+        let names: Vec<String> = if let Header::Names(_) = self.csv.header {
+            header_names(&header)
+        } else if let Some(first) = rows.peek() {
             (1..=first.fields())
                 .map(|place| format!("column_{place}"))
                 .collect()
+        } else {
+            return Ok(plain.whole.then(Schema::empty));
         };
-        if self.csv.header {
-            rows.next();
-        }
         let mut types = TextTypes::default();
         for record in rows.filter(|record: &Record<'_>| record.fields() == names.len()) {
             types.see(&record, &spec.null_values);
@@ -404,14 +510,17 @@ impl Facts {
             .into_iter()
             .zip(types)
             .map(|(name, kind)| Field::new(name, kind, true));
-        Some(Schema::new(fields.collect::<Vec<_>>()))
+        Ok(Some(Schema::new(fields.collect::<Vec<_>>())))
     }
 
     /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
     pub(crate) fn decoder(&self, asked: Asked, misfits: Misfits) -> Result<Box<dyn Decode>, Error> {
         Ok(match self.format {
             Format::Csv | Format::Tsv => {
-                Box::new(CsvDecoder::new(asked, self.csv.clone(), misfits))
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    "delimited text is read in chunks",
+                ));
             }
             Format::Json | Format::Ndjson => {
                 Box::new(JsonDecoder::new(asked, self.json.clone(), misfits))

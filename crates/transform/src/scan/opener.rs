@@ -18,7 +18,7 @@ use super::{
     chunks::{self, CHUNK_BYTES, ChunkReading},
     head::{self, HEAD_BYTES, Head},
     inspect, parquet_rows,
-    reading::{Reading, Text},
+    reading::{PIECE_BYTES, Reading, Text},
 };
 use crate::{
     Error, ErrorKind, Format, OnError,
@@ -81,8 +81,9 @@ impl RowsOpener {
         let facts = match (self.scan.known(&path), &head) {
             (Some(facts), _) => facts,
             (None, Some(head)) => {
-                let found = inspect::facts(&self.scan.spec, path.as_ref(), head).await;
-                Arc::new(found.map_err(external)?.0)
+                let found =
+                    inspect::examine(&self.scan.spec, path.as_ref(), head.clone(), false).await;
+                Arc::new(found.map_err(external)?.facts)
             }
             (None, None) => {
                 let error = Error::new(ErrorKind::Internal, "a file was not looked into");
@@ -105,8 +106,18 @@ impl RowsOpener {
             };
             return Ok(ChunkReading::new(text, facts, setting).rows());
         }
+        let piece_bytes = if facts.is_text() {
+            self.asked.piece_bytes()
+        } else {
+            PIECE_BYTES
+        };
         let decoder = facts.decoder(self.asked, misfits).map_err(external)?;
-        Ok(Reading::new(text, decoder).rows())
+        let reading = Reading {
+            text,
+            decoder,
+            piece_bytes,
+        };
+        Ok(reading.rows())
     }
 }
 

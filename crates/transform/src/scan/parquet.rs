@@ -79,7 +79,7 @@ impl ParquetFiles {
         counts: &Arc<MisfitCounts>,
     ) -> Self {
         Self {
-            format: ParquetFormat::default(),
+            format: format(),
             exact: Arc::new(ExactColumns(spec)),
             seen: Arc::default(),
             columns: columns.collect(),
@@ -103,6 +103,11 @@ impl ParquetFiles {
             misfits.unlisted(name);
         }
     }
+}
+
+/// Timestamps of 96 bits are read as microseconds: as nanoseconds, moments after 2262 would become others.
+pub(crate) fn format() -> ParquetFormat {
+    ParquetFormat::default().with_coerce_int96(Some("us".to_owned()))
 }
 
 /// What the footers of a table's files say.

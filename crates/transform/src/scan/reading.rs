@@ -1,17 +1,21 @@
 //! A file's text as it comes, and the reading of files that only one reader can go through.
 
-use std::{collections::VecDeque, io};
+use std::io;
 
 use bytes::Bytes;
-use datafusion::{arrow::array::RecordBatch, common::DataFusionError};
-use futures::StreamExt;
+use datafusion::{
+    arrow::array::RecordBatch,
+    common::{DataFusionError, runtime::SpawnedTask},
+};
+use futures::{StreamExt, stream};
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     inspect::{self, Facts},
     opener::{Rows, external},
 };
 use crate::{
-    Compression,
+    Compression, Error, ErrorKind,
     formats::{
         Decode,
         bytes::{ByteStream, Transcoder},
@@ -20,7 +24,11 @@ use crate::{
 };
 
 /// Bytes that are taken at a time, however many come.
-const PIECE_BYTES: usize = 256 << 10;
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
+/// Batches that are decoded before they are asked for.
+const BATCHES_AHEAD: usize = 2;
+
+type Sender = mpsc::Sender<datafusion::common::Result<RecordBatch>>;
 
 /// The plain text of a file; for binary formats, its plain bytes.
 pub(crate) struct Text {
@@ -67,48 +75,85 @@ impl Text {
     fn failed(&self, error: io::Error) -> DataFusionError {
         match error.downcast::<object_store::Error>() {
             Ok(store) => store.into(),
-            Err(_) => external(self.misfits.error(inspect::broken(self.compression))),
+            Err(error) => {
+                let broken = inspect::broken(self.compression, &error);
+                external(self.misfits.error(broken))
+            }
         }
     }
 }
 
-/// A file that one reader goes through.
+/// A file that one reader goes through, in a thread of its own: what it decodes at a time may take long, and is not to keep a
+/// worker from its other tasks.
 pub(crate) struct Reading {
-    text: Text,
-    decoder: Box<dyn Decode>,
-    ready: VecDeque<RecordBatch>,
+    pub(crate) text: Text,
+    pub(crate) decoder: Box<dyn Decode>,
+    /// Bytes that are decoded at a time.
+    pub(crate) piece_bytes: usize,
 }
 
 impl Reading {
-    pub(crate) fn new(text: Text, decoder: Box<dyn Decode>) -> Self {
-        Self {
-            text,
-            decoder,
-            ready: VecDeque::new(),
+    pub(crate) fn rows(self) -> Rows {
+        let (rows, received) = mpsc::channel(BATCHES_AHEAD);
+        let runtime = Handle::current();
+        let task = SpawnedTask::spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = self.send_all(&rows) => {}
+                    () = rows.closed() => {}
+                }
+            });
+        });
+        stream::unfold(Some((received, task)), |state| async {
+            let (mut received, task) = state?;
+            if let Some(rows) = received.recv().await {
+                return Some((rows, Some((received, task))));
+            }
+            // A decoder that broke down must not look like the end of the file.
+            task.join().await.err()?;
+            let error = Error::new(ErrorKind::Internal, "a file could not be decoded");
+            Some((Err(external(error)), None))
+        })
+        .boxed()
+    }
+
+    async fn send_all(mut self, rows: &Sender) {
+        if let Err(Some(error)) = self.send_rows(rows).await {
+            rows.send(Err(error)).await.ok();
         }
     }
 
-    pub(crate) fn rows(self) -> Rows {
-        futures::stream::try_unfold(self, Self::next).boxed()
+    /// Sends rows until the file ends; an error without a cause when nobody wants more of them.
+    async fn send_rows(&mut self, rows: &Sender) -> Result<(), Option<DataFusionError>> {
+        loop {
+            let text = self.text.next().await.map_err(Some)?;
+            for piece in text.chunks(self.piece_bytes) {
+                let push = |decoder: &mut dyn Decode, out: &mut Vec<_>| decoder.push(piece, out);
+                self.decode(rows, push).await?;
+            }
+            if self.text.ended {
+                let finish = |decoder: &mut dyn Decode, out: &mut Vec<_>| decoder.finish(out);
+                return self.decode(rows, finish).await;
+            }
+        }
     }
 
-    async fn next(mut self) -> datafusion::common::Result<Option<(RecordBatch, Self)>> {
+    async fn decode(
+        &mut self,
+        rows: &Sender,
+        step: impl FnOnce(&mut dyn Decode, &mut Vec<RecordBatch>) -> Result<(), Error>,
+    ) -> Result<(), Option<DataFusionError>> {
+        let mut out = Vec::new();
+        let mut more = step(self.decoder.as_mut(), &mut out).map(|()| true);
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some((batch, self)));
+            // The rows before an error come first.
+            for batch in out.drain(..) {
+                rows.send(Ok(batch)).await.map_err(|_closed| None)?;
             }
-            if self.text.ended {
-                return Ok(None);
+            if !more.map_err(|error| Some(external(error)))? {
+                return Ok(());
             }
-            let mut out = Vec::new();
-            let text = self.text.next().await?;
-            self.decoder.push(&text, &mut out).map_err(external)?;
-            if self.text.ended {
-                self.decoder.finish(&mut out).map_err(external)?;
-            }
-            self.ready.extend(out);
-            // Decoding takes long enough for others to want their turn.
-            tokio::task::consume_budget().await;
+            more = self.decoder.more(&mut out);
         }
     }
 }

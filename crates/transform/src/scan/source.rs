@@ -62,7 +62,10 @@ impl FileSource for RowsSource {
     ) -> Result<Arc<dyn FileOpener>> {
         let file = self.schema.file_schema();
         let wanted = self.projection.file_indices.clone();
-        let quote = u8::try_from(self.scan.spec.quote).unwrap_or_default();
+        let quote = self.scan.spec.quote.0;
+        let quote = quote
+            .and_then(|quote| u8::try_from(quote).ok())
+            .unwrap_or(b'"');
         let sieve = predicate::sieve(&self.filters, file, &wanted, quote);
         let all_must_fit = self.scan.spec.on_error == OnError::Skip;
         let asked = Asked::new(Arc::clone(file), wanted, all_must_fit, self.batch_rows);

@@ -6,9 +6,16 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use crate::lake::Lake;
+use datafusion::arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch},
+    ipc::{
+        CompressionType,
+        writer::{IpcWriteOptions, StreamWriter},
+    },
+};
 use flowlake_transform::ErrorKind::{
     self, InvalidSpec, MalformedData, NoMatchingFiles, UnknownColumn,
 };
@@ -592,4 +599,79 @@ async fn a_decompression_bomb_is_refused() {
         .with(json!({ "columns": { "a": "integer", "b": "string" } })),
     ])
     .await;
+}
+
+fn arrow_stream(compression: Option<CompressionType>) -> Vec<u8> {
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let batch = RecordBatch::try_from_iter([("a", values)]).unwrap();
+    let options = IpcWriteOptions::default();
+    let options = options.try_with_compression(compression).unwrap();
+    let mut writer =
+        StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn arrow_that_says_it_has_more_than_it_has() {
+    let saying = |bytes: Vec<u8>, number: i64, other: i64| {
+        let (number, other) = (number.to_le_bytes(), other.to_le_bytes());
+        let mut changed = bytes.clone();
+        let mut found = 0;
+        for place in 0..bytes.len() - 8 {
+            if bytes[place..place + 8] == number {
+                changed[place..place + 8].copy_from_slice(&other);
+                found += 1;
+            }
+        }
+        assert!(found > 0);
+        changed
+    };
+    let plain = || arrow_stream(None);
+    let count = "SELECT count(*) AS n FROM t";
+    let mut cases = vec![
+        case("whole", "t.arrow", plain(), Rows(json!([{ "n": 1000 }]))).sql(count),
+        case(
+            "a body of a terabyte",
+            "t.arrow",
+            saying(plain(), 8000, 1 << 40),
+            Error(MalformedData, "larger than 128 MiB"),
+        )
+        .sql(count),
+        case(
+            "a negative body",
+            "t.arrow",
+            saying(plain(), 8000, -8),
+            Error(MalformedData, "not valid Arrow"),
+        )
+        .sql(count),
+        case(
+            "a million million rows",
+            "t.arrow",
+            saying(plain(), 1000, 1 << 40),
+            Error(MalformedData, "not valid Arrow"),
+        )
+        .sql(count),
+        case(
+            "a description of gigabytes",
+            "t.arrow",
+            [&[0xff; 4][..], &0x7fff_ffff_u32.to_le_bytes(), &[0; 100]].concat(),
+            Error(MalformedData, "not valid Arrow"),
+        )
+        .sql(count),
+    ];
+    for compression in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        let packed = || arrow_stream(Some(compression));
+        cases.push(case("packed", "t.arrow", packed(), Rows(json!([{ "n": 1000 }]))).sql(count));
+        cases.push(
+            case(
+                "a buffer of a terabyte",
+                "t.arrow",
+                saying(packed(), 8000, 1 << 40),
+                Error(MalformedData, "larger than 128 MiB"),
+            )
+            .sql(count),
+        );
+    }
+    check(cases).await;
 }

@@ -1,16 +1,14 @@
 //! Every way to compare marks the same, and what is marked is regular.
 
 use super::{
-    Find, Irregular, Marks, Pass,
+    Find, Irregular, Marks, Pass, Simple,
     compare::{run, run_anywhere},
     pass,
 };
-use crate::formats::records::Dialect;
 
-const DIALECT: Dialect = Dialect {
+const DIALECT: Simple = Simple {
     delimiter: b',',
-    quote: b'"',
-    escape: None,
+    quote: Some(b'"'),
     comment: None,
 };
 

@@ -12,8 +12,8 @@ use datafusion::{
     execution::cache::cache_manager::FileMetadataCache,
     parquet::{
         arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
-        basic::{LogicalType, Type},
-        errors::Result as ParquetResult,
+        basic::{Compression, LogicalType, Type},
+        errors::{ParquetError, Result as ParquetResult},
         file::{
             metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
             page_index::column_index::ColumnIndexMetaData,
@@ -22,7 +22,9 @@ use datafusion::{
     physical_plan::metrics::ExecutionPlanMetricsSet,
 };
 use futures::{FutureExt, future::BoxFuture};
-use object_store::ObjectStore;
+use object_store::{ObjectStore, path::Path};
+
+use crate::{Error, ErrorKind};
 
 /// The footer without the statistics that cannot be relied on:
 ///
@@ -139,14 +141,28 @@ impl ParquetFileReaderFactory for TrustedReaders {
         footer_bytes: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let path = file.object_meta.location.clone();
         let inner = self
             .0
             .create_reader(partition, file, footer_bytes, metrics)?;
-        Ok(Box::new(TrustedReader(inner)))
+        Ok(Box::new(TrustedReader(inner, path)))
     }
 }
 
-struct TrustedReader(Box<dyn AsyncFileReader + Send>);
+struct TrustedReader(Box<dyn AsyncFileReader + Send>, Path);
+
+/// Refuses a file by the name of its codec when there is no decoder for it.
+fn readable(footer: Arc<ParquetMetaData>, file: &Path) -> ParquetResult<Arc<ParquetMetaData>> {
+    let groups = footer.row_groups();
+    let mut columns = groups.iter().flat_map(RowGroupMetaData::columns);
+    let Some(column) = columns.find(|column| column.compression() == Compression::LZO) else {
+        return Ok(footer);
+    };
+    let name = column.column_path().string();
+    let message = format!("{file}: column `{name}` is compressed with LZO, which cannot be read");
+    let error = Error::new(ErrorKind::MalformedData, message);
+    Err(ParquetError::External(Box::new(error)))
+}
 
 impl AsyncFileReader for TrustedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
@@ -164,6 +180,10 @@ impl AsyncFileReader for TrustedReader {
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move { self.0.get_metadata(options).await.map(trusted) }.boxed()
+        async move {
+            let footer = self.0.get_metadata(options).await?;
+            readable(footer, &self.1).map(trusted)
+        }
+        .boxed()
     }
 }

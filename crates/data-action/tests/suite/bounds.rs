@@ -1,0 +1,504 @@
+//! Files that ask for more memory than they may have: each ends in its rows or in an error, in bounded memory, and keeps no
+//! worker from its other tasks.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_compression::tokio::write::{BzEncoder, XzEncoder, ZstdEncoder};
+use serde_json::{Value, json};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::support::House;
+
+const MIB: usize = 1 << 20;
+/// The memory pool of the engine and what may come on top of it, without what a program has before it reads anything.
+const MOST_BYTES: usize = (256 + 150 - 50) * MIB;
+
+/// What a worker may do at a time besides: nothing here is optimised, and memory given back to the system takes its time.
+const TOLERANCE: Duration = Duration::from_millis(250);
+
+struct Case {
+    file: &'static str,
+    /// On disk, so that it is not in memory twice.
+    content: tempfile::NamedTempFile,
+    table: &'static str,
+    sql: &'static str,
+    expected: Result<Value, &'static str>,
+}
+
+/// A number in a line of `/proc/self/status`, in bytes.
+fn status(name: &str) -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    let kib = line.split_whitespace().nth(1).unwrap();
+    kib.parse::<usize>().unwrap() * 1024
+}
+
+/// Time that this thread has been on a processor.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds = text.split_whitespace().next().unwrap();
+    Duration::from_nanos(nanoseconds.parse().unwrap())
+}
+
+/// Runs a case with one worker. Gives by how much resident memory grew, and the longest that the worker worked at one task.
+fn run(case: &Case) -> (usize, Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let action = format!(
+            "name = \"bounded\"\n[limits]\ntimeout = \"60s\"\n[tables.t]\nuri = \"s3://lake/exports/{}\"\n{}\n[query]\nsql = '{}'\n",
+            case.file, case.table, case.sql
+        );
+        let house = House::build(&[&action]).await;
+        let lake = house.folder.path().join("lake-root/lake/exports");
+        std::fs::copy(case.content.path(), lake.join(case.file)).unwrap();
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = status("VmRSS");
+        let (done, longest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let watch = {
+            let (done, longest) = (Arc::clone(&done), Arc::clone(&longest));
+            tokio::spawn(async move {
+                let mut before = processor_time();
+                while !done.load(Ordering::Relaxed) {
+                    tokio::task::yield_now().await;
+                    let now = processor_time();
+                    let took = u64::try_from((now - before).as_micros()).unwrap();
+                    longest.fetch_max(took, Ordering::Relaxed);
+                    before = now;
+                }
+            })
+        };
+        let answer = house.run("bounded", json!({})).await;
+        done.store(true, Ordering::Relaxed);
+        watch.await.unwrap();
+        let shown = format!("{} {}", case.file, case.sql);
+        match (&answer, &case.expected) {
+            (Ok(answer), Ok(rows)) => assert_eq!(answer["data"], *rows, "{shown}"),
+            (Err((_, message)), Err(part)) => assert!(message.contains(part), "{shown}: {message}"),
+            (Ok(answer), Err(_)) => panic!("{shown}: {}", answer["data"]),
+            (Err((code, message)), Ok(_)) => panic!("{shown}: {code:?} {message}"),
+        }
+        (
+            status("VmHWM").saturating_sub(before),
+            Duration::from_micros(longest.load(Ordering::Relaxed)),
+        )
+    })
+}
+
+/// Runs all. What a worker does at a time is compared with a small file, since tests are not optimised and planning alone takes
+/// long.
+fn check(cases: Vec<Case>) {
+    let small = case(
+        "small.csv",
+        "a\n1\n",
+        "",
+        "SELECT max(a) AS m FROM t",
+        Ok(json!([{ "m": 1 }])),
+    );
+    let (_, usual) = run(&small);
+    let mut over = String::new();
+    for case in cases {
+        let (bytes, longest) = run(&case);
+        let line = format!(
+            "{} of {} bytes, {}: {} MiB, a worker was kept for {longest:?} (usual {usual:?})",
+            case.file,
+            case.content.as_file().metadata().unwrap().len(),
+            case.sql,
+            bytes / MIB
+        );
+        if bytes > MOST_BYTES || longest > usual * 2 + TOLERANCE {
+            writeln!(over, "{line}").unwrap();
+        }
+        std::io::stderr()
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
+    }
+    assert!(over.is_empty(), "{over}");
+}
+
+fn case(
+    file: &'static str,
+    text: impl AsRef<[u8]>,
+    table: &'static str,
+    sql: &'static str,
+    expected: Result<Value, &'static str>,
+) -> Case {
+    let mut content = tempfile::NamedTempFile::new().unwrap();
+    content.write_all(text.as_ref()).unwrap();
+    Case {
+        file,
+        content,
+        table,
+        sql,
+        expected,
+    }
+}
+
+const COUNT: &str = "SELECT count(*) AS n FROM t";
+
+fn counted(rows: usize) -> Result<Value, &'static str> {
+    Ok(json!([{ "n": rows }]))
+}
+
+async fn compressed(mut encoder: impl AsyncWrite + Unpin, plain: &[u8]) {
+    encoder.write_all(plain).await.unwrap();
+    encoder.shutdown().await.unwrap();
+}
+
+/// The plain text in each compression.
+fn in_each(plain: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(plain).unwrap();
+        let (mut zstd, mut bzip2, mut xz) = (Vec::new(), Vec::new(), Vec::new());
+        compressed(ZstdEncoder::new(&mut zstd), plain).await;
+        compressed(BzEncoder::new(&mut bzip2), plain).await;
+        compressed(XzEncoder::new(&mut xz), plain).await;
+        vec![
+            ("t.csv.gz", gzip.finish().unwrap()),
+            ("t.csv.zst", zstd),
+            ("t.csv.bz2", bzip2),
+            ("t.csv.xz", xz),
+        ]
+    })
+}
+
+#[test]
+fn files_that_expand_a_thousand_times() {
+    let mut cases = Vec::new();
+    // One record, from the first byte on and behind others.
+    let record = vec![b'x'; 80 * MIB];
+    for (file, content) in in_each(&record) {
+        let error = Err("larger than 64 MiB");
+        cases.push(case(
+            file,
+            content,
+            "columns = { a = \"string\" }\nheader = false",
+            COUNT,
+            error,
+        ));
+    }
+    drop(record);
+    let rows = [b"a\n1\n", &vec![b' '; 40 * MIB][..], b"\n2\n"].concat();
+    for (file, content) in in_each(&rows) {
+        cases.push(case(file, content, "", COUNT, counted(3)));
+    }
+    drop(rows);
+    check(cases);
+}
+
+#[test]
+fn a_dictionary_of_gigabytes() {
+    let (_, mut xz) = in_each(b"a\n1\n").pop().unwrap();
+    // Of the stream's header come 12 bytes; the block's begins with its size in units of 4 bytes.
+    let header = 12..12 + 4 * (usize::from(xz[12]) + 1);
+    let filter = header
+        .clone()
+        .find(|&place| xz[place..].starts_with(&[0x21, 1]))
+        .unwrap();
+    xz[filter + 2] = 40;
+    let mut sum = flate2::Crc::new();
+    sum.update(&xz[header.start..header.end - 4]);
+    let sum = sum.sum().to_le_bytes();
+    xz[header.end - 4..header.end].copy_from_slice(&sum);
+    check(vec![case(
+        "t.csv.xz",
+        xz,
+        "",
+        COUNT,
+        Err("is xz with a dictionary that is larger than 64 MiB"),
+    )]);
+}
+
+fn long(value: i64) -> Vec<u8> {
+    let mut left = (value << 1 ^ value >> 63).cast_unsigned();
+    let mut bytes = Vec::new();
+    while left >= 0x80 {
+        bytes.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
+        left >>= 7;
+    }
+    bytes.push(u8::try_from(left).unwrap());
+    bytes
+}
+
+fn avro(schema: &str, codec: &str, blocks: &[(i64, i64, &[u8])]) -> Vec<u8> {
+    let mut file = b"Obj\x01".to_vec();
+    file.extend(long(2));
+    for text in ["avro.schema", schema, "avro.codec", codec] {
+        file.extend(long(i64::try_from(text.len()).unwrap()));
+        file.extend(text.as_bytes());
+    }
+    file.extend(long(0));
+    file.extend([7; 16]);
+    for (rows, size, bytes) in blocks {
+        file.extend(long(*rows));
+        file.extend(long(*size));
+        file.extend(*bytes);
+        file.extend([7; 16]);
+    }
+    file
+}
+
+fn deflated(plain: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
+#[test]
+fn avro_that_says_it_has_more_than_it_has() {
+    const RECORD: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}"#;
+    const EMPTY: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"null"}]}"#;
+    const NULLS: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"array","items":"null"}}]}"#;
+    const LISTS: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":{"type":"array","items":"long"}}]}"#;
+    let sized = |codec: &str, plain: &[u8], packed: &[u8]| {
+        let rows = i64::try_from(plain.len()).unwrap();
+        avro(
+            RECORD,
+            codec,
+            &[(rows, i64::try_from(packed.len()).unwrap(), packed)],
+        )
+    };
+    let large = vec![0; 80 * MIB];
+    let fits = vec![0; 2 * MIB];
+    let mut cases = vec![
+        case(
+            "t.avro",
+            avro(RECORD, "null", &[(1, 1 << 40, b"x")]),
+            "",
+            COUNT,
+            Err("not valid Avro"),
+        ),
+        case(
+            "t.avro",
+            avro(RECORD, "null", &[(1, 60 << 20, b"x")]),
+            "",
+            COUNT,
+            Err("not valid Avro"),
+        ),
+        case(
+            "t.avro",
+            avro(EMPTY, "null", &[(1 << 50, 0, b"")]),
+            "",
+            COUNT,
+            Err("not valid Avro"),
+        ),
+        case(
+            "t.avro",
+            avro(EMPTY, "null", &[(100_000, 0, b"")]),
+            "",
+            COUNT,
+            Err("not valid Avro"),
+        ),
+        case(
+            "t.avro",
+            avro(NULLS, "null", &[(1, 10, &long(1 << 60))]),
+            "",
+            COUNT,
+            Err("values without content"),
+        ),
+        case(
+            "t.avro",
+            avro(LISTS, "null", &[(1, 10, &long(1 << 60)[..9])]),
+            "",
+            COUNT,
+            Err("not valid Avro"),
+        ),
+        case(
+            "t.avro",
+            avro(RECORD, "lzma9", &[]),
+            "",
+            COUNT,
+            Err("codec `lzma9`"),
+        ),
+        case(
+            "t.avro",
+            sized("deflate", &large, &deflated(&large)),
+            "",
+            COUNT,
+            Err("larger than 64 MiB"),
+        ),
+        case(
+            "t.avro",
+            sized("deflate", &fits, &deflated(&fits)),
+            "",
+            COUNT,
+            counted(2 * MIB),
+        ),
+    ];
+    for (codec, place) in [("zstandard", 1), ("bzip2", 2), ("xz", 3)] {
+        let packed = &in_each(&large)[place].1;
+        cases.push(case(
+            "t.avro",
+            sized(codec, &large, packed),
+            "",
+            COUNT,
+            Err("larger than 64 MiB"),
+        ));
+        let packed = &in_each(&fits)[place].1;
+        cases.push(case(
+            "t.avro",
+            sized(codec, &fits, packed),
+            "",
+            COUNT,
+            counted(2 * MIB),
+        ));
+    }
+    // A header of 60 MiB that never ends.
+    let mut header = b"Obj\x01".to_vec();
+    header.extend(long(1 << 40));
+    header.resize(60 * MIB, 0);
+    cases.push(case("t.avro", header, "", COUNT, Err("not valid Avro")));
+    check(cases);
+}
+
+#[test]
+fn ten_thousand_columns() {
+    let names: Vec<_> = (0..10_000).map(|column| format!("c{column}")).collect();
+    let members: Vec<_> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+    let object = format!("{{{}}}\n", members.join(","));
+    let few = |rows: usize| format!("{object}{}", "{}\n".repeat(rows));
+    let one = "SELECT count(*) AS n, sum(c9999) AS c FROM t";
+    let header = format!("{}\n{}\n", names.join(","), vec!["1"; 10_000].join(","));
+    let short = |rows: usize| format!("{header}{}", "1\n".repeat(rows));
+    check(vec![
+        case(
+            "t.ndjson",
+            few(300_000),
+            "",
+            one,
+            Ok(json!([{ "n": 300_001, "c": 1 }])),
+        ),
+        case(
+            "t.ndjson",
+            few(2_000),
+            "on_error = \"skip\"",
+            one,
+            Ok(json!([{ "n": 2_001, "c": 1 }])),
+        ),
+        case(
+            "t.csv",
+            short(300_000),
+            "on_error = \"null\"",
+            one,
+            Ok(json!([{ "n": 300_001, "c": 1 }])),
+        ),
+        case(
+            "t.csv",
+            header.clone(),
+            "",
+            "SELECT c9999 FROM t",
+            Ok(json!([{ "c9999": 1 }])),
+        ),
+        // A record of delimiters alone.
+        case(
+            "t.csv",
+            vec![b','; 40 * MIB],
+            "delimiter = \",\"",
+            COUNT,
+            Err("more than 100,000 fields"),
+        ),
+    ]);
+}
+
+#[test]
+fn one_record_of_60_mib() {
+    let text = "x".repeat(60 * MIB);
+    // What the engine itself does with a value of this size is not looked at here.
+    let other = "SELECT count(*) AS n FROM t WHERE a = 2";
+    let cases = vec![
+        case(
+            "t.csv",
+            format!("a,b\n1,y\n2,\"{text}\"\n3,z\n"),
+            "",
+            other,
+            counted(1),
+        ),
+        case(
+            "t.ndjson",
+            format!("{{\"a\":1,\"b\":\"y\"}}\n{{\"a\":2,\"b\":\"{text}\"}}\n"),
+            "",
+            other,
+            counted(1),
+        ),
+        case(
+            "t.json",
+            format!("[{{\"a\":1,\"b\":\"y\"}},{{\"a\":2,\"b\":\"{text}\"}}]"),
+            "",
+            other,
+            counted(1),
+        ),
+        // It is the first, so that the columns are found from it.
+        case("t.csv", format!("a,b\n2,{text}\n"), "", other, counted(1)),
+        case(
+            "t.ndjson",
+            format!("{{\"a\":2,\"b\":\"{text}\"}}\n"),
+            "",
+            other,
+            counted(1),
+        ),
+        // And a line that is not the table's.
+        case(
+            "t.csv",
+            format!("{text}\na,b\n2,x\n"),
+            "skip_lines = 1",
+            COUNT,
+            counted(1),
+        ),
+    ];
+    drop(text);
+    check(cases);
+}
+
+#[test]
+fn the_value_of_60_mib_itself() {
+    let text = "x".repeat(60 * MIB);
+    let length = "SELECT length(b) AS n FROM t WHERE a = 2";
+    let found = || Ok(json!([{ "n": 60 * MIB }]));
+    let cases = [
+        case(
+            "t.csv",
+            format!("a,b\n1,y\n2,\"{text}\"\n"),
+            "",
+            length,
+            found(),
+        ),
+        case(
+            "t.ndjson",
+            format!("{{\"a\":2,\"b\":\"{text}\"}}\n"),
+            "",
+            length,
+            found(),
+        ),
+    ];
+    drop(text);
+    for case in cases {
+        let (bytes, _) = run(&case);
+        assert!(
+            bytes <= MOST_BYTES + 50 * MIB,
+            "{}: {} MiB",
+            case.file,
+            bytes / MIB
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Parquet as different writers have it, through an action's TOML.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::sync::Arc;
+
+use parquet::{
+    basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
+    data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type, Int96, Int96Type},
+    file::{
+        properties::WriterProperties, reader::FileReader, serialized_reader::SerializedFileReader,
+        writer::SerializedFileWriter,
+    },
+    schema::parser::parse_message_type,
+};
+use serde_json::json;
+
+use crate::readers::{Case, case, check};
+
+/// Values of one column, with their definition and repetition levels.
+enum Values<'a> {
+    Int32(&'a [i32], &'a [i16], &'a [i16]),
+    Int64(&'a [i64], &'a [i16], &'a [i16]),
+    Int96(&'a [Int96], &'a [i16], &'a [i16]),
+    Text(&'a [&'a str], &'a [i16], &'a [i16]),
+}
+
+fn repetition<'a>(levels: &&'a [i16]) -> Option<&'a [i16]> {
+    (!levels.is_empty()).then_some(*levels)
+}
+
+/// A file of one row group.
+fn file(schema: &str, codec: Compression, columns: &[Values<'_>]) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = WriterProperties::builder().set_compression(codec).build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for values in columns {
+        let mut column = group.next_column().unwrap().unwrap();
+        match values {
+            Values::Int32(values, defined, repeated) => {
+                column
+                    .typed::<Int32Type>()
+                    .write_batch(values, Some(defined), repetition(repeated))
+            }
+            Values::Int64(values, defined, repeated) => {
+                column
+                    .typed::<Int64Type>()
+                    .write_batch(values, Some(defined), repetition(repeated))
+            }
+            Values::Int96(values, defined, repeated) => {
+                column
+                    .typed::<Int96Type>()
+                    .write_batch(values, Some(defined), repetition(repeated))
+            }
+            Values::Text(values, defined, repeated) => {
+                let values: Vec<_> = values.iter().map(|&text| ByteArray::from(text)).collect();
+                column.typed::<ByteArrayType>().write_batch(
+                    &values,
+                    Some(defined),
+                    repetition(repeated),
+                )
+            }
+        }
+        .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn of_codec(codec: Compression) -> Vec<u8> {
+    let numbers: Vec<i64> = (0..1000).collect();
+    let defined = vec![1; numbers.len()];
+    file(
+        "message m { optional int64 n; }",
+        codec,
+        &[Values::Int64(&numbers, &defined, &[])],
+    )
+}
+
+#[tokio::test]
+async fn every_codec_is_read_or_refused_by_its_name() {
+    let sql = "SELECT count(*) AS n, sum(n) AS s FROM t";
+    let codecs = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ];
+    let mut cases: Vec<Case> = codecs
+        .into_iter()
+        .map(|codec| {
+            let rows = Ok(json!([{ "n": 1000, "s": 499_500 }]));
+            case("t.parquet", of_codec(codec), "", sql, rows)
+        })
+        .collect();
+    // No writer here has LZO: the footer says so of a file that is not compressed.
+    let plain = of_codec(Compression::UNCOMPRESSED);
+    let lzo = (plain.len() - 300..plain.len() - 8)
+        .filter(|&place| plain[place] == 0)
+        .find_map(|place| {
+            let mut changed = plain.clone();
+            changed[place] = 6;
+            let reader = SerializedFileReader::new(bytes::Bytes::from(changed.clone())).ok()?;
+            let group = reader.metadata().row_group(0);
+            (group.column(0).compression() == Compression::LZO).then_some(changed)
+        });
+    let refused = Err("LZO");
+    cases.push(case("t.parquet", lzo.unwrap(), "", sql, refused));
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn timestamps_of_96_bits() {
+    let at = |day: u32, nanoseconds: u64| {
+        let mut value = Int96::new();
+        let [low, high] = [nanoseconds & 0xffff_ffff, nanoseconds >> 32];
+        value.set_data(
+            u32::try_from(low).unwrap(),
+            u32::try_from(high).unwrap(),
+            day,
+        );
+        value
+    };
+    // Julian days of 2026-01-05 and 9999-12-31.
+    let moments = [
+        at(2_461_046, 36_000_000_000_000 + 123_456_000),
+        at(5_373_484, 0),
+        at(2_415_021, 1_000),
+    ];
+    let content = file(
+        "message m { optional int96 at; }",
+        Compression::SNAPPY,
+        &[Values::Int96(&moments, &[1, 1, 1, 0], &[])],
+    );
+    let rows = json!([
+        { "at": "2026-01-05T10:00:00.123456" },
+        { "at": "9999-12-31T00:00:00" },
+        { "at": "1900-01-01T00:00:00.000001" },
+        { "at": null },
+    ]);
+    let later = "SELECT count(*) AS n FROM t WHERE at > TIMESTAMP '2026-01-05 10:00:00'";
+    check(vec![
+        case(
+            "t.parquet",
+            content.clone(),
+            "",
+            "SELECT at FROM t",
+            Ok(rows),
+        ),
+        case("t.parquet", content, "", later, Ok(json!([{ "n": 2 }]))),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn lists_and_maps_of_all_forms() {
+    let all = "SELECT * FROM t";
+    let lists = || Ok(json!([{ "l": [1, 2] }, { "l": [] }, { "l": null }, { "l": [3] }]));
+    let list = |schema: &str, most: i16| {
+        file(
+            schema,
+            Compression::SNAPPY,
+            &[Values::Int32(
+                &[1, 2, 3],
+                &[most, most, 1, 0, most],
+                &[0, 1, 0, 0, 0],
+            )],
+        )
+    };
+    let mut cases: Vec<Case> = [
+        ("message m { optional group l (LIST) { repeated group list { optional int32 element; } } }", 3),
+        ("message m { optional group l (LIST) { repeated group bag { optional int32 array_element; } } }", 3),
+        ("message m { optional group l (LIST) { repeated int32 element; } }", 2),
+        ("message m { optional group l (LIST) { repeated int32 array; } }", 2),
+    ]
+    .into_iter()
+    .map(|(schema, most)| case("t.parquet", list(schema, most), "", all, lists()))
+    .collect();
+    for schema in [
+        "message m { optional group l (LIST) { repeated group array { required int32 a; } } }",
+        "message m { optional group l (LIST) { repeated group l_tuple { required int32 a; } } }",
+    ] {
+        let rows = json!([
+            { "l": [{ "a": 1 }, { "a": 2 }] }, { "l": [] }, { "l": null }, { "l": [{ "a": 3 }] },
+        ]);
+        cases.push(case("t.parquet", list(schema, 2), "", all, Ok(rows)));
+    }
+    for schema in [
+        "message m { optional group m (MAP) { repeated group key_value { required int64 key; optional binary value (UTF8); } } }",
+        "message m { optional group m (MAP) { repeated group map (MAP_KEY_VALUE) { required int64 key; optional binary value (UTF8); } } }",
+    ] {
+        let content = file(
+            schema,
+            Compression::SNAPPY,
+            &[
+                Values::Int64(&[7, -8], &[2, 2, 0], &[0, 1, 0]),
+                Values::Text(&["seven"], &[3, 2, 0], &[0, 1, 0]),
+            ],
+        );
+        let rows = json!([{ "k": [7, -8], "v": ["seven", null] }, { "k": null, "v": null }]);
+        let sql = "SELECT map_keys(m) AS k, map_values(m) AS v FROM t";
+        cases.push(case("t.parquet", content, "", sql, Ok(rows)));
+    }
+    check(cases).await;
+}
