@@ -6,13 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlake_data_action::RowFormat;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-use crate::{audit::AuditCommand, cost::CostCommand};
+use crate::{
+    actions::ActionsCommand, audit::AuditCommand, cost::CostCommand, parameter::parameter,
+};
 
 /// SQL over files on S3, for Genesys Cloud data actions.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, 2 input or configuration, 3 access, 4 data, 5 a limit, 6 a service did not answer, 70 a fault of flowlake."
+    after_help = "Exit codes: 0 done, 2 input or configuration, 3 access, 4 data, 5 a limit, 6 a service did not answer, 70 a fault of flowlake; of `actions diff` also 1 for a difference and 7 for one that breaks flows."
 )]
 pub(crate) struct Arguments {
     /// flowlake.toml, or the folder that holds it
@@ -46,6 +48,9 @@ pub(crate) enum Command {
     Check(Check),
     /// Look at everything that actions need: credentials, clock, buckets, permissions, keys, logins
     Doctor(Doctor),
+    /// Publish actions as Genesys Cloud data actions, compare, test and simulate them
+    #[command(subcommand)]
+    Actions(Box<ActionsCommand>),
     /// Verify, read and export the audit log
     #[command(subcommand)]
     Audit(Box<AuditCommand>),
@@ -142,6 +147,9 @@ pub(crate) struct Doctor {
     /// Fail when Cost Explorer may not be asked; otherwise that is only told
     #[arg(long)]
     pub(crate) cost_explorer: bool,
+    /// What `GET /v1/profiler` of the running server answers, as a file: its load is compared with the organisation's limits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
     /// How to print the lines
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     pub(crate) format: DoctorFormat,
@@ -173,11 +181,4 @@ pub(crate) struct Demo {
     /// Where to lay the sample data; a folder that is deleted at the end when left out
     #[arg(long)]
     pub(crate) folder: Option<PathBuf>,
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
-    }
 }

@@ -2,10 +2,19 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionCheck, ActionError, Pipeline, Project, TableInfo};
+use flowlake_data_action::{
+    ActionCheck, ActionDefinition, ActionError, Pipeline, Project, TableInfo,
+};
 use flowlake_server::ProcessEnvironment;
 
-use crate::{arguments::Check, failure::Failure, output, run::parameters, text};
+use crate::{
+    actions::{Fit, fit},
+    arguments::Check,
+    failure::Failure,
+    output,
+    run::parameters,
+    text,
+};
 
 pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
     let project = Project::load(config)?;
@@ -35,7 +44,7 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
             .collect();
         let found = Box::pin(inspector.check(&name, &params)).await?;
         let mut report = Report::default();
-        report.action(&found);
+        report.action(&found, inspector.action(&name)?.definition());
         output::print(&report.lines)?;
         worst = worst.or(report.first_exit_code);
     }
@@ -86,7 +95,7 @@ struct Report {
 }
 
 impl Report {
-    fn action(&mut self, check: &ActionCheck) {
+    fn action(&mut self, check: &ActionCheck, definition: &ActionDefinition) {
         self.lines += &format!("\n{}\n", check.action);
         match &check.tables {
             Err(error) => self.cross("parameters", error),
@@ -108,12 +117,20 @@ impl Report {
             }
         }
         match &check.columns {
-            Some(Ok(columns)) => {
-                let columns: Vec<_> = columns
+            Some(Ok(found)) => {
+                let columns: Vec<_> = found
+                    .columns
                     .iter()
-                    .map(|(name, kind)| format!("{name} {kind}"))
+                    .map(|column| format!("{} {}", column.name, column.data_type))
                     .collect();
                 self.tick(&format!("answers {}", columns.join(", ")));
+                match fit(definition, found) {
+                    Fit::Fits(shape) => {
+                        self.tick(&format!("data action in the shape {}", shape.as_str()))
+                    }
+                    Fit::Broken(error) => self.cross("data action", &error),
+                    Fit::Unfit(error) => self.lines += &format!("  ! {}\n", error.message()),
+                }
             }
             Some(Err(error)) => self.cross("SQL", error),
             None => {}

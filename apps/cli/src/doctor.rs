@@ -8,6 +8,7 @@ use flowlake_data_action::{
 use flowlake_server::ProcessEnvironment;
 
 use crate::{
+    actions,
     arguments::{Doctor, DoctorFormat},
     failure::Failure,
     output,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Failure> {
-    let diagnosis = match inspector(config).await {
+    let mut diagnosis = match inspector(config).await {
         Ok(inspector) => {
             let options = DoctorOptions {
                 params: parameters(&arguments.params),
@@ -25,6 +26,9 @@ pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Fail
         }
         Err(error) => Diagnosis::of_configuration(&error),
     };
+    if let Ok(project) = Project::load(config) {
+        diagnosis.extend(actions::limits(&project, arguments.profile.as_deref()).await?);
+    }
     let text = match arguments.format {
         DoctorFormat::Text => diagnosis.findings.iter().map(line).collect(),
         DoctorFormat::Json => output::json(&diagnosis)?,

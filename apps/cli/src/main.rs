@@ -1,5 +1,6 @@
 //! `flowlake`: parse the command line, run one command, map its end to an exit code.
 
+mod actions;
 mod arguments;
 mod audit;
 mod check;
@@ -11,6 +12,7 @@ mod explain;
 mod failure;
 mod init;
 mod output;
+mod parameter;
 mod run;
 mod text;
 
@@ -53,6 +55,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
+        Command::Actions(command) => Box::pin(actions::actions(&arguments.config, command)).await,
         Command::Audit(command) => audit::audit(&arguments.config, command).await,
         Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
         Command::Init(init) => init::init(init),

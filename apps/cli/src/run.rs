@@ -31,6 +31,7 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
         request.output = RowOutput {
             format,
             file: Some(destination.handle()?),
+            ..RowOutput::default()
         };
     }
     let cancellation = request.cancellation.clone();

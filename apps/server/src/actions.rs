@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{negotiation, state::AppState};
 
-/// The header that carries the caller's own identifier of a request.
-const CORRELATION_ID: &str = "x-correlation-id";
+/// The headers that carry the caller's own identifier of a request. Genesys Cloud puts its own on every call of a data action.
+const CORRELATION_ID: [&str; 2] = ["inin-correlation-id", "x-correlation-id"];
 /// The header in which a flow sends its conversation.
-const CONVERSATION_ID: &str = "x-genesys-conversation-id";
-/// The header in which a flow sends its organisation.
-const ORGANIZATION_ID: &str = "x-genesys-organization-id";
+const CONVERSATION_ID: [&str; 1] = ["x-genesys-conversation-id"];
+/// The headers that name the organisation. The first is set by Genesys Cloud, and flows cannot change it.
+const ORGANIZATION_ID: [&str; 2] = ["inin-organization-id", "x-genesys-organization-id"];
 /// Longest text that is taken from such a header.
 const LONGEST_ID: usize = 128;
 
@@ -35,6 +35,9 @@ enum Envelope {
     /// Flat and small, for flows.
     #[default]
     Flow,
+    /// The same, with rows as the contract of a data action allows them: without null, and without integers beyond 2^53 - 1.
+    #[serde(rename = "data-action")]
+    DataAction,
     /// Everything: metadata, cost, audit record, profile.
     Full,
     /// None: the rows alone.
@@ -100,7 +103,11 @@ pub(crate) async fn run(
     let request = ActionRequest {
         action: name,
         params,
-        output: RowOutput { format, file: None },
+        output: RowOutput {
+            format,
+            file: None,
+            for_flows: matches!(envelope, Envelope::DataAction),
+        },
         explain: false,
         caller: caller(caller_name, &headers),
         cancellation: CancellationToken::new(),
@@ -112,7 +119,9 @@ pub(crate) async fn run(
         // Only JSON has an envelope.
         (Ok(answer), Envelope::Rows) => negotiation::rows(answer, format),
         (Ok(answer), _) if format != RowFormat::Json => negotiation::rows(answer, format),
-        (Ok(answer), Envelope::Flow) => Json(answer.to_flow()).into_response(),
+        (Ok(answer), Envelope::Flow | Envelope::DataAction) => {
+            Json(answer.to_flow()).into_response()
+        }
         (Ok(answer), Envelope::Full) => Json(answer).into_response(),
     }
 }
@@ -134,8 +143,9 @@ fn parameters(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>,
 }
 
 fn caller(name: String, headers: &HeaderMap) -> Caller {
-    let text = |header: &str| {
-        let value = headers.get(header)?.to_str().ok()?;
+    let text = |names: &[&str]| {
+        let mut values = names.iter().filter_map(|name| headers.get(*name));
+        let value = values.next()?.to_str().ok()?;
         Some(
             value
                 .chars()
@@ -146,9 +156,9 @@ fn caller(name: String, headers: &HeaderMap) -> Caller {
     };
     Caller {
         name,
-        organization: text(ORGANIZATION_ID),
-        conversation_id: text(CONVERSATION_ID),
-        correlation_id: text(CORRELATION_ID),
+        organization: text(&ORGANIZATION_ID),
+        conversation_id: text(&CONVERSATION_ID),
+        correlation_id: text(&CORRELATION_ID),
     }
 }
 

@@ -7,16 +7,15 @@ use flowlake_cost_audit::{
     AuditLog, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock, Destination, PriceTable,
     audit::{SealingKey, SegmentSink, ShipSettings, Shipper},
 };
-use flowlake_genesys_auth::{Region, Secret, TokenSource};
+use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
 use flowlake_transform::{HotTables, Transform};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, GenesysSettings,
-    Inspector, Pipeline, Project, ReadPolicy, SystemClock,
+    Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, Inspector, Pipeline,
+    Project, ReadPolicy, SystemClock,
     clock::HotTime,
     ledger::{Ledger, Pricing, S3Sink},
     pipeline::Parts,
@@ -184,7 +183,7 @@ impl PipelineBuilder {
                 s3,
                 engine,
                 genesys: genesys
-                    .map(|settings| token_source(settings, environment))
+                    .map(|settings| settings.tokens(environment))
                     .transpose()?,
                 clock: self.clock,
             },
@@ -293,26 +292,4 @@ fn sink(
         prefix,
     };
     Ok(Some((Arc::new(sink), ship.settings())))
-}
-
-fn token_source(
-    settings: &GenesysSettings,
-    environment: &dyn Environment,
-) -> Result<TokenSource, ActionError> {
-    let login_url = match &settings.login_url {
-        Some(text) => Url::parse(text).map_err(|error| {
-            ActionError::new(
-                ErrorCode::ConfigInvalid,
-                format!("login_url in [genesys] is not a URL: {error}"),
-                "Leave it out to use the region's own.",
-            )
-        })?,
-        None => settings.region.parse::<Region>()?.login_url(),
-    };
-    let secret = settings.client_secret.read(environment)?;
-    Ok(
-        TokenSource::builder(settings.client_id.clone(), secret, login_url)
-            .with_settings(settings.token.clone())
-            .build()?,
-    )
 }

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod cost;
 mod genesys;
+mod publish;
 mod secret;
 mod server;
 mod telemetry;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cost::CostSettings;
 pub use self::genesys::GenesysSettings;
+pub use self::publish::PublishSettings;
 pub use self::secret::{Environment, SecretSource};
 pub use self::server::{ServerKey, ServerSettings};
 pub use self::telemetry::TelemetrySettings;
@@ -48,6 +50,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// The Genesys Cloud organisation, for actions with `genesys_token = true`.
     pub genesys: Option<GenesysSettings>,
+    /// Where Genesys Cloud reaches the server, for `flowlake actions`.
+    pub publish: Option<PublishSettings>,
     /// How S3 is read.
     pub s3: S3StreamSettings,
     /// Memory, spill space and threads of the SQL engine.
@@ -107,6 +111,9 @@ impl Config {
     fn resolve(&mut self, folder: &Path) {
         self.audit.log.directory = folder.join(&self.audit.log.directory);
         self.cost.resolve(folder);
+        if let Some(publish) = &mut self.publish {
+            publish.resolve(folder);
+        }
         if let Some(directory) = &mut self.transform.spill_directory {
             *directory = folder.join(&*directory);
         }

@@ -1,11 +1,14 @@
 //! One action as an analyst writes it: `actions/NAME.toml`.
 
+mod data_action;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
 use serde::Deserialize;
 
+pub use self::data_action::{DataActionSettings, FlowShape};
 use crate::{ActionError, ErrorCode, config::read_toml};
 
 /// The content of one action file.
@@ -52,6 +55,9 @@ pub struct ActionDefinition {
     /// What the action may cost a day and a month; the limits of all actions together are in flowlake.toml.
     #[serde(default)]
     pub budget: Option<BudgetLimits>,
+    /// How the action is published as a Genesys Cloud data action.
+    #[serde(default)]
+    pub genesys: Option<DataActionSettings>,
     /// The SQL.
     pub query: QueryDefinition,
 }

@@ -141,12 +141,20 @@ error_codes! {
     GenesysRateLimited = "genesys.rate_limited", 503, 6, true;
     /// Genesys Cloud could not be reached or did not answer as documented.
     GenesysUnavailable = "genesys.unavailable", 503, 6, true;
+    /// Genesys Cloud does not permit the OAuth client to do this.
+    GenesysForbidden = "genesys.forbidden", 502, 3, false;
+    /// Genesys Cloud refused a data action, or what was to be done with one.
+    GenesysRejected = "genesys.rejected", 502, 4, false;
+    /// A data action is still used by flows, or whether it is used is not known.
+    GenesysInUse = "genesys.in_use", 409, 4, false;
     /// The audit record could not be written, so no data is returned.
     AuditUnavailable = "audit.unavailable", 503, 6, true;
     /// The audit log is damaged or was tampered with.
     AuditBroken = "audit.broken", 500, 4, false;
     /// The audit log cannot be read.
     AuditUnreadable = "audit.unreadable", 500, 6, false;
+    /// An integer in rows for a flow is beyond 2^53 - 1: flows hold numbers as doubles.
+    OutputUnsafeInteger = "output.unsafe_integer", 422, 4, false;
     /// The rows could not be written to where the caller wants them.
     OutputUnwritable = "output.unwritable", 507, 6, false;
     /// The caller went away before the answer was ready.

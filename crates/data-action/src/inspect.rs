@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub use self::{
-    check::{ActionCheck, TableCheck},
+    check::{ActionCheck, AnswerColumn, AnswerColumns, TableCheck},
     doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict},
     explain::ActionExplanation,
 };
@@ -44,6 +44,7 @@ impl Inspector {
     }
 
     /// Checks one action: locations from `params` (defaults otherwise), policy, IAM, the objects' metadata, and the plan.
+    /// A parameter without a default is needed only where a location has it.
     ///
     /// Reads metadata and the head of files, never whole files; writes no audit record since no row is read out.
     ///

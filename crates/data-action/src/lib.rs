@@ -31,15 +31,15 @@ pub use builder::PipelineBuilder;
 pub use clock::{Clock, SystemClock};
 pub use config::{
     AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, Project,
-    SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings,
+    PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings,
 };
-pub use definition::{Action, ActionDefinition, QueryDefinition};
+pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};
 pub use flowlake_profiler::Phase;
 pub use health::PartHealth;
 pub use inspect::{
-    ActionCheck, ActionExplanation, Diagnosis, DoctorOptions, Finding, Inspector, TableCheck,
-    Topic, Verdict,
+    ActionCheck, ActionExplanation, AnswerColumn, AnswerColumns, Diagnosis, DoctorOptions, Finding,
+    Inspector, TableCheck, Topic, Verdict,
 };
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use pipeline::{Failure, Pipeline};

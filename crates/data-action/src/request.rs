@@ -35,6 +35,9 @@ pub struct ActionRequest {
 pub struct RowOutput {
     /// JSON is the answer's `data`; any other format is its `encoded`.
     pub format: RowFormat,
+    /// Whether JSON is written as a Genesys Cloud data action needs it: members that are null are left out, and an integer
+    /// beyond 2^53 - 1 is an error.
+    pub for_flows: bool,
     /// An empty file of the caller's that rows not in JSON are written to as they come, instead of being kept in memory. What
     /// is in it is an answer only when the attempt has succeeded: its audit record is written after the rows.
     pub file: Option<Arc<File>>,

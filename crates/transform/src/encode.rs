@@ -213,9 +213,16 @@ impl RowEncoder {
 
 /// A batch as a piece of JSON of its own.
 pub(crate) fn json<F: JsonFormat>(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
-    let mut writer = WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, F>(Vec::new());
+    written::<F>(batch, WriterBuilder::new().with_explicit_nulls(true))
+}
+
+/// The same, with members that are null left out.
+pub(crate) fn json_without_nulls<F: JsonFormat>(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
+    written::<F>(batch, WriterBuilder::new().with_explicit_nulls(false))
+}
+
+fn written<F: JsonFormat>(batch: &RecordBatch, builder: WriterBuilder) -> Result<Vec<u8>, Error> {
+    let mut writer = builder.build::<_, F>(Vec::new());
     writer
         .write(batch)
         .and_then(|()| writer.finish())

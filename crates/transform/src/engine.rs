@@ -37,6 +37,16 @@ use crate::{
     stop::StopSwitch,
 };
 
+/// What a query answers with, as far as its plan says.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The columns in the order of the SELECT.
+    pub schema: SchemaRef,
+    /// The most rows that the statement can give: 1 for `LIMIT 1` or an aggregate without GROUP BY; `None` when the
+    /// statement sets no bound.
+    pub max_rows: Option<usize>,
+}
+
 /// Gives the stores that a run reads from.
 pub trait StoreResolver: Any + Send + Sync {
     /// The store of a bucket.
@@ -139,8 +149,19 @@ impl Transform {
     /// # Errors
     /// As [`Self::run`].
     pub async fn output_schema(&self, run: &Run<'_>) -> Result<SchemaRef, Error> {
+        Ok(self.output(run).await?.schema)
+    }
+
+    /// The columns of the answer, and how many rows it can have at most, without running the query.
+    ///
+    /// # Errors
+    /// As of [`Self::output_schema`].
+    pub async fn output(&self, run: &Run<'_>) -> Result<Output, Error> {
         let (_, plan) = self.plan(run, &Arc::default()).await?;
-        Ok(Arc::clone(plan.schema().inner()))
+        Ok(Output {
+            schema: Arc::clone(plan.schema().inner()),
+            max_rows: plan.max_rows(),
+        })
     }
 
     /// The optimised plan, and its operators, for looking at.

@@ -50,6 +50,8 @@ pub enum ErrorKind {
     OutputLimit,
     /// More would be read than is allowed: read less, or raise the limit.
     ScanLimit,
+    /// An integer beyond 2^53 - 1 in rows for a flow: cast the column to text.
+    UnsafeInteger,
     /// A fault here or in the engine: report it.
     Internal,
 }

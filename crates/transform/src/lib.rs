@@ -36,7 +36,7 @@ pub use columns::{ColumnType, Columns};
 /// The Arrow that rows come in: callers use this one, so that there is one of it.
 pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat};
-pub use engine::{EngineUsage, Run, StoreResolver, Transform, TransformBuilder};
+pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};

@@ -127,6 +127,16 @@ impl ParamSet {
         sent: &Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<BoundParams, Error> {
+        self.bind_or(sent, now, |_, _| None)
+    }
+
+    /// Values for every parameter: those sent, else the defaults, else what `missing` gives.
+    pub(crate) fn bind_or(
+        &self,
+        sent: &Map<String, Value>,
+        now: DateTime<Utc>,
+        missing: impl Fn(&str, &ParamSpec) -> Option<BoundValue>,
+    ) -> Result<BoundParams, Error> {
         if let Some(unknown) = sent.keys().find(|name| !self.contains(name)) {
             let known = self.names().collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() {
@@ -150,17 +160,16 @@ impl ParamSet {
                 .get(name)
                 .filter(|value| !value.is_null())
                 .or(param.spec.default.as_ref());
-            let value = value.ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidParam,
-                    format!("the parameter `{name}` is missing and has no default"),
-                )
-            })?;
-            bound.insert(
-                name.clone(),
-                param.accept(name, value, now)?,
-                param.spec.sensitive,
-            );
+            let value = match value {
+                Some(value) => param.accept(name, value, now)?,
+                None => missing(name, &param.spec).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::InvalidParam,
+                        format!("the parameter `{name}` is missing and has no default"),
+                    )
+                })?,
+            };
+            bound.insert(name.clone(), value, param.spec.sensitive);
         }
         Ok(bound)
     }

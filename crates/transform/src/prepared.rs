@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    BoundParams, Error, ErrorKind, Limits, Location, ParamSpec, ParamType, TableSpec, guard,
-    params::ParamSet, statement::QueryText, uri::UriTemplate,
+    BoundParams, BoundValue, Error, ErrorKind, Limits, Location, ParamSpec, ParamType, TableSpec,
+    guard, params::ParamSet, statement::QueryText, uri::UriTemplate,
 };
 
 /// What an action declares.
@@ -138,6 +138,21 @@ impl Prepared {
         now: DateTime<Utc>,
     ) -> Result<BoundParams, Error> {
         self.params.bind(values, now)
+    }
+
+    /// The same for planning without running: a missing parameter that no uri names gets some value of its type.
+    ///
+    /// # Errors
+    /// As of [`Self::bind`].
+    pub fn bind_to_plan(
+        &self,
+        values: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<BoundParams, Error> {
+        self.params.bind_or(values, now, |name, spec| {
+            let mut in_uris = self.tables.values().flat_map(Table::uri_params);
+            (!in_uris.any(|param| param == name)).then(|| BoundValue::stand_in(spec))
+        })
     }
 
     /// Where each table's files are, one for each uri of a table.

@@ -53,6 +53,45 @@ def query(sql, tables, params):
     return [dict(zip(columns, map(plain, row))) for row in result.fetchall()]
 
 
+def genesys_models(bodies):
+    """Holds JSON bodies to the models of the official SDK: every field is known, and every value is of its type. Gives what is wrong."""
+    import PureCloudPlatformClientV2 as genesys
+
+    wrong = []
+
+    def hold(kind, value, place):
+        if value is None:
+            return
+        if kind.startswith("list["):
+            for index, item in enumerate(value):
+                hold(kind[5:-1], item, f"{place}/{index}")
+        elif kind.startswith("dict("):
+            for key, item in value.items():
+                hold(kind[5:-1].split(", ")[1], item, f"{place}/{key}")
+        elif kind in ("str", "int", "bool", "float"):
+            expected = {"str": str, "int": int, "bool": bool, "float": (int, float)}[kind]
+            if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
+                wrong.append(f"{place} is {type(value).__name__}, not {kind}")
+        elif kind == "JsonSchemaDocument":
+            # The SDK's model of a schema is open: its own keywords, and any property.
+            if not isinstance(value, dict) or value.get("type") not in ("object", "array"):
+                wrong.append(f"{place} is no schema of an object or an array")
+        elif kind != "object":
+            model = getattr(genesys, kind)()
+            names = {wire: name for name, wire in model.attribute_map.items()}
+            for key, item in value.items():
+                if key not in names:
+                    wrong.append(f"{place}/{key} is no field of {kind}")
+                    continue
+                hold(model.swagger_types[names[key]], item, f"{place}/{key}")
+                if not isinstance(item, dict):
+                    setattr(model, names[key], item)
+
+    for model, body in bodies:
+        hold(model, body, model)
+    return wrong
+
+
 def cases(folder):
     """DuckDB's part in the SQL cases of a folder: how many it answered; one that it answers otherwise is an error."""
     from cases import check

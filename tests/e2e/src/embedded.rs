@@ -7,7 +7,7 @@ use flowlake_dev_stack::{CostTable, DevStack, GenesysSettings, IamDocument, Iden
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{BUCKET, Keys};
+use crate::{BUCKET, Keys, Server};
 
 /// The principals by name, with access keys that are searched for in all outputs.
 const PRINCIPALS: [(&str, &str, &str); 3] = [
@@ -61,7 +61,15 @@ impl EmbeddedStack {
             3_652,
             250_000,
         );
-        let builder = DevStack::builder(root).with_iam(document).with_costs(costs);
+        // The integration's credentials hold the key of the server that the tests start.
+        let genesys = GenesysSettings {
+            integration_credentials: [("apiKey".to_owned(), Server::KEY.to_owned())].into(),
+            ..GenesysSettings::default()
+        };
+        let builder = DevStack::builder(root)
+            .with_iam(document)
+            .with_costs(costs)
+            .with_genesys(genesys);
         let stack = runtime.block_on(builder.start())?;
         Ok(Self {
             stack,
@@ -111,6 +119,19 @@ impl EmbeddedStack {
             "genesys_client_secret": settings.client_secret,
             "genesys_integration_id": settings.integration_id,
         })
+    }
+
+    /// The bodies of the last requests of one operation of its Platform API, such as
+    /// `POST /api/v2/integrations/actions/drafts`, oldest first.
+    ///
+    /// # Errors
+    /// When one is no JSON.
+    pub fn genesys_bodies(&self, operation: &str) -> Result<Vec<Value>> {
+        let received = self.stack.genesys().api().received(operation);
+        let bodies = received.iter();
+        bodies
+            .map(|request| Ok(serde_json::from_slice(&request.body)?))
+            .collect()
     }
 
     /// How many logins its Genesys Cloud was asked for.

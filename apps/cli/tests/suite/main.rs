@@ -1,4 +1,5 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
+mod actions;
 mod arguments;
 mod doctor;

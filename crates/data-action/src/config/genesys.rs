@@ -1,9 +1,10 @@
-//! `[genesys]`: the organisation, and the client that asks for its tokens.
+//! `[genesys]`: the organisation, and the OAuth client that asks it.
 
-use flowlake_genesys_auth::TokenSettings;
+use flowlake_genesys_auth::{Region, TokenSettings, TokenSource};
 use serde::Deserialize;
+use url::Url;
 
-use super::secret::SecretSource;
+use crate::{ActionError, Environment, ErrorCode, SecretSource};
 
 /// `[genesys]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,4 +25,44 @@ pub struct GenesysSettings {
     /// Token cache and retry.
     #[serde(default)]
     pub token: TokenSettings,
+}
+
+impl GenesysSettings {
+    /// The source of access tokens; nothing is asked for yet.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] for an unknown region, a wrong address, or a secret that is not there.
+    pub fn tokens(&self, environment: &dyn Environment) -> Result<TokenSource, ActionError> {
+        let login_url = match &self.login_url {
+            Some(text) => address("login_url", text)?,
+            None => self.region.parse::<Region>()?.login_url(),
+        };
+        let secret = self.client_secret.read(environment)?;
+        Ok(
+            TokenSource::builder(self.client_id.clone(), secret, login_url)
+                .with_settings(self.token.clone())
+                .build()?,
+        )
+    }
+
+    /// The address of the Platform API.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] for an unknown region or a wrong address.
+    pub fn platform(&self) -> Result<Url, ActionError> {
+        match &self.api_url {
+            Some(text) => address("api_url", text),
+            None => Ok(self.region.parse::<Region>()?.api_url()),
+        }
+    }
+}
+
+fn address(key: &str, text: &str) -> Result<Url, ActionError> {
+    Url::parse(text).map_err(|error| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("{key} in [genesys] is not a URL: {error}"),
+            "Leave it out to use the region's own.",
+        )
+    })
 }

@@ -13,7 +13,7 @@ use super::{ActionError, ErrorCode};
 impl ActionError {
     /// The same error with the action's name before its message.
     #[must_use]
-    pub(crate) fn in_action(mut self, name: &str) -> Self {
+    pub fn in_action(mut self, name: &str) -> Self {
         self.message = format!("action `{name}`: {}", self.message);
         self
     }
@@ -117,6 +117,10 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
         ErrorKind::ScanLimit => (
             ErrorCode::LimitScan,
             "Narrow the uri, or raise the limit: `max_scan_bytes` in [limits], or `max_files` of the table.",
+        ),
+        ErrorKind::UnsafeInteger => (
+            ErrorCode::OutputUnsafeInteger,
+            "Cast the column to text in the SELECT, such as `CAST(id AS VARCHAR)`.",
         ),
         ErrorKind::Store => (
             ErrorCode::S3Unavailable,

@@ -22,11 +22,31 @@ pub struct ActionCheck {
     pub action: String,
     /// Each table's location, or why the locations cannot be told.
     pub tables: Result<Vec<TableCheck>, ActionError>,
-    /// The columns of the answer with their types, or why the SQL cannot be planned over the present files.
-    pub columns: Option<AnswerColumns>,
+    /// The columns of the answer, or why the SQL cannot be planned over the present files.
+    pub columns: Option<Result<AnswerColumns, ActionError>>,
     /// Columns that a hot action should have in its `index`, since its SQL asks for rows by them and no index helps; or why its
     /// `index` cannot be used.
     pub index: Result<Vec<String>, ActionError>,
+}
+
+/// The columns of an action's answer, as its SQL and the present files have them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswerColumns {
+    /// In the order of the SELECT.
+    pub columns: Vec<AnswerColumn>,
+    /// Whether the SQL gives one row at most: `LIMIT 1`, or an aggregate without GROUP BY.
+    pub at_most_one_row: bool,
+}
+
+/// One column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswerColumn {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type, such as `Int64` or `Utf8`.
+    pub data_type: String,
+    /// Whether it can hold null.
+    pub nullable: bool,
 }
 
 /// What checking one table found.
@@ -70,7 +90,7 @@ pub(super) async fn check(
     params: &Map<String, Value>,
 ) -> Result<ActionCheck, ActionError> {
     let action = Arc::clone(services.action(action)?);
-    let bound = match action.prepared.bind(params, services.clock.now()) {
+    let bound = match action.prepared.bind_to_plan(params, services.clock.now()) {
         Ok(bound) => bound,
         Err(error) => {
             return Ok(ActionCheck {
@@ -126,16 +146,16 @@ pub(super) async fn check(
     })
 }
 
-/// Names and types of the answer's columns, or why they cannot be told.
-type AnswerColumns = Result<Vec<(String, String)>, ActionError>;
-
 /// What the files of readable tables are, which columns the answer has, and which index a hot action lacks.
 async fn look_into(
     services: &Services,
     action: &Action,
     run: &Run<'_>,
     tables: &mut [TableCheck],
-) -> (AnswerColumns, Result<Vec<String>, ActionError>) {
+) -> (
+    Result<AnswerColumns, ActionError>,
+    Result<Vec<String>, ActionError>,
+) {
     // Why a table cannot be told is the error of planning, below.
     for info in services.engine.tables(run).await.unwrap_or_default() {
         let table = tables.iter_mut().find(|table| table.table == info.table);
@@ -143,12 +163,20 @@ async fn look_into(
             table.detected = Some(info);
         }
     }
-    let columns = match services.engine.output_schema(run).await {
-        Ok(schema) => schema
-            .fields()
-            .iter()
-            .map(|field| (field.name().clone(), field.data_type().to_string()))
-            .collect(),
+    let columns = match services.engine.output(run).await {
+        Ok(output) => AnswerColumns {
+            columns: output
+                .schema
+                .fields()
+                .iter()
+                .map(|field| AnswerColumn {
+                    name: field.name().clone(),
+                    data_type: field.data_type().to_string(),
+                    nullable: field.is_nullable(),
+                })
+                .collect(),
+            at_most_one_row: output.max_rows.is_some_and(|rows| rows <= 1),
+        },
         Err(error) => return (Err(error.into()), Ok(Vec::new())),
     };
     let index = match &action.hot {

@@ -141,6 +141,15 @@ impl Diagnosis {
     }
 }
 
+impl Diagnosis {
+    /// Adds lines about what is not looked at here.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+        let failed = |finding: &Finding| finding.verdict == Verdict::Failed;
+        self.healthy = !self.findings.iter().any(failed);
+    }
+}
+
 impl From<Vec<Finding>> for Diagnosis {
     fn from(findings: Vec<Finding>) -> Self {
         let healthy = findings
@@ -467,7 +476,8 @@ fn lines_of(check: &ActionCheck) -> Vec<Finding> {
         .collect();
     match &check.columns {
         Some(Ok(columns)) => {
-            let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+            let columns = columns.columns.iter();
+            let names: Vec<_> = columns.map(|column| column.name.as_str()).collect();
             let detail = format!("answers {}", names.join(", "));
             lines.push(Finding::ok(Topic::Action, check.action.clone(), detail));
         }

@@ -171,7 +171,7 @@ impl HotReader {
         if output.file.is_some() {
             return Box::pin(planned).await;
         }
-        let question = Question::new(action.name(), bound, view, output.format);
+        let question = Question::new(action.name(), bound, view, output);
         Box::pin(self.flights.share(question, planned)).await
     }
 

@@ -117,7 +117,11 @@ impl RowWriter {
 impl Encoding {
     fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
         if output.format == RowFormat::Json {
-            return Ok(Self::Json(JsonRows::new()));
+            return Ok(Self::Json(if output.for_flows {
+                JsonRows::for_flows()
+            } else {
+                JsonRows::new()
+            }));
         }
         if let Some(mut file) = output.file.as_deref() {
             file.set_len(0)

@@ -12,7 +12,7 @@ use std::{
 use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat};
 use tokio::sync::OnceCell;
 
-use crate::{ActionError, ErrorCode};
+use crate::{ActionError, ErrorCode, RowOutput};
 
 /// What makes two questions the same. Who reads is no part of it: a process reads as one principal, and each attempt has been
 /// allowed by itself before it comes here.
@@ -22,6 +22,7 @@ pub(crate) struct Question {
     params: String,
     version: u64,
     format: RowFormat,
+    for_flows: bool,
 }
 
 /// Identical questions share one execution.
@@ -45,7 +46,7 @@ impl Question {
         action: &str,
         bound: &BoundParams,
         view: &HotView,
-        format: RowFormat,
+        output: &RowOutput,
     ) -> Self {
         let mut params = String::new();
         for (name, value, _) in bound.entries() {
@@ -56,7 +57,8 @@ impl Question {
             action: action.to_owned(),
             params,
             version: view.version(),
-            format,
+            format: output.format,
+            for_flows: output.for_flows,
         }
     }
 }
@@ -185,6 +187,7 @@ mod tests {
             params: params.to_owned(),
             version: 1,
             format: RowFormat::Json,
+            for_flows: false,
         }
     }
 

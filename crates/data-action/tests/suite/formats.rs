@@ -18,7 +18,11 @@ fn request(format: RowFormat, file: Option<Arc<std::fs::File>>) -> ActionRequest
     ActionRequest {
         action: "look-up".to_owned(),
         params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
-        output: RowOutput { format, file },
+        output: RowOutput {
+            format,
+            file,
+            ..RowOutput::default()
+        },
         ..ActionRequest::default()
     }
 }

@@ -59,7 +59,11 @@ async fn action_files_are_answered_as_the_cases_say() {
     for case in &loaded {
         let difference = if matches!(case.asks, Asks::Columns(_)) {
             let found = inspector.check(&case.name, &Map::new()).await.unwrap();
-            case.difference_of_columns(&found.columns.unwrap().unwrap())
+            let found = found.columns.unwrap().unwrap().columns.into_iter();
+            let found: Vec<_> = found
+                .map(|column| (column.name, column.data_type))
+                .collect();
+            case.difference_of_columns(&found)
         } else {
             let values = Value::Object(case.values.clone());
             match house.ask(&case.name, values).await {

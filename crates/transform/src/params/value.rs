@@ -8,7 +8,7 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
-use super::ParamType;
+use super::{ParamSpec, ParamType};
 
 /// The value of one parameter. `Display` is its text, as in a location or a record.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,6 +85,24 @@ impl BoundValue {
                 ScalarValue::Decimal128(units, 38, i8::try_from(to).unwrap_or(i8::MAX))
             }
             other => other.to_scalar(),
+        }
+    }
+
+    /// Some value of the parameter's type, for planning without running.
+    pub(crate) fn stand_in(spec: &ParamSpec) -> Self {
+        let one = |kind: ParamType| match kind {
+            ParamType::String | ParamType::Enum | ParamType::Phone | ParamType::List => {
+                Self::String(String::new())
+            }
+            ParamType::Integer => Self::Integer(1),
+            ParamType::Decimal => Self::Decimal { units: 1, scale: 0 },
+            ParamType::Boolean => Self::Boolean(false),
+            ParamType::Date => Self::Date(NaiveDate::default()),
+            ParamType::Timestamp => Self::Timestamp(DateTime::UNIX_EPOCH),
+        };
+        match spec.kind {
+            ParamType::List => Self::List(spec.item_kind(), vec![one(spec.item_kind())]),
+            kind => one(kind),
         }
     }
 

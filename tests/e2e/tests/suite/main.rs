@@ -10,6 +10,7 @@ mod failures;
 mod genesys_sdk;
 mod models;
 mod moto;
+mod newcomer;
 mod policies;
 mod seaweed;
 mod server;

@@ -1,0 +1,164 @@
+//! What can be typed after `flowlake actions`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use url::Url;
+
+use crate::parameter::parameter;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionsCommand {
+    /// List what is published in the integration, and which actions of this project are not
+    List(List),
+    /// Hold actions to the platform's rules, without asking it
+    Validate(Selection),
+    /// Write the import file, CX as Code, or OpenAPI
+    Export(Export),
+    /// Compare what is published with what would be; exits with 1 when something differs, with 7 when a flow has to change
+    Diff(Diff),
+    /// Publish: in place while the contract is the same, as a new version beside the old one otherwise
+    Publish(Publish),
+    /// Run a published action on the platform, as its test page does
+    Test(Test),
+    /// Run an action here as the platform would, step by step, and show the variables that a flow sees
+    Simulate(Box<Simulate>),
+    /// Remove old versions that no flow uses any more
+    Retire(Retire),
+}
+
+/// Which actions, and what their documents are made from.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// The actions; all when none is named
+    pub(crate) actions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// A parameter, for actions whose locations need one
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// What `GET /v1/profiler` of the running server answers, as a file: the timeout is then three times the p99
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The action
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) action: Option<String>,
+    /// Every action with a `[genesys]` section, or every action when there is none, into --folder
+    #[arg(long, requires = "folder")]
+    pub(crate) all: bool,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Import)]
+    pub(crate) format: Format,
+    /// The folder of --all; made when it does not exist
+    #[arg(long, value_name = "FOLDER", requires = "all")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The file to write, standard output when left out
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The file that Genesys Cloud imports
+    Import,
+    /// CX as Code: a resource of the Terraform provider
+    Hcl,
+    /// OpenAPI 3.1 of the web service behind the action
+    Openapi,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Publish {
+    /// The actions
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) actions: Vec<String>,
+    /// Every action with a `[genesys]` section
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// Tell what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The action, or one version of it such as `name@2`; the newest version when none is named
+    pub(crate) action: String,
+    /// An input; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The action
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) action: Option<String>,
+    /// An exported data action of somebody else
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// An input; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) params: Vec<(String, String)>,
+    /// The server to call instead of the one in the document
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<Url>,
+    /// A field of the integration's credentials, and the environment variable that holds it
+    #[arg(long = "credential", value_name = "NAME=VARIABLE", value_parser = parameter)]
+    pub(crate) credentials: Vec<(String, String)>,
+    /// Take this answer instead of calling the server
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) answer: Option<PathBuf>,
+    /// Show the request, and call nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON, in the form of the platform's own test
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retire {
+    /// The action, whose versions but the newest are removed, or one version such as `name@2`
+    pub(crate) action: String,
+    /// Tell what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,329 @@
+//! From an action's file and the columns of its SQL to the document of a data action.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use flowlake_data_action::{
+    ActionDefinition, ActionError, AnswerColumns, ErrorCode, FlowShape, Inspector, Pipeline,
+    Project, PublishSettings,
+};
+use flowlake_genesys_publish::{DataAction, DocumentBuilder, Field, OutputShape, ValueType};
+use flowlake_server::ProcessEnvironment;
+use flowlake_transform::ParamType;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::arguments::Sources;
+use crate::{failure::Failure, run::parameters};
+
+/// Stands in for the server's address where no document leaves: in `flowlake check`.
+const NOWHERE: &str = "https://flowlake.invalid";
+/// The longest that the platform waits.
+const LONGEST_TIMEOUT_SECONDS: u64 = 60;
+/// Genesys Cloud's own rule: three times the p99, and at least three seconds.
+const SHORTEST_TIMEOUT_SECONDS: u64 = 3;
+
+/// A project whose actions become documents.
+#[derive(Debug)]
+pub(super) struct Documents {
+    pub(super) project: Project,
+    pub(super) publish: PublishSettings,
+    inspector: Inspector,
+    params: Map<String, Value>,
+    profile: Option<Value>,
+}
+
+/// One action as a document, and what it was made from.
+#[derive(Debug)]
+pub(super) struct Drafted {
+    pub(super) description: String,
+    pub(super) document: DataAction,
+    pub(super) inputs: Vec<Field>,
+    pub(super) columns: Vec<Field>,
+    /// The SHA-256 of the SQL.
+    pub(super) sql_sha256: String,
+    /// The SHA-256 of the contract.
+    pub(super) contract_sha256: String,
+}
+
+/// How an action fits the rules of data actions.
+#[derive(Debug)]
+pub(crate) enum Fit {
+    /// It can be published in this shape.
+    Fits(OutputShape),
+    /// It breaks rules, and its file says that it is published.
+    Broken(ActionError),
+    /// It breaks rules, and its file does not say that it is published.
+    Unfit(ActionError),
+}
+
+impl Documents {
+    /// Loads the project; nothing is asked yet.
+    pub(super) async fn load(config: &Path, sources: &Sources) -> Result<Self, Failure> {
+        let project = Project::load(config)?;
+        let publish = settings(&project)?.clone();
+        let profile = sources.profile.as_deref().map(profile).transpose()?;
+        let inspector = Pipeline::builder(project.clone())
+            .inspect(&ProcessEnvironment)
+            .await?;
+        Ok(Self {
+            project,
+            publish,
+            inspector,
+            params: parameters(&sources.params),
+            profile,
+        })
+    }
+
+    /// The names that are meant: those given, else the published ones of the project, else all.
+    pub(super) fn names(&self, given: &[String]) -> Result<Vec<String>, ActionError> {
+        if !given.is_empty() {
+            for name in given {
+                self.inspector.action(name)?;
+            }
+            return Ok(given.to_vec());
+        }
+        let published = self.published();
+        if !published.is_empty() {
+            return Ok(published);
+        }
+        Ok(self.project.actions.keys().cloned().collect())
+    }
+
+    /// The actions whose files have a `[genesys]` section.
+    pub(super) fn published(&self) -> Vec<String> {
+        let actions = self.project.actions.values();
+        actions
+            .filter(|action| action.genesys.is_some())
+            .map(|action| action.name.clone())
+            .collect()
+    }
+
+    /// The document of one action, with the columns that its SQL has over the present files.
+    pub(super) async fn draft(&self, name: &str) -> Result<Drafted, ActionError> {
+        let action = self.inspector.action(name)?;
+        let definition = action.definition();
+        let declared = &definition.params;
+        let params = self.params.iter();
+        let params = params
+            .filter(|(param, _)| declared.contains_key(*param))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let check = Box::pin(self.inspector.check(name, &params)).await?;
+        for table in check.tables? {
+            if let Some(error) = table.error {
+                return Err(error.in_action(name));
+            }
+        }
+        let columns = check.columns.unwrap_or_else(|| {
+            Err(ActionError::new(
+                ErrorCode::Internal,
+                "the columns of the answer are not known",
+                "Report this.",
+            ))
+        });
+        let columns = columns.map_err(|error| error.in_action(name))?;
+        let url = Url::parse(&self.publish.url).map_err(|error| {
+            ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("`url` in [publish] is not a URL: {error}"),
+                "Write the server's address, such as https://flowlake.example.com.",
+            )
+        })?;
+        let timeout = self.timeout_seconds(definition);
+        let builder = builder(definition, &columns, &url)?
+            .with_credential(&self.publish.credential)
+            .with_timeout_seconds(timeout);
+        let document = builder
+            .build()
+            .map_err(|error| broken(&definition.name, &error.to_string()))?;
+        let contract = serde_json::to_string(&document.contract).unwrap_or_default();
+        Ok(Drafted {
+            description: definition.description.clone(),
+            inputs: inputs(definition),
+            columns: outputs(definition, &columns)?,
+            sql_sha256: sha256(&definition.query.sql),
+            contract_sha256: sha256(&contract),
+            document,
+        })
+    }
+
+    /// How long the platform waits: a second more than the action itself, so that a flow gets the action's own error; with
+    /// a profile three times the p99 and at least 3 s, if that is shorter.
+    fn timeout_seconds(&self, definition: &ActionDefinition) -> u64 {
+        let own = definition.limits.timeout.as_secs_f64().ceil();
+        let own = seconds(own)
+            .saturating_add(1)
+            .clamp(1, LONGEST_TIMEOUT_SECONDS);
+        let p99_ms = self.profile.as_ref().and_then(|profile| {
+            let windows = &profile["actions"][&definition.name]["windows"];
+            let window = &windows["since_start"]["duration"];
+            let count = window["count"].as_u64().unwrap_or(0);
+            window["p99_ms"].as_f64().filter(|_| count > 0)
+        });
+        match p99_ms {
+            Some(p99_ms) => {
+                let measured = seconds((3.0 * p99_ms / 1000.0).ceil());
+                measured.max(SHORTEST_TIMEOUT_SECONDS).min(own)
+            }
+            None => own,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a duration is not negative, and a cast of a float saturates"
+)]
+fn seconds(value: f64) -> u64 {
+    value as u64
+}
+
+fn sha256(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// `[publish]` of the project.
+pub(super) fn settings(project: &Project) -> Result<&PublishSettings, ActionError> {
+    project.config.publish.as_ref().ok_or_else(|| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            "[publish] is not configured",
+            "Add [publish] with the server's `url` and the `integration_id` to flowlake.toml.",
+        )
+    })
+}
+
+/// What `GET /v1/profiler` answered, from a file.
+pub(super) fn profile(path: &Path) -> Result<Value, ActionError> {
+    let unreadable = |source: Box<dyn std::error::Error + Send + Sync>| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("the profile {} cannot be read", path.display()),
+            "Save what GET /v1/profiler of the server answers.",
+        )
+        .with_source(source)
+    };
+    let text = fs::read_to_string(path).map_err(|error| unreadable(error.into()))?;
+    let profile: Value = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
+    if profile["actions"].is_object() {
+        Ok(profile)
+    } else {
+        Err(unreadable("there is no member `actions`".into()))
+    }
+}
+
+/// How an action fits the rules of data actions, for `flowlake check`.
+pub(crate) fn fit(definition: &ActionDefinition, columns: &AnswerColumns) -> Fit {
+    let url = Url::parse(NOWHERE).expect("the text is a URL");
+    let built = builder(definition, columns, &url).and_then(|builder| {
+        builder
+            .build()
+            .map_err(|error| broken(&definition.name, &error.to_string()))
+    });
+    match (built, &definition.genesys) {
+        (Ok(_), _) => Fit::Fits(shape(definition, columns)),
+        (Err(error), Some(_)) => Fit::Broken(error),
+        (Err(error), None) => Fit::Unfit(error),
+    }
+}
+
+/// The shape of the action's file, or the one that follows from its SQL.
+fn shape(definition: &ActionDefinition, columns: &AnswerColumns) -> OutputShape {
+    let chosen = definition
+        .genesys
+        .as_ref()
+        .and_then(|genesys| genesys.shape);
+    match chosen {
+        Some(FlowShape::FirstRow) => OutputShape::FirstRow,
+        Some(FlowShape::Columns) => OutputShape::Columns,
+        Some(FlowShape::Rows) => OutputShape::Rows,
+        None if columns.at_most_one_row => OutputShape::FirstRow,
+        None => OutputShape::Rows,
+    }
+}
+
+fn builder(
+    definition: &ActionDefinition,
+    columns: &AnswerColumns,
+    server: &Url,
+) -> Result<DocumentBuilder, ActionError> {
+    let mut url = server.clone();
+    url.path_segments_mut()
+        .map_err(|()| broken(&definition.name, "`url` in [publish] is no http address"))?
+        .pop_if_empty()
+        .extend(["v1", "actions", &definition.name]);
+    url.query_pairs_mut().append_pair("envelope", "data-action");
+    Ok(DocumentBuilder::new(&definition.name, url)
+        .with_inputs(inputs(definition))
+        .with_columns(outputs(definition, columns)?)
+        .with_shape(shape(definition, columns))
+        .with_secure(
+            definition
+                .genesys
+                .as_ref()
+                .is_some_and(|genesys| genesys.secure),
+        ))
+}
+
+fn broken(action: &str, what: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("`{action}` cannot be a data action: {what}"),
+        "Correct the action's file; docs/genesys.md has the rules.",
+    )
+}
+
+/// The parameters as inputs. One with a default is optional.
+fn inputs(definition: &ActionDefinition) -> Vec<Field> {
+    let inputs = definition.params.iter().map(|(name, spec)| {
+        let kind = match spec.kind {
+            ParamType::Integer => ValueType::Integer,
+            ParamType::Decimal => ValueType::Number,
+            ParamType::Boolean => ValueType::Boolean,
+            ParamType::String
+            | ParamType::Date
+            | ParamType::Timestamp
+            | ParamType::Enum
+            | ParamType::Phone
+            // The server takes text with commas between the items.
+            | ParamType::List => ValueType::String,
+        };
+        let mut field = Field::new(name, kind);
+        if !spec.description.is_empty() {
+            field = field.with_description(&spec.description);
+        }
+        match spec.default {
+            Some(_) => field.optional(),
+            None => field,
+        }
+    });
+    inputs.collect()
+}
+
+/// The columns of the SQL as outputs.
+fn outputs(
+    definition: &ActionDefinition,
+    columns: &AnswerColumns,
+) -> Result<Vec<Field>, ActionError> {
+    let columns = columns.columns.iter().map(|column| {
+        let kind: ValueType = column.data_type.parse().map_err(|error| {
+            broken(
+                &definition.name,
+                &format!("the column `{}`: {error}", column.name),
+            )
+        })?;
+        let field = Field::new(&column.name, kind);
+        Ok(if column.nullable {
+            field.nullable()
+        } else {
+            field
+        })
+    });
+    columns.collect()
+}

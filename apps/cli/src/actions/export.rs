@@ -1,0 +1,77 @@
+//! `flowlake actions export`.
+
+use std::{fs, path::Path};
+
+use flowlake_genesys_publish::{OpenApiSettings, to_hcl, to_openapi};
+
+use super::{
+    arguments::{Export, Format},
+    document::{Documents, Drafted},
+};
+use crate::{failure::Failure, output};
+
+/// The variable that names the integration where `[publish]` does not.
+const INTEGRATION_VARIABLE: &str = "variable \"genesyscloud_integration_id\" {\n  type        = string\n  description = \"The Web Services Data Actions integration that the data actions belong to.\"\n}\n";
+
+pub(super) async fn export(config: &Path, arguments: &Export) -> Result<(), Failure> {
+    let documents = Documents::load(config, &arguments.sources).await?;
+    if let Some(folder) = &arguments.folder {
+        let mut texts = Vec::new();
+        // Everything is made before anything is written.
+        for name in documents.names(&[])? {
+            let drafted = documents.draft(&name).await?;
+            texts.push((name, text(&documents, &drafted, arguments.format)?));
+        }
+        fs::create_dir_all(folder)?;
+        let extension = match arguments.format {
+            Format::Import => "json",
+            Format::Hcl => "tf",
+            Format::Openapi => "openapi.json",
+        };
+        if arguments.format == Format::Hcl && documents.publish.integration_id.is_empty() {
+            fs::write(folder.join("variables.tf"), INTEGRATION_VARIABLE)?;
+        }
+        let mut lines = String::new();
+        for (name, text) in texts {
+            let path = folder.join(format!("{name}.{extension}"));
+            fs::write(&path, text)?;
+            lines += &format!("{}\n", path.display());
+        }
+        output::print(&lines)?;
+        return Ok(());
+    }
+    let name = arguments.action.as_deref().unwrap_or_default();
+    let drafted = documents.draft(name).await?;
+    let text = text(&documents, &drafted, arguments.format)?;
+    match &arguments.output {
+        Some(path) => fs::write(path, text)?,
+        None => output::print(&text)?,
+    }
+    Ok(())
+}
+
+fn text(documents: &Documents, drafted: &Drafted, format: Format) -> Result<String, Failure> {
+    let publish = &documents.publish;
+    let document = &drafted.document;
+    Ok(match format {
+        Format::Import => document.to_json()? + "\n",
+        Format::Hcl => {
+            let id = match publish.integration_id.as_str() {
+                "" => "var.genesyscloud_integration_id".to_owned(),
+                id => format!("\"{id}\""),
+            };
+            to_hcl(document, &publish.category, &id)
+        }
+        Format::Openapi => {
+            let openapi = to_openapi(&OpenApiSettings {
+                name: &document.name,
+                description: &drafted.description,
+                server_url: publish.url.trim_end_matches('/'),
+                path: &format!("/v1/actions/{}", document.name),
+                inputs: &drafted.inputs,
+                columns: &drafted.columns,
+            });
+            format!("{openapi:#}\n")
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! `flowlake actions validate`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{arguments::Selection, document::Documents};
+use crate::{failure::Failure, output};
+
+pub(super) async fn validate(config: &Path, arguments: &Selection) -> Result<(), Failure> {
+    let documents = Documents::load(config, &arguments.sources).await?;
+    let mut lines = String::new();
+    let mut found = Vec::<Value>::new();
+    let mut first_exit_code = None;
+    for name in documents.names(&arguments.actions)? {
+        match documents.draft(&name).await {
+            Ok(drafted) => {
+                lines += &format!(
+                    "✓ {name}: {} inputs, {} columns\n",
+                    drafted.inputs.len(),
+                    drafted.columns.len()
+                );
+                found.push(json!({ "action": name, "valid": true, "timeout_seconds": drafted.document.config.timeout_seconds }));
+            }
+            Err(error) => {
+                lines += &format!(
+                    "✗ {name}: [{}] {}\n    {}\n",
+                    error.code(),
+                    error.message(),
+                    error.advice()
+                );
+                found.push(json!({ "action": name, "valid": false, "error": error.to_json() }));
+                first_exit_code.get_or_insert(error.code().exit_code());
+            }
+        }
+    }
+    output::print(&if arguments.json {
+        output::json(&found)?
+    } else {
+        lines
+    })?;
+    first_exit_code.map_or(Ok(()), |code| Err(Failure::Findings(code)))
+}
