@@ -161,9 +161,11 @@ error_codes! {
     Cancelled = "request.cancelled", 499, 130, true;
     /// The request carries no key that the server knows.
     Unauthorized = "request.unauthorized", 401, 3, false;
+    /// The caller sends more requests than it may, or too many requests with wrong credentials come from its address.
+    RateLimited = "request.rate_limited", 429, 5, true;
     /// The server has nothing at the request's path.
     RequestNotFound = "request.not_found", 404, 2, false;
-    /// The request is not what its path takes: another method, not a JSON object of parameters, or too large.
+    /// The request is not what its path takes: another method, not a JSON object of parameters, too large or too slow.
     RequestInvalid = "request.invalid", 400, 2, false;
     /// The server is at its configured number of concurrent requests, or shutting down.
     Overloaded = "server.overloaded", 503, 6, true;

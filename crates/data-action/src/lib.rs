@@ -23,6 +23,7 @@ mod report;
 mod request;
 mod services;
 mod stores;
+mod unauthorized;
 #[cfg(test)]
 mod worlds;
 
@@ -35,7 +36,7 @@ pub use config::{
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};
-pub use flowlake_profiler::Phase;
+pub use flowlake_profiler::{Gauge, Phase};
 pub use health::PartHealth;
 pub use inspect::{
     ActionCheck, ActionExplanation, AnswerColumn, AnswerColumns, Diagnosis, DoctorOptions, Finding,
@@ -45,6 +46,7 @@ pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
 pub use request::{ActionRequest, Caller, RowOutput};
+pub use unauthorized::UnauthorizedRequests;
 
 pub use flowlake_transform::{
     Explanation, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,

@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use flowlake_profiler::Profiler;
+use flowlake_profiler::{Gauge, Profiler};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,7 +30,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 /// Runs configured actions. Cheap to clone; clones share every cache.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    parts: Arc<Parts>,
+    pub(crate) parts: Arc<Parts>,
 }
 
 /// What all attempts share.
@@ -180,23 +180,31 @@ impl Pipeline {
     /// Everything as Prometheus text 0.0.4.
     #[must_use]
     pub fn prometheus(&self) -> String {
-        self.profiler().prometheus_with(&self.gauges())
+        self.prometheus_with(Vec::new())
     }
 
-    /// Everything as OpenMetrics 1.0, with trace ids as exemplars.
+    /// The same with figures of the application's own.
     #[must_use]
-    pub fn openmetrics(&self) -> String {
-        self.profiler().openmetrics_with(&self.gauges())
+    pub fn prometheus_with(&self, own: Vec<Gauge>) -> String {
+        self.profiler().prometheus_with(&self.gauges(own))
     }
 
-    fn gauges(&self) -> Vec<flowlake_profiler::Gauge> {
+    /// Everything as OpenMetrics 1.0, with trace ids as exemplars, and with figures of the application's own.
+    #[must_use]
+    pub fn openmetrics_with(&self, own: Vec<Gauge>) -> String {
+        self.profiler().openmetrics_with(&self.gauges(own))
+    }
+
+    fn gauges(&self, own: Vec<Gauge>) -> Vec<Gauge> {
         let Parts {
             services,
             ledger,
             reader,
             ..
         } = &*self.parts;
-        metrics::gauges(services, ledger, reader, &self.health())
+        let mut gauges = metrics::gauges(services, ledger, reader, &self.health());
+        gauges.extend(own);
+        gauges
     }
 }
 

@@ -118,6 +118,7 @@ mod tests {
     fn a_record_is_serialised_in_canonical_form() {
         let some = || Some("x\u{e9}\"\\\n".to_owned());
         let record = AuditRecord {
+            address: some(),
             conversation_id: some(),
             correlation_id: some(),
             cost_usd: Some("0.000000400000".parse().unwrap()),

@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 31] = [
     "sequence",
     "time",
     "id",
@@ -105,6 +105,7 @@ const COLUMNS: [&str; 30] = [
     "nulled_values",
     "objects_count",
     "objects_digest",
+    "address",
 ];
 
 fn write_csv(
@@ -191,6 +192,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
             |count| count.to_string(),
         ),
         text(&record.objects_digest),
+        text(&record.address),
     ]
 }
 

@@ -50,7 +50,7 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
         "resources": resources(entry),
         "severity": severity,
         "severity_id": severity_id,
-        "src_endpoint": { "name": record.caller },
+        "src_endpoint": { "ip": record.address, "name": record.caller },
         "status": status,
         "status_code": record.code,
         "status_detail": record.decision,

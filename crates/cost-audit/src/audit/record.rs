@@ -24,6 +24,9 @@ const USUAL_BYTES: usize = 1024;
 pub struct AuditRecord {
     /// The action's name.
     pub action: String,
+    /// The network address that requests without valid credentials came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Bytes decoded by the query.
     pub bytes_scanned: u64,
     /// Bytes received from S3.
@@ -143,6 +146,7 @@ impl Default for AuditRecord {
     fn default() -> Self {
         Self {
             action: String::new(),
+            address: None,
             bytes_scanned: 0,
             bytes_transferred: 0,
             caller: String::new(),

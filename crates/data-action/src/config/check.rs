@@ -25,8 +25,35 @@ pub(super) fn check(
         1,
         most_requests,
     )?;
-    let body = server.max_body_bytes as u64;
-    within("server", "max_body_bytes", body, 1, u64::MAX)?;
+    let bounds = [
+        ("max_body_bytes", server.max_body_bytes, 1, usize::MAX),
+        // The HTTP library's own buffer is no smaller.
+        (
+            "max_header_bytes",
+            server.max_header_bytes,
+            8 << 10,
+            1 << 20,
+        ),
+        ("max_connections", server.max_connections, 1, usize::MAX),
+        (
+            "max_connections_per_address",
+            server.max_connections_per_address,
+            1,
+            usize::MAX,
+        ),
+    ];
+    for (key, value, least, most) in bounds {
+        within("server", key, value as u64, least as u64, most as u64)?;
+    }
+    for (key, time) in [
+        ("header_timeout", server.header_timeout),
+        ("body_timeout", server.body_timeout),
+        ("idle_timeout", server.idle_timeout),
+    ] {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let key = format!("{key} in milliseconds");
+        within("server", &key, time, 1, DAY_SECONDS * 1000)?;
+    }
     let grace = server.shutdown_grace_seconds;
     within("server", "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
     if let Some(ship) = ship {
