@@ -7,7 +7,7 @@ use flowlake_data_action::RowFormat;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{
-    actions::ActionsCommand, audit::AuditCommand, cost::CostCommand, parameter::parameter,
+    access::AccessCommand, actions::ActionsCommand, audit::AuditCommand, cost::CostCommand, parameter::parameter,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.
@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Check(Check),
     /// Look at everything that actions need: credentials, clock, buckets, permissions, keys, logins
     Doctor(Doctor),
+    /// What the clients of the server may do
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Publish actions as Genesys Cloud data actions, compare, test and simulate them
     #[command(subcommand)]
     Actions(Box<ActionsCommand>),

@@ -9,7 +9,7 @@ use flowlake_dev_stack::{
     DevStack, GenesysSettings, IamDocument, Identity,
     sample::{self, SampleFiles, SampleSettings},
 };
-use flowlake_server::{Keys, Server};
+use flowlake_server::{Callers, Server};
 use serde_json::{Value, json};
 
 pub(crate) use self::project::EXAMPLE_CONFIG;
@@ -201,11 +201,10 @@ async fn serve(
     files: &SampleFiles,
 ) -> Result<(), Failure> {
     "127.0.0.1:0".clone_into(&mut settings.listen);
-    let keys = Keys::load(&settings, &DemoEnvironment)?;
-    let server = Server::new(pipeline, keys, settings)
+    let callers = Callers::load(&settings, &DemoEnvironment)?;
+    let server = Server::try_new(pipeline, callers, settings)?
         .start()
-        .await
-        .map_err(|error| Failure::Stack(error.into()))?;
+        .await?;
     let body: Value = json!({ "agent_id": files.example_agent_id });
     output::print(&format!(
         "\nThe server listens. In another terminal:\n\n  curl -s http://{0}/v1/actions/agent-scorecard -H 'Authorization: Bearer {SERVER_KEY}' -H 'Content-Type: application/json' -d '{body}'\n\n  (also: GET http://{0}/v1/actions, /metrics, /v1/profiler, /readyz) — Ctrl-C ends it.\n",

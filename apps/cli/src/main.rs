@@ -1,5 +1,6 @@
 //! `flowlake`: parse the command line, run one command, map its end to an exit code.
 
+mod access;
 mod actions;
 mod arguments;
 mod audit;
@@ -56,6 +57,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
         Command::Actions(command) => Box::pin(actions::actions(&arguments.config, command)).await,
+        Command::Access(command) => access::access(&arguments.config, command),
         Command::Audit(command) => audit::audit(&arguments.config, command).await,
         Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
         Command::Init(init) => init::init(init),

@@ -1,23 +1,30 @@
 //! `/v1/actions`: list and run.
 
+use std::time::Duration;
+
 use axum::{
-    Json,
-    body::Bytes,
+    Extension, Json,
     extract::{
-        Path, Query, State,
-        rejection::{BytesRejection, PathRejection, QueryRejection},
+        Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
     },
-    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use flowlake_data_action::{
-    ActionError, ActionRequest, Caller, ErrorCode, Failure, RowFormat, RowOutput,
-};
+use flowlake_data_action::{ActionError, ActionRequest, Caller, ErrorCode, RowFormat, RowOutput};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::{negotiation, state::AppState};
+use crate::{
+    body::{self, invalid},
+    load::overloaded,
+    negotiation,
+    peer::Peer,
+    rate::Rate,
+    refusal::{fail, refuse, refuse_with},
+    state::AppState,
+};
 
 /// The headers that carry the caller's own identifier of a request. Genesys Cloud puts its own on every call of a data action.
 const CORRELATION_ID: [&str; 2] = ["inin-correlation-id", "x-correlation-id"];
@@ -51,20 +58,28 @@ pub(crate) struct RunQuery {
     envelope: Envelope,
 }
 
-/// `GET /v1/actions`: names, descriptions and parameters.
-pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    if let Err(error) = state.keys.authenticate(&headers) {
-        return refuse(error);
-    }
-    let actions: Vec<_> = state
-        .pipeline
-        .actions()
+/// `GET /v1/actions`: names, descriptions and parameters of what the caller may run, and may choose.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let client = match state.authenticate(&headers, &peer).await {
+        Ok(identified) => identified.client,
+        Err(refusal) => return refusal,
+    };
+    let settings = &client.settings;
+    let actions = state.pipeline.actions();
+    let actions = actions.filter(|action| settings.may_run(action.definition()).is_ok());
+    let actions: Vec<_> = actions
         .map(|action| {
             let definition = action.definition();
+            let params = definition.params.keys();
+            let params = params.filter(|name| settings.may_choose(name));
             json!({
                 "name": definition.name,
                 "description": definition.description,
-                "params": definition.params.keys().collect::<Vec<_>>(),
+                "params": params.collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -74,31 +89,54 @@ pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> R
 /// `POST /v1/actions/{name}` with a JSON object of parameters.
 pub(crate) async fn run(
     State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
     name: Result<Path<String>, PathRejection>,
     query: Result<Query<RunQuery>, QueryRejection>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
     let clock = state.pipeline.clock();
     let (arrived, arrived_at) = (clock.instant(), clock.now());
-    let caller_name = match state.keys.authenticate(&headers) {
-        Ok(name) => name,
-        Err(error) => return refuse(error),
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    let identified = match state.authenticate(&headers, &peer).await {
+        Ok(identified) => identified,
+        Err(refusal) => {
+            body::drain(&headers, body, state.body_limits).await;
+            return refusal;
+        }
     };
     let authenticated_in = clock.instant().saturating_duration_since(arrived);
-    let Ok(_slot) = state.slots.try_acquire() else {
-        return refuse(overloaded());
-    };
+    let client = &identified.client;
+    if let Some(Err(wait)) = client.rate.as_ref().map(Rate::take) {
+        body::drain(&headers, body, state.body_limits).await;
+        return refuse(too_often(wait));
+    }
     let parsed = name
         .map_err(|error| invalid(&error.body_text()))
         .and_then(|name| {
             let query = query.map_err(|error| invalid(&error.body_text()))?;
-            Ok((name, query, parameters(body)?))
+            Ok((name, query))
         });
+    let parameters = body::parameters(&headers, body, state.body_limits).await;
+    let parsed = parsed.and_then(|(name, query)| Ok((name, query, parameters?)));
     let (Path(name), Query(RunQuery { envelope }), params) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return refuse(error),
+        Err((status, error)) => return refuse_with(status, error),
     };
+    let own_slot = client.slots.as_ref().map(|slots| slots.try_acquire());
+    let Ok(_own_slot) = own_slot.transpose() else {
+        let what = "the client runs as many requests as it may";
+        return refuse(overloaded(what, Duration::ZERO));
+    };
+    let room = match state.load.take(&name).await {
+        Ok(room) => room,
+        Err(refused) => return refuse(refused),
+    };
+    let (params, denied) =
+        match identified.bind(state.pipeline.action(&name).ok().map(AsRef::as_ref), params) {
+            Ok(params) => (params, None),
+            Err(denied) => (Map::new(), Some(denied)),
+        };
     let format = negotiation::format(&headers);
     let request = ActionRequest {
         action: name,
@@ -109,12 +147,16 @@ pub(crate) async fn run(
             for_flows: matches!(envelope, Envelope::DataAction),
         },
         explain: false,
-        caller: caller(caller_name, &headers),
+        denied,
+        caller: caller(client.settings.name.clone(), &headers),
         cancellation: CancellationToken::new(),
         authenticated_in,
+        queued_for: room.waited,
         observer: state.telemetry.begin(&headers, arrived_at),
     };
-    match (state.pipeline.run(request).await, envelope) {
+    let answered = state.pipeline.run(request).await;
+    room.answered();
+    match (answered, envelope) {
         (Err(failure), _) => fail(&failure),
         // Only JSON has an envelope.
         (Ok(answer), Envelope::Rows) => negotiation::rows(answer, format),
@@ -124,22 +166,6 @@ pub(crate) async fn run(
         }
         (Ok(answer), Envelope::Full) => Json(answer).into_response(),
     }
-}
-
-/// The parameters of a body; an empty body has none.
-fn parameters(body: Result<Bytes, BytesRejection>) -> Result<Map<String, Value>, ActionError> {
-    let body = body.map_err(|error| invalid(&error.body_text()))?;
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    // The position is told, the content is not: it may hold personal data.
-    serde_json::from_slice(&body).map_err(|error| {
-        invalid(&format!(
-            "not a JSON object, at line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
 }
 
 fn caller(name: String, headers: &HeaderMap) -> Caller {
@@ -162,40 +188,11 @@ fn caller(name: String, headers: &HeaderMap) -> Caller {
     }
 }
 
-fn invalid(what: &str) -> ActionError {
+fn too_often(wait: Duration) -> ActionError {
     ActionError::new(
-        ErrorCode::RequestInvalid,
-        format!("the request cannot be read: {what}"),
-        "Send a JSON object of parameters, such as {\"queue\": \"Support\"}.",
+        ErrorCode::RateLimited,
+        "the client sends more requests than its rate allows",
+        "Send fewer, or ask for a higher `rate` in [[server.clients]].",
     )
-}
-
-fn overloaded() -> ActionError {
-    ActionError::new(
-        ErrorCode::Overloaded,
-        "the server runs as many requests as it is configured to",
-        "Try again in a second; raise `max_concurrent_requests` in [server] if this lasts.",
-    )
-    .with_retry_after(Some(std::time::Duration::from_secs(1)))
-}
-
-/// A request that was turned away before an attempt began: nothing was read, and nothing is recorded.
-pub(crate) fn refuse(error: ActionError) -> Response {
-    fail(&Failure {
-        error,
-        audit_id: None,
-    })
-}
-
-/// The answer of every request that failed: JSON with the error's code.
-fn fail(failure: &Failure) -> Response {
-    let status = StatusCode::from_u16(failure.error.code().http_status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Json(failure.to_json())).into_response();
-    if let Some(wait) = failure.error.retry_after() {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    }
-    response
+    .with_retry_after(Some(wait))
 }

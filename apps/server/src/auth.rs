@@ -1,246 +1,459 @@
-//! Who may call: bearer keys, compared by their SHA-256 so that neither time nor memory tells anything about a key.
+//! Who calls: API keys, HTTP Basic, tokens of this server and of others, and certificates.
+//!
+//! Secrets are known by their SHA-256 only, and compared in a time that tells nothing. Each caller is a client of the
+//! configuration; what it may do is decided by [`ClientSettings`].
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
-use flowlake_data_action::{ActionError, Environment, ErrorCode, ServerSettings};
-use sha2::{Digest, Sha256};
+mod certificate;
+mod client;
+mod issuers;
+mod jwt;
+mod own_tokens;
+mod secrets;
 
-/// The caller's name in records where no key is required and none was sent.
+use std::{collections::HashMap, sync::Arc};
+
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flowlake_data_action::{
+    Action, ActionError, CALLER_PARAM, ClientSettings, Clock, Environment, ErrorCode,
+    ServerSettings, SystemClock, TokenMatch,
+};
+use serde_json::{Map, Value};
+
+use self::{
+    client::Client,
+    issuers::Issuer,
+    jwt::{Rejected, Token},
+    own_tokens::{GivenToken, OwnTokens},
+    secrets::{Digested, Secrets, is_long},
+};
+use crate::{failures::Reason, peer::Peer};
+
+/// The caller's name in records where no credentials are required and none were sent.
 const ANONYMOUS: &str = "anonymous";
 
-/// The keys that the server knows.
-#[derive(Debug, Clone)]
-pub struct Keys {
+/// Everybody who may call.
+#[derive(Debug)]
+pub struct Callers {
     required: bool,
-    known: Vec<Key>,
+    anonymous: Arc<Client>,
+    clients: Vec<Arc<Client>>,
+    keys: Secrets<Arc<Client>>,
+    basic: HashMap<String, (Digested, Arc<Client>)>,
+    oauth: HashMap<String, (Digested, Arc<Client>)>,
+    own_tokens: OwnTokens,
+    issuers: Vec<Issuer>,
+    clock: Arc<dyn Clock>,
 }
 
-#[derive(Clone)]
-struct Key {
-    name: String,
-    digest: [u8; 32],
+/// Who sent a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Identified {
+    pub(crate) client: Arc<Client>,
+    /// What the parameter `caller` is, in actions that have it.
+    pub(crate) caller: String,
 }
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Key")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
+/// Nobody of them sent a request.
+#[derive(Debug)]
+pub(crate) struct Unidentified {
+    pub(crate) reason: Reason,
+    pub(crate) error: ActionError,
 }
 
-impl Keys {
-    /// Reads the keys that the configuration names.
+impl Callers {
+    /// Reads whom the configuration names.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when a key is missing, two keys or two names are the same, a name is empty or one of ours,
-    /// or when keys are required and none is configured.
+    /// [`ErrorCode::ConfigInvalid`] when a secret is missing, two are the same, a client cannot prove itself or has a name of another
+    /// or of ours, or when credentials are required and nobody has any.
     pub fn load(
         settings: &ServerSettings,
         environment: &dyn Environment,
     ) -> Result<Self, ActionError> {
-        if settings.require_key && settings.keys.is_empty() {
-            return Err(ActionError::new(
-                ErrorCode::ConfigInvalid,
-                "the server requires a key and none is configured",
-                "Add [[server.keys]] with `name` and `secret = { env = \"…\" }`, or set `require_key = false` behind a gateway.",
+        if settings.require_key && settings.keys.is_empty() && settings.clients.is_empty() {
+            return Err(invalid(
+                "the server requires credentials and no client is configured".to_owned(),
+                "Add [[server.clients]], or set `require_key = false` behind a gateway.",
             ));
         }
-        let mut known: Vec<Key> = Vec::with_capacity(settings.keys.len());
-        for key in &settings.keys {
-            let name = key.name.clone();
-            check_name(&name)?;
-            let digest = digest(key.secret.read(environment)?.expose());
-            if known.iter().any(|other| other.name == name) {
-                return Err(invalid_key(
-                    format!("two keys in [[server.keys]] are named `{name}`"),
-                    "Give each key a name of its own: it tells callers apart in the audit log.",
-                ));
-            }
-            if let Some(other) = known.iter().find(|other| other.digest == digest) {
-                let message = format!("the keys `{}` and `{name}` are the same", other.name);
-                return Err(invalid_key(
-                    message,
-                    "Give each caller a key of its own, so that records name the right one.",
-                ));
-            }
-            known.push(Key { name, digest });
-        }
-        Ok(Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let issuers = settings.issuers.iter();
+        let issuers = issuers.map(|issuer| Issuer::try_new(issuer.clone(), Arc::clone(&clock)));
+        let mut callers = Self {
             required: settings.require_key,
-            known,
-        })
+            anonymous: Client::new(ClientSettings::unbound(ANONYMOUS), &clock),
+            clients: Vec::new(),
+            keys: Secrets::default(),
+            basic: HashMap::new(),
+            oauth: HashMap::new(),
+            own_tokens: OwnTokens::load(&settings.tokens, environment)?,
+            issuers: issuers.collect::<Result<_, _>>()?,
+            clock,
+        };
+        for key in &settings.keys {
+            let secret = key.secret.read(environment)?;
+            if !is_long(secret.expose()) {
+                return Err(invalid(
+                    format!("the key `{}` in [[server.keys]] is too short", key.name),
+                    "Make one with `openssl rand -hex 32`: at least 16 characters are needed.",
+                ));
+            }
+            let client = callers.add(ClientSettings::unbound(&key.name))?;
+            callers.add_key(Digested::of(secret.expose()), &client)?;
+        }
+        let certificates = settings
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_roots.is_some());
+        for client in &settings.clients {
+            callers.add_client(client, certificates)?;
+        }
+        Ok(callers)
     }
 
-    /// The name of the caller whose key the request carries; `anonymous` where no key is required.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Unauthorized`].
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<String, ActionError> {
-        let sent = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(bearer);
-        let digest = sent.map(digest);
-        // Every key is compared, so that the time does not tell which one matched.
-        let matched = self.known.iter().fold(None, |matched, key| {
-            if Some(key.digest) == digest {
-                Some(key)
-            } else {
-                matched
+    fn add_client(
+        &mut self,
+        settings: &ClientSettings,
+        certificates: bool,
+    ) -> Result<(), ActionError> {
+        let name = &settings.name;
+        let client = self.add(settings.clone())?;
+        for key in &settings.keys_sha256 {
+            self.add_key(Digested(key.0), &client)?;
+        }
+        let taken = |what: &str| {
+            let message = format!("{what} of the client `{name}` is another client's too");
+            invalid(message, "Give each client its own.")
+        };
+        if let Some(basic) = &settings.basic {
+            let entry = (Digested(basic.password_sha256.0), Arc::clone(&client));
+            if self.basic.insert(basic.user.clone(), entry).is_some() {
+                return Err(taken("the user"));
             }
-        });
-        match matched {
-            Some(key) => Ok(key.name.clone()),
-            None if !self.required => Ok(ANONYMOUS.to_owned()),
-            None => Err(ActionError::new(
-                ErrorCode::Unauthorized,
-                if sent.is_some() {
-                    "the key is not known here"
-                } else {
-                    "the request carries no key"
-                },
-                "Send `Authorization: Bearer KEY` with a key that [[server.keys]] names.",
+        }
+        if let Some(oauth) = &settings.oauth {
+            let entry = (Digested(oauth.secret_sha256.0), Arc::clone(&client));
+            if self.oauth.insert(oauth.client_id.clone(), entry).is_some() {
+                return Err(taken("the client id"));
+            }
+        }
+        for token in &settings.tokens {
+            if !self
+                .issuers
+                .iter()
+                .any(|issuer| issuer.name() == token.issuer)
+            {
+                return Err(invalid(
+                    format!(
+                        "the client `{name}` names the issuer {}, which is none",
+                        token.issuer
+                    ),
+                    "Add it to [[server.issuers]].",
+                ));
+            }
+            if token.claims.is_empty() {
+                return Err(invalid(
+                    format!(
+                        "the client `{name}` would be everybody with a token of {}",
+                        token.issuer
+                    ),
+                    "Name claims that only its tokens have, such as `claims = { sub = \"…\" }`.",
+                ));
+            }
+        }
+        if !settings.certificates.is_empty() && !certificates {
+            return Err(invalid(
+                format!("the client `{name}` has certificates, and no caller is asked for one"),
+                "Set `client_roots` in [server.tls].",
+            ));
+        }
+        let proofs =
+            settings.keys_sha256.len() + settings.tokens.len() + settings.certificates.len();
+        if proofs == 0 && settings.basic.is_none() && settings.oauth.is_none() {
+            return Err(invalid(
+                format!("the client `{name}` has nothing to prove itself with"),
+                "Give it `keys_sha256`, `basic`, `oauth`, `tokens` or `certificates`.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, settings: ClientSettings) -> Result<Arc<Client>, ActionError> {
+        let name = &settings.name;
+        check_name(name)?;
+        if self
+            .clients
+            .iter()
+            .any(|other| other.settings.name == *name)
+        {
+            return Err(invalid(
+                format!("two clients in [server] are named `{name}`"),
+                "Give each a name of its own: it tells callers apart in the audit log.",
+            ));
+        }
+        let client = Client::new(settings, &self.clock);
+        self.clients.push(Arc::clone(&client));
+        Ok(client)
+    }
+
+    fn add_key(&mut self, digest: Digested, client: &Arc<Client>) -> Result<(), ActionError> {
+        match self.keys.add(digest, Arc::clone(client)) {
+            None => Ok(()),
+            Some(other) => Err(invalid(
+                format!(
+                    "the keys of `{}` and `{}` are the same",
+                    other.settings.name, client.settings.name
+                ),
+                "Give each caller a key of its own, so that records name the right one.",
             )),
         }
     }
+
+    /// Checks what clients say about actions.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when a client lists an action that does not exist, or that it could not run.
+    pub(crate) fn check<'a>(
+        &self,
+        actions: impl Iterator<Item = &'a Action>,
+    ) -> Result<(), ActionError> {
+        let actions: HashMap<_, _> = actions.map(|action| (action.name(), action)).collect();
+        for client in &self.clients {
+            let settings = &client.settings;
+            let listed = settings.actions.iter().flatten();
+            for name in listed.filter(|name| !name.ends_with('*')) {
+                let Some(action) = actions.get(name.as_str()) else {
+                    return Err(invalid(
+                        format!(
+                            "the client `{}` lists `{name}`, which is no action",
+                            settings.name
+                        ),
+                        "Use the `name` of an action file.",
+                    ));
+                };
+                if let Err(error) = settings.may_run(action.definition()) {
+                    return Err(invalid(error.message().to_owned(), error.advice()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who sent a request with these headers, over a connection of this peer.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Result<Identified, Unidentified> {
+        let found = match headers.get(AUTHORIZATION) {
+            Some(sent) => self.by_header(sent).await,
+            None => self.by_certificate(peer),
+        };
+        match found {
+            Err(_) if !self.required => Ok(Identified {
+                client: Arc::clone(&self.anonymous),
+                caller: ANONYMOUS.to_owned(),
+            }),
+            found => found,
+        }
+    }
+
+    async fn by_header(&self, sent: &HeaderValue) -> Result<Identified, Unidentified> {
+        let (scheme, sent) = sent
+            .to_str()
+            .ok()
+            .and_then(|sent| sent.split_once(' '))
+            .ok_or_else(unknown)?;
+        let sent = sent.trim();
+        // Schemes are compared without regard to case (RFC 9110, section 11.1).
+        if scheme.eq_ignore_ascii_case("bearer") {
+            if let Some(client) = self.keys.find(sent) {
+                return Ok(identified(client));
+            }
+            return match Token::parse(sent) {
+                Ok(token) => self.by_token(token).await,
+                Err(_) => Err(unknown()),
+            };
+        }
+        if scheme.eq_ignore_ascii_case("basic") {
+            let (user, password) = user_and_password(sent).ok_or_else(unknown)?;
+            return proved(&self.basic, &user, &password)
+                .map(identified)
+                .ok_or_else(unknown);
+        }
+        Err(unknown())
+    }
+
+    async fn by_token(&self, token: Token<'_>) -> Result<Identified, Unidentified> {
+        let now = self.clock.now();
+        if token.is_symmetric() {
+            let client = self.own_tokens.client(token, &self.oauth, now);
+            return client.map(identified).map_err(rejected);
+        }
+        let named = token.issuer();
+        let issuer = self
+            .issuers
+            .iter()
+            .find(|issuer| Some(issuer.name()) == named);
+        let issuer = issuer.ok_or_else(|| rejected(Rejected::Audience))?;
+        let claims = issuer.claims(token, now).await.map_err(rejected)?;
+        let has = |wanted: &TokenMatch| {
+            wanted.issuer == issuer.name()
+                && wanted
+                    .claims
+                    .iter()
+                    .all(|(name, value)| claims.get(name) == Some(value))
+        };
+        let mut clients = self.clients.iter();
+        let client = clients.find(|client| client.settings.tokens.iter().any(has));
+        let client = client.ok_or_else(unknown)?;
+        let mut found = identified(client);
+        if let Some(claim) = issuer.caller_claim() {
+            // A token that does not say who asks must not be taken for one of somebody.
+            let caller = claims.get(claim).and_then(Value::as_str);
+            caller.ok_or_else(unknown)?.clone_into(&mut found.caller);
+        }
+        Ok(found)
+    }
+
+    fn by_certificate(&self, peer: &Peer) -> Result<Identified, Unidentified> {
+        let Some(certificate) = peer.certificate() else {
+            return Err(Unidentified {
+                reason: Reason::None,
+                error: unauthorized("the request carries no credentials"),
+            });
+        };
+        let mut clients = self.clients.iter();
+        let fits = |client: &&Arc<Client>| {
+            let mut wanted = client.settings.certificates.iter();
+            wanted.any(|wanted| certificate::fits(certificate, wanted))
+        };
+        clients.find(fits).map(identified).ok_or_else(unknown)
+    }
+
+    /// A token for the client with this id and secret.
+    pub(crate) fn give_token(&self, client_id: &str, secret: &str) -> Option<(GivenToken, &str)> {
+        let client = proved(&self.oauth, client_id, secret)?;
+        let (digest, _) = self.oauth.get(client_id)?;
+        let token = self.own_tokens.make(client_id, digest, self.clock.now());
+        Some((token, &client.settings.name))
+    }
+
+    /// What a refusal tells in `WWW-Authenticate`: one header for each scheme that somebody could use.
+    pub(crate) fn challenges(&self) -> impl Iterator<Item = HeaderValue> {
+        let basic =
+            (!self.basic.is_empty()).then_some("Basic realm=\"flowlake\", charset=\"UTF-8\"");
+        [Some("Bearer realm=\"flowlake\""), basic]
+            .into_iter()
+            .flatten()
+            .map(HeaderValue::from_static)
+    }
+
+    /// Keeps the keys of issuers fresh, until it is dropped.
+    pub(crate) async fn keep_fresh(&self) {
+        loop {
+            for issuer in &self.issuers {
+                issuer.refresh().await;
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        }
+    }
+}
+
+impl Identified {
+    /// The parameters of a request of this caller for an action; of one that does not exist, whether the caller may know that.
+    pub(crate) fn bind(
+        &self,
+        action: Option<&Action>,
+        params: Map<String, Value>,
+    ) -> Result<Map<String, Value>, ActionError> {
+        let settings = &self.client.settings;
+        match action {
+            Some(action) => settings.bind(action.definition(), &self.caller, params),
+            None => settings.may_know_all().map(|()| params),
+        }
+    }
+}
+
+fn identified(client: &Arc<Client>) -> Identified {
+    Identified {
+        caller: client.settings.name.clone(),
+        client: Arc::clone(client),
+    }
+}
+
+/// Whose the id and the secret are; for an id of nobody it takes as long.
+fn proved<'a>(
+    known: &'a HashMap<String, (Digested, Arc<Client>)>,
+    id: &str,
+    secret: &str,
+) -> Option<&'a Arc<Client>> {
+    let found = known.get(id);
+    let nobody = Digested([0; 32]);
+    let digest = found.map_or(&nobody, |(digest, _)| digest);
+    let is_right = digest.is_of(secret);
+    found.filter(|_| is_right).map(|(_, client)| client)
+}
+
+/// The two parts of the credentials of HTTP Basic (RFC 7617).
+pub(crate) fn user_and_password(sent: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(sent).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+fn unknown() -> Unidentified {
+    Unidentified {
+        reason: Reason::Wrong,
+        error: unauthorized("the credentials are not known here"),
+    }
+}
+
+fn rejected(why: Rejected) -> Unidentified {
+    let message = match why {
+        Rejected::Time => "the token is not valid at this time",
+        Rejected::Audience => "the token is of another issuer or for another audience",
+        Rejected::Malformed | Rejected::Signature => "the credentials are not known here",
+    };
+    Unidentified {
+        reason: Reason::Wrong,
+        error: unauthorized(message),
+    }
+}
+
+fn unauthorized(message: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::Unauthorized,
+        message,
+        "Send credentials of a client that [[server.clients]] or [[server.keys]] names, such as `Authorization: Bearer KEY`.",
+    )
 }
 
 /// Refuses a name that audit records could not tell from a caller of ours: without a key, from the command line, or flowlake itself.
 fn check_name(name: &str) -> Result<(), ActionError> {
     if name.trim().is_empty() {
-        return Err(invalid_key(
-            "a key in [[server.keys]] has no name".to_owned(),
-            "Name who holds the key, such as `genesys-production`.",
+        return Err(invalid(
+            "a client in [server] has no name".to_owned(),
+            "Name who it is, such as `genesys-production`.",
         ));
     }
-    if name == ANONYMOUS || name.starts_with('(') || name.starts_with("cli:") {
-        return Err(invalid_key(
-            format!("`{name}` in [[server.keys]] is a name that flowlake uses itself"),
-            "Choose another name: `anonymous`, and what begins with `cli:` or `(`, are taken.",
+    if name == ANONYMOUS
+        || name == CALLER_PARAM
+        || name.starts_with('(')
+        || name.starts_with("cli:")
+    {
+        return Err(invalid(
+            format!("`{name}` in [server] is a name that flowlake uses itself"),
+            "Choose another name: `anonymous`, `caller`, and what begins with `cli:` or `(`, are taken.",
         ));
     }
     Ok(())
 }
 
-fn invalid_key(message: String, advice: &str) -> ActionError {
+fn invalid(message: String, advice: &str) -> ActionError {
     ActionError::new(ErrorCode::ConfigInvalid, message, advice)
 }
 
-/// The token of `Bearer TOKEN`; the scheme is compared without regard to case (RFC 9110, section 11.1).
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-    use flowlake_data_action::{
-        ActionError, Environment, ErrorCode, SecretSource, ServerKey, ServerSettings,
-    };
-
-    use super::Keys;
-
-    #[derive(Debug)]
-    struct Variables(HashMap<&'static str, &'static str>);
-
-    impl Environment for Variables {
-        fn get(&self, name: &str) -> Option<String> {
-            self.0.get(name).map(|&value| value.to_owned())
-        }
-    }
-
-    fn load(keys: &[(&str, &str)]) -> Result<Keys, ActionError> {
-        let key = |(name, variable): &(&str, &str)| ServerKey {
-            name: (*name).to_owned(),
-            secret: SecretSource::Env((*variable).to_owned()),
-        };
-        let settings = ServerSettings {
-            keys: keys.iter().map(key).collect(),
-            ..ServerSettings::default()
-        };
-        let secrets = [("A", "first-key"), ("B", "second-key"), ("C", "first-key")];
-        Keys::load(&settings, &Variables(HashMap::from(secrets)))
-    }
-
-    fn keys() -> Keys {
-        load(&[("flows", "A"), ("tests", "B")]).unwrap()
-    }
-
-    #[test]
-    fn names_and_keys_are_unique_and_none_of_ours() {
-        for (keys, part) in [
-            (&[("", "A")][..], "has no name"),
-            (&[(" ", "A")], "has no name"),
-            (&[("anonymous", "A")], "flowlake uses itself"),
-            (&[("(hot tables)", "A")], "flowlake uses itself"),
-            (&[("cli:root", "A")], "flowlake uses itself"),
-            (&[("flows", "A"), ("flows", "B")], "are named `flows`"),
-            (
-                &[("flows", "A"), ("tests", "C")],
-                "`flows` and `tests` are the same",
-            ),
-        ] {
-            let error = load(keys).unwrap_err();
-            assert_eq!(error.code(), ErrorCode::ConfigInvalid);
-            assert!(error.message().contains(part), "{error}");
-            assert!(!error.message().contains("first-key"));
-        }
-    }
-
-    fn authenticate(header: Option<&str>) -> Result<String, ErrorCode> {
-        let mut headers = HeaderMap::new();
-        if let Some(header) = header {
-            headers.insert(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
-        }
-        keys().authenticate(&headers).map_err(|error| error.code())
-    }
-
-    #[test]
-    fn a_known_key_gives_its_name() {
-        assert_eq!(
-            authenticate(Some("Bearer first-key")),
-            Ok("flows".to_owned())
-        );
-        assert_eq!(
-            authenticate(Some("bearer second-key")),
-            Ok("tests".to_owned())
-        );
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for header in [
-            None,
-            Some("Bearer "),
-            Some("Bearer third-key"),
-            Some("Basic first-key"),
-            Some("first-key"),
-            Some("Bearer first-key2"),
-        ] {
-            assert_eq!(
-                authenticate(header),
-                Err(ErrorCode::Unauthorized),
-                "{header:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn keys_do_not_show_in_debug() {
-        assert!(!format!("{:?}", keys()).contains("first-key"));
-    }
-
-    #[test]
-    fn a_server_that_requires_keys_does_not_start_without_one() {
-        let error = Keys::load(&ServerSettings::default(), &Variables(HashMap::new())).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::ConfigInvalid);
-    }
-}
+mod tests;

@@ -1,16 +1,31 @@
 #![doc = include_str!("../README.md")]
 
 mod actions;
+mod activity;
 mod auth;
+mod bind;
+mod body;
 mod environment;
+mod failures;
+mod headers;
+mod listener;
+mod load;
 mod negotiation;
+mod notify;
+mod oauth;
 mod operations;
+mod peer;
+mod rate;
+mod refusal;
 mod routes;
+mod seats;
 mod server;
 mod state;
 mod telemetry;
+mod tls;
 
-pub use auth::Keys;
+pub use auth::Callers;
 pub use environment::ProcessEnvironment;
+pub use notify::ServiceState;
 pub use server::{RunningServer, Server, ServerError};
 pub use telemetry::Telemetry;

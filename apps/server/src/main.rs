@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, Project};
-use flowlake_server::{Keys, ProcessEnvironment, Server, ServerError, Telemetry};
+use flowlake_server::{
+    Callers, ProcessEnvironment, RunningServer, Server, ServerError, ServiceState, Telemetry,
+};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
@@ -81,22 +83,19 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         project.config.server.listen = listen;
     }
     let settings = project.config.server.clone();
-    let keys = Keys::load(&settings, &ProcessEnvironment)?;
+    let callers = Callers::load(&settings, &ProcessEnvironment)?;
     let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
     let pipeline = Pipeline::builder(project)
         .build(&ProcessEnvironment)
         .await?;
-    let server = Server::new(pipeline, keys, settings)
+    let server = Server::try_new(pipeline, callers, settings)?
         .with_telemetry(telemetry.clone())
         .start()
         .await?;
-    announce(&server.address().to_string());
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Failure::Action(Box::new(internal(error))))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    announce(&server);
+    ServiceState::Ready.tell(&ProcessEnvironment);
+    run(&server).await?;
+    ServiceState::Stopping.tell(&ProcessEnvironment);
     tracing::info!("stopping: running requests may finish");
     let stopped = server.stop().await;
     telemetry.stop().await;
@@ -109,8 +108,24 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     clippy::print_stdout,
     reason = "the one line on standard output: where the server listens, for scripts that chose port 0"
 )]
-fn announce(address: &str) {
-    println!("listening on http://{address}");
+fn announce(server: &RunningServer) {
+    println!("listening on {}://{}", server.scheme(), server.address());
+}
+
+/// Waits to be told to stop. SIGHUP reloads the certificate.
+async fn run(server: &RunningServer) -> Result<(), Failure> {
+    let on = |kind| signal(kind).map_err(|error| Failure::Action(Box::new(internal(error))));
+    let (mut terminate, mut hang_up) = (on(SignalKind::terminate())?, on(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = hang_up.recv() => match server.reload_certificate() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(code = error.code().as_str(), advice = error.advice(), "{error}"),
+            },
+        }
+    }
 }
 
 fn internal(error: std::io::Error) -> ActionError {

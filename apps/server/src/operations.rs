@@ -3,7 +3,7 @@
 use std::{any::Any, sync::atomic::Ordering};
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{
         HeaderMap, StatusCode,
@@ -14,7 +14,11 @@ use axum::{
 use flowlake_data_action::{ActionError, ErrorCode};
 use serde_json::json;
 
-use crate::{actions::refuse, state::AppState};
+use crate::{
+    peer::Peer,
+    refusal::{refuse, refuse_with},
+    state::AppState,
+};
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn health() -> Json<serde_json::Value> {
@@ -50,22 +54,26 @@ const ADVICE: &str = "Actions are run with POST /v1/actions/NAME.";
 const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// `GET /metrics`: Prometheus text, or OpenMetrics for who asks for it. Behind the key, since it tells the names of actions.
-pub(crate) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    match state.keys.authenticate(&headers) {
-        Ok(_) if accepts_openmetrics(&headers) => (
+pub(crate) async fn metrics(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match state.observe(&headers, &peer).await {
+        Ok(()) if accepts_openmetrics(&headers) => (
             [(
                 CONTENT_TYPE,
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
             )],
-            state.pipeline.openmetrics(),
+            state.pipeline.openmetrics_with(state.gauges()),
         )
             .into_response(),
-        Ok(_) => (
+        Ok(()) => (
             [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-            state.pipeline.prometheus(),
+            state.pipeline.prometheus_with(state.gauges()),
         )
             .into_response(),
-        Err(error) => refuse(error),
+        Err(refusal) => refusal,
     }
 }
 
@@ -75,16 +83,20 @@ fn accepts_openmetrics(headers: &HeaderMap) -> bool {
 }
 
 /// `GET /v1/profiler`: the profile as JSON.
-pub(crate) async fn profiler(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    match state.keys.authenticate(&headers) {
-        Ok(_) => Json(
+pub(crate) async fn profiler(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match state.observe(&headers, &peer).await {
+        Ok(()) => Json(
             state
                 .pipeline
                 .profiler()
                 .snapshot(state.pipeline.now_unix_ms()),
         )
         .into_response(),
-        Err(error) => refuse(error),
+        Err(refusal) => refusal,
     }
 }
 
@@ -99,13 +111,12 @@ pub(crate) async fn not_found() -> Response {
 
 /// A path that is there, with another method; axum adds those that it takes as `Allow`.
 pub(crate) async fn method_not_allowed() -> Response {
-    let mut response = refuse(ActionError::new(
+    let error = ActionError::new(
         ErrorCode::RequestInvalid,
         "this path takes another method",
         ADVICE,
-    ));
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
+    );
+    refuse_with(StatusCode::METHOD_NOT_ALLOWED, error)
 }
 
 /// A request whose handler panicked. What it says may hold data of the request, and is not repeated.

@@ -10,11 +10,13 @@ use std::{
     time::Duration,
 };
 
-use flowlake_data_action::{Pipeline, ServerSettings};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use flowlake_data_action::{ActionError, ErrorCode, Pipeline, ServerSettings};
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::{Keys, Telemetry, routes::router, state::AppState};
+use crate::{
+    Callers, Telemetry, bind, body::BodyLimits, failures::Failures, listener::Connections,
+    load::Load, routes::router, state::AppState, tls::Tls,
+};
 
 /// Longest wait for the records of attempts whose callers hung up, once no request runs.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
@@ -24,6 +26,7 @@ const RECORD_LIMIT: Duration = Duration::from_secs(5);
 pub struct Server {
     state: AppState,
     settings: ServerSettings,
+    tls: Option<Arc<Tls>>,
 }
 
 /// A server that answers.
@@ -31,13 +34,18 @@ pub struct Server {
 pub struct RunningServer {
     address: SocketAddr,
     pipeline: Pipeline,
-    stop: CancellationToken,
     stopping: Arc<AtomicBool>,
+    drain: Duration,
     grace: Duration,
-    task: JoinHandle<io::Result<()>>,
+    failures: Failures,
+    connections: Arc<Connections>,
+    tls: Option<Arc<Tls>>,
+    accepting: JoinHandle<()>,
+    /// What is done now and then, until the server stops.
+    housekeeping: JoinSet<()>,
 }
 
-/// The server could not listen, or stopped unasked.
+/// The server stopped with requests unfinished.
 #[derive(Debug)]
 pub struct ServerError {
     what: String,
@@ -45,17 +53,36 @@ pub struct ServerError {
 }
 
 impl Server {
-    /// A server for `pipeline` that lets in whom `keys` names.
-    #[must_use]
-    pub fn new(pipeline: Pipeline, keys: Keys, settings: ServerSettings) -> Self {
+    /// A server for `pipeline` that lets in `callers`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when the files of TLS cannot be used, or a client lists an action that it cannot run.
+    pub fn try_new(
+        pipeline: Pipeline,
+        callers: Callers,
+        settings: ServerSettings,
+    ) -> Result<Self, ActionError> {
+        callers.check(pipeline.actions())?;
+        let tls = settings.tls.clone().map(Tls::load).transpose()?;
+        let load = Load::new(&settings, pipeline.actions(), Arc::clone(pipeline.clock()));
         let state = AppState {
+            body_limits: BodyLimits {
+                bytes: settings.max_body_bytes,
+                time: settings.body_timeout,
+            },
+            failures: Failures::new(pipeline.clone()),
+            connections: Connections::new(&settings, tls.clone(), Arc::clone(pipeline.clock())),
             pipeline,
-            keys: Arc::new(keys),
-            slots: Arc::new(Semaphore::new(settings.max_concurrent_requests)),
+            callers: Arc::new(callers),
+            load: Arc::new(load),
             stopping: Arc::default(),
             telemetry: Telemetry::disabled(),
         };
-        Self { state, settings }
+        Ok(Self {
+            state,
+            settings,
+            tls,
+        })
     }
 
     /// Makes a trace of every attempt.
@@ -68,31 +95,39 @@ impl Server {
     /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].
     ///
     /// # Errors
-    /// [`ServerError`] when the address cannot be bound.
-    pub async fn start(self) -> Result<RunningServer, ServerError> {
-        let listen = &self.settings.listen;
-        let error = |source| ServerError {
-            what: format!("cannot listen on {listen}"),
-            source,
-        };
-        let listener = TcpListener::bind(listen).await.map_err(error)?;
-        let address = listener.local_addr().map_err(error)?;
-        let stop = CancellationToken::new();
+    /// [`ErrorCode::ConfigInvalid`] when the address cannot be bound, or would tell keys to a network in the clear.
+    pub async fn start(self) -> Result<RunningServer, ActionError> {
+        let listener = bind::listen(&self.settings).await?;
+        let address = listener.local_addr().map_err(|error| {
+            let message = "the address that is listened on cannot be found out";
+            ActionError::new(ErrorCode::Internal, message, "Report this.").with_source(error)
+        })?;
         let stopping = Arc::clone(&self.state.stopping);
         let pipeline = self.state.pipeline.clone();
-        let router = router(self.state, self.settings.max_body_bytes);
-        let signal = stop.clone();
-        let serve = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { signal.cancelled().await });
-        let task = tokio::spawn(async move { serve.await });
-        tracing::info!(%address, "listening");
+        let failures = self.state.failures.clone();
+        let connections = Arc::clone(&self.state.connections);
+        let recorded = failures.clone();
+        let mut housekeeping = JoinSet::new();
+        housekeeping.spawn(async move { recorded.keep_recording().await });
+        let callers = Arc::clone(&self.state.callers);
+        housekeeping.spawn(async move { callers.keep_fresh().await });
+        if let Some(tls) = self.tls.clone() {
+            housekeeping.spawn(async move { tls.watch().await });
+        }
+        let accepting = Arc::clone(&connections).accept(listener, router(self.state));
+        let accepting = tokio::spawn(accepting);
+        tracing::info!(%address, tls = self.tls.is_some(), "listening");
         Ok(RunningServer {
             address,
             pipeline,
-            stop,
             stopping,
+            drain: Duration::from_secs(self.settings.shutdown_drain_seconds),
             grace: Duration::from_secs(self.settings.shutdown_grace_seconds),
-            task,
+            failures,
+            connections,
+            tls: self.tls,
+            accepting,
+            housekeeping,
         })
     }
 }
@@ -104,28 +139,44 @@ impl RunningServer {
         self.address
     }
 
-    /// Says `503` on `/readyz`, takes no new connections, and waits for running requests as long as the grace time. What still runs
-    /// then is cancelled. Every attempt has its audit record afterwards, also those whose callers hung up.
+    /// The scheme of its URLs.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Takes a new certificate from the files, where TLS is spoken. Open connections keep theirs.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when it cannot be used; the one of before stays.
+    pub fn reload_certificate(&self) -> Result<(), ActionError> {
+        if let Some(tls) = &self.tls {
+            tls.reload()?;
+        }
+        Ok(())
+    }
+
+    /// Says `503` on `/readyz` and asks callers to begin another connection, for the drain time. Then takes no new connections, and
+    /// waits for running requests as long as the grace time. What still runs then is cancelled. Every attempt has its audit record afterwards, also those whose callers hung up.
     ///
     /// # Errors
     /// [`ServerError`] when the server had failed before, or when requests were still running after the grace time.
-    pub async fn stop(self) -> Result<(), ServerError> {
+    pub async fn stop(mut self) -> Result<(), ServerError> {
         self.stopping.store(true, Ordering::Relaxed);
-        self.stop.cancel();
-        let abort = self.task.abort_handle();
+        self.connections.send_away();
+        tokio::time::sleep(self.drain).await;
         let error = |source| ServerError {
             what: "the server stopped with requests unfinished".to_owned(),
             source,
         };
-        let (stopped, grace) = match tokio::time::timeout(self.grace, self.task).await {
-            // Attempts without a caller are cancelled already: they only write their records.
-            Ok(Ok(result)) => (result.map_err(error), RECORD_LIMIT),
-            Ok(Err(failed)) => (Err(error(io::Error::other(failed))), RECORD_LIMIT),
-            Err(_elapsed) => {
-                abort.abort();
-                let unfinished = error(io::ErrorKind::TimedOut.into());
-                (Err(unfinished), Duration::ZERO)
-            }
+        let (closed, accepted) = tokio::join!(self.connections.stop(self.grace), self.accepting);
+        self.housekeeping.abort_all();
+        self.failures.record_all().await;
+        // Attempts without a caller are cancelled already: they only write their records.
+        let (stopped, grace) = match (closed, accepted) {
+            (true, Ok(())) => (Ok(()), RECORD_LIMIT),
+            (true, Err(failed)) => (Err(error(io::Error::other(failed))), RECORD_LIMIT),
+            (false, _) => (Err(error(io::ErrorKind::TimedOut.into())), Duration::ZERO),
         };
         let cancelled = self.pipeline.close(grace).await;
         if cancelled > 0 {

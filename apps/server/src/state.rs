@@ -2,17 +2,70 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use flowlake_data_action::Pipeline;
-use tokio::sync::Semaphore;
+use axum::{
+    http::{HeaderMap, header::WWW_AUTHENTICATE},
+    response::Response,
+};
+use flowlake_data_action::{Gauge, Pipeline};
 
-use crate::{Keys, Telemetry};
+use crate::{
+    Callers, Telemetry,
+    auth::{Identified, Unidentified},
+    body::BodyLimits,
+    failures::Failures,
+    listener::Connections,
+    load::Load,
+    peer::Peer,
+    refusal::refuse,
+};
 
 /// Cheap to clone; clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
     pub(crate) pipeline: Pipeline,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) load: Arc<Load>,
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) telemetry: Telemetry,
+    pub(crate) body_limits: BodyLimits,
+    pub(crate) failures: Failures,
+    pub(crate) connections: Arc<Connections>,
+}
+
+impl AppState {
+    /// Who calls, or the refusal of a request that nobody here sent. The refusal waits as long as it has to.
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Result<Identified, Response> {
+        let Unidentified { reason, error } = match self.callers.identify(headers, peer).await {
+            Ok(identified) => return Ok(identified),
+            Err(unidentified) => unidentified,
+        };
+        if let Err(too_many) = self.failures.note(peer.network(), reason).await {
+            return Err(refuse(too_many));
+        }
+        let mut response = refuse(error);
+        for challenge in self.callers.challenges() {
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
+        Err(response)
+    }
+
+    /// Lets a caller see what all callers do, or refuses it.
+    pub(crate) async fn observe(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Response> {
+        let identified = self.authenticate(headers, peer).await?;
+        identified.client.settings.may_know_all().map_err(refuse)
+    }
+
+    /// The server's own figures for monitoring.
+    pub(crate) fn gauges(&self) -> Vec<Gauge> {
+        let connections = self.connections.gauges().into_iter();
+        let load = self.load.gauges();
+        connections
+            .chain(self.failures.gauges())
+            .chain(load)
+            .collect()
+    }
 }

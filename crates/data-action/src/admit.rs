@@ -24,6 +24,9 @@ pub(crate) async fn admit(
     attempt: &Attempt,
     request: &ActionRequest,
 ) -> Result<Admitted, ActionError> {
+    if let Some(denied) = &request.denied {
+        return Err(denied.clone());
+    }
     let action = Arc::clone(services.action(&request.action)?);
     let bound = action.prepared.bind(&request.params, attempt.started_at)?;
     attempt.draft().record.params = ledger.params(&bound);

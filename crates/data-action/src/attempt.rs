@@ -103,8 +103,9 @@ impl Attempt {
         // The attempt begins with the request's arrival, of which the caller of the pipeline knows.
         let now = clock.instant();
         let known_in = request.authenticated_in;
-        let started = now.checked_sub(known_in).unwrap_or(now);
-        let started_at = clock.now() - known_in;
+        let before = known_in + request.queued_for;
+        let started = now.checked_sub(before).unwrap_or(now);
+        let started_at = clock.now() - before;
         let authenticated = (!known_in.is_zero()).then_some(PhaseTiming {
             phase: Phase::Auth,
             started_after: Duration::ZERO,

@@ -28,7 +28,7 @@ pub use self::cost::CostSettings;
 pub use self::genesys::GenesysSettings;
 pub use self::publish::PublishSettings;
 pub use self::secret::{Environment, SecretSource};
-pub use self::server::{ServerKey, ServerSettings};
+pub use self::server::{OwnTokenSettings, ServerKey, ServerSettings, TlsSettings};
 pub use self::telemetry::TelemetrySettings;
 pub(crate) use self::toml_error::read_toml;
 use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};
@@ -117,10 +117,11 @@ impl Config {
         if let Some(directory) = &mut self.transform.spill_directory {
             *directory = folder.join(&*directory);
         }
-        let keys = self.server.keys.iter_mut().map(|key| &mut key.secret);
+        self.server.resolve(folder);
         let genesys = self.genesys.as_mut();
-        let secrets = keys
-            .chain(genesys.map(|genesys| &mut genesys.client_secret))
+        let secrets = genesys
+            .map(|genesys| &mut genesys.client_secret)
+            .into_iter()
             .chain(self.audit.hash_key.as_mut())
             .chain(self.audit.seal_key.as_mut());
         for secret in secrets {

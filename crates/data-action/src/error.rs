@@ -159,8 +159,10 @@ error_codes! {
     OutputUnwritable = "output.unwritable", 507, 6, false;
     /// The caller went away before the answer was ready.
     Cancelled = "request.cancelled", 499, 130, true;
-    /// The request carries no key that the server knows.
+    /// The request carries no credentials that the server knows.
     Unauthorized = "request.unauthorized", 401, 3, false;
+    /// The caller may not run the action, or not with these parameters.
+    Forbidden = "request.forbidden", 403, 3, false;
     /// The caller sends more requests than it may, or too many requests with wrong credentials come from its address.
     RateLimited = "request.rate_limited", 429, 5, true;
     /// The server has nothing at the request's path.

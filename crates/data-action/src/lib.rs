@@ -5,6 +5,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod builder;
+mod clients;
 mod clock;
 mod config;
 mod definition;
@@ -29,10 +30,14 @@ mod worlds;
 
 pub use answer::{Answer, AnswerObject, CostTracking, FlowAnswer, HotServed, Profile};
 pub use builder::PipelineBuilder;
+pub use clients::{
+    BasicSettings, CALLER_PARAM, CertificateMatch, ClientSettings, IssuerSettings,
+    OAuthClientSettings, RateSettings, Sha256Hex, TokenMatch,
+};
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, Project,
-    PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings,
+    AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, OwnTokenSettings,
+    Project, PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};

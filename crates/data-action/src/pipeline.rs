@@ -220,7 +220,7 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
         biased;
         () = request.cancellation.cancelled() => Err(cancelled()),
         () = parts.stop.cancelled() => Err(stopping()),
-        result = tokio::time::timeout(limit, walk) => match result {
+        result = tokio::time::timeout(limit.saturating_sub(request.queued_for), walk) => match result {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
             Err(_elapsed) => Err(timed_out(limit)),

@@ -7,7 +7,7 @@ use flowlake_transform::RowFormat;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::AttemptObserver;
+use crate::{ActionError, AttemptObserver};
 
 /// One request to run an action.
 #[derive(Debug, Clone, Default)]
@@ -22,10 +22,14 @@ pub struct ActionRequest {
     pub output: RowOutput,
     /// Whether the answer tells what each step of the query did.
     pub explain: bool,
+    /// Why the caller may not do this, where that is known already: the attempt then reads nothing, and is recorded as refused.
+    pub denied: Option<ActionError>,
     /// Cancels the attempt; it is then audited as `request.cancelled`.
     pub cancellation: CancellationToken,
     /// How long it took to find out who asks, before the request came here; part of the phase `auth`.
     pub authenticated_in: Duration,
+    /// How long it waited for room before it came here; part of the action's time limit.
+    pub queued_for: Duration,
     /// Who is told how the attempt went.
     pub observer: Option<Arc<dyn AttemptObserver>>,
 }

@@ -13,7 +13,7 @@ pub(crate) const EXAMPLE_CONFIG: &str =
     include_str!("../../../../examples/contact-centre/flowlake.toml");
 
 /// The key of the demo's server. It opens a server on loopback over made-up data, and nothing else.
-pub(crate) const SERVER_KEY: &str = "demo-key";
+pub(crate) const SERVER_KEY: &str = "the-key-of-the-demo";
 
 const ACTIONS: [(&str, &str); 5] = [
     (

@@ -17,7 +17,7 @@ use flowlake_data_action::{Environment, Pipeline, Project};
 use flowlake_dev_stack::{DevStack, Failure, GenesysSettings, IamDocument, Identity, note_secret};
 use flowlake_genesys_auth::Secret;
 use flowlake_genesys_publish::{DataAction, Reply, Simulator};
-use flowlake_server::{Keys, RunningServer, Server};
+use flowlake_server::{Callers, RunningServer, Server};
 use serde_json::{Value, json};
 
 const READER: &str = "arn:aws:iam::123456789012:user/reader";
@@ -199,11 +199,12 @@ integration_id = "{}"
         ));
         let settings = project.config.server.clone();
         let variables = Variables(self.variables.clone());
-        let keys = Keys::load(&settings, &variables).unwrap();
+        let callers = Callers::load(&settings, &variables).unwrap();
         let pipeline = Box::pin(Pipeline::builder(project).build(&variables))
             .await
             .unwrap();
-        let server = Server::new(pipeline, keys, settings).start().await.unwrap();
+        let server = Server::try_new(pipeline, callers, settings).unwrap();
+        let server = server.start().await.unwrap();
         self.configure(&format!("http://{}", server.address()));
         self.server = Some(server);
     }

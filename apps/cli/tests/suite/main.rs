@@ -1,5 +1,6 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
+mod access;
 mod actions;
 mod arguments;
 mod doctor;

@@ -1,5 +1,7 @@
 //! Figures that cannot be meant, or that a part of the process cannot take.
 
+use std::time::Duration;
+
 use tokio::sync::Semaphore;
 
 use super::{audit::ShipConfig, genesys::GenesysSettings, server::ServerSettings};
@@ -16,15 +18,14 @@ pub(super) fn check(
     ship: Option<&ShipConfig>,
     genesys: Option<&GenesysSettings>,
 ) -> Result<(), ActionError> {
-    let requests = server.max_concurrent_requests as u64;
     let most_requests = Semaphore::MAX_PERMITS as u64;
-    within(
-        "server",
-        "max_concurrent_requests",
-        requests,
-        1,
-        most_requests,
-    )?;
+    for (key, requests, least) in [
+        ("max_concurrent_requests", server.max_concurrent_requests, 1),
+        ("max_concurrent_lookups", server.max_concurrent_lookups, 1),
+        ("max_queued_requests", server.max_queued_requests, 0),
+    ] {
+        within("server", key, requests as u64, least, most_requests)?;
+    }
     let bounds = [
         ("max_body_bytes", server.max_body_bytes, 1, usize::MAX),
         // The HTTP library's own buffer is no smaller.
@@ -50,21 +51,36 @@ pub(super) fn check(
         ("body_timeout", server.body_timeout),
         ("idle_timeout", server.idle_timeout),
     ] {
-        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let key = format!("{key} in milliseconds");
-        within("server", &key, time, 1, DAY_SECONDS * 1000)?;
+        time_within("server", key, time)?;
+    }
+    time_within("server.tokens", "lifetime", server.tokens.lifetime)?;
+    for client in &server.clients {
+        let section = "server.clients";
+        if let Some(rate) = client.rate {
+            let (most, burst) = (u64::from(rate.per_minute), u64::from(rate.burst));
+            within(section, "rate.per_minute", most, 1, 60_000_000)?;
+            within(section, "rate.burst", burst, 1, 1_000_000)?;
+        }
+        if let Some(most) = client.max_concurrent_requests {
+            within(
+                section,
+                "max_concurrent_requests",
+                most as u64,
+                1,
+                most_requests,
+            )?;
+        }
+    }
+    if let Some(tls) = &server.tls {
+        time_within("server.tls", "check_every", tls.check_every)?;
     }
     let grace = server.shutdown_grace_seconds;
     within("server", "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
+    let drain = server.shutdown_drain_seconds;
+    within("server", "shutdown_drain_seconds", drain, 0, DAY_SECONDS)?;
     if let Some(ship) = ship {
-        for (key, wait) in [
-            ("check_every", ship.check_every),
-            ("longest_wait", ship.longest_wait),
-        ] {
-            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            let key = format!("{key} in milliseconds");
-            within("audit.ship", &key, wait, 1, DAY_SECONDS * 1000)?;
-        }
+        time_within("audit.ship", "check_every", ship.check_every)?;
+        time_within("audit.ship", "longest_wait", ship.longest_wait)?;
     }
     if let Some(genesys) = genesys {
         let token = &genesys.token;
@@ -85,6 +101,13 @@ pub(super) fn check(
         )?;
     }
     Ok(())
+}
+
+/// A wait that is neither none nor for ever.
+fn time_within(section: &str, key: &str, time: Duration) -> Result<(), ActionError> {
+    let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let key = format!("{key} in milliseconds");
+    within(section, &key, time, 1, DAY_SECONDS * 1000)
 }
 
 fn within(section: &str, key: &str, value: u64, least: u64, most: u64) -> Result<(), ActionError> {

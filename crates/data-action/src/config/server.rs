@@ -1,10 +1,14 @@
 //! `[server]`: where the HTTP server listens, who may call it, and what a connection may take.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
 use super::secret::SecretSource;
+use crate::{ClientSettings, IssuerSettings};
 
 /// `[server]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,12 +16,28 @@ use super::secret::SecretSource;
 pub struct ServerSettings {
     /// Address and port; port 0 takes a free one.
     pub listen: String,
+    /// How TLS is spoken; without it, HTTP is plain.
+    pub tls: Option<TlsSettings>,
+    /// Whether plain HTTP may be spoken on another address than loopback: only behind something that speaks TLS itself.
+    pub allow_plain_http: bool,
     /// Whether requests need a key. Switch it off only behind a gateway that checks callers itself.
     pub require_key: bool,
     /// The keys that callers send as `Authorization: Bearer KEY`.
     pub keys: Vec<ServerKey>,
-    /// Requests that run at the same time; more are refused with `server.overloaded`.
+    /// Callers that are known by more than a key, or may not do everything.
+    pub clients: Vec<ClientSettings>,
+    /// Others whose tokens are taken.
+    pub issuers: Vec<IssuerSettings>,
+    /// The tokens that this server gives at `/oauth/token`.
+    pub tokens: OwnTokenSettings,
+    /// Requests that may read S3 at the same time.
     pub max_concurrent_requests: usize,
+    /// Requests of actions with `hot = true` that run at the same time; more are refused with `server.overloaded`. They have room
+    /// of their own: reads do not take it.
+    pub max_concurrent_lookups: usize,
+    /// Requests that wait while as many read S3 as may; more are refused with `server.overloaded`, and so is one that could not be
+    /// answered within its action's time limit.
+    pub max_queued_requests: usize,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Largest request head (request line and headers) in bytes.
@@ -37,7 +57,11 @@ pub struct ServerSettings {
     /// earlier (AWS's after 60 s), or it sends requests into closed ones.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Seconds that running requests get to finish after SIGTERM.
+    /// Whether another server may listen on the same address: a new one is started beside the old one, which then is stopped.
+    pub reuse_port: bool,
+    /// Seconds from SIGTERM in which new requests are still taken: as long as it takes a load balancer to send them elsewhere.
+    pub shutdown_drain_seconds: u64,
+    /// Seconds that running requests get to finish after that.
     pub shutdown_grace_seconds: u64,
 }
 
@@ -45,9 +69,16 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
+            allow_plain_http: false,
             require_key: true,
             keys: Vec::new(),
+            clients: Vec::new(),
+            issuers: Vec::new(),
+            tokens: OwnTokenSettings::default(),
             max_concurrent_requests: 64,
+            max_concurrent_lookups: 512,
+            max_queued_requests: 64,
             max_body_bytes: 64 << 10,
             max_header_bytes: 16 << 10,
             max_connections: 512,
@@ -55,7 +86,75 @@ impl Default for ServerSettings {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            reuse_port: false,
+            shutdown_drain_seconds: 0,
             shutdown_grace_seconds: 20,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Makes every path relative to `folder` no longer.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        for key in &mut self.keys {
+            key.secret.resolve(folder);
+        }
+        if let Some(key) = &mut self.tokens.signing_key {
+            key.resolve(folder);
+        }
+        for file in self
+            .issuers
+            .iter_mut()
+            .filter_map(|issuer| issuer.jwks_file.as_mut())
+        {
+            *file = folder.join(&*file);
+        }
+        if let Some(tls) = &mut self.tls {
+            let files = [&mut tls.certificate, &mut tls.private_key];
+            for path in files.into_iter().chain(&mut tls.client_roots) {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+}
+
+/// `[server.tls]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// A PEM file of the server's certificate and those of the authorities between it and its root, in this order.
+    pub certificate: PathBuf,
+    /// A PEM file of its private key.
+    pub private_key: PathBuf,
+    /// A PEM file of the roots that certificates of callers are verified with; without it, no caller is asked for one.
+    #[serde(default)]
+    pub client_roots: Option<PathBuf>,
+    /// How often the files are looked at for new ones.
+    #[serde(default = "ten_seconds", with = "humantime_serde")]
+    pub check_every: Duration,
+}
+
+const fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// `[server.tokens]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnTokenSettings {
+    /// How long a token is valid.
+    #[serde(with = "humantime_serde")]
+    pub lifetime: Duration,
+    /// What tokens are signed with; servers that take each other's tokens share it. Left out: a new one at each start, which ends
+    /// the tokens of before.
+    pub signing_key: Option<SecretSource>,
+}
+
+impl Default for OwnTokenSettings {
+    fn default() -> Self {
+        Self {
+            lifetime: Duration::from_secs(3600),
+            signing_key: None,
         }
     }
 }

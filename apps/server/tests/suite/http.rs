@@ -1,12 +1,7 @@
 //! The server over HTTP, without AWS: what it says to requests that never become an attempt.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use flowlake_data_action::{Environment, Pipeline, Project};
-use flowlake_server::{Keys, RunningServer, Server};
+use flowlake_server::{Callers, RunningServer, Server};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
@@ -42,12 +37,16 @@ impl Setting {
         std::fs::write(folder.path().join("flowlake.toml"), CONFIG).unwrap();
         let project = Project::load(folder.path()).unwrap();
         let settings = project.config.server.clone();
-        let keys = Keys::load(&settings, &NoVariables).unwrap();
+        let callers = Callers::load(&settings, &NoVariables).unwrap();
         let pipeline = Box::pin(Pipeline::builder(project).build(&NoVariables))
             .await
             .unwrap();
         Self {
-            server: Server::new(pipeline, keys, settings).start().await.unwrap(),
+            server: Server::try_new(pipeline, callers, settings)
+                .unwrap()
+                .start()
+                .await
+                .unwrap(),
             _folder: folder,
         }
     }
@@ -105,7 +104,7 @@ async fn every_refusal_is_json_with_a_code() {
             Method::POST,
             "/v1/actions/x",
             large.as_str(),
-            400,
+            413,
             "request.invalid",
         ),
         (Method::POST, "/v1/actions/x", "{}", 404, "action.unknown"),

@@ -1,0 +1,165 @@
+//! Whom a verified certificate stands for: by an alternative name, or by its whole subject.
+
+use std::fmt::Write as _;
+
+use flowlake_data_action::CertificateMatch;
+use rustls::{
+    client::verify_server_name,
+    pki_types::{CertificateDer, ServerName},
+    server::ParsedCertificate,
+};
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OBJECT_ID: u8 = 0x06;
+const EXPLICIT_VERSION: u8 = 0xa0;
+/// `UTF8String`, `PrintableString` and `IA5String`: what subjects of today are written in.
+const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
+
+/// Attributes that have a name of their own (RFC 4514, section 3), by their object identifier.
+const NAMES: [(&[u8], &str); 10] = [
+    (&[0x55, 4, 3], "CN"),
+    (&[0x55, 4, 5], "serialNumber"),
+    (&[0x55, 4, 6], "C"),
+    (&[0x55, 4, 7], "L"),
+    (&[0x55, 4, 8], "ST"),
+    (&[0x55, 4, 9], "STREET"),
+    (&[0x55, 4, 10], "O"),
+    (&[0x55, 4, 11], "OU"),
+    (
+        &[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1],
+        "UID",
+    ),
+    (
+        &[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25],
+        "DC",
+    ),
+];
+
+/// Whether the certificate is one of those.
+pub(super) fn fits(certificate: &CertificateDer<'_>, wanted: &CertificateMatch) -> bool {
+    match wanted {
+        CertificateMatch::Subject(wanted) => subject(certificate).as_ref() == Some(wanted),
+        CertificateMatch::San(name) => {
+            let parsed = ParsedCertificate::try_from(certificate);
+            let name = ServerName::try_from(name.as_str());
+            let (Ok(parsed), Ok(name)) = (parsed, name) else {
+                return false;
+            };
+            verify_server_name(&parsed, &name).is_ok()
+        }
+    }
+}
+
+/// The subject as text such as `O=Contact Centre,CN=flows`, in the order of the certificate. None when it is empty, or has a part
+/// that is no text or of a kind without a name: what cannot be written cannot be compared.
+fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
+    let mut outer = Der(certificate);
+    let mut certificate = Der(outer.expect(SEQUENCE)?);
+    let mut content = Der(certificate.expect(SEQUENCE)?);
+    // Version, where it is not the first; serial number, algorithm, issuer, validity.
+    if content.0.first() == Some(&EXPLICIT_VERSION) {
+        content.next()?;
+    }
+    for _ in 0..4 {
+        content.next()?;
+    }
+    let mut parts = Der(content.expect(SEQUENCE)?);
+    let mut text = String::new();
+    while !parts.0.is_empty() {
+        let mut attributes = Der(parts.expect(SET)?);
+        let mut joint = if text.is_empty() { "" } else { "," };
+        while !attributes.0.is_empty() {
+            let mut attribute = Der(attributes.expect(SEQUENCE)?);
+            let id = attribute.expect(OBJECT_ID)?;
+            let (_, name) = NAMES.iter().find(|(known, _)| *known == id)?;
+            let (kind, value) = attribute.next()?;
+            let value = std::str::from_utf8(value)
+                .ok()
+                .filter(|_| TEXTS.contains(&kind))?;
+            let _ = write!(text, "{joint}{name}=");
+            // So that no value looks like two parts.
+            for character in value.chars() {
+                if ",+=\\".contains(character) {
+                    text.push('\\');
+                }
+                text.push(character);
+            }
+            joint = "+";
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// The rest of a content in DER.
+struct Der<'a>(&'a [u8]);
+
+impl<'a> Der<'a> {
+    /// The next element's tag and content.
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        let (&[tag, first], rest) = self.0.split_first_chunk()?;
+        let (length, rest) = match first {
+            0..=127 => (usize::from(first), rest),
+            0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
+            0x82 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*length)), rest)
+            }
+            // A certificate of 64 KiB is none of ours.
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some((tag, content))
+    }
+
+    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (found, content) = self.next()?;
+        (found == tag).then_some(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use flowlake_data_action::CertificateMatch::{San, Subject};
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    use super::{fits, subject};
+
+    fn certificate(name: &str) -> CertificateDer<'static> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/certificates");
+        CertificateDer::from_pem_file(folder.join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_is_known_by_its_subject_or_a_name() {
+        let client = certificate("client.pem");
+        assert_eq!(subject(&client).unwrap(), "O=Contact Centre,CN=flows");
+        for (wanted, is_it) in [
+            (Subject("O=Contact Centre,CN=flows".to_owned()), true),
+            (Subject("CN=flows".to_owned()), false),
+            (Subject("CN=flows,O=Contact Centre".to_owned()), false),
+            (San("flows.example".to_owned()), true),
+            (San("other.example".to_owned()), false),
+            (San("example".to_owned()), false),
+            (San(String::new()), false),
+        ] {
+            assert_eq!(fits(&client, &wanted), is_it, "{wanted:?}");
+        }
+        assert!(fits(
+            &certificate("server.pem"),
+            &San("127.0.0.1".to_owned())
+        ));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_subject() {
+        let whole = certificate("client.pem");
+        for length in 0..whole.len() {
+            let cut = CertificateDer::from(&whole[..length]);
+            assert_eq!(subject(&cut), None, "{length}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What every request must be and every answer says, whatever its path.
+
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, HeaderValue, StatusCode, Version,
+        header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::Next,
+    response::Response,
+};
+use flowlake_data_action::{ActionError, ErrorCode};
+
+use crate::refusal::refuse_with;
+
+/// Refuses a request whose head is ambiguous or comes from a web page of elsewhere, and marks every answer as one for its caller
+/// alone, to be read as the type that it names.
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    let mut response = match check(&request) {
+        Ok(()) => next.run(request).await,
+        Err((status, error)) => refuse_with(status, error),
+    };
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn check(request: &Request) -> Result<(), (StatusCode, ActionError)> {
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    // RFC 9112, 3.2. HTTP/2 has the authority in its target.
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err((StatusCode::BAD_REQUEST, invalid("it needs one Host header")));
+    }
+    // Of two, a proxy in front may have looked at the other.
+    if headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            invalid("it has two Authorization headers"),
+        ));
+    }
+    if is_foreign(request, headers) {
+        let error = invalid("a web page of another origin sent it");
+        return Err((StatusCode::FORBIDDEN, error));
+    }
+    Ok(())
+}
+
+/// Whether a browser says that the request comes from a page of another origin. Its user did not mean to send it.
+fn is_foreign(request: &Request, headers: &HeaderMap) -> bool {
+    if headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "same-origin" && site != "none")
+    {
+        return true;
+    }
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let own = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| {
+            request
+                .uri()
+                .authority()
+                .map(|authority| authority.as_str())
+        });
+    let origin = origin.to_str().unwrap_or_default();
+    let of_page = origin.split_once("://").map(|(_scheme, host)| host);
+    own.is_none() || of_page != own
+}
+
+fn invalid(what: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::RequestInvalid,
+        format!("the request cannot be taken: {what}"),
+        "Send it from a server, with the headers of one plain HTTP request.",
+    )
+}

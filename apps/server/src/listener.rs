@@ -1,0 +1,359 @@
+//! Accepting connections and serving each within its bounds.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    http::{HeaderValue, Version, header::CONNECTION},
+};
+use flowlake_data_action::{Clock, Gauge, ServerSettings};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    activity::{Activity, Noted, Overdue, PeerLimits},
+    peer::Peer,
+    seats::{Full, Network, Seats},
+    tls::Tls,
+};
+
+/// The wait after an accept that failed for want of file handles or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that was asked to close may take before it is cut.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a new connection may take to send its first request when the server stops.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// Requests that one HTTP/2 connection may run at a time.
+const MAX_STREAMS: u32 = 64;
+
+/// Streams that a peer may open and reset before they were looked at, and that may be in error, before its connection is closed.
+const MAX_RESET_STREAMS: usize = 20;
+
+/// Takes connections, and ends them.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    seats: Arc<Seats>,
+    tls: Option<Arc<Tls>>,
+    limits: PeerLimits,
+    max_header_bytes: usize,
+    clock: Arc<dyn Clock>,
+    counts: Counts,
+    /// Connections that are served.
+    served: TaskTracker,
+    /// Tells callers with each answer to begin another connection.
+    leaving: Arc<AtomicBool>,
+    /// Asks all to close when they have answered.
+    stop: CancellationToken,
+    /// Cuts all.
+    cut: CancellationToken,
+}
+
+/// What was refused or closed since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    refused_total: AtomicU64,
+    refused_network: AtomicU64,
+    closed_header: AtomicU64,
+    closed_idle: AtomicU64,
+}
+
+impl Connections {
+    pub(crate) fn new(
+        settings: &ServerSettings,
+        tls: Option<Arc<Tls>>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            tls,
+            seats: Seats::new(
+                settings.max_connections,
+                settings.max_connections_per_address,
+            ),
+            limits: PeerLimits {
+                header: settings.header_timeout,
+                idle: settings.idle_timeout,
+            },
+            max_header_bytes: settings.max_header_bytes,
+            clock,
+            counts: Counts::default(),
+            served: TaskTracker::new(),
+            leaving: Arc::default(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        })
+    }
+
+    /// Accepts until it is told to stop.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            self.take(accepted, &router).await;
+        }
+        // What has been connected already would be reset with the listener.
+        while let Ok(accepted) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+            self.take(accepted, &router).await;
+        }
+        self.served.close();
+    }
+
+    /// Takes one connection, or turns it away.
+    async fn take(
+        self: &Arc<Self>,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        router: &Router,
+    ) {
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !is_of_one_connection(&error) {
+                    tracing::error!(%error, "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                return;
+            }
+        };
+        let network = Network::from(address.ip());
+        match self.seats.take(network) {
+            Ok(seat) => {
+                // Answers are small and complete: waiting for more to send only delays them.
+                let _ = stream.set_nodelay(true);
+                let (connections, router) = (Arc::clone(self), router.clone());
+                self.served.spawn(async move {
+                    connections.welcome(stream, network, router).await;
+                    drop(seat);
+                });
+            }
+            Err(Full::Total) => self.refuse(&self.counts.refused_total, network),
+            Err(Full::Network) => self.refuse(&self.counts.refused_network, network),
+        }
+    }
+
+    /// Tells every caller with its next answer to begin another connection, which may lead to another server.
+    pub(crate) fn send_away(&self) {
+        self.leaving.store(true, Relaxed);
+    }
+
+    /// Asks every connection to close when it has answered, and waits until they have or the time is over. Then cuts them.
+    /// Returns whether all closed in time.
+    pub(crate) async fn stop(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        let closed = tokio::time::timeout(grace, self.served.wait())
+            .await
+            .is_ok();
+        self.cut.cancel();
+        closed
+    }
+
+    fn refuse(&self, count: &AtomicU64, network: Network) {
+        // The first, the second, the fourth: a flood of connections must not be one of log lines.
+        let refused = count.fetch_add(1, Relaxed) + 1;
+        if refused.is_power_of_two() {
+            tracing::warn!(%network, refused, "a connection was refused: too many are open");
+        }
+    }
+
+    /// Serves a connection, behind a handshake where TLS is spoken.
+    async fn welcome(&self, stream: TcpStream, network: Network, router: Router) {
+        let Some(tls) = &self.tls else {
+            let peer = Peer::new(network, None);
+            return Box::pin(self.serve(stream, peer, router)).await;
+        };
+        let handshake = tokio::time::timeout(self.limits.header, tls.acceptor().accept(stream));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = self.stopped(|| false) => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                let certificate = certificates.and_then(<[_]>::first).cloned();
+                let peer = Peer::new(network, certificate);
+                Box::pin(self.serve(stream, peer, router)).await;
+            }
+            Ok(Err(error)) => {
+                tls.note_failed_handshake();
+                tracing::debug!(%network, %error, "a handshake failed");
+            }
+            Err(_elapsed) => {
+                tls.note_failed_handshake();
+                self.counts.closed_header.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    async fn serve<S>(&self, stream: S, peer: Peer, router: Router)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Activity::new(Arc::clone(&self.clock));
+        let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
+        let router = TowerToHyperService::new(router);
+        let requests = Arc::clone(&activity);
+        let leaving = Arc::clone(&self.leaving);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let is_http1 = request.version() < Version::HTTP_2;
+            let running = requests.begin(is_http1);
+            request.extensions_mut().insert(peer.clone());
+            let answer = router.call(request);
+            let leaving = Arc::clone(&leaving);
+            async move {
+                let mut answer = answer.await;
+                if let Ok(answer) = &mut answer
+                    && is_http1
+                    && leaving.load(Relaxed)
+                {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                drop(running);
+                answer
+            }
+        });
+        let builder = self.builder();
+        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut stopped = pin!(self.stopped(|| activity.is_served()));
+        let mut closing = false;
+        loop {
+            let pause = if closing {
+                CLOSE_LIMIT
+            } else {
+                self.look_again()
+            };
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = %error, "a connection broke");
+                    }
+                    return;
+                }
+                () = self.cut.cancelled() => return,
+                () = stopped.as_mut(), if !closing => {}
+                () = sleep(pause) => match activity.overdue(self.limits) {
+                    // A connection that is to close because all do may still answer.
+                    None => continue,
+                    Some(_) if closing => return,
+                    Some(Overdue::Header) => { self.counts.closed_header.fetch_add(1, Relaxed); }
+                    Some(Overdue::Idle) => { self.counts.closed_idle.fetch_add(1, Relaxed); }
+                },
+            }
+            closing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+
+    /// Waits until all are asked to close; a connection whose first request may be on its way gets some time for it.
+    async fn stopped(&self, is_served: impl Fn() -> bool) {
+        self.stop.cancelled().await;
+        if !is_served() {
+            sleep(FIRST_REQUEST).await;
+        }
+    }
+
+    /// How often a connection is looked at: a limit is passed by a quarter of the shorter one at most.
+    fn look_again(&self) -> Duration {
+        self.limits.header.min(self.limits.idle) / 4
+    }
+
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            // Ours holds for silent connections and HTTP/2 too.
+            .header_read_timeout(None)
+            .max_buf_size(self.max_header_bytes);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(self.max_header_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(MAX_RESET_STREAMS);
+        builder
+    }
+
+    /// What monitoring reads.
+    pub(crate) fn gauges(&self) -> Vec<Gauge> {
+        let count = |count: &AtomicU64| number(count.load(Relaxed));
+        let labelled =
+            |label: &'static str, value: &str, count: f64| (vec![(label, value.to_owned())], count);
+        let counts = &self.counts;
+        let tls = self.tls.as_ref().map(|tls| Gauge {
+            name: "flowlake_tls_failures",
+            help: "Handshakes, and reloads of the certificate, that failed since the start.",
+            values: tls
+                .failures()
+                .map(|(what, count)| labelled("what", what, number(count)))
+                .into(),
+        });
+        let connections = [
+            Gauge {
+                name: "flowlake_connections_open",
+                help: "Connections that are open.",
+                values: vec![(Vec::new(), number(self.seats.taken() as u64))],
+            },
+            Gauge {
+                name: "flowlake_connections_refused",
+                help: "Connections that were closed at once since the start, because too many were open.",
+                values: vec![
+                    labelled("limit", "total", count(&counts.refused_total)),
+                    labelled("limit", "address", count(&counts.refused_network)),
+                ],
+            },
+            Gauge {
+                name: "flowlake_connections_closed",
+                help: "Connections that were closed since the start because the peer was too slow.",
+                values: vec![
+                    labelled("reason", "header", count(&counts.closed_header)),
+                    labelled("reason", "idle", count(&counts.closed_idle)),
+                ],
+            },
+        ];
+        connections.into_iter().chain(tls).collect()
+    }
+}
+
+/// Whether an accept failed because of the one connection that it would have given.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,284 @@
+//! Room for requests: look-ups in memory and reads of S3 apart, so that neither takes the other's; a short queue for reads; and a
+//! refusal at once of what could not be answered in its time.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use flowlake_data_action::{Action, ActionError, Clock, ErrorCode, Gauge, ServerSettings};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::listener::number;
+
+/// The part of a new duration in a mean: an eighth.
+const MEAN_SHIFT: u32 = 3;
+
+/// The room of a server.
+#[derive(Debug)]
+pub(crate) struct Load {
+    clock: Arc<dyn Clock>,
+    lookups: Lane,
+    reads: Lane,
+    actions: HashMap<String, Known>,
+}
+
+/// Room for one kind of requests.
+#[derive(Debug)]
+struct Lane {
+    slots: Arc<Semaphore>,
+    size: usize,
+    queued: AtomicUsize,
+    most_queued: usize,
+    mean: Mean,
+    refused_full: AtomicU64,
+    refused_late: AtomicU64,
+}
+
+/// What is known of an action.
+#[derive(Debug)]
+struct Known {
+    is_hot: bool,
+    timeout: Duration,
+    mean: Mean,
+}
+
+/// A mean duration in microseconds in which the latest count most.
+#[derive(Debug, Default)]
+struct Mean(AtomicU64);
+
+/// Room that a request has taken, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    load: &'a Load,
+    lane: &'a Lane,
+    action: Option<&'a Known>,
+    began: Instant,
+    /// How long it waited for it.
+    pub(crate) waited: Duration,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// A place in a queue, until it is dropped.
+struct Place<'a>(&'a Lane);
+
+impl Load {
+    pub(crate) fn new<'a>(
+        settings: &ServerSettings,
+        actions: impl Iterator<Item = &'a Action>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let actions = actions.map(|action| {
+            let definition = action.definition();
+            let known = Known {
+                is_hot: definition.hot,
+                timeout: definition.limits.timeout,
+                mean: Mean::default(),
+            };
+            (definition.name.clone(), known)
+        });
+        Self {
+            clock,
+            // A look-up that has to wait is too late: its queue is its room.
+            lookups: Lane::new(settings.max_concurrent_lookups, 0),
+            reads: Lane::new(
+                settings.max_concurrent_requests,
+                settings.max_queued_requests,
+            ),
+            actions: actions.collect(),
+        }
+    }
+
+    /// Takes room for a request, or waits for it as long as the action's time allows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Overloaded`] with the time after which there may be room.
+    pub(crate) async fn take(&self, action: &str) -> Result<Room<'_>, ActionError> {
+        let action = self.actions.get(action);
+        // What no action answers reads nothing.
+        let lane = match action {
+            Some(known) if !known.is_hot => &self.reads,
+            _ => &self.lookups,
+        };
+        let arrived = self.clock.instant();
+        let slot = match Arc::clone(&lane.slots).try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_full) => lane.wait(action).await?,
+        };
+        let began = self.clock.instant();
+        Ok(Room {
+            load: self,
+            lane,
+            action,
+            began,
+            waited: began.saturating_duration_since(arrived),
+            _slot: slot,
+        })
+    }
+
+    /// What monitoring reads.
+    pub(crate) fn gauges(&self) -> [Gauge; 3] {
+        let lanes = [("lookups", &self.lookups), ("reads", &self.reads)];
+        let of_lanes = |figure: fn(&Lane) -> usize| {
+            let values = lanes.map(|(name, lane)| {
+                let labels = vec![("lane", name.to_owned())];
+                (labels, number(figure(lane) as u64))
+            });
+            values.to_vec()
+        };
+        let refused = lanes.iter().flat_map(|(name, lane)| {
+            [("full", &lane.refused_full), ("late", &lane.refused_late)].map(|(reason, count)| {
+                let labels = vec![("lane", (*name).to_owned()), ("reason", reason.to_owned())];
+                (labels, number(count.load(Relaxed)))
+            })
+        });
+        [
+            Gauge {
+                name: "flowlake_requests_running",
+                help: "Requests that run: look-ups in memory, and reads of S3.",
+                values: of_lanes(|lane| lane.size - lane.slots.available_permits()),
+            },
+            Gauge {
+                name: "flowlake_requests_queued",
+                help: "Requests that wait for room.",
+                values: of_lanes(|lane| lane.queued.load(Relaxed)),
+            },
+            Gauge {
+                name: "flowlake_requests_refused",
+                help: "Requests that were refused since the start: because too many waited, or because they would have been too late.",
+                values: refused.collect(),
+            },
+        ]
+    }
+}
+
+impl Lane {
+    fn new(size: usize, most_queued: usize) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(size)),
+            size,
+            queued: AtomicUsize::new(0),
+            most_queued,
+            mean: Mean::default(),
+            refused_full: AtomicU64::new(0),
+            refused_late: AtomicU64::new(0),
+        }
+    }
+
+    async fn wait(&self, action: Option<&Known>) -> Result<OwnedSemaphorePermit, ActionError> {
+        let ahead = self.queued.fetch_add(1, Relaxed);
+        let _place = Place(self);
+        let wait = self.expected_wait(ahead);
+        if ahead >= self.most_queued {
+            self.refused_full.fetch_add(1, Relaxed);
+            return Err(overloaded("as many requests run and wait as may", wait));
+        }
+        let late = || {
+            self.refused_late.fetch_add(1, Relaxed);
+            overloaded(
+                "the answer would come later than the action's time limit",
+                wait,
+            )
+        };
+        let (timeout, own) = action.map_or((Duration::MAX, Duration::ZERO), |action| {
+            (action.timeout, action.mean.get())
+        });
+        // It has to wait and then to run, in one time.
+        let patience = timeout.saturating_sub(own);
+        if wait > patience {
+            return Err(late());
+        }
+        let slot = Arc::clone(&self.slots).acquire_owned();
+        match tokio::time::timeout(patience, slot).await {
+            Ok(slot) => Ok(slot.expect("the room is never closed")),
+            Err(_elapsed) => Err(late()),
+        }
+    }
+
+    /// How long a request has to wait that has so many before it in the queue.
+    fn expected_wait(&self, ahead: usize) -> Duration {
+        let before = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
+        let size = u32::try_from(self.size).unwrap_or(u32::MAX).max(1);
+        self.mean.get().saturating_mul(before) / size
+    }
+}
+
+impl Mean {
+    fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Relaxed))
+    }
+
+    fn add(&self, duration: Duration) {
+        let new = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let add = |mean: u64| {
+            let is_first = mean == 0;
+            Some(if is_first {
+                new
+            } else {
+                mean - (mean >> MEAN_SHIFT) + (new >> MEAN_SHIFT)
+            })
+        };
+        // Always `Some`: it cannot fail.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, add);
+    }
+}
+
+impl Room<'_> {
+    /// Notes that the request was answered, and how long that took.
+    pub(crate) fn answered(&self) {
+        let now = self.load.clock.instant();
+        let duration = now.saturating_duration_since(self.began);
+        self.lane.mean.add(duration);
+        if let Some(action) = self.action {
+            action.mean.add(duration);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A refusal because there is no room; at once, so that the caller can do something else in its time.
+pub(crate) fn overloaded(what: &str, wait: Duration) -> ActionError {
+    let wait = wait.max(Duration::from_secs(1));
+    ActionError::new(
+        ErrorCode::Overloaded,
+        what,
+        "Try again after the time of Retry-After; raise `max_concurrent_requests` in [server], or add a server, if this lasts.",
+    )
+    .with_retry_after(Some(wait))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Lane, Mean};
+
+    #[test]
+    fn the_latest_durations_count_most() {
+        let mean = Mean::default();
+        mean.add(Duration::from_millis(80));
+        assert_eq!(mean.get(), Duration::from_millis(80));
+        for _ in 0..50 {
+            mean.add(Duration::from_millis(8));
+        }
+        assert!(mean.get() < Duration::from_millis(9), "{:?}", mean.get());
+    }
+
+    #[test]
+    fn a_wait_is_expected_by_what_runs_and_waits() {
+        let lane = Lane::new(2, 10);
+        assert_eq!(lane.expected_wait(5), Duration::ZERO);
+        lane.mean.add(Duration::from_secs(1));
+        assert_eq!(lane.expected_wait(0), Duration::from_millis(500));
+        assert_eq!(lane.expected_wait(3), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,203 @@
+//! TLS: the certificate, who may prove itself by one, and their renewal while connections go on.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use flowlake_data_action::{ActionError, ErrorCode, TlsSettings};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use sha2::{Digest, Sha256};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+/// What both sides may speak, the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The certificate of now. Connections keep the one that they began with.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    settings: TlsSettings,
+    current: RwLock<Current>,
+    failed_handshakes: AtomicU64,
+    failed_reloads: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Current {
+    files: Files,
+    config: Arc<ServerConfig>,
+}
+
+/// The content of the files, by its SHA-256: what is compared to find out whether it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Files([u8; 32]);
+
+impl Tls {
+    /// Reads certificate and key.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when a file cannot be read or used, or the key is not the certificate's.
+    pub(crate) fn load(settings: TlsSettings) -> Result<Arc<Self>, ActionError> {
+        let (files, config) = read(&settings)?;
+        Ok(Arc::new(Self {
+            current: RwLock::new(Current {
+                files,
+                config: Arc::new(config),
+            }),
+            settings,
+            failed_handshakes: AtomicU64::new(0),
+            failed_reloads: AtomicU64::new(0),
+        }))
+    }
+
+    /// Begins a connection with the certificate of now.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current.config))
+    }
+
+    /// Takes what the files hold now; returns whether that is something else than before. New connections begin with it.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`]; the certificate of before stays.
+    pub(crate) fn reload(&self) -> Result<bool, ActionError> {
+        let (files, config) = read(&self.settings).inspect_err(|_| {
+            self.failed_reloads.fetch_add(1, Relaxed);
+        })?;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.files == files {
+            return Ok(false);
+        }
+        *current = Current {
+            files,
+            config: Arc::new(config),
+        };
+        Ok(true)
+    }
+
+    /// Reloads whenever the files have changed, until it is dropped.
+    pub(crate) async fn watch(&self) {
+        let mut last_error = None;
+        loop {
+            sleep(self.settings.check_every).await;
+            match self.reload() {
+                Ok(true) => tracing::info!("the certificate was replaced"),
+                Ok(false) => {}
+                // Certificate and key are not replaced at the same moment: the next look may find both.
+                Err(error) => {
+                    let message = error.message().to_owned();
+                    if last_error.as_ref() != Some(&message) {
+                        tracing::warn!(%error, advice = error.advice(), "the certificate of before stays");
+                    }
+                    last_error = Some(message);
+                    continue;
+                }
+            }
+            last_error = None;
+        }
+    }
+
+    /// Counts a handshake that failed.
+    pub(crate) fn note_failed_handshake(&self) {
+        self.failed_handshakes.fetch_add(1, Relaxed);
+    }
+
+    /// Handshakes and reloads that failed since the start.
+    pub(crate) fn failures(&self) -> [(&'static str, u64); 2] {
+        [
+            ("handshake", self.failed_handshakes.load(Relaxed)),
+            ("reload", self.failed_reloads.load(Relaxed)),
+        ]
+    }
+}
+
+fn read(settings: &TlsSettings) -> Result<(Files, ServerConfig), ActionError> {
+    let certificate = read_file(&settings.certificate)?;
+    let private_key = read_file(&settings.private_key)?;
+    let client_roots = settings.client_roots.as_deref();
+    let client_roots = client_roots.map(read_file).transpose()?;
+    let mut digest = Sha256::new();
+    for content in [&certificate, &private_key]
+        .into_iter()
+        .chain(&client_roots)
+    {
+        digest.update((content.len() as u64).to_le_bytes());
+        digest.update(content);
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ClientCertVerifier> = match (&client_roots, &settings.client_roots) {
+        (Some(content), Some(path)) => verifier(content, path, &provider)?,
+        _ => Arc::new(NoClientAuth),
+    };
+    let chain = certificates(&certificate, &settings.certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(&private_key).map_err(|error| {
+        let what = format!("holds no private key: {error}");
+        invalid(&settings.private_key, &what)
+    })?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| invalid(&settings.certificate, &error.to_string()))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|error| {
+            let what = format!(
+                "cannot be used with {}: {error}",
+                settings.private_key.display()
+            );
+            invalid(&settings.certificate, &what)
+        })?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    Ok((Files(digest.finalize().into()), config))
+}
+
+/// Verifies the certificates of callers that send one; who sends none proves itself otherwise, or is refused later.
+fn verifier(
+    content: &[u8],
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, ActionError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(content, path)? {
+        roots.add(root).map_err(|error| {
+            invalid(path, &format!("holds a root that cannot be used: {error}"))
+        })?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| invalid(path, &error.to_string()))
+}
+
+fn certificates(content: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, ActionError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(content)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(path, &format!("is no PEM: {error}")))?;
+    if certificates.is_empty() {
+        return Err(invalid(path, "holds no certificate"));
+    }
+    Ok(certificates)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, ActionError> {
+    fs::read(path)
+        .map_err(|error| invalid(path, &format!("cannot be read: {error}")).with_source(error))
+}
+
+/// What the file says is not repeated: it may be the key.
+fn invalid(path: &Path, what: &str) -> ActionError {
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("{} {what}", path.display()),
+        "Put PEM files of a certificate with its chain and of its private key there, and name them in [server.tls].",
+    )
+}
