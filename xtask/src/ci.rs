@@ -5,12 +5,13 @@ use clap::Args;
 
 use crate::{
     check::Check,
+    differential,
     e2e::E2e,
     test::Test,
     workspace::{self, Workspace},
 };
 
-/// Runs `check`, `test` and `e2e`.
+/// Runs `check`, `test` with 20,000 generated queries, and `e2e`.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {}
 
@@ -19,7 +20,9 @@ impl Ci {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let started = workspace::now();
         Check::ALL.run(workspace)?;
+        let queries = workspace.shell.push_env(differential::QUERIES, "20000");
         Test::ci().run(workspace)?;
+        drop(queries);
         E2e::ci().run(workspace)?;
         println!("--- ci: ok, {:.1} s", started.elapsed().as_secs_f64());
         Ok(())

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod ci;
 mod deny;
+mod differential;
 mod dist;
 mod e2e;
 mod outside;
@@ -39,6 +40,7 @@ enum Command {
     Check(check::Check),
     Ci(ci::Ci),
     Deny(deny::Deny),
+    Differential(differential::Differential),
     Dist(dist::Dist),
     E2e(e2e::E2e),
     Release(release::Release),
@@ -63,6 +65,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Check(chore) => chore.run(&workspace),
         Command::Ci(chore) => chore.run(&workspace),
         Command::Deny(chore) => chore.run(&workspace),
+        Command::Differential(chore) => chore.run(&workspace),
         Command::Dist(chore) => chore.run(&workspace).map(drop),
         Command::E2e(chore) => chore.run(&workspace),
         Command::Release(chore) => chore.run(&workspace),

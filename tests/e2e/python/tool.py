@@ -102,6 +102,13 @@ def cases(folder):
     return counts
 
 
+def differential(tables):
+    """Generated questions, each answered by rows or by the reason why not."""
+    from differential import answers
+
+    return answers(tables)
+
+
 def plain(value):
     """A value as our own JSON has it."""
     if isinstance(value, (datetime.datetime, datetime.date)):
@@ -205,7 +212,7 @@ def genesys_hosts():
 
 FUNCTIONS = {
     function.__name__: function
-    for function in (generate, query, cases, put, users, enforce, policy_cases, genesys_hosts)
+    for function in (generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts)
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+//! `cargo xtask differential`: many generated queries, answered in many ways that must agree.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use xshell::cmd;
+
+use crate::workspace::{self, Workspace};
+
+/// Says how many queries the test asks.
+pub(crate) const QUERIES: &str = "FLOWLAKE_DIFFERENTIAL_QUERIES";
+
+/// Runs tests/differential for longer than the everyday tests do; `-- queries=1000000 seed=7 findings=20`.
+#[derive(Debug, Args)]
+pub(crate) struct Differential {
+    /// Optimised, which answers several times as fast; the first build takes long.
+    #[arg(long)]
+    release: bool,
+    /// `queries=` (a million when left out), `seed=` of the first table, `findings=` after which it stops.
+    #[arg(last = true)]
+    settings: Vec<String>,
+}
+
+impl Differential {
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        let shell = &workspace.shell;
+        let mut variables = vec![shell.push_env(QUERIES, "1000000")];
+        for setting in &self.settings {
+            let Some((name @ ("queries" | "seed" | "findings"), value)) = setting.split_once('=')
+            else {
+                bail!("`{setting}` is no setting: there are queries=, seed= and findings=");
+            };
+            let name = format!("FLOWLAKE_DIFFERENTIAL_{}", name.to_uppercase());
+            variables.push(shell.push_env(name, value));
+        }
+        let profile = self.release.then_some("--release");
+        // Not --package: so it is built with the features that everything else is built with.
+        workspace::command(
+            "differential",
+            cmd!(
+                shell,
+                "cargo test --locked --workspace {profile...} --test differential -- --nocapture all_ways_answer_alike"
+            ),
+        )
+    }
+}
