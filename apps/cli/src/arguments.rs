@@ -7,7 +7,8 @@ use flowlake_data_action::RowFormat;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{
-    access::AccessCommand, actions::ActionsCommand, audit::AuditCommand, cost::CostCommand, parameter::parameter,
+    access::AccessCommand, actions::ActionsCommand, audit::AuditCommand, cost::CostCommand,
+    parameter::parameter,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.

@@ -187,6 +187,13 @@ async fn show_refusals(pipeline: &Pipeline) -> Result<(), Failure> {
 fn verify_audit(folder: &Path) -> Result<(), Failure> {
     let report =
         flowlake_cost_audit::verify(folder).map_err(|error| Failure::Stack(error.into()))?;
+    if let Some(problem) = report.problem {
+        let what = format!(
+            "the audit log breaks at line {} of {}: {}",
+            problem.line, problem.segment, problem.message
+        );
+        return Err(Failure::Stack(what.into()));
+    }
     output::print(&format!(
         "\nAudit log: {} records, one per attempt, the hash chain verifies.\n",
         report.records

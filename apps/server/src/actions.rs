@@ -8,7 +8,7 @@ use axum::{
         Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use flowlake_data_action::{ActionError, ActionRequest, Caller, ErrorCode, RowFormat, RowOutput};
@@ -17,7 +17,7 @@ use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    body::{self, invalid},
+    body::{self, Refusal, invalid},
     load::overloaded,
     negotiation,
     peer::Peer,
@@ -114,7 +114,7 @@ pub(crate) async fn run(
     let parsed = name
         .map_err(|error| invalid(&error.body_text()))
         .and_then(|name| {
-            let query = query.map_err(|error| invalid(&error.body_text()))?;
+            let query = query.map_err(|error| invalid_query(&error.body_text()))?;
             Ok((name, query))
         });
     let parameters = body::parameters(&headers, body, state.body_limits).await;
@@ -186,6 +186,15 @@ fn caller(name: String, headers: &HeaderMap) -> Caller {
         conversation_id: text(&CONVERSATION_ID),
         correlation_id: text(&CORRELATION_ID),
     }
+}
+
+fn invalid_query(what: &str) -> Refusal {
+    let error = ActionError::new(
+        ErrorCode::RequestInvalid,
+        format!("the query of the address cannot be read: {what}"),
+        "Append `?envelope=flow`, `full`, `rows` or `data-action`, or nothing.",
+    );
+    (StatusCode::BAD_REQUEST, error)
 }
 
 fn too_often(wait: Duration) -> ActionError {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_costexplorer::Client;
-use aws_sdk_costexplorer::error::DisplayErrorContext;
+use aws_sdk_costexplorer::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_costexplorer::operation::get_cost_and_usage::GetCostAndUsageError;
 use aws_sdk_costexplorer::types::{
     DateInterval, Dimension, DimensionValues, Expression, Granularity as AwsGranularity,
     GroupDefinition, GroupDefinitionType, MetricValue, ResultByTime,
@@ -140,10 +141,7 @@ impl Actuals {
                 .send()
                 .await
                 .map_err(|error| {
-                    failed(format!(
-                        "Cost Explorer did not answer: {}",
-                        DisplayErrorContext(&error)
-                    ))
+                    failed(format!("Cost Explorer did not answer: {}", told(&error)))
                 })?;
             pages += 1;
             for row in page.results_by_time() {
@@ -281,6 +279,20 @@ fn amount(metric: &MetricValue) -> Result<Decimal, Error> {
         .or_else(|_| Decimal::from_scientific(text))
         .map(|usd: Decimal| usd.normalize())
         .map_err(|_| failed(format!("Cost Explorer gave the amount `{text}`")))
+}
+
+/// What the service says, or else the causes one after the other.
+fn told(error: &SdkError<GetCostAndUsageError>) -> String {
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or_default());
+    }
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes = causes.map(ToString::to_string);
+    [error.to_string()]
+        .into_iter()
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn failed(message: impl Into<String>) -> Error {

@@ -37,7 +37,8 @@ pub use clients::{
 pub use clock::{Clock, SystemClock};
 pub use config::{
     AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, OwnTokenSettings,
-    Project, PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
+    Project, PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig,
+    TelemetrySettings, TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};

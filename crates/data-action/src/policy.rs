@@ -124,7 +124,7 @@ fn denied(what: &str, entry: &Entry) -> ActionError {
         ErrorCode::PolicyDenied,
         format!("the policy denies {what}"),
         format!(
-            "Remove \"{}\" from `deny` in [policy] if this object may be read.",
+            "Write a uri that leaves it out (`*` stands for `/` too), or remove \"{}\" from `deny` in [policy].",
             entry.text
         ),
     )
@@ -175,6 +175,14 @@ mod tests {
 
     fn check(allow: &[&str], deny: &[&str], key: &str) -> bool {
         refusal(allow, deny, key).is_none()
+    }
+
+    #[test]
+    fn the_advice_on_a_denied_glob_is_to_leave_out_what_is_denied() {
+        let denied = ["s3://lake/exports/payroll/*"];
+        let error = refusal(&["s3://lake/*"], &denied, "exports/pay*").unwrap();
+        assert!(error.advice().contains("leaves it out"), "{error:?}");
+        assert!(error.advice().contains(denied[0]), "{error:?}");
     }
 
     #[test]

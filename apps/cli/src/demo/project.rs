@@ -1,6 +1,6 @@
 //! The demo's configuration: the example project, pointed at the embedded stack.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_data_action::{CONFIG_FILE, Environment, Project};
@@ -14,6 +14,9 @@ pub(crate) const EXAMPLE_CONFIG: &str =
 
 /// The key of the demo's server. It opens a server on loopback over made-up data, and nothing else.
 pub(crate) const SERVER_KEY: &str = "the-key-of-the-demo";
+
+/// The time limit of every action, instead of that of its file.
+const TIME_LIMIT: Duration = Duration::from_mins(2);
 
 const ACTIONS: [(&str, &str); 5] = [
     (
@@ -75,6 +78,10 @@ pub(crate) fn demo_project(
         fs::write(actions.join(format!("{name}.toml")), text)?;
     }
     let mut project = Project::load(folder)?;
+    // The demo is to end also where it is built to compile quickly and something else takes the processors.
+    for action in project.actions.values_mut() {
+        action.limits.timeout = TIME_LIMIT;
+    }
     let aws = &mut project.config.aws;
     aws.endpoint_url = Some(stack.aws_url().to_string());
     aws.s3_endpoint_url = Some(stack.s3_url().to_string());

@@ -1,6 +1,11 @@
-//! What is refused before anything is done.
+//! What is refused before anything is done, and what `init` begins with.
 
-use std::process::Command;
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{path::Path, process::Command};
 
 #[test]
 fn a_log_filter_that_cannot_be_read_is_an_error() {
@@ -11,4 +16,54 @@ fn a_log_filter_that_cannot_be_read_is_an_error() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("flowlake=loud"), "{said}");
+}
+
+/// Without AWS: neither credentials nor the address that gives them to machines of AWS.
+fn flowlake(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_flowlake"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_first_check_after_init_asks_for_aws_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = flowlake(folder.path(), &["init", "mine"]);
+    assert_eq!(code, Some(0), "{said}");
+    // Exactly what it says, since an action's parameters are not known to it.
+    let (_, next) = said.trim_end().rsplit_once("flowlake ").unwrap();
+    let next: Vec<_> = next.split(' ').collect();
+    let (code, said) = flowlake(folder.path(), &next);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("aws.credentials"), "{said}");
+    assert!(!said.contains("GENESYS"), "{said}");
+}
+
+#[test]
+fn init_says_that_it_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    flowlake(folder.path(), &["init", "mine"]);
+    let (code, said) = flowlake(folder.path(), &["init", "mine"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("mine/flowlake.toml is there already"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_cost_report_without_credentials_says_so_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    flowlake(folder.path(), &["init", "mine"]);
+    let (code, said) = flowlake(folder.path(), &["--config", "mine", "cost", "report"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("credentials"), "{said}");
+    assert!(!said.contains("DispatchFailure"), "{said}");
 }

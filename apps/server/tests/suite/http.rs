@@ -117,6 +117,20 @@ async fn every_refusal_is_json_with_a_code() {
 }
 
 #[tokio::test]
+async fn advice_is_about_what_was_wrong() {
+    let setting = Setting::start().await;
+    for (path, body, part) in [
+        ("/v1/actions/x?envelope=row", "{}", "?envelope=flow"),
+        ("/v1/actions/x?envelop=rows", "{}", "?envelope=flow"),
+        ("/v1/actions/x", "[]", "JSON object"),
+    ] {
+        let (_, answer) = setting.ask(Method::POST, path, body).await;
+        let advice = answer["error"]["advice"].as_str().unwrap();
+        assert!(advice.contains(part), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_names_every_part() {
     let setting = Setting::start().await;
     let (status, answer) = setting.ask(Method::GET, "/readyz", "").await;

@@ -220,7 +220,7 @@ impl From<audit::Error> for ActionError {
             ErrorKind::CostExplorer => (
                 ErrorCode::CostUnavailable,
                 said,
-                "Allow ce:GetCostAndUsage to this principal and see that Cost Explorer is enabled; estimates need neither.",
+                "Give the process AWS credentials that may ce:GetCostAndUsage, and see that Cost Explorer is enabled; estimates need neither.",
             ),
             ErrorKind::Locked => (
                 ErrorCode::AuditUnavailable,
