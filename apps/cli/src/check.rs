@@ -35,7 +35,18 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     };
     let params = parameters(&arguments.params);
     let mut worst = None;
-    for name in names {
+    let asked = |name: &str| {
+        arguments.actions.is_empty() || arguments.actions.iter().any(|asked| asked == name)
+    };
+    for (name, error) in inspector.broken().filter(|(name, _)| asked(name)) {
+        let mut report = Report::default();
+        report.lines += &format!("\n{name}\n");
+        report.cross("action", error);
+        output::print(&report.lines)?;
+        worst = worst.or(report.first_exit_code);
+    }
+    let is_broken = |name: &String| inspector.broken().any(|(broken, _)| broken == name);
+    for name in names.into_iter().filter(|name| !is_broken(name)) {
         let declared = inspector.action(&name)?.definition().params.clone();
         let params = params
             .iter()

@@ -28,6 +28,7 @@ pub(crate) async fn explain(config: &Path, arguments: &Explain) -> Result<(), Fa
         let mut request = request(&arguments.action, &arguments.params);
         request.explain = true;
         let pipeline = Pipeline::builder(project)
+            .with_broken_actions(true)
             .build(&ProcessEnvironment)
             .await?;
         Some(pipeline.run(request).await?)
@@ -110,7 +111,7 @@ fn read(out: &mut String, scan: &ScanExplanation, info: Option<&TableInfo>) {
         ("columns", &scan.columns),
         ("files chosen by conditions on", &scan.conditions_on_files),
         (
-            "asked of the files' own indexes: conditions on",
+            "rows left out while files are read: conditions on",
             &scan.conditions_pushed_down,
         ),
     ] {

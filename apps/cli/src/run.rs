@@ -18,6 +18,7 @@ use crate::{
 
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
     let pipeline = Pipeline::builder(Project::load(config)?)
+        .with_broken_actions(true)
         .build(&ProcessEnvironment)
         .await?;
     let (format, to) = (arguments.format, arguments.output.as_deref());

@@ -45,7 +45,9 @@ pub(crate) async fn parameters(
     let place =
         |error: &serde_json::Error| format!("at line {}, column {}", error.line(), error.column());
     match serde_json::from_slice(&body) {
-        Ok(Strict(Value::Object(parameters))) => Ok(parameters),
+        // Read once more: only so do numbers keep all their digits.
+        Ok(Strict(Value::Object(_))) => flowlake_data_action::parameters(&body)
+            .map_err(|error| invalid(&format!("not a JSON object, {}", place(&error)))),
         Ok(Strict(_)) => Err(invalid("not a JSON object")),
         Err(error) if error.is_data() => Err(invalid(&format!(
             "a name stands twice in an object, {}",

@@ -85,7 +85,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let settings = project.config.server.clone();
     let callers = Callers::load(&settings, &ProcessEnvironment)?;
     let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
+    for (name, error) in &project.broken {
+        tracing::warn!(action = %name, code = %error.code(), "an action cannot be read: {error}");
+    }
     let pipeline = Pipeline::builder(project)
+        .with_broken_actions(settings.start_with_broken_actions)
         .build(&ProcessEnvironment)
         .await?;
     let server = Server::try_new(pipeline, callers, settings)?

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_runtime_api::client::{
+    orchestrator::HttpResponse,
+    result::{DispatchFailure, SdkError},
+};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// Why there is no decision.
@@ -87,7 +90,7 @@ impl Error {
                 (ErrorKind::Unavailable, format!("{what} failed ({code})"))
             }
             (SdkError::DispatchFailure(failure), _)
-                if !failure.is_io() && !failure.is_timeout() =>
+                if !failure.is_io() && !failure.is_timeout() && !is_no_http(failure) =>
             {
                 (
                     ErrorKind::Credentials,
@@ -158,6 +161,20 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// Whether the answer could not be read as HTTP: the connection is to blame, not what signs the request.
+fn is_no_http(failure: &DispatchFailure) -> bool {
+    let mut next = failure
+        .as_connector_error()
+        .and_then(|error| std::error::Error::source(error));
+    while let Some(error) = next {
+        if error.is::<hyper::Error>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Stands in a source chain for an error that several callers got.

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use aws_sdk_costexplorer::Client;
 use aws_sdk_costexplorer::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_costexplorer::operation::get_cost_and_usage::GetCostAndUsageError;
 use aws_sdk_costexplorer::types::{
     DateInterval, Dimension, DimensionValues, Expression, Granularity as AwsGranularity,
     GroupDefinition, GroupDefinitionType, MetricValue, ResultByTime,
@@ -140,9 +139,7 @@ impl Actuals {
                 .set_next_page_token(token)
                 .send()
                 .await
-                .map_err(|error| {
-                    failed(format!("Cost Explorer did not answer: {}", told(&error)))
-                })?;
+                .map_err(|error| refused(&error).with_source(error))?;
             pages += 1;
             for row in page.results_by_time() {
                 add(&mut periods, row)?;
@@ -281,18 +278,21 @@ fn amount(metric: &MetricValue) -> Result<Decimal, Error> {
         .map_err(|_| failed(format!("Cost Explorer gave the amount `{text}`")))
 }
 
-/// What the service says, or else the causes one after the other.
-fn told(error: &SdkError<GetCostAndUsageError>) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or_default());
-    }
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let causes = causes.map(ToString::to_string);
-    [error.to_string()]
-        .into_iter()
-        .chain(causes)
+/// AWS's own words, in one sentence; the rest is in the source.
+fn refused<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Error {
+    let (Some(code), text) = (error.code(), error.message()) else {
+        return failed("Cost Explorer could not be reached, or gave no answer that can be read");
+    };
+    let text: String = text
+        .unwrap_or_default()
+        .split_whitespace()
         .collect::<Vec<_>>()
-        .join(": ")
+        .join(" ");
+    failed(if text.is_empty() {
+        format!("Cost Explorer refuses ({code})")
+    } else {
+        format!("Cost Explorer refuses ({code}): {text}")
+    })
 }
 
 fn failed(message: impl Into<String>) -> Error {

@@ -30,6 +30,7 @@ use crate::{
 pub struct PipelineBuilder {
     project: Project,
     clock: Arc<dyn Clock>,
+    broken_actions: bool,
 }
 
 impl Pipeline {
@@ -39,6 +40,7 @@ impl Pipeline {
         PipelineBuilder {
             project,
             clock: Arc::new(SystemClock),
+            broken_actions: false,
         }
     }
 }
@@ -48,6 +50,13 @@ impl PipelineBuilder {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Whether [`Self::build`] succeeds although some actions cannot be read; each of them then gives its error.
+    #[must_use]
+    pub fn with_broken_actions(mut self, allowed: bool) -> Self {
+        self.broken_actions = allowed;
         self
     }
 
@@ -115,11 +124,12 @@ impl PipelineBuilder {
     /// Checks the same as [`Self::build`], and opens nothing: beside a running server too.
     ///
     /// # Errors
-    /// `config.invalid` and `sql.*` for what the project says.
+    /// `config.invalid` for what `flowlake.toml` says. An action that cannot be read stops none of the others.
     pub async fn inspect(
         mut self,
         environment: &dyn Environment,
     ) -> Result<Inspector, ActionError> {
+        self.broken_actions = true;
         // The engine makes its spill directory when it is built, and no query is run here that could spill.
         let spill = self.project.config.transform.spill_directory.take();
         if let Some(path) = spill.filter(|path| path.exists() && !path.is_dir()) {
@@ -135,12 +145,27 @@ impl PipelineBuilder {
 
     async fn checked(self, environment: &dyn Environment) -> Result<Checked, ActionError> {
         let Project {
-            config, actions, ..
+            config,
+            actions: definitions,
+            mut broken,
+            ..
         } = self.project;
-        let actions = actions
-            .into_iter()
-            .map(|(name, definition)| Ok((name, Arc::new(Action::try_new(definition)?))))
-            .collect::<Result<BTreeMap<_, _>, ActionError>>()?;
+        let mut actions = BTreeMap::new();
+        for (name, definition) in definitions {
+            match Action::try_new(definition) {
+                Ok(action) => {
+                    actions.insert(name, Arc::new(action));
+                }
+                Err(error) => {
+                    broken.insert(name, error);
+                }
+            }
+        }
+        if !self.broken_actions
+            && let Some(error) = all_of(&broken)
+        {
+            return Err(error);
+        }
         let sdk = Box::pin(load_sdk_config(&config.aws)).await?;
         let s3 = s3_client(&sdk, &config.aws);
         let access = Access::builder(
@@ -169,7 +194,7 @@ impl PipelineBuilder {
         let genesys = config.genesys.as_ref();
         Ok(Checked {
             hot,
-            budget: budget_settings(config.budget.clone(), &actions)?,
+            budget: budget_settings(config.budget.clone(), &actions, &broken)?,
             prices: config.cost.price_table()?,
             destination: config.cost.destination()?,
             region,
@@ -178,6 +203,7 @@ impl PipelineBuilder {
             ship: sink(&config.audit, &s3)?,
             services: Services {
                 actions,
+                broken,
                 policy: ReadPolicy::try_new(&config.policy)?,
                 access,
                 s3,
@@ -190,6 +216,16 @@ impl PipelineBuilder {
             config,
         })
     }
+}
+
+/// One error for all actions that cannot be read: the first, with the messages of the others.
+fn all_of(broken: &BTreeMap<String, ActionError>) -> Option<ActionError> {
+    let first = broken.values().next()?;
+    let messages: Vec<&str> = broken.values().map(ActionError::message).collect();
+    Some(
+        ActionError::new(first.code(), messages.join("; "), first.advice())
+            .with_source(first.clone()),
+    )
 }
 
 /// A project that was checked, before anything of it is opened.
@@ -220,6 +256,7 @@ impl AuditClock for CalendarClock {
 fn budget_settings(
     mut settings: BudgetSettings,
     actions: &BTreeMap<String, Arc<Action>>,
+    broken: &BTreeMap<String, ActionError>,
 ) -> Result<BudgetSettings, ActionError> {
     let invalid = |message: String, advice: &str| {
         Err(ActionError::new(ErrorCode::ConfigInvalid, message, advice))
@@ -227,7 +264,7 @@ fn budget_settings(
     if let Some(unknown) = settings
         .actions
         .keys()
-        .find(|name| !actions.contains_key(*name))
+        .find(|name| !actions.contains_key(*name) && !broken.contains_key(*name))
     {
         return invalid(
             format!("[budget.actions] names `{unknown}`, which is no action"),

@@ -79,6 +79,8 @@ pub struct Project {
     pub config: Config,
     /// `actions/*.toml`, by name.
     pub actions: BTreeMap<String, ActionDefinition>,
+    /// Why other files of that folder are no actions, by the name of the file without `.toml`.
+    pub broken: BTreeMap<String, ActionError>,
 }
 
 impl Config {
@@ -131,32 +133,43 @@ impl Config {
 }
 
 impl Project {
-    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it.
+    /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it. A file that is no action
+    /// is in [`Self::broken`]; whether that stops anything is for whoever builds a pipeline to say.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
+    /// [`ErrorCode::ConfigInvalid`] naming file, line and column of `flowlake.toml`, and for unknown keys the nearest known one.
     pub fn load(path: &Path) -> Result<Self, ActionError> {
         let (folder, config) = Config::load(path)?;
-        let mut actions = BTreeMap::new();
-        for path in action_files(&folder.join("actions"))? {
-            let definition = ActionDefinition::parse(&path, &read_file(&path)?)?;
-            if let Some(first) = actions.insert(definition.name.clone(), definition) {
-                return Err(ActionError::new(
-                    ErrorCode::ConfigInvalid,
-                    format!(
-                        "{}: a second action is named `{}`",
-                        path.display(),
-                        first.name
-                    ),
-                    "Give each action file its own `name`.",
-                ));
+        let mut project = Self {
+            config,
+            actions: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            folder,
+        };
+        for path in action_files(&project.folder.join("actions"))? {
+            if let Err(error) = project.add(&path) {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                project.broken.insert(name.into_owned(), error);
             }
         }
-        Ok(Self {
-            folder,
-            config,
-            actions,
-        })
+        Ok(project)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), ActionError> {
+        let definition = ActionDefinition::parse(path, &read_file(path)?)?;
+        if self.actions.contains_key(&definition.name) {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!(
+                    "{}: a second action is named `{}`",
+                    path.display(),
+                    definition.name
+                ),
+                "Give each action file its own `name`.",
+            ));
+        }
+        self.actions.insert(definition.name.clone(), definition);
+        Ok(())
     }
 }
 

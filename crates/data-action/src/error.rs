@@ -117,6 +117,8 @@ error_codes! {
     SqlUnknownColumn = "sql.unknown_column", 422, 4, false;
     /// The SQL names a table that the action does not declare.
     SqlUnknownTable = "sql.unknown_table", 422, 2, false;
+    /// The SQL cannot be computed over a row: a cast, a division by zero, a number too large.
+    SqlNotComputable = "sql.not_computable", 422, 4, false;
     /// A file does not hold what its format or schema says.
     DataMalformed = "data.malformed", 422, 4, false;
     /// No object lies under the configured location.

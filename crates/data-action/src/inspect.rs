@@ -35,6 +35,12 @@ impl Inspector {
         self.services.actions.values().map(AsRef::as_ref)
     }
 
+    /// Why other actions cannot be read, by name.
+    pub fn broken(&self) -> impl Iterator<Item = (&str, &ActionError)> {
+        let broken = self.services.broken.iter();
+        broken.map(|(name, error)| (name.as_str(), error))
+    }
+
     /// The action of that name.
     ///
     /// # Errors

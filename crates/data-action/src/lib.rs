@@ -16,6 +16,7 @@ mod inspect;
 mod ledger;
 mod metrics;
 mod observer;
+mod params;
 mod pipeline;
 mod plan;
 mod policy;
@@ -49,6 +50,7 @@ pub use inspect::{
     Inspector, TableCheck, Topic, Verdict,
 };
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
+pub use params::parameters;
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
 pub use request::{ActionRequest, Caller, RowOutput};

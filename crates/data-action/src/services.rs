@@ -14,6 +14,8 @@ use crate::{Action, ActionError, Clock, ErrorCode, ReadPolicy, stores::S3};
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) actions: BTreeMap<String, Arc<Action>>,
+    /// Why other actions cannot be run.
+    pub(crate) broken: BTreeMap<String, ActionError>,
     pub(crate) policy: ReadPolicy,
     pub(crate) access: Access,
     pub(crate) s3: Arc<S3>,
@@ -29,6 +31,9 @@ impl Services {
     }
 
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
+        if let Some(error) = self.broken.get(name) {
+            return Err(error.clone());
+        }
         self.actions.get(name).ok_or_else(|| {
             let nearest = self.actions.keys().max_by(|a, b| {
                 strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))

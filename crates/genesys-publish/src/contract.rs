@@ -69,7 +69,7 @@ impl FromStr for ValueType {
         match base {
             "string" | "text" | "varchar" | "char" | "utf8" | "largeutf8" | "utf8view" | "uuid"
             | "date" | "date32" | "date64" | "time" | "time32" | "time64" | "timestamp"
-            | "datetime" | "interval" | "duration" => Ok(Self::String),
+            | "timestamptz" | "datetime" | "interval" | "duration" => Ok(Self::String),
             "integer" | "int" | "bigint" | "smallint" | "tinyint" | "int8" | "int16" | "int32"
             | "int64" | "uint8" | "uint16" | "uint32" | "uint64" => Ok(Self::Integer),
             _ if base.starts_with("decimal") && digits(&name) > EXACT_DIGITS => Err(Error::new(

@@ -3,7 +3,10 @@
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_runtime_api::client::{
+    orchestrator::HttpResponse,
+    result::{DispatchFailure, SdkError},
+};
 
 /// Why a request to S3 gave no answer.
 ///
@@ -91,7 +94,9 @@ impl Error {
         let kind = match &error {
             SdkError::ConstructionFailure(_) => ErrorKind::InvalidSetting,
             SdkError::TimeoutError(_) => ErrorKind::Stalled,
-            SdkError::DispatchFailure(failure) if failure.is_other() || failure.is_user() => {
+            SdkError::DispatchFailure(failure)
+                if (failure.is_other() || failure.is_user()) && !is_no_http(failure) =>
+            {
                 ErrorKind::ExpiredCredentials
             }
             SdkError::DispatchFailure(_) => ErrorKind::Unavailable,
@@ -219,6 +224,20 @@ impl Error {
             },
         }
     }
+}
+
+/// Whether the answer could not be read as HTTP: the connection is to blame, not what signs the request.
+fn is_no_http(failure: &DispatchFailure) -> bool {
+    let mut next = failure
+        .as_connector_error()
+        .and_then(|error| StdError::source(error));
+    while let Some(error) = next {
+        if error.is::<hyper::Error>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The bucket's region, out of the head or the body of a refusal.

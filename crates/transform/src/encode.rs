@@ -1,6 +1,7 @@
 //! Rows as bytes: JSON, NDJSON, CSV, Arrow IPC, Parquet, batch by batch.
 
 mod csv;
+mod range;
 
 use std::sync::Arc;
 
@@ -222,6 +223,7 @@ pub(crate) fn json_without_nulls<F: JsonFormat>(batch: &RecordBatch) -> Result<V
 }
 
 fn written<F: JsonFormat>(batch: &RecordBatch, builder: WriterBuilder) -> Result<Vec<u8>, Error> {
+    range::check(batch)?;
     let mut writer = builder.build::<_, F>(Vec::new());
     writer
         .write(batch)

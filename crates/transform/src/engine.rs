@@ -10,6 +10,7 @@ use std::{
 use datafusion::{
     arrow::datatypes::SchemaRef,
     catalog::MemoryCatalogProviderList,
+    common::TableReference,
     execution::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
@@ -27,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
     TransformSettings,
-    error::{BoxError, planning, running},
+    error::{BoxError, blame, planning, planning_query, running},
     functions, guard,
     memory::RunPool,
     moments,
@@ -110,24 +111,27 @@ impl Transform {
         ));
         let stop = StopSwitch::after(prepared.limits.timeout);
         let planned = self.physical(run, &meter);
-        let (session, _, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let (session, plan, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
-        Self::started(&session, physical, meter, stop, prepared)
+        Self::started(&session, plan, physical, meter, stop, prepared)
     }
 
     /// Starts the operators of a plan.
     fn started(
         session: &SessionContext,
+        plan: LogicalPlan,
         physical: Arc<dyn ExecutionPlan>,
         meter: Arc<ScanMeter>,
         stop: StopSwitch,
         prepared: &Prepared,
     ) -> Result<RowStream, Error> {
+        let told = |error| blame(&plan, &error).unwrap_or_else(|| running(error));
         let physical = stop.clone().into_joins(physical).map_err(running)?;
-        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(running)?;
+        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(told)?;
         Ok(RowStream::new(
             rows,
+            plan,
             physical,
             meter,
             stop,
@@ -157,7 +161,11 @@ impl Transform {
     /// # Errors
     /// As of [`Self::output_schema`].
     pub async fn output(&self, run: &Run<'_>) -> Result<Output, Error> {
-        let (_, plan) = self.plan(run, &Arc::default()).await?;
+        let (session, unbound) = self.plan(run, &Arc::default()).await?;
+        // To the end, so that what can never run is refused.
+        Self::operators(&session, unbound.clone(), run.prepared, run.bound).await?;
+        let (_, values) = run.prepared.query.bind(run.bound);
+        let plan = unbound.with_param_values(values).map_err(running)?;
         Ok(Output {
             schema: Arc::clone(plan.schema().inner()),
             max_rows: plan.max_rows(),
@@ -192,27 +200,45 @@ impl Transform {
         run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
-        let (session, plan) = self.plan(run, meter).await?;
-        let (plan, physical) = Self::operators(&session, plan, run.prepared).await?;
+        let (session, unbound) = self.plan(run, meter).await?;
+        let (plan, physical) = Self::operators(&session, unbound, run.prepared, run.bound).await?;
         Ok((session, plan, physical))
     }
 
-    /// The optimised plan, looked at by the guard, also as operators.
+    /// The optimised plan with its values, looked at by the guard, also as operators.
     async fn operators(
         session: &SessionContext,
-        plan: LogicalPlan,
+        unbound: LogicalPlan,
         prepared: &Prepared,
+        bound: &BoundParams,
     ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
         let state = session.state();
         let limits = prepared.limits.clone();
+        let (_, values) = prepared.query.bind(bound);
+        let has_params = bound.entries().next().is_some();
         apart(async move {
-            let plan = state.optimize(&plan).map_err(running)?;
+            let with_values = unbound.clone().with_param_values(values);
+            let optimised = with_values.and_then(|plan| state.optimize(&plan));
+            let plan = optimised.map_err(|error| {
+                if !has_params {
+                    return planning(error);
+                }
+                // The engine's words about a plan with values may quote them; those about one with placeholders do not.
+                match state.optimize(&unbound) {
+                    Err(told) => planning(told),
+                    Ok(_) => running(error),
+                }
+            })?;
             guard::work(&plan, &limits)?;
-            let physical = state
-                .query_planner()
-                .create_physical_plan(&plan, &state)
-                .await
-                .map_err(running)?;
+            guard::constants(&plan, &state, has_params)?;
+            let physical = state.query_planner().create_physical_plan(&plan, &state);
+            let physical = physical.await.map_err(|error| {
+                if has_params {
+                    running(error)
+                } else {
+                    planning(error)
+                }
+            })?;
             Ok((plan, physical))
         })
         .await
@@ -227,16 +253,16 @@ impl Transform {
     ) -> Result<RowStream, Error> {
         let stop = StopSwitch::after(prepared.limits.timeout);
         let planned = async {
-            let plan = self.bound(session, prepared, bound).await?;
-            Self::operators(session, plan, prepared).await
+            let unbound = self.unbound(session, prepared, bound).await?;
+            Self::operators(session, unbound, prepared, bound).await
         };
-        let (_, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let (plan, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
-        Self::started(session, physical, Arc::default(), stop, prepared)
+        Self::started(session, plan, physical, Arc::default(), stop, prepared)
     }
 
-    /// The guarded plan with its values, and the session that it belongs to.
+    /// The guarded plan with typed placeholders, and the session that it belongs to.
     async fn plan(
         &self,
         run: &Run<'_>,
@@ -245,24 +271,11 @@ impl Transform {
         let session = self.session()?;
         for source in self.sources(&session, run, meter).await? {
             session
-                .register_table(source.info.table.as_str(), source.table)
+                .register_table(TableReference::bare(source.info.table), source.table)
                 .map_err(planning)?;
         }
-        let plan = self.bound(&session, run.prepared, run.bound).await?;
+        let plan = self.unbound(&session, run.prepared, run.bound).await?;
         Ok((session, plan))
-    }
-
-    /// The guarded plan with its values, over the tables of the session.
-    async fn bound(
-        &self,
-        session: &SessionContext,
-        prepared: &Prepared,
-        bound: &BoundParams,
-    ) -> Result<LogicalPlan, Error> {
-        let plan = self.unbound(session, prepared, bound).await?;
-        let (_, values) = prepared.query.bind(bound);
-        // From here on the plan holds values, so the engine's messages are no longer passed on.
-        plan.with_param_values(values).map_err(running)
     }
 
     /// The guarded plan with typed placeholders, over the tables of the session.
@@ -274,7 +287,25 @@ impl Transform {
     ) -> Result<LogicalPlan, Error> {
         let (statement, _) = prepared.query.bind(bound);
         let state = session.state();
-        let planned = async move { state.statement_to_plan(statement).await.map_err(planning) };
+        // The engine would compute them without a word as if OVER were not there.
+        let with_over = prepared.query.functions_with_over();
+        let scalar = with_over.iter().find(|name| {
+            state.scalar_functions().contains_key(name.as_str())
+                && !state.aggregate_functions().contains_key(name.as_str())
+                && !state.window_functions().contains_key(name.as_str())
+        });
+        if let Some(name) = scalar {
+            return Err(Error::new(
+                ErrorKind::InvalidSql,
+                format!("`{name}` is no function with OVER: leave OVER out"),
+            ));
+        }
+        let query = prepared.query.clone();
+        let tables: Vec<String> = prepared.tables.keys().cloned().collect();
+        let planned = async move {
+            let plan = state.statement_to_plan(statement).await;
+            plan.map_err(|error| planning_query(error, |name| query.has_alias(name), &tables))
+        };
         let plan = apart(planned).await?;
         guard::tables(&plan, &prepared.tables)?;
         distinct_columns(&plan)?;
@@ -346,7 +377,11 @@ async fn apart<T: Send + 'static>(
     match AbortOnDropHandle::new(tokio::spawn(work)).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
+            // The engine is not ours.
+            Ok(_panic) => Err(Error::new(
+                ErrorKind::InvalidSql,
+                "the engine cannot plan this SQL: write it in another way",
+            )),
             Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
         },
     }

@@ -1,10 +1,15 @@
 //! What can go wrong between SQL and rows.
 
+mod blame;
 mod classify;
+mod wording;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-pub(crate) use self::classify::{planning, running};
+pub(crate) use self::{
+    blame::{blame, taken},
+    classify::{planning, planning_query, running},
+};
 
 /// Boxed source of an [`Error`].
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -38,6 +43,8 @@ pub enum ErrorKind {
     InvalidParam,
     /// A file does not hold what its format says: correct the file.
     MalformedData,
+    /// The SQL asks something of a row that it cannot give, such as a cast of text that is no number: write it so that it can.
+    NotComputable,
     /// No file lies at the location: check the location.
     NoMatchingFiles,
     /// The store failed; its error is in the source chain.

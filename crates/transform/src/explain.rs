@@ -1,5 +1,5 @@
-//! What a query would do, in plain language, without running it: which files it would read and how much of them, what is left
-//! to the files' own indexes, which steps follow, and what they keep in memory.
+//! What a query would do, in plain language, without running it: which files it would read and how much of them, which
+//! conditions leave rows out while they are read, which steps follow, and what they keep in memory.
 
 pub(crate) mod scans;
 pub(crate) mod steps;
@@ -12,7 +12,7 @@ pub use self::{
     steps::{Step, StepRun},
 };
 use self::{scans::Scans, steps::steps};
-use crate::{Error, Run, TableInfo, Transform};
+use crate::{Error, Run, TableInfo, Transform, schema::type_name};
 
 /// What a reader holds of each thread's file, as [`crate::TransformSettings::memory`] says: buffers and one batch.
 const READER_BYTES: u64 = 20 << 20;
@@ -61,7 +61,7 @@ impl Transform {
         let columns = schema
             .fields()
             .iter()
-            .map(|field| (field.name().clone(), field.data_type().to_string()));
+            .map(|field| (field.name().clone(), type_name(field.data_type())));
         let parallel: usize = scans.iter().map(|scan| scan.threads).sum();
         Ok(Explanation {
             estimated_memory_bytes: steps.iter().filter_map(|step| step.keeps_bytes).sum(),

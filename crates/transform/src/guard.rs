@@ -4,10 +4,12 @@
 //! (what is really read), and [`work`] at the optimised plan with its values (how much may come of it).
 
 mod arguments;
+mod constants;
 mod plan;
 mod syntax;
 
 pub(crate) use self::{
+    constants::constants,
     plan::{tables, work},
     syntax::syntax,
 };

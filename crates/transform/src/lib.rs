@@ -49,6 +49,7 @@ pub use location::{KeyPattern, Location};
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};
+pub use schema::type_name;
 pub use settings::TransformSettings;
 pub use source::TableInfo;
 pub use table::{Compression, Format, HeaderKind, OnError, Quote, TableSpec};

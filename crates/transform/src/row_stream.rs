@@ -13,6 +13,7 @@ use std::{
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     execution::SendableRecordBatchStream,
+    logical_expr::LogicalPlan,
     physical_plan::{ExecutionPlan, metrics::MetricValue},
 };
 use futures::{FutureExt, Stream, StreamExt};
@@ -20,13 +21,19 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 use crate::{
-    Error, ErrorKind, Limits, Step, error::running, explain::steps::done, scan_store::ScanMeter,
-    sizes::array_bytes, stop::StopSwitch,
+    Error, ErrorKind, Limits, Step,
+    error::{blame, running},
+    explain::steps::done,
+    scan_store::ScanMeter,
+    sizes::array_bytes,
+    stop::StopSwitch,
 };
 
 /// The rows of one run. Dropping it stops the run and frees what it holds.
 pub struct RowStream {
     rows: SendableRecordBatchStream,
+    /// What is run, to tell which part of the SQL failed.
+    logical: LogicalPlan,
     plan: Arc<dyn ExecutionPlan>,
     meter: Arc<ScanMeter>,
     stop: StopSwitch,
@@ -70,6 +77,7 @@ pub struct RunStats {
 impl RowStream {
     pub(crate) fn new(
         rows: SendableRecordBatchStream,
+        logical: LogicalPlan,
         plan: Arc<dyn ExecutionPlan>,
         meter: Arc<ScanMeter>,
         stop: StopSwitch,
@@ -77,6 +85,7 @@ impl RowStream {
     ) -> Self {
         Self {
             rows,
+            logical,
             plan,
             meter,
             deadline: Box::pin(tokio::time::sleep(stop.time_left())),
@@ -180,7 +189,8 @@ impl Stream for RowStream {
                 None => this.ended = true,
                 Some(Err(error)) => {
                     this.ended = true;
-                    return Poll::Ready(Some(Err(running(error))));
+                    let told = blame(&this.logical, &error).unwrap_or_else(|| running(error));
+                    return Poll::Ready(Some(Err(told)));
                 }
                 Some(Ok(batch)) => match this.admission.admit(batch) {
                     Ok(None) => {}

@@ -27,6 +27,29 @@ pub(crate) fn parse_type(text: &str) -> Result<DataType, String> {
     })
 }
 
+/// A type as docs/tables.md writes it; what has no such name, as Arrow writes it.
+#[must_use]
+pub fn type_name(kind: &DataType) -> String {
+    match kind {
+        kind if is_text(kind) => "string".to_owned(),
+        DataType::Int64 => "integer".to_owned(),
+        DataType::Float64 => "float".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
+        DataType::Timestamp(TimeUnit::Microsecond, None) => "timestamp".to_owned(),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone))
+            if matches!(zone.as_ref(), "UTC" | "+00:00") =>
+        {
+            "timestamptz".to_owned()
+        }
+        DataType::Null => "null".to_owned(),
+        DataType::List(item) => format!("list of {}", type_name(item.data_type())),
+        DataType::Dictionary(_, values) => type_name(values),
+        other => other.to_string(),
+    }
+}
+
 fn decimal(text: &str) -> Option<DataType> {
     let inside = text.strip_prefix("decimal(")?.strip_suffix(')')?;
     let (precision, scale) = inside.split_once(',')?;

@@ -209,8 +209,10 @@ impl TableBuilder<'_> {
                         Error::new(
                             ErrorKind::MalformedData,
                             format!(
-                                "column `{column}` is {right} in {} and {left} in files before it: declare one type for it under `types`",
-                                file.location
+                                "column `{column}` is {} in {} and {} in files before it: declare one type for it under `types`",
+                                schema::type_name(&right),
+                                file.location,
+                                schema::type_name(&left)
                             ),
                         )
                     })?;
@@ -359,12 +361,12 @@ impl TableBuilder<'_> {
         let delimited = matches!(first.format, Format::Csv | Format::Tsv);
         let partitions: Vec<_> = partitions
             .iter()
-            .map(|(name, kind)| named((name, kind.to_string())))
+            .map(|(name, kind)| named((name, schema::type_name(kind))))
             .collect();
         let own = columns
             .fields()
             .iter()
-            .map(|field| named((field.name(), field.data_type().to_string())));
+            .map(|field| named((field.name(), schema::type_name(field.data_type()))));
         TableInfo {
             table: self.name().to_owned(),
             files: files.len(),

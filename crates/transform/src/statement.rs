@@ -10,9 +10,9 @@ use datafusion::{
         parser::{DFParser, Statement},
         sqlparser::{
             ast::{
-                BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Query,
-                Statement as SqlStatement, TimezoneInfo, Value, ValueWithSpan, VisitMut, Visitor,
-                VisitorMut,
+                BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, FunctionArguments,
+                ObjectNamePart, Query, Select, SelectItem, Statement as SqlStatement, TimezoneInfo,
+                Value, ValueWithSpan, VisitMut, Visitor, VisitorMut,
             },
             tokenizer::Span,
         },
@@ -50,6 +50,7 @@ impl QueryText {
         match statement {
             Statement::Statement(mut query) if matches!(*query, SqlStatement::Query(_)) => {
                 precedence::correct(&mut query);
+                let _ = query.visit(&mut Columns);
                 Ok(Self { query })
             }
             other => Err(not_allowed(&format!(
@@ -68,6 +69,27 @@ impl QueryText {
             SqlStatement::Query(query) => Some(query),
             _ => None,
         }
+    }
+
+    /// Whether a column of an answer is given this name with AS.
+    pub(crate) fn has_alias(&self, name: &str) -> bool {
+        let mut found = Aliases { name, found: false };
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
+        found.found
+    }
+
+    /// Whether a `*` leaves columns out or replaces them, so that the plan no longer names all that the SQL does.
+    pub(crate) fn changes_all_columns(&self) -> bool {
+        let mut found = Wildcards(false);
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
+        found.0
+    }
+
+    /// The functions that are called with OVER.
+    pub(crate) fn functions_with_over(&self) -> BTreeSet<String> {
+        let mut found = WithOver(BTreeSet::new());
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
+        found.0
     }
 
     /// The names behind `$`.
@@ -133,6 +155,80 @@ fn keyword(statement: &str) -> String {
         .next()
         .unwrap_or_default()
         .to_uppercase()
+}
+
+/// The parser takes these words for functions without parentheses, of which the engine has none: here they are columns.
+const COLUMNS: [&str; 4] = ["user", "current_user", "session_user", "current_catalog"];
+
+/// Makes columns of what the parser takes for functions.
+struct Columns;
+
+impl VisitorMut for Columns {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && matches!(function.args, FunctionArguments::None)
+            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+            && COLUMNS.contains(&name.value.to_lowercase().as_str())
+        {
+            *expr = Expr::Identifier(name.clone());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct WithOver(BTreeSet<String>);
+
+impl Visitor for WithOver {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expr
+            && function.over.is_some()
+            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+        {
+            self.0.insert(name.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Wildcards(bool);
+
+impl Visitor for Wildcards {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.0 |= select.exclude.is_some()
+            || select.projection.iter().any(|item| match item {
+                SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+                    options.opt_exclude.is_some()
+                        || options.opt_except.is_some()
+                        || options.opt_replace.is_some()
+                        || options.opt_rename.is_some()
+                }
+                _ => false,
+            });
+        ControlFlow::Continue(())
+    }
+}
+
+struct Aliases<'a> {
+    name: &'a str,
+    found: bool,
+}
+
+impl Visitor for Aliases<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.found |= select.projection.iter().any(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.value.eq_ignore_ascii_case(self.name),
+            _ => false,
+        });
+        ControlFlow::Continue(())
+    }
 }
 
 #[derive(Default)]

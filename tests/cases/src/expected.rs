@@ -15,6 +15,7 @@ const CODES: &[(&str, &[&str])] = &[
     ("sql.not_allowed", &["NotAllowed"]),
     ("sql.unknown_column", &["UnknownColumn"]),
     ("sql.unknown_table", &["UnknownTable"]),
+    ("sql.not_computable", &["NotComputable"]),
     ("param.invalid", &["InvalidParam"]),
     ("data.malformed", &["MalformedData"]),
     ("data.no_files", &["NoMatchingFiles"]),

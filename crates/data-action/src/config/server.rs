@@ -63,6 +63,8 @@ pub struct ServerSettings {
     pub shutdown_drain_seconds: u64,
     /// Seconds that running requests get to finish after that.
     pub shutdown_grace_seconds: u64,
+    /// Whether the server starts although an action file cannot be read. Requests for that action then get its error.
+    pub start_with_broken_actions: bool,
 }
 
 impl Default for ServerSettings {
@@ -89,6 +91,7 @@ impl Default for ServerSettings {
             reuse_port: false,
             shutdown_drain_seconds: 0,
             shutdown_grace_seconds: 20,
+            start_with_broken_actions: false,
         }
     }
 }

@@ -90,6 +90,10 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
             ErrorCode::SqlUnknownTable,
             "Declare the table under [tables], or correct its name in the SQL.",
         ),
+        ErrorKind::NotComputable => (
+            ErrorCode::SqlNotComputable,
+            "Write the SQL so that it holds for every row: TRY_CAST, NULLIF, or a condition that leaves such rows out.",
+        ),
         ErrorKind::InvalidParam => (
             ErrorCode::ParamInvalid,
             "Send the parameter as the action declares it; `flowlake check ACTION` lists them.",

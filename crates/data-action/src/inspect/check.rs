@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::{Prepared, Run, TableInfo, TableLocation};
+use flowlake_transform::{Prepared, Run, TableInfo, TableLocation, type_name};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -171,7 +171,7 @@ async fn look_into(
                 .iter()
                 .map(|field| AnswerColumn {
                     name: field.name().clone(),
-                    data_type: field.data_type().to_string(),
+                    data_type: type_name(field.data_type()),
                     nullable: field.is_nullable(),
                 })
                 .collect(),

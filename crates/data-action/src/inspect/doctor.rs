@@ -197,6 +197,8 @@ pub(super) async fn diagnose(services: &Services, options: &DoctorOptions) -> Di
         "flowlake.toml",
         format!("{count} actions"),
     )];
+    let broken = services.broken.iter();
+    findings.extend(broken.map(|(name, error)| Finding::failed(Topic::Action, name, error)));
     let (caller, are_usable) = doctor.caller_lines().await;
     findings.extend(caller);
     findings.push(doctor.region_line());

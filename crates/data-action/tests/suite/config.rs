@@ -129,7 +129,8 @@ fn an_action_file_that_cannot_be_read_is_an_error() {
     let actions = folder.path().join("actions");
     fs::create_dir(&actions).unwrap();
     std::os::unix::fs::symlink("nowhere", actions.join("lost.toml")).unwrap();
-    let error = Project::load(folder.path()).unwrap_err();
+    let project = Project::load(folder.path()).unwrap();
+    let error = &project.broken["lost"];
     assert_eq!(error.code(), ErrorCode::ConfigInvalid);
     assert!(error.message().contains("lost.toml"), "{error}");
 }

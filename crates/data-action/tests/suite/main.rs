@@ -1,15 +1,20 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
+mod analysts;
 mod bounds;
+mod broken;
 mod columns;
 mod config;
 mod costs;
+mod damaged;
 mod engine;
 mod error_page;
 mod formats;
+mod garbage;
 mod hot;
 mod locations;
 mod metrics;
+mod mistakes;
 mod parquet_files;
 mod pipeline;
 mod readers;

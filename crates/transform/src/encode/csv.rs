@@ -9,7 +9,7 @@ use datafusion::arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 
-use super::{json, not_encoded};
+use super::{json, not_encoded, range};
 use crate::Error;
 
 /// Lines of CSV, the header first.
@@ -35,6 +35,13 @@ impl CsvRows {
     }
 
     pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        range::check(batch)?;
+        // A column of the type null, or of a dictionary with a null in it, has no nulls of its own.
+        let nulls: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| column.logical_nulls())
+            .collect();
         let columns = batch
             .columns()
             .iter()
@@ -42,9 +49,9 @@ impl CsvRows {
             .collect::<Result<Vec<_>, _>>()?;
         let mut value = String::new();
         for row in 0..batch.num_rows() {
-            for (index, (column, values)) in batch.columns().iter().zip(&columns).enumerate() {
+            for (index, (nulls, values)) in nulls.iter().zip(&columns).enumerate() {
                 self.separate(index);
-                if column.is_null(row) {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     continue;
                 }
                 value.clear();

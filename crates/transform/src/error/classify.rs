@@ -4,7 +4,7 @@
 //! While running, they may quote fields of rows and values of parameters: only what is known to be safe is taken out of
 //! them, and the engine's error itself is not kept.
 
-use std::{error::Error as StdError, sync::LazyLock};
+use std::{collections::BTreeSet, error::Error as StdError, sync::LazyLock};
 
 use datafusion::{
     arrow::error::ArrowError,
@@ -14,6 +14,7 @@ use regex::Regex;
 
 use crate::{
     Error, ErrorKind,
+    error::wording,
     functions::{GrowthRefused, InvalidArgument},
     memory::JoinMemoryExhausted,
     scan_store::ScanLimitReached,
@@ -27,6 +28,13 @@ const LISTED_COLUMNS: usize = 30;
 pub(crate) fn planning(error: DataFusionError) -> Error {
     if let Some(found) = known_cause(&error) {
         return found.with_source(error);
+    }
+    // Several at a time: the first is enough to correct.
+    if let DataFusionError::Collection(mut all) = error {
+        return match all.is_empty() {
+            true => Error::new(ErrorKind::InvalidSql, "the SQL cannot be planned"),
+            false => planning(all.swap_remove(0)),
+        };
     }
     let message = match error.find_root() {
         DataFusionError::SchemaError(schema, _) => {
@@ -56,10 +64,66 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
                 format!("there is no table `{name}` under [tables]"),
             );
         }
-        DataFusionError::Plan(text) | DataFusionError::NotImplemented(text) => first_line(text),
-        root => return running_root(root, &error),
+        root if is_of_files(root) => return running_root(root, &error),
+        root => wording::reworded(&root.message()),
     };
     Error::new(ErrorKind::InvalidSql, message)
+}
+
+/// An error of planning a query, which may name one of its own aliases where that is not known, or a declared table in another
+/// spelling.
+pub(crate) fn planning_query(
+    error: DataFusionError,
+    has_alias: impl Fn(&str) -> bool,
+    tables: &[String],
+) -> Error {
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, .. } = schema.as_ref()
+        && field.relation.is_none()
+        && has_alias(field.name())
+    {
+        let name = field.name();
+        return Error::new(
+            ErrorKind::UnknownColumn,
+            format!(
+                "`{name}` is a name that the SELECT gives with AS, and is not known here (as in WHERE and ON): repeat the expression, or select from a subquery"
+            ),
+        );
+    }
+    let told = planning(error);
+    let capitals = tables.iter().find(|table| {
+        let bare = table.to_lowercase();
+        told.kind() == ErrorKind::UnknownTable
+            && bare != **table
+            && told.to_string().contains(&format!("`{bare}`"))
+    });
+    match capitals {
+        Some(table) => Error::new(
+            ErrorKind::UnknownTable,
+            format!("{told}; a name with capitals stands in double quotes: \"{table}\""),
+        ),
+        None => told,
+    }
+}
+
+/// Whether an error is about what a file holds or what there is room for, and not about the SQL.
+fn is_of_files(error: &DataFusionError) -> bool {
+    match error {
+        DataFusionError::ResourcesExhausted(_)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::ObjectStore(_) => true,
+        DataFusionError::ArrowError(arrow, _) => matches!(
+            arrow.as_ref(),
+            ArrowError::CsvError(_)
+                | ArrowError::JsonError(_)
+                | ArrowError::IpcError(_)
+                | ArrowError::AvroError(_)
+                | ArrowError::ParquetError(_)
+                | ArrowError::IoError(..)
+        ),
+        _ => false,
+    }
 }
 
 /// An error of running the plan.
@@ -132,7 +196,7 @@ fn running_root(root: &DataFusionError, whole: &DataFusionError) -> Error {
         ),
         DataFusionError::Execution(text) => data_error(text).unwrap_or_else(|| {
             Error::new(
-                ErrorKind::MalformedData,
+                ErrorKind::NotComputable,
                 "a value cannot be computed: a cast or an operation failed on the data",
             )
         }),
@@ -168,15 +232,15 @@ fn arrow_error(error: &ArrowError) -> Error {
             "the query needs more memory and spill space than is configured",
         ),
         ArrowError::DivideByZero => Error::new(
-            ErrorKind::MalformedData,
+            ErrorKind::NotComputable,
             "the SQL divides by zero on this data",
         ),
         ArrowError::ArithmeticOverflow(_) => Error::new(
-            ErrorKind::MalformedData,
+            ErrorKind::NotComputable,
             "a number is too large for its type",
         ),
         ArrowError::CastError(_) => Error::new(
-            ErrorKind::MalformedData,
+            ErrorKind::NotComputable,
             "a value cannot be cast to the type that the SQL asks for",
         ),
         ArrowError::ParseError(_) => Error::new(
@@ -233,17 +297,44 @@ fn data_error(text: &str) -> Option<Error> {
 
 fn unknown_column(field: &Column, valid: &[Column]) -> String {
     let name = field.name();
+    if let Some(table) = &field.relation {
+        let tables: BTreeSet<String> = valid
+            .iter()
+            .filter_map(|column| column.relation.as_ref())
+            .map(|table| table.table().to_owned())
+            .collect();
+        if !tables.contains(table.table()) && !tables.is_empty() {
+            let tables: Vec<_> = tables.iter().map(|table| format!("`{table}`")).collect();
+            return format!(
+                "there is no table or alias `{}` here; there is {}",
+                table.table(),
+                tables.join(", ")
+            );
+        }
+    }
     let mut names: Vec<_> = valid.iter().map(Column::name).collect();
     names.sort_unstable();
     names.dedup();
+    let same = names
+        .iter()
+        .find(|other| other.eq_ignore_ascii_case(name) && **other != name);
     let nearest = names
         .iter()
         .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let nearest = nearest
-        .filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8)
-        .map_or_else(String::new, |nearest| {
-            format!("; did you mean `{nearest}`?")
-        });
+    let nearest = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8);
+    // Only a name in double quotes keeps its capitals and blanks.
+    let is_quoted = name.contains(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || c == '_'));
+    let nearest = match (same, nearest) {
+        (Some(same), _) if same.contains(|c: char| c.is_uppercase()) => {
+            format!("; a name with capitals stands in double quotes: \"{same}\"")
+        }
+        (Some(same), _) => format!("; there is `{same}`, which is another name"),
+        (None, Some(nearest)) => format!("; did you mean `{nearest}`?"),
+        (None, None) if is_quoted => {
+            format!("; text stands in single quotes: '{name}'")
+        }
+        (None, None) => String::new(),
+    };
     let more = names.len().saturating_sub(LISTED_COLUMNS);
     let rest = if more > 0 {
         format!(" and {more} more")
@@ -251,14 +342,13 @@ fn unknown_column(field: &Column, valid: &[Column]) -> String {
         String::new()
     };
     names.truncate(LISTED_COLUMNS);
+    if names.is_empty() {
+        return format!("there is no column `{name}` here: no table is in reach");
+    }
     format!(
         "there is no column `{name}`{nearest} (columns: {}{rest})",
         names.join(", ")
     )
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub struct ScanExplanation {
     pub columns: Vec<String>,
     /// Columns of keys that a condition chooses files by.
     pub conditions_on_files: Vec<String>,
-    /// Columns whose conditions the file's own index answers, so that what cannot match is not read.
+    /// Columns whose conditions leave rows out while files are read: by the indexes that Parquet has, or before rows are decoded.
     pub conditions_pushed_down: Vec<String>,
     /// Rows after which reading ends, when fewer than all are needed.
     pub limit: Option<usize>,
@@ -168,7 +168,7 @@ pub(super) fn files_of(leaf: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
         .downcast_ref::<FileScanConfig>()
 }
 
-/// Columns of conditions that choose files, and of those that a file's index answers.
+/// Columns of conditions that choose files, and of those that are applied while files are read.
 fn conditions(config: &FileScanConfig, logical: Option<&TableScan>) -> (Vec<String>, Vec<String>) {
     let partitions: BTreeSet<&str> = config
         .table_partition_cols()

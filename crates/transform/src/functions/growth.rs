@@ -4,13 +4,16 @@ use datafusion::{
     arrow::{
         array::{Array, ArrayRef, AsArray},
         compute::cast,
-        datatypes::{DataType, Int64Type},
+        datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit},
     },
     common::Result,
     logical_expr::ScalarFunctionArgs,
 };
 
-use super::arguments::{counts, days};
+use super::{
+    arguments::{counts, moments},
+    series::shortest,
+};
 use crate::sizes::array_bytes;
 
 /// Longest text of a format or a delimiter that is looked at as bytes for each row.
@@ -97,25 +100,30 @@ fn series(
     rows: usize,
 ) -> Result<u64> {
     let Some(first) = start else { return Ok(0) };
-    let in_days = matches!(
+    let of_time = matches!(
         first.data_type(),
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
     );
-    if in_days {
-        // The smallest step is one of nanoseconds, and only the longest spans matter: a day at most has 86,400 seconds.
-        let per_day: u64 = match step.as_ref().map(finest) {
-            Some(Finest::Days) => 1,
-            Some(Finest::Hours) => 24,
-            _ => 86_400_000,
+    if of_time {
+        let (Some(stop), Some(step)) = (stop, step) else {
+            return Ok(0);
         };
-        let (from, to) = (days(first)?, stop.as_ref().map(days).transpose()?);
-        let to = to.unwrap_or_else(|| vec![None; rows]);
-        return Ok(from.iter().zip(to).fold(0, |sum: u64, (from, to)| {
-            let span = match (from, to) {
-                (Some(from), Some(to)) => to.signed_duration_since(*from).num_days().unsigned_abs(),
+        let kind = DataType::Interval(IntervalUnit::MonthDayNano);
+        let steps = cast(step, &kind)?;
+        let steps = steps.as_primitive::<IntervalMonthDayNanoType>();
+        let (from, to) = (moments(first)?, moments(stop)?);
+        let ends = from.iter().zip(to).zip(steps);
+        return Ok(ends.fold(0, |sum: u64, ((from, to), step)| {
+            let items = match (from, to, step) {
+                (Some(from), Some(to), Some(step)) => {
+                    let span = to.signed_duration_since(*from).num_milliseconds();
+                    let span = u128::from(span.unsigned_abs()) * 1_000_000;
+                    let items = span / shortest(step).unsigned_abs().max(1) + 1;
+                    u64::try_from(items).unwrap_or(u64::MAX)
+                }
                 _ => 0,
             };
-            sum.saturating_add((span + 1).saturating_mul(per_day).saturating_mul(8))
+            sum.saturating_add(items.saturating_mul(8))
         }));
     }
     let first = counts(first)?;
@@ -136,39 +144,6 @@ fn series(
         };
         sum.saturating_add(items.saturating_mul(8))
     }))
-}
-
-enum Finest {
-    Days,
-    Hours,
-    Any,
-}
-
-/// How fine the steps of intervals are.
-fn finest(steps: &ArrayRef) -> Finest {
-    use datafusion::arrow::datatypes::{IntervalMonthDayNanoType, IntervalUnit};
-    const HOUR: u64 = 3_600_000_000_000;
-    match steps.data_type() {
-        DataType::Interval(IntervalUnit::YearMonth) => Finest::Days,
-        DataType::Interval(IntervalUnit::MonthDayNano) => {
-            let mut finest = Finest::Days;
-            for step in steps
-                .as_primitive::<IntervalMonthDayNanoType>()
-                .iter()
-                .flatten()
-            {
-                if step.nanoseconds == 0 && (step.days != 0 || step.months != 0) {
-                    continue;
-                }
-                if step.nanoseconds.unsigned_abs() < HOUR || step.days != 0 || step.months != 0 {
-                    return Finest::Any;
-                }
-                finest = Finest::Hours;
-            }
-            finest
-        }
-        _ => Finest::Any,
-    }
 }
 
 /// Bytes of one item, of the largest row if there are several.

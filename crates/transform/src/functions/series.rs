@@ -38,7 +38,11 @@ struct BoundedSeries(Arc<TableFunction>);
 
 /// A series of bounded length.
 #[derive(Debug)]
-pub(crate) struct Series(Arc<dyn TableProvider>);
+pub(crate) struct Series {
+    table: Arc<dyn TableProvider>,
+    /// Rather too many than too few.
+    pub(crate) rows: u64,
+}
 
 impl TableFunctionImpl for BoundedSeries {
     fn call_with_args(
@@ -53,12 +57,14 @@ impl TableFunctionImpl for BoundedSeries {
                 _ => None,
             })
             .collect();
-        if rows(&values) > MOST_ROWS {
+        let rows = rows(&values);
+        if rows > MOST_ROWS {
             return plan_err!("{} of more than {MOST_ROWS} rows", self.0.name());
         }
-        Ok(Arc::new(Series(
-            self.0.create_table_provider_with_args(arguments)?,
-        )))
+        Ok(Arc::new(Series {
+            table: self.0.create_table_provider_with_args(arguments)?,
+            rows,
+        }))
     }
 }
 
@@ -89,7 +95,7 @@ fn rows(arguments: &[Option<&ScalarValue>]) -> u64 {
 }
 
 /// The shortest that an interval can be, in nanoseconds; parts that work against each other can come to nothing.
-fn shortest(step: IntervalMonthDayNano) -> i128 {
+pub(super) fn shortest(step: IntervalMonthDayNano) -> i128 {
     let days = i128::from(step.months) * 28 + i128::from(step.days);
     let nanoseconds = i128::from(step.nanoseconds);
     let parts = [i128::from(step.months), i128::from(step.days), nanoseconds];
@@ -105,7 +111,7 @@ fn shortest(step: IntervalMonthDayNano) -> i128 {
 #[async_trait]
 impl TableProvider for Series {
     fn schema(&self) -> SchemaRef {
-        self.0.schema()
+        self.table.schema()
     }
 
     fn table_type(&self) -> TableType {
@@ -119,7 +125,7 @@ impl TableProvider for Series {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.0.scan(session, projection, filters, limit).await
+        self.table.scan(session, projection, filters, limit).await
     }
 }
 

@@ -140,15 +140,37 @@ fn keyless(join: &Join, most: u64) -> Option<String> {
     if !join.on.is_empty() || !multiplies || most >= i64::MAX.unsigned_abs() {
         return None;
     }
-    let small = |side: &LogicalPlan| {
-        side.max_rows()
-            .is_some_and(|rows| u64::try_from(rows).unwrap_or(u64::MAX) <= most)
-    };
+    let small = |side: &LogicalPlan| most_rows(side).is_some_and(|rows| rows <= most);
     (!small(&join.left) && !small(&join.right)).then(|| {
         format!(
             "a join without an equality between its tables; give it one, put LIMIT {most} or less on one side, or raise max_keyless_rows"
         )
     })
+}
+
+/// The most rows that a plan has, when that is known before it runs.
+fn most_rows(plan: &LogicalPlan) -> Option<u64> {
+    if let Some(rows) = plan.max_rows() {
+        return u64::try_from(rows).ok();
+    }
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let table = source_as_provider(&scan.source).ok()?;
+            table.downcast_ref::<Series>().map(|series| series.rows)
+        }
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Window(_) => match plan.inputs().as_slice() {
+            [input] => most_rows(input),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Regular expressions must be known before the rows are, and be small.

@@ -7,9 +7,9 @@ use std::{
 
 use datafusion::sql::sqlparser::{
     ast::{
-        Expr, Function, FunctionArg, GroupByExpr, ObjectName, ObjectNamePart, Query, Select,
-        SetExpr, Spanned, TableFactor, TableFunctionArgs, Visit, Visitor, WindowType,
-        visit_relations,
+        BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArg, GroupByExpr,
+        ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, TableFactor,
+        TableFunctionArgs, Visit, Visitor, WindowType, visit_relations,
     },
     tokenizer::Span,
 };
@@ -124,6 +124,25 @@ impl Visitor for Syntax {
         if let Some(into) = &select.into {
             return refuse("SELECT INTO", into.name.span());
         }
+        let ignored = [
+            (select.top.is_some(), "TOP: write LIMIT at the end"),
+            (select.prewhere.is_some(), "PREWHERE: write WHERE"),
+            (
+                !select.distribute_by.is_empty(),
+                "DISTRIBUTE BY: leave it out",
+            ),
+            (
+                !select.cluster_by.is_empty() || !select.sort_by.is_empty(),
+                "CLUSTER BY and SORT BY: write ORDER BY",
+            ),
+            (
+                select.value_table_mode.is_some() || select.select_modifiers.is_some(),
+                "words between SELECT and the columns other than DISTINCT and ALL",
+            ),
+        ];
+        if let Some((_, what)) = ignored.into_iter().find(|(is_there, _)| *is_there) {
+            return refuse(what, select.select_token.0.span);
+        }
         if !select.lateral_views.is_empty() || !select.connect_by.is_empty() {
             return refuse("LATERAL VIEW and CONNECT BY", select.select_token.0.span);
         }
@@ -131,20 +150,29 @@ impl Visitor for Syntax {
             &select.group_by
             && !modifiers.is_empty()
         {
-            return refuse("WITH CUBE and WITH ROLLUP", select.select_token.0.span);
+            return refuse(
+                "WITH CUBE and WITH ROLLUP: write GROUP BY CUBE (…) or GROUP BY ROLLUP (…)",
+                select.select_token.0.span,
+            );
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> Found {
-        if relation.0.len() > 1 {
+        // The schema that the engine puts the tables of an action in.
+        let in_public = matches!(relation.0.as_slice(), [ObjectNamePart::Identifier(schema), _] if schema.value.eq_ignore_ascii_case("public"));
+        if relation.0.len() > 1 && !in_public {
             return refuse(
                 &format!("`{}`: tables have one name and no schema", shown(relation)),
                 relation.span(),
             );
         }
         let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == ' ';
-        if !table_name(relation).is_some_and(|name| name.chars().all(plain)) {
+        let name = match relation.0.last() {
+            Some(ObjectNamePart::Identifier(name)) => Some(name.value.as_str()),
+            _ => None,
+        };
+        if !name.is_some_and(|name| name.chars().all(plain)) {
             return refuse(
                 &format!("`{}`, which is no name of a table", shown(relation)),
                 relation.span(),
@@ -161,8 +189,11 @@ impl Visitor for Syntax {
                 ..
             }
             | TableFactor::Function { name, args, .. } => table_function(name, args),
-            TableFactor::Table { .. }
-            | TableFactor::Derived { .. }
+            TableFactor::Table { .. } => ignored_of_table(factor),
+            TableFactor::Derived {
+                sample: Some(_), ..
+            } => refuse(SAMPLE, factor.span()),
+            TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
             | TableFactor::UNNEST { .. } => ControlFlow::Continue(()),
             other => refuse("this kind of table", other.span()),
@@ -180,9 +211,88 @@ impl Visitor for Syntax {
                     .map_or_else(Span::empty, Spanned::span),
             ),
             Expr::Function(function) => growing_window(function),
+            Expr::BinaryOp {
+                op: BinaryOperator::Arrow,
+                ..
+            }
+            | Expr::Lambda(_) => refuse(
+                "`->`, a function of its own: unnest the list and put a condition on its items",
+                expr.span(),
+            ),
+            Expr::Cast { data_type, .. } => ignored_length(data_type, expr.span()),
+            Expr::TypedString(typed) => ignored_length(&typed.data_type, expr.span()),
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+const SAMPLE: &str = "TABLESAMPLE: leave rows out by a condition or LIMIT";
+
+/// What the engine would read over behind the name of a table.
+fn ignored_of_table(factor: &TableFactor) -> Found {
+    let TableFactor::Table {
+        alias,
+        with_hints,
+        version,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+        ..
+    } = factor
+    else {
+        return ControlFlow::Continue(());
+    };
+    // FINAL is no word of this dialect, and would be taken for another name of the table.
+    let is_final = alias.as_ref().is_some_and(|alias| {
+        !alias.explicit
+            && alias.name.quote_style.is_none()
+            && alias.name.value.eq_ignore_ascii_case("final")
+    });
+    let ignored = [
+        (sample.is_some(), SAMPLE),
+        (
+            !partitions.is_empty(),
+            "PARTITION: write a condition on the partition's column",
+        ),
+        (
+            version.is_some(),
+            "a version of a table: each run reads the present files",
+        ),
+        (
+            !with_hints.is_empty() || !index_hints.is_empty(),
+            "hints behind a table: leave them out",
+        ),
+        (is_final, "FINAL: leave it out"),
+        (
+            json_path.is_some(),
+            "a path behind a table: name the member as column['member']",
+        ),
+    ];
+    match ignored.into_iter().find(|(is_there, _)| *is_there) {
+        Some((_, what)) => refuse(what, factor.span()),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// The engine reads over the length of a type of text.
+fn ignored_length(data_type: &DataType, span: Span) -> Found {
+    let instead = match data_type {
+        DataType::Varchar(Some(_))
+        | DataType::Char(Some(_))
+        | DataType::Character(Some(_))
+        | DataType::CharacterVarying(Some(_))
+        | DataType::CharVarying(Some(_))
+        | DataType::Nvarchar(Some(_))
+        | DataType::String(Some(_)) => {
+            "its length would be ignored: write VARCHAR, and left(…, n) to cut text"
+        }
+        DataType::Float(number) if !matches!(number, ExactNumberInfo::None) => {
+            "its precision would be ignored: write REAL or DOUBLE"
+        }
+        _ => return ControlFlow::Continue(()),
+    };
+    refuse(&format!("the type `{data_type}`; {instead}"), span)
 }
 
 fn table_function(name: &ObjectName, arguments: &[FunctionArg]) -> Found {

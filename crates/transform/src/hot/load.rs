@@ -6,7 +6,10 @@ use std::{
 };
 
 use datafusion::{
-    common::tree_node::{TreeNode, TreeNodeRecursion},
+    common::{
+        TableReference,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{Expr, LogicalPlan},
 };
 use futures::StreamExt;
@@ -95,15 +98,20 @@ impl Transform {
         }
         for source in &sources {
             session
-                .register_table(source.info.table.as_str(), Arc::clone(&source.table))
+                .register_table(
+                    TableReference::bare(source.info.table.as_str()),
+                    Arc::clone(&source.table),
+                )
                 .map_err(running)?;
         }
         let plan = self.unbound(&session, prepared, bound).await?;
         let named = named_columns(&plan);
         // `column IN ($list)` with an empty list is planned as false, and then the column is named nowhere.
-        let all = bound
-            .entries()
-            .any(|(_, value, _)| matches!(value, BoundValue::List(_, items) if items.is_empty()));
+        let is_empty_list =
+            |value: &BoundValue| matches!(value, BoundValue::List(_, items) if items.is_empty());
+        // What `* EXCLUDE (…)` leaves out is named nowhere either.
+        let all = prepared.query.changes_all_columns()
+            || bound.entries().any(|(_, value, _)| is_empty_list(value));
         let optimised = session.state().optimize(&plan).ok();
         let known: BTreeSet<String> = sources
             .iter()
@@ -113,7 +121,8 @@ impl Transform {
         let mut tables = BTreeMap::new();
         for source in &sources {
             let name = source.info.table.as_str();
-            let frame = session.table(name).await.map_err(running)?;
+            let table = TableReference::bare(name);
+            let frame = session.table(table).await.map_err(running)?;
             let fields = frame.schema().fields();
             let mut columns: Vec<&str> = fields
                 .iter()

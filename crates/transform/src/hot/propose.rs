@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use datafusion::common::TableReference;
+
 use super::{index::indexable, lookup::found, query::HotQuery, template::conditions};
 use crate::{Error, Run, Transform, error::running};
 
@@ -24,7 +26,10 @@ impl Transform {
         for source in &sources {
             known.extend(source.info.columns.iter().map(|(name, _)| name.clone()));
             session
-                .register_table(source.info.table.as_str(), Arc::clone(&source.table))
+                .register_table(
+                    TableReference::bare(source.info.table.as_str()),
+                    Arc::clone(&source.table),
+                )
                 .map_err(running)?;
         }
         query.check_index(&known)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
+    common::TableReference,
     logical_expr::execution_props::ExecutionProps,
     prelude::SessionContext,
 };
@@ -160,7 +161,7 @@ impl HotTables {
         for (name, table) in &view.loaded().tables {
             let provider = Arc::new(HotProvider(Arc::clone(table)));
             session
-                .register_table(name.as_str(), provider)
+                .register_table(TableReference::bare(name.as_str()), provider)
                 .map_err(running)?;
         }
         Ok(session)

@@ -9,7 +9,7 @@ use datafusion::{
 use object_store::ObjectMeta;
 use percent_encoding::percent_decode_str;
 
-use crate::{Error, ErrorKind, Location, TableSpec, formats::infer::text_type};
+use crate::{Error, ErrorKind, Location, TableSpec, formats::infer::text_type, schema::type_name};
 
 /// The columns, and the values that each file has in them.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Partitions {
                     value_of(value, kind).map_err(|_error| {
                         Error::new(
                             ErrorKind::MalformedData,
-                            format!("the `{name}=` segment of {} is no {kind}: declare its type under `partitions`", file.location),
+                            format!("the `{name}=` segment of {} is no {}: declare its type under `partitions`", file.location, type_name(kind)),
                         )
                     })
                 })

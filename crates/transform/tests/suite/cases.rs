@@ -139,10 +139,12 @@ impl Scene {
             stores: lake,
         };
         let schema = self.transform.output_schema(&run).await?;
-        let rows = schema
-            .fields()
-            .iter()
-            .map(|field| vec![field.name().clone(), field.data_type().to_string()]);
+        let rows = schema.fields().iter().map(|field| {
+            vec![
+                field.name().clone(),
+                flowlake_transform::type_name(field.data_type()),
+            ]
+        });
         Ok(DBOutput::Rows {
             types: vec![DefaultColumnType::Text; 2],
             rows: rows.collect(),

@@ -70,8 +70,8 @@ async fn files_columns_and_conditions_are_told_and_values_are_not() {
     assert_eq!(
         told.columns,
         [
-            ("id".to_owned(), "Int64".to_owned()),
-            ("ms".to_owned(), "Int64".to_owned())
+            ("id".to_owned(), "integer".to_owned()),
+            ("ms".to_owned(), "integer".to_owned())
         ]
     );
     assert_eq!(

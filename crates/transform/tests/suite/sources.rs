@@ -163,14 +163,14 @@ async fn delimiters_headers_and_types_are_found() {
     assert_eq!(
         types,
         [
-            "Int64",
-            "Float64",
-            "Date32",
-            "Timestamp(µs)",
-            "Boolean",
-            "Decimal128(38, 0)",
-            "Utf8",
-            "Utf8"
+            "integer",
+            "float",
+            "date",
+            "timestamp",
+            "boolean",
+            "decimal(38, 0)",
+            "string",
+            "string"
         ]
     );
     let text = typed.rows("SELECT * FROM t").await.to_string();
@@ -349,8 +349,8 @@ async fn partitions_are_pruned_without_a_request_for_other_files() {
     assert_eq!(
         lake.info().await.unwrap().partitions,
         [
-            ("date".to_owned(), "Date32".to_owned()),
-            ("hour".to_owned(), "Int64".to_owned())
+            ("date".to_owned(), "date".to_owned()),
+            ("hour".to_owned(), "integer".to_owned())
         ]
     );
     let mixed = lake.file("calls/day=1/x.csv", "n\n1\n").await;
@@ -447,7 +447,7 @@ async fn keys_are_no_urls_and_values_of_segments_are_decoded() {
         .file("d/day=2026%2D01%2D02/x.csv", "n\n1\n")
         .await;
     let kinds = days.info().await.unwrap().partitions;
-    assert_eq!(kinds, [("day".to_owned(), "Date32".to_owned())]);
+    assert_eq!(kinds, [("day".to_owned(), "date".to_owned())]);
     let typed = days.with("partitions", json!({ "day": "integer" }));
     let error = typed.error("SELECT n FROM t").await;
     assert_eq!(error.kind(), ErrorKind::MalformedData);
@@ -543,7 +543,7 @@ async fn files_that_drifted_are_united_by_name() {
     assert!(
         error
             .to_string()
-            .contains("column `a` is Utf8 in x/3.arrow and Int64"),
+            .contains("column `a` is string in x/3.arrow and integer"),
         "{error}"
     );
     let told = clash.with("types", json!({ "a": "string" }));

@@ -171,7 +171,7 @@ fn explain_says_what_would_be_done_and_then_what_was() -> Result<()> {
         "1 of 1 files",
         "columns",
         "Steps",
-        "asked of the files' own indexes: conditions on agent_id",
+        "rows left out while files are read: conditions on agent_id",
         "group by `queue_name`",
         "Memory",
         "Answers",

@@ -1,0 +1,95 @@
+//! SQL as analysts write it: it works, cold and from memory.
+
+use serde_json::json;
+
+use crate::support::lake::Lake;
+
+const CALLS: &str = "id,user,text,started,ms
+1,ann,05.01.2026 10:00:00,2026-01-05T10:00:00,100
+2,bo,06.01.2026 11:30:00,2026-01-06T11:30:00,200
+3,ann,07.01.2026 12:00:00,2026-01-07T12:00:00,300
+";
+
+#[tokio::test]
+async fn common_queries_give_rows() {
+    Lake::new()
+        .file("a.csv", CALLS)
+        .answers(&[
+            ("SELECT user FROM t WHERE id = 2", json!([{ "user": "bo" }])),
+            ("SELECT user, count(*) AS n FROM t GROUP BY user ORDER BY user", json!([{ "user": "ann", "n": 2 }, { "user": "bo", "n": 1 }])),
+            ("SELECT * EXCLUDE (text, started, user) FROM t WHERE id = 1", json!([{ "id": 1, "ms": 100 }])),
+            ("SELECT * EXCEPT (text, started, user) FROM t WHERE id = 1", json!([{ "id": 1, "ms": 100 }])),
+            ("SELECT id FROM public.t WHERE id = 1", json!([{ "id": 1 }])),
+            ("SELECT count(*) AS n FROM t WHERE started > now() - INTERVAL '7 days' OR started < now()", json!([{ "n": 3 }])),
+            ("SELECT count(*) AS n FROM (SELECT DISTINCT user, ms FROM t)", json!([{ "n": 3 }])),
+            (
+                "SELECT count(*) AS n FROM (SELECT unnest(generate_series(TIMESTAMP '2026-01-01', TIMESTAMP '2026-12-31', INTERVAL '15 minutes')) AS slot)",
+                json!([{ "n": 34_945 }]),
+            ),
+            (
+                "SELECT d.value AS day, count(t.id) AS n FROM generate_series(DATE '2026-01-05', DATE '2026-01-07', INTERVAL '1 day') AS d JOIN t ON t.started >= d.value AND t.started < d.value + INTERVAL '1 day' GROUP BY d.value ORDER BY 1",
+                json!([{ "day": "2026-01-05T00:00:00", "n": 1 }, { "day": "2026-01-06T00:00:00", "n": 1 }, { "day": "2026-01-07T00:00:00", "n": 1 }]),
+            ),
+            (
+                "SELECT id, s.name FROM t JOIN (VALUES (0, 150, 'short'), (150, 999, 'long')) AS s(low, high, name) ON t.ms >= s.low AND t.ms < s.high ORDER BY id",
+                json!([{ "id": 1, "name": "short" }, { "id": 2, "name": "long" }, { "id": 3, "name": "long" }]),
+            ),
+            ("SELECT NULL AS x FROM t LIMIT 1", json!([{ "x": null }])),
+            ("SELECT started AT TIME ZONE 'Europe/Berlin' AS v FROM t WHERE id = 1", json!([{ "v": "2026-01-05T10:00:00+01:00" }])),
+        ])
+        .await;
+}
+
+/// A table declared with capitals.
+#[tokio::test]
+async fn tables_with_capitals_are_named_in_double_quotes() {
+    use crate::support::House;
+    let action = |name: &str, sql: &str| {
+        format!(
+            "name = \"{name}\"\n[tables.Calls]\nuri = \"s3://lake/exports/calls.csv\"\n[query]\nsql = '''{sql}'''\n"
+        )
+    };
+    let actions = [
+        action("quoted", "SELECT id FROM \"Calls\" WHERE id = 1"),
+        action("bare", "SELECT id FROM Calls WHERE id = 1"),
+    ];
+    let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+    let allow = json!([
+        { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] },
+    ]);
+    let files = [("exports/calls.csv", CALLS)];
+    let house = House::furnished(&files, allow, "", &actions, |_| {}).await;
+    let quoted = house.run("quoted", json!({})).await.unwrap();
+    assert_eq!(quoted["data"], json!([{ "id": 1 }]));
+    let (_, message) = house.run("bare", json!({})).await.unwrap_err();
+    assert_eq!(
+        message,
+        "there is no table `calls` under [tables]; a name with capitals stands in double quotes: \"Calls\""
+    );
+}
+
+/// No format writes the text of an error where a value cannot be written.
+#[tokio::test]
+async fn dates_beyond_the_calendar_are_errors() {
+    let values = [
+        "arrow_cast(2000000000, 'Date32')",
+        "arrow_cast(-2000000000, 'Date32')",
+        "arrow_cast(9223372036854775807, 'Date64')",
+        "arrow_cast(9223372036854775807, 'Timestamp(s)')",
+        "arrow_cast(9223372036854775807, 'Timestamp(ms)')",
+        "arrow_cast(-9223372036854775808, 'Timestamp(us, \"UTC\")')",
+        "arrow_cast(-1, 'Time64(ns)')",
+        "arrow_cast(arrow_cast(2000000000, 'Int32'), 'Time32(s)')",
+        "make_array(arrow_cast(2000000000, 'Date32'))",
+        "named_struct('a', arrow_cast(2000000000, 'Date32'))",
+    ];
+    let queries: Vec<String> = values
+        .iter()
+        .map(|value| format!("SELECT {value} AS v FROM t"))
+        .collect();
+    let told = Lake::new().file("a.csv", CALLS).ask(&queries).await;
+    for (told, sql) in told.iter().zip(&queries) {
+        let (code, message) = told.as_ref().expect_err(sql);
+        assert_eq!(code.as_str(), "sql.not_computable", "{sql}: {message}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What analysts are told about their mistakes: each with its code and message, as reviewed in `mistakes.txt`.
+
+use std::{fmt::Write, path::Path};
+
+use flowlake_data_action::{Action, ActionDefinition, ActionError};
+use serde_json::json;
+
+use crate::support::House;
+
+const REVIEWED: &str = include_str!("mistakes.txt");
+
+const CALLS: &str = "queue,ani,started,ended,handle_ms,score,answered,agent_id,note,day,amount,CamelCase
+Sales-EU,+4930901820,2026-01-05T10:00:00,2026-01-05T10:05:00,300000,4.5,true,7,vip caller,2026-01-05,12.50,a
+Support,+12025550142,2026-01-05T11:00:00,2026-01-05T11:02:00,0,,false,8,17,2026-01-05,3.00,b
+Sales-EU,+12025550143,2026-01-06T09:00:00,2026-01-06T09:01:00,60000,3.0,true,7,,2026-01-06,1.00,c
+";
+
+/// Mistakes, each with what is told under it.
+#[tokio::test]
+async fn each_mistake_is_told_as_reviewed() {
+    let mistakes: Vec<&str> = REVIEWED
+        .lines()
+        .filter(|line| !line.starts_with("    ") && !line.is_empty())
+        .collect();
+    let actions: Vec<String> = mistakes
+        .iter()
+        .enumerate()
+        .map(|(number, sql)| {
+            format!(
+                "name = \"m{number}\"\n[query]\nsql = '''{sql}'''\n[tables.calls]\nuri = \"s3://lake/exports/calls.csv\"\ntypes = {{ amount = \"decimal(10, 2)\" }}\n"
+            )
+        })
+        .collect();
+    let allow = json!([
+        { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] },
+    ]);
+    // What is refused when actions are loaded, and what only when they run.
+    let refused: Vec<Option<ActionError>> = actions
+        .iter()
+        .map(|action| {
+            let definition = ActionDefinition::parse(Path::new("m.toml"), action).unwrap();
+            Action::try_new(definition).err()
+        })
+        .collect();
+    let pairs = actions.iter().zip(&refused);
+    let runnable: Vec<&str> = pairs
+        .filter(|(_, refused)| refused.is_none())
+        .map(|(action, _)| action.as_str())
+        .collect();
+    let files = [("exports/calls.csv", CALLS)];
+    let house = House::furnished(&files, allow, "", &runnable, |_| {}).await;
+    let mut told = String::new();
+    for (number, sql) in mistakes.iter().enumerate() {
+        let name = format!("m{number}");
+        let answer = match &refused[number] {
+            Some(error) => {
+                let prefix = format!("action `{name}`: ");
+                Err((error.code(), error.message().replacen(&prefix, "", 1)))
+            }
+            None => house.run(&name, json!({})).await,
+        };
+        let _ = match answer {
+            Ok(answer) => writeln!(told, "{sql}\n    answers {}", answer["data"]),
+            Err((code, message)) => writeln!(told, "{sql}\n    {code}: {message}"),
+        };
+    }
+    if told != REVIEWED {
+        let differs: Vec<String> = told
+            .lines()
+            .zip(REVIEWED.lines())
+            .filter(|(told, reviewed)| told != reviewed)
+            .map(|(told, reviewed)| format!("told     {told}\nreviewed {reviewed}"))
+            .collect();
+        let file = std::env::temp_dir().join("flowlake-mistakes.txt");
+        std::fs::write(&file, told).unwrap();
+        panic!(
+            "{}\n(all of them in {})",
+            differs.join("\n"),
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn no_mistake_is_ours() {
+    assert!(!REVIEWED.contains("    internal:"));
+    assert!(
+        REVIEWED
+            .lines()
+            .filter(|line| line.starts_with("    "))
+            .count()
+            >= 200
+    );
+}

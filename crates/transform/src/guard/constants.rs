@@ -1,0 +1,159 @@
+//! What no run can compute: `1 / 0`, `handle_ms = 'abc'`.
+//!
+//! The engine leaves a constant that it cannot compute in the plan, and fails at the first row. That is no fault of a file.
+
+use datafusion::{
+    arrow::{
+        array::{RecordBatch, RecordBatchOptions},
+        datatypes::Schema,
+    },
+    common::{
+        DFSchema, DataFusionError,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    execution::SessionState,
+    logical_expr::{
+        Expr, LogicalPlan, Operator, Volatility, expr::BinaryExpr,
+        physical_planning_context::PhysicalPlanningContext,
+    },
+    physical_expr::create_physical_expr,
+};
+
+use crate::{Error, ErrorKind, error::taken, schema::type_name};
+
+/// Refuses an optimised plan with a constant that cannot be computed.
+///
+/// `has_params` says that constants may be values of parameters, which no message holds.
+pub(crate) fn constants(
+    plan: &LogicalPlan,
+    state: &SessionState,
+    has_params: bool,
+) -> Result<(), Error> {
+    let mut refused = None;
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if is_branch(expr) {
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                if !is_constant(expr) {
+                    return Ok(TreeNodeRecursion::Continue);
+                }
+                if is_computed(expr, state) {
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                refused = Some(told(innermost(expr, state), has_params));
+                Ok(TreeNodeRecursion::Stop)
+            })
+        })
+    });
+    match refused {
+        Some(message) => Err(Error::new(ErrorKind::InvalidSql, message)),
+        None => Ok(()),
+    }
+}
+
+/// What computes some of its parts only.
+fn is_branch(expr: &Expr) -> bool {
+    match expr {
+        Expr::Case(_) | Expr::TryCast(_) => true,
+        Expr::ScalarFunction(call) => matches!(call.func.name(), "coalesce" | "nvl" | "ifnull"),
+        Expr::BinaryExpr(binary) => matches!(binary.op, Operator::And | Operator::Or),
+        _ => false,
+    }
+}
+
+/// Whether the value is known without a row. Literals are values already.
+fn is_constant(expr: &Expr) -> bool {
+    let computes = matches!(
+        expr,
+        Expr::BinaryExpr(_)
+            | Expr::Cast(_)
+            | Expr::Negative(_)
+            | Expr::Like(_)
+            | Expr::ScalarFunction(_)
+    );
+    computes
+        && !expr
+            .exists(|part| {
+                Ok(match part {
+                    Expr::Literal(..)
+                    | Expr::BinaryExpr(_)
+                    | Expr::Cast(_)
+                    | Expr::TryCast(_)
+                    | Expr::Negative(_)
+                    | Expr::Like(_) => false,
+                    Expr::ScalarFunction(call) => {
+                        call.func.signature().volatility != Volatility::Immutable
+                    }
+                    _ => true,
+                })
+            })
+            .unwrap_or(true)
+}
+
+fn is_computed(expr: &Expr, state: &SessionState) -> bool {
+    let none = DFSchema::empty();
+    let context = PhysicalPlanningContext::default();
+    let Ok(expr) = create_physical_expr(expr, &none, state.execution_props(), &context) else {
+        return false;
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options);
+    let Ok(one) = one else { return true };
+    // What is refused for its size or by a function of ours is told when it runs.
+    match expr.evaluate(&one) {
+        Ok(_) => true,
+        Err(error) => matches!(
+            error.find_root(),
+            DataFusionError::External(_) | DataFusionError::ResourcesExhausted(_)
+        ),
+    }
+}
+
+/// The smallest part that cannot be computed.
+fn innermost<'e>(expr: &'e Expr, state: &SessionState) -> &'e Expr {
+    let mut found = expr;
+    let _ = expr.apply_children(|child| {
+        if is_constant(child) && !is_computed(child, state) {
+            found = innermost(child, state);
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
+}
+
+fn told(expr: &Expr, has_params: bool) -> String {
+    let text = if has_params {
+        "a constant of the SQL, or a parameter,".to_owned()
+    } else {
+        match expr {
+            Expr::Cast(cast) => literal(&cast.expr),
+            other => format!("`{}`", other.human_display()),
+        }
+    };
+    match expr {
+        Expr::Cast(cast) => format!("{text} is no {}", type_name(cast.field.data_type())),
+        Expr::BinaryExpr(BinaryExpr {
+            op: Operator::Divide | Operator::Modulo,
+            ..
+        }) => format!("{text} divides by zero"),
+        Expr::ScalarFunction(call) => match taken(call.func.name()) {
+            Some(takes) => takes,
+            None => format!("`{}` cannot take these arguments", call.func.name()),
+        },
+        _ => format!("{text} cannot be computed"),
+    }
+}
+
+/// A literal as SQL writes it.
+fn literal(expr: &Expr) -> String {
+    match expr {
+        Expr::Literal(value, _) => match value.try_as_str().flatten() {
+            Some(text) => format!("`\'{text}\'`"),
+            None => format!("`{value}`"),
+        },
+        other => format!("`{}`", other.human_display()),
+    }
+}
