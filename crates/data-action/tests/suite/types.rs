@@ -1,6 +1,7 @@
 //! Values and the types of their columns, through an action's file: what does not fit exactly is a misfit, whatever the format,
 //! and what told a type is read as it.
 
+use flowlake_data_action::{Answer, ErrorCode};
 use serde_json::{Value, json};
 
 use crate::support::House;
@@ -53,18 +54,25 @@ fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case 
     }
 }
 
-/// Runs all cases as actions of one project.
+/// Runs all cases as actions of one project, each of one file from memory too.
 async fn check(cases: Vec<Case>) {
     let mut all = Vec::new();
     let mut actions = Vec::new();
     for (number, case) in cases.iter().enumerate() {
+        let folder = format!("exports/{number}/");
         for (key, content) in &case.files {
-            all.push((format!("exports/{number}/{key}"), content.as_slice()));
+            all.push((format!("{folder}{key}"), content.as_slice()));
         }
-        actions.push(format!(
-            "name = \"a{number}\"\n[query]\nsql = '''{}'''\n[tables.t]\nuri = \"s3://lake/exports/{number}/\"\n{}\n",
-            case.sql, case.table
-        ));
+        let mut action = |name: &str, key: &str| {
+            actions.push(format!(
+                "name = \"{name}{number}\"\nhot = {}\n[query]\nsql = '''{}'''\n[tables.t]\nuri = \"s3://lake/{folder}{key}\"\n{}\n",
+                name == "hot", case.sql, case.table
+            ));
+        };
+        action("cold", "");
+        if let [(key, _)] = case.files.as_slice() {
+            action("hot", key);
+        }
     }
     let all: Vec<_> = all
         .iter()
@@ -75,8 +83,27 @@ async fn check(cases: Vec<Case>) {
     let house = House::furnished(&all, may, "", &actions, |_| {}).await;
     let mut wrong = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        let found = house.ask(&format!("a{number}"), json!({})).await;
-        let right = match (&case.expected, &found) {
+        for name in ["cold", "hot"] {
+            if name == "hot" && case.files.len() > 1 {
+                continue;
+            }
+            let found = house.ask(&format!("{name}{number}"), json!({})).await;
+            if let Some(found) = case.difference(found) {
+                let (key, _) = &case.files[0];
+                wrong.push(format!(
+                    "{name} {key} {:?} {}: {found}",
+                    case.table, case.sql
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+impl Case {
+    /// What was answered, if it is not what it has to be.
+    fn difference(&self, found: Result<Answer, (ErrorCode, String)>) -> Option<String> {
+        let right = match (&self.expected, &found) {
             (Expected::Rows(rows), Ok(answer)) => answer.data.get() == *rows,
             (Expected::Error(part), Err((_, message))) => message.contains(part),
             (Expected::Counted(skipped, nulled, rows), Ok(answer)) => {
@@ -85,18 +112,12 @@ async fn check(cases: Vec<Case>) {
             }
             _ => false,
         };
-        if !right {
-            let found = found.map(|answer| {
-                format!(
-                    "{} {} {}",
-                    answer.data, answer.skipped_rows, answer.nulled_values
-                )
-            });
-            let (key, _) = &case.files[0];
-            wrong.push(format!("{key} {:?} {}: {found:?}", case.table, case.sql));
-        }
+        let told = |answer: Answer| {
+            let (skipped, nulled) = (answer.skipped_rows, answer.nulled_values);
+            format!("{} {skipped} {nulled}", answer.data)
+        };
+        (!right).then(|| format!("{:?}", found.map(told)))
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// 1000 records, from which types are found, and one more.
