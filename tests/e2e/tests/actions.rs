@@ -137,11 +137,11 @@ fn typed(value: &Value) -> Option<String> {
     }
 }
 
-/// Code and message of `error[CODE]: MESSAGE`.
+/// Code and message of the line `error[CODE]: MESSAGE`; what to do about it is in the lines after.
 fn refusal(finished: &Finished) -> Result<(&str, &str)> {
-    let error = finished.stderr.split_once("error[").map(|(_, error)| error);
-    error
-        .and_then(|error| error.split_once("]: "))
+    let mut lines = finished.stderr.lines();
+    lines
+        .find_map(|line| line.strip_prefix("error[")?.split_once("]: "))
         .with_context(|| format!("{}: {}", finished.status, finished.stderr))
 }
 
