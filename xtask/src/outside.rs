@@ -1,6 +1,6 @@
 //! Which tests need more than Rust and a C compiler, and are therefore run by `e2e` instead of `test`.
 //!
-//! Beside the package of the end-to-end tests these are single tests of the crates. They are told by the name of the module
+//! Beside the package of the end-to-end tests these are single tests of the crates. They are known by the name of the module
 //! that they are in, such as `needs_root`, because a crate's tests are one program.
 
 use anyhow::{Result, bail};

@@ -41,7 +41,7 @@ pub(crate) async fn parameters(
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    // The position is told, the content is not: it may hold personal data.
+    // The error names the position and not the content, which may hold personal data.
     let place =
         |error: &serde_json::Error| format!("at line {}, column {}", error.line(), error.column());
     match serde_json::from_slice(&body) {

@@ -24,7 +24,7 @@ use crate::{listener::number, seats::Network};
 /// How often what came since the last record is recorded; a network without failures for so long is forgotten.
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 
-/// Networks that are told apart. What comes from more is counted together.
+/// Networks that have a count of their own. All others share one.
 const MOST_NETWORKS: usize = 1024;
 
 /// The wait of the first wrong credentials; each that follows waits twice as long.

@@ -109,7 +109,7 @@ impl Connections {
         })
     }
 
-    /// Accepts until it is told to stop.
+    /// Accepts connections until the server stops.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) {
         loop {
             let accepted = tokio::select! {

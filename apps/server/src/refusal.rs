@@ -1,4 +1,4 @@
-//! What a request is told that gets no answer.
+//! The response to a request that gets no answer.
 
 use axum::{
     Json,

@@ -182,7 +182,7 @@ pub(crate) fn denied(decision: &Decision) -> ActionError {
     let advice = decision
         .advice
         .clone()
-        .unwrap_or_else(|| "Ask whoever owns the bucket to allow the read.".to_owned());
+        .unwrap_or_else(|| "Ask the owner of the bucket to allow the read.".to_owned());
     ActionError::new(denied_code(decision), decision.reason.clone(), advice)
 }
 

@@ -134,7 +134,7 @@ impl Config {
 
 impl Project {
     /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it. A file that is no action
-    /// is in [`Self::broken`]; whether that stops anything is for whoever builds a pipeline to say.
+    /// is in [`Self::broken`]; the builder of a pipeline decides whether that stops anything.
     ///
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column of `flowlake.toml`, and for unknown keys the nearest known one.

@@ -1,4 +1,4 @@
-//! What monitoring is told of an attempt that has ended: the profile, one line of the log, the observer, and which parts failed.
+//! Reports an attempt that has ended: the profile, one line of the log, the observer, and which parts failed.
 
 mod failures;
 

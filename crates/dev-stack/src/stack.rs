@@ -256,8 +256,8 @@ impl DevStack {
         self.states.set(bucket, key, state);
     }
 
-    /// Adds a key that no folder can hold, such as `a//b` or one that ends in `/`: it is listed, and whoever reads it finds
-    /// nothing.
+    /// Adds a key that no folder can hold, such as `a//b` or one that ends in `/`: it is listed, and a read of it
+    /// finds nothing.
     pub fn list_key(&self, bucket: &str, key: &str, size: u64) {
         self.states.list_key(bucket, key, size);
     }

@@ -244,7 +244,7 @@ impl Way {
         // What a folder says counts below the place that a uri names, and a hot table names single objects.
         let folders = table.partition.is_none() || self.files == Division::One;
         let hot = self.hot.is_none() || folders;
-        // Types are told from the values of each file.
+        // Types are found from the values of each file.
         let told = binary || self.declares != Declares::Needed || tells_everywhere(table);
         told && hot && packs && encodes && avro && mixed && rows && by_place
     }

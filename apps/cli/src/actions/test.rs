@@ -23,12 +23,10 @@ pub(super) async fn test(config: &Path, arguments: &Test) -> Result<(), Failure>
         let mut lines = String::new();
         for (index, step) in outcome.steps.iter().enumerate() {
             let mark = if step.success { '✓' } else { '✗' };
-            let line = format!("{mark} {} {}", index + 1, step.name);
-            lines += &[Some(line.as_str()), step.error.as_deref()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" ");
+            lines += &format!("{mark} {} {}", index + 1, step.name);
+            if let Some(error) = &step.error {
+                lines += &format!(" {error}");
+            }
             lines.push('\n');
         }
         if let Some(result) = &outcome.result {

@@ -1,4 +1,4 @@
-//! Issuers of tokens: their public keys, kept and fetched anew.
+//! Issuers of tokens: their public keys, kept for a time and then fetched again.
 
 use std::{
     fmt, fs,

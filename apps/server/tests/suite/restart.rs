@@ -1,4 +1,4 @@
-//! One server takes another's place, and a service manager is told how the program is.
+//! One server takes another's place, and the service manager is notified of the program's state.
 
 use std::{
     os::unix::net::UnixDatagram,

@@ -90,19 +90,13 @@ pub(super) async fn check(
     params: &Map<String, Value>,
 ) -> Result<ActionCheck, ActionError> {
     let action = Arc::clone(services.action(action)?);
-    let bound = match action.prepared.bind_to_plan(params, services.clock.now()) {
-        Ok(bound) => bound,
-        Err(error) => {
-            return Ok(ActionCheck {
-                action: action.name().to_owned(),
-                tables: Err(error.into()),
-                columns: None,
-                index: Ok(Vec::new()),
-            });
-        }
-    };
-    let locations = match action.prepared.locations(&bound) {
-        Ok(locations) => locations,
+    let bound = action.prepared.bind_to_plan(params, services.clock.now());
+    let located = bound.and_then(|bound| {
+        let locations = action.prepared.locations(&bound)?;
+        Ok((bound, locations))
+    });
+    let (bound, locations) = match located {
+        Ok(located) => located,
         Err(error) => {
             return Ok(ActionCheck {
                 action: action.name().to_owned(),

@@ -1,4 +1,4 @@
-//! What analysts are told about their mistakes: each with its code and message, as reviewed in `mistakes.txt`.
+//! The answers to mistakes of analysts: each has its code and message, as reviewed in `mistakes.txt`.
 
 use std::{fmt::Write, path::Path};
 
@@ -15,7 +15,7 @@ Support,+12025550142,2026-01-05T11:00:00,2026-01-05T11:02:00,0,,false,8,17,2026-
 Sales-EU,+12025550143,2026-01-06T09:00:00,2026-01-06T09:01:00,60000,3.0,true,7,,2026-01-06,1.00,c
 ";
 
-/// Mistakes, each with what is told under it.
+/// Mistakes, each with its answer under it.
 #[tokio::test]
 async fn each_mistake_is_told_as_reviewed() {
     let mistakes: Vec<&str> = REVIEWED

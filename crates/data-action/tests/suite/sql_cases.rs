@@ -35,7 +35,7 @@ async fn action_files_are_answered_as_the_cases_say() {
     let mut wrong = Vec::new();
     let mut loaded = Vec::new();
     for case in &suite.cases {
-        // What the file alone tells is told when it is loaded.
+        // What can be seen in the file alone is reported when it is loaded.
         let action =
             ActionDefinition::parse("action.toml".as_ref(), &case.toml).and_then(Action::try_new);
         match action {

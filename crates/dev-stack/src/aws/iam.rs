@@ -307,7 +307,7 @@ fn decide(
 fn write_result(xml: &mut Xml, action: &str, outcomes: &[(&str, Outcome)]) {
     let all = || outcomes.iter().map(|(_, outcome)| outcome);
     let decision = strictest(all().map(|outcome| outcome.decision));
-    // Only statements that contributed to the decision are told.
+    // Only statements that contributed to the decision are reported.
     let decisive = all().filter(|outcome| outcome.decision == decision);
     let matched: Vec<_> = decisive.flat_map(|outcome| &outcome.matched).collect();
     let missing: BTreeSet<_> = all().flat_map(|outcome| &outcome.missing).collect();

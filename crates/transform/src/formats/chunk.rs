@@ -146,7 +146,7 @@ impl Asked {
         self
     }
 
-    /// With the names of all columns that a file may have without a word: what else it has is told once.
+    /// With the names of all columns that a file may have. Each further column is reported once.
     pub(crate) fn with_known(mut self, names: impl Iterator<Item = String>) -> Self {
         self.known = Some(Arc::new(names.collect()));
         self

@@ -101,7 +101,7 @@ fn is_computed(expr: &Expr, state: &SessionState) -> bool {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options);
     let Ok(one) = one else { return true };
-    // What is refused for its size or by a function of ours is told when it runs.
+    // What is refused for its size or by a function of ours is reported when it runs.
     match expr.evaluate(&one) {
         Ok(_) => true,
         Err(error) => matches!(

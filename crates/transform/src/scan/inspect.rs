@@ -348,7 +348,7 @@ fn ascii(character: char) -> u8 {
 /// Divides the first records; the last is left out if it may be cut off.
 fn first_records(dialect: Dialect, text: &[u8], whole: bool, rows: usize) -> Records {
     let mut divider = Divider::new(dialect);
-    // What cannot be divided is told when the file is read.
+    // A record that cannot be divided is reported when the file is read.
     if divider.push(text, rows).is_ok() && whole {
         divider.finish().ok();
     }
@@ -485,7 +485,7 @@ impl Facts {
             return Ok(plain.whole.then(Schema::empty));
         }
         let header = divider.take();
-        // What cannot be divided is told when the file is read.
+        // A record that cannot be divided is reported when the file is read.
         if divider.push(&text[taken..], spec.infer_rows).is_ok() && whole {
             divider.finish().ok();
         }

@@ -67,7 +67,7 @@ pub(crate) struct ParquetFiles {
     format: ParquetFormat,
     exact: Arc<ExactColumns>,
     seen: Arc<Seen>,
-    /// Names of all columns of the table; those that files have besides are told.
+    /// Names of all columns of the table; further columns of files are reported.
     columns: HashSet<String>,
     counts: Arc<MisfitCounts>,
 }

@@ -1,4 +1,4 @@
-//! Parquet whose rows are looked at one by one, in tables that say what becomes of values that do not fit.
+//! Parquet whose rows are looked at one by one, in tables with a policy (`on_error`) for values that do not fit.
 //!
 //! All other Parquet is read by the engine, which leaves out rows by conditions and knows no rows that do not fit.
 
