@@ -1,62 +1,28 @@
 //! `/v1/actions`: list and run.
 
-use std::time::Duration;
-
 use axum::{
     Extension, Json,
-    extract::{
-        Path, Query, Request, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderMap, StatusCode},
+    body::{Body, HttpBody},
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderMap, Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use flowlake_data_action::{ActionError, ActionRequest, Caller, ErrorCode, RowFormat, RowOutput};
-use serde::Deserialize;
-use serde_json::{Map, json};
-use tokio_util::sync::CancellationToken;
+use flowlake_data_action::{ActionDefinition, ActionError, ErrorCode, RowFormat, RowOutput};
+use serde_json::{Map, Value, json};
 
 use crate::{
+    ask::Asker,
+    auth::Identified,
     body::{self, Refusal, invalid},
-    load::overloaded,
+    door::Door,
     negotiation,
     peer::Peer,
-    rate::Rate,
-    refusal::{fail, refuse, refuse_with},
+    query::{Envelope, Query},
+    refusal::{fail, refuse_with},
     state::AppState,
 };
 
-/// The headers that carry the caller's own identifier of a request. Genesys Cloud puts its own on every call of a data action.
-const CORRELATION_ID: [&str; 2] = ["inin-correlation-id", "x-correlation-id"];
-/// The header in which a flow sends its conversation.
-const CONVERSATION_ID: [&str; 1] = ["x-genesys-conversation-id"];
-/// The headers that name the organisation. The first is set by Genesys Cloud, and flows cannot change it.
-const ORGANIZATION_ID: [&str; 2] = ["inin-organization-id", "x-genesys-organization-id"];
-/// Longest text that is taken from such a header.
-const LONGEST_ID: usize = 128;
-
-/// `?envelope=`: which shape the answer has.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Envelope {
-    /// Flat and small, for flows.
-    #[default]
-    Flow,
-    /// The same, with rows as the contract of a data action allows them: without null, and without integers beyond 2^53 - 1.
-    #[serde(rename = "data-action")]
-    DataAction,
-    /// Everything: metadata, cost, audit record, profile.
-    Full,
-    /// None: the rows alone.
-    Rows,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunQuery {
-    #[serde(default)]
-    envelope: Envelope,
-}
+const ROUTE: &str = "/v1/actions/{name}";
 
 /// `GET /v1/actions`: names, descriptions and parameters of what the caller may run, and may choose.
 pub(crate) async fn list(
@@ -64,16 +30,13 @@ pub(crate) async fn list(
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    let client = match state.authenticate(&headers, &peer).await {
-        Ok(identified) => identified.client,
+    let identified = match state.authenticate(&headers, &peer).await {
+        Ok(identified) => identified,
         Err(refusal) => return refusal,
     };
-    let settings = &client.settings;
-    let actions = state.pipeline.actions();
-    let actions = actions.filter(|action| settings.may_run(action.definition()).is_ok());
-    let actions: Vec<_> = actions
-        .map(|action| {
-            let definition = action.definition();
+    let settings = &identified.client.settings;
+    let actions: Vec<_> = offered(&state, &identified)
+        .map(|definition| {
             let params = definition.params.keys();
             let params = params.filter(|name| settings.may_choose(name));
             json!({
@@ -86,77 +49,126 @@ pub(crate) async fn list(
     Json(json!({ "actions": actions })).into_response()
 }
 
+/// The actions that a client may run.
+pub(crate) fn offered<'a>(
+    state: &'a AppState,
+    identified: &'a Identified,
+) -> impl Iterator<Item = &'a ActionDefinition> {
+    let settings = &identified.client.settings;
+    let definitions = state.pipeline.actions().map(|action| action.definition());
+    definitions.filter(|definition| settings.may_run(definition).is_ok())
+}
+
 /// `POST /v1/actions/{name}` with a JSON object of parameters.
 pub(crate) async fn run(
     State(state): State<AppState>,
     Extension(peer): Extension<Peer>,
-    name: Result<Path<String>, PathRejection>,
-    query: Result<Query<RunQuery>, QueryRejection>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let clock = state.pipeline.clock();
-    let (arrived, arrived_at) = (clock.instant(), clock.now());
     let (head, body) = request.into_parts();
-    let headers = head.headers;
-    let identified = match state.authenticate(&headers, &peer).await {
-        Ok(identified) => identified,
+    let door = Door {
+        method: "POST",
+        route: ROUTE,
+    };
+    let asker = match state.asker(door, head.headers.clone(), &peer).await {
+        Ok(asker) => asker,
         Err(refusal) => {
-            body::drain(&headers, body, state.body_limits).await;
+            body::drain(&head.headers, body, state.body_limits).await;
             return refusal;
         }
     };
-    let authenticated_in = clock.instant().saturating_duration_since(arrived);
-    let client = &identified.client;
-    if let Some(Err(wait)) = client.rate.as_ref().map(Rate::take) {
-        body::drain(&headers, body, state.body_limits).await;
-        return refuse(too_often(wait));
+    let wanted = Wanted::try_new(path, &head, Query::envelope_alone(head.uri.query()));
+    let params = body::parameters(&head.headers, body, state.body_limits).await;
+    match wanted.and_then(|wanted| Ok((wanted, params?))) {
+        Ok((wanted, params)) => answer(&state, &asker, wanted, params).await,
+        Err((status, error)) => refuse_with(status, error),
     }
-    let parsed = name
-        .map_err(|error| invalid(&error.body_text()))
-        .and_then(|name| {
-            let query = query.map_err(|error| invalid_query(&error.body_text()))?;
-            Ok((name, query))
-        });
-    let parameters = body::parameters(&headers, body, state.body_limits).await;
-    let parsed = parsed.and_then(|(name, query)| Ok((name, query, parameters?)));
-    let (Path(name), Query(RunQuery { envelope }), params) = match parsed {
-        Ok(parsed) => parsed,
-        Err((status, error)) => return refuse_with(status, error),
-    };
-    let own_slot = client.slots.as_ref().map(|slots| slots.try_acquire());
-    let Ok(_own_slot) = own_slot.transpose() else {
-        let what = "the client runs as many requests as it may";
-        return refuse(overloaded(what, Duration::ZERO));
-    };
-    let room = match state.load.take(&name).await {
-        Ok(room) => room,
-        Err(refused) => return refuse(refused),
-    };
-    let (params, denied) =
-        match identified.bind(state.pipeline.action(&name).ok().map(AsRef::as_ref), params) {
-            Ok(params) => (params, None),
-            Err(denied) => (Map::new(), Some(denied)),
-        };
-    let format = negotiation::format(&headers);
-    let request = ActionRequest {
-        action: name,
-        params,
-        output: RowOutput {
-            format,
-            file: None,
-            for_flows: matches!(envelope, Envelope::DataAction),
+}
+
+/// `GET /v1/actions/{name}?name=value`, and `HEAD`.
+pub(crate) async fn look(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let door = Door {
+        method: if head.method == Method::HEAD {
+            "HEAD"
+        } else {
+            "GET"
         },
-        explain: false,
-        denied,
-        caller: caller(client.settings.name.clone(), &headers),
-        cancellation: CancellationToken::new(),
-        authenticated_in,
-        queued_for: room.waited,
-        observer: state.telemetry.begin(&headers, arrived_at),
+        route: ROUTE,
     };
-    let answered = state.pipeline.run(request).await;
-    room.answered();
-    match (answered, envelope) {
+    let asker = match state.asker(door, head.headers.clone(), &peer).await {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal,
+    };
+    let wanted = no_body(&body).and_then(|()| {
+        let Query { envelope, params } = Query::parse(head.uri.query())?;
+        let wanted = Wanted::try_new(path, &head, Ok(envelope))?;
+        no_personal_data(&state, &asker, &wanted.action, &params)?;
+        Ok((wanted, params))
+    });
+    match wanted {
+        Ok((wanted, params)) => answer(&state, &asker, wanted, params).await,
+        Err((status, error)) => refuse_with(status, error),
+    }
+}
+
+/// What a request asks for: an action, and how its rows are wanted.
+struct Wanted {
+    action: String,
+    format: RowFormat,
+    envelope: Envelope,
+}
+
+impl Wanted {
+    /// By the path, whose end may name a format, as in `queue-summary.csv`; else `Accept` does.
+    fn try_new(
+        path: Result<Path<String>, PathRejection>,
+        head: &Parts,
+        envelope: Result<Envelope, Refusal>,
+    ) -> Result<Self, Refusal> {
+        let Path(name) = path.map_err(|error| invalid(&error.body_text()))?;
+        let envelope = envelope?;
+        // No action's name has a dot.
+        let ends = name.rsplit_once('.');
+        let ends = ends.and_then(|(action, end)| Some((action, end.parse().ok()?)));
+        let (action, format) = match ends {
+            Some((action, format)) => (action.to_owned(), format),
+            None => {
+                let format = negotiation::format(&head.headers)?;
+                (name, format)
+            }
+        };
+        Ok(Self {
+            action,
+            format,
+            envelope,
+        })
+    }
+}
+
+async fn answer(
+    state: &AppState,
+    asker: &Asker,
+    wanted: Wanted,
+    params: Map<String, Value>,
+) -> Response {
+    let Wanted {
+        action,
+        format,
+        envelope,
+    } = wanted;
+    let output = RowOutput {
+        format,
+        file: None,
+        for_flows: envelope == Envelope::DataAction,
+    };
+    match (state.ask(asker, action, params, output).await, envelope) {
         (Err(failure), _) => fail(&failure),
         // Only JSON has an envelope.
         (Ok(answer), Envelope::Rows) => negotiation::rows(answer, format),
@@ -168,40 +180,36 @@ pub(crate) async fn run(
     }
 }
 
-fn caller(name: String, headers: &HeaderMap) -> Caller {
-    let text = |names: &[&str]| {
-        let mut values = names.iter().filter_map(|name| headers.get(*name));
-        let value = values.next()?.to_str().ok()?;
-        Some(
-            value
-                .chars()
-                .filter(|c| c.is_ascii_graphic())
-                .take(LONGEST_ID)
-                .collect(),
-        )
-    };
-    Caller {
-        name,
-        organization: text(&ORGANIZATION_ID),
-        conversation_id: text(&CONVERSATION_ID),
-        correlation_id: text(&CORRELATION_ID),
+/// Refuses a body that nobody looks at: a proxy in front may do with it what it wants.
+fn no_body(body: &Body) -> Result<(), Refusal> {
+    if body.size_hint().exact() == Some(0) {
+        return Ok(());
     }
+    Err(invalid("a GET has no body"))
 }
 
-fn invalid_query(what: &str) -> Refusal {
+/// Refuses values in the address that are personal: addresses are written into the logs of whatever lies between.
+fn no_personal_data(
+    state: &AppState,
+    asker: &Asker,
+    action: &str,
+    params: &Map<String, Value>,
+) -> Result<(), Refusal> {
+    let mut offered = offered(state, &asker.identified);
+    let Some(definition) = offered.find(|definition| definition.name == action) else {
+        return Ok(());
+    };
+    let is_sensitive = |name: &&String| {
+        let spec = definition.params.get(*name);
+        spec.is_some_and(|spec| spec.sensitive)
+    };
+    let Some(name) = params.keys().find(is_sensitive) else {
+        return Ok(());
+    };
     let error = ActionError::new(
         ErrorCode::RequestInvalid,
-        format!("the query of the address cannot be read: {what}"),
-        "Append `?envelope=flow`, `full`, `rows` or `data-action`, or nothing.",
+        format!("the parameter `{name}` is sensitive, and addresses are logged on their way"),
+        "Send it in the body of a POST.",
     );
-    (StatusCode::BAD_REQUEST, error)
-}
-
-fn too_often(wait: Duration) -> ActionError {
-    ActionError::new(
-        ErrorCode::RateLimited,
-        "the client sends more requests than its rate allows",
-        "Send fewer, or ask for a higher `rate` in [[server.clients]].",
-    )
-    .with_retry_after(Some(wait))
+    Err((StatusCode::BAD_REQUEST, error))
 }

@@ -1,6 +1,6 @@
 //! The body of a request: read within its bounds, and JSON without doubt.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
@@ -10,11 +10,7 @@ use axum::{
     },
 };
 use flowlake_data_action::{ActionError, ErrorCode};
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// What is still read of the body of a request that is refused for its head: a connection that is closed before its peer has
 /// sent everything may lose the refusal.
@@ -41,20 +37,7 @@ pub(crate) async fn parameters(
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    // The error names the position and not the content, which may hold personal data.
-    let place =
-        |error: &serde_json::Error| format!("at line {}, column {}", error.line(), error.column());
-    match serde_json::from_slice(&body) {
-        // Read once more: only so do numbers keep all their digits.
-        Ok(Strict(Value::Object(_))) => flowlake_data_action::parameters(&body)
-            .map_err(|error| invalid(&format!("not a JSON object, {}", place(&error)))),
-        Ok(Strict(_)) => Err(invalid("not a JSON object")),
-        Err(error) if error.is_data() => Err(invalid(&format!(
-            "a name stands twice in an object, {}",
-            place(&error)
-        ))),
-        Err(error) => Err(invalid(&format!("not a JSON object, {}", place(&error)))),
-    }
+    flowlake_data_action::parameters(&body).map_err(|error| invalid(&error.to_string()))
 }
 
 /// Reads what is left of a body that nobody wants, for a short time; not one that is only sent when it is asked for.
@@ -138,98 +121,4 @@ pub(crate) fn invalid(what: &str) -> Refusal {
         "Send a JSON object of parameters, such as {\"queue\": \"Support\"}.",
     );
     (StatusCode::BAD_REQUEST, error)
-}
-
-/// JSON in which no object has a name twice: readers differ in which of the two they take.
-pub(crate) struct Strict(pub(crate) Value);
-
-struct StrictVisitor;
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        let number = Number::from_f64(value).ok_or_else(|| E::custom("not a number"))?;
-        Ok(Value::Number(number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
-            }
-        }
-        Ok(Value::Object(object))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::Strict;
-
-    #[test]
-    fn json_reads_as_usual_but_for_names_that_stand_twice() {
-        for text in [
-            "{\"a\": [1, -2, 2.5, true, null, \"\\u0041\"], \"b\": {\"a\": 18446744073709551615}}",
-            "[]",
-            "1e5",
-            "[{\"a\": 1}, {\"a\": 1}]",
-        ] {
-            let Strict(strict) = serde_json::from_str(text).unwrap();
-            assert_eq!(strict, serde_json::from_str::<Value>(text).unwrap());
-        }
-        for text in [
-            "{\"a\": 1, \"a\": 1}",
-            "{\"a\": 1, \"\\u0061\": 2}",
-            "{\"b\": [{\"a\": 1, \"c\": 2, \"a\": 3}]}",
-        ] {
-            assert!(serde_json::from_str::<Strict>(text).is_err(), "{text}");
-            assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
-        }
-    }
 }

@@ -11,11 +11,15 @@ use axum::{
 };
 use flowlake_data_action::{ActionError, ErrorCode};
 
-use crate::refusal::refuse_with;
+use crate::{
+    caller::{LONGEST_ID, REQUEST_ID},
+    refusal::refuse_with,
+};
 
 /// Refuses a request whose head is ambiguous or comes from a web page of elsewhere, and marks every answer as one for its caller
 /// alone, to be read as the type that it names.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    let request_id = request_id(request.headers());
     let mut response = match check(&request) {
         Ok(()) => next.run(request).await,
         Err((status, error)) => refuse_with(status, error),
@@ -25,7 +29,17 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+    if let Some(id) = request_id {
+        headers.insert(REQUEST_ID, id);
+    }
     response
+}
+
+/// The caller's name for the request, where it is one that can be given back.
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(REQUEST_ID)?;
+    let is_printable = id.as_bytes().iter().all(u8::is_ascii_graphic);
+    (is_printable && id.len() <= LONGEST_ID).then(|| id.clone())
 }
 
 fn check(request: &Request) -> Result<(), (StatusCode, ActionError)> {

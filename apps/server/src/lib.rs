@@ -2,9 +2,12 @@
 
 mod actions;
 mod activity;
+mod ask;
 mod auth;
 mod bind;
 mod body;
+mod caller;
+mod door;
 mod environment;
 mod failures;
 mod headers;
@@ -15,6 +18,7 @@ mod notify;
 mod oauth;
 mod operations;
 mod peer;
+mod query;
 mod rate;
 mod refusal;
 mod routes;

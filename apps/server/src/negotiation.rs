@@ -1,13 +1,17 @@
 //! Which form of the answer a request asks for, and rows without an envelope.
 
+use std::cmp::Reverse;
+
 use axum::{
     http::{
-        HeaderMap, HeaderName, HeaderValue,
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{ACCEPT, CONTENT_TYPE, VARY},
     },
     response::{IntoResponse, Response},
 };
-use flowlake_data_action::{Answer, RowFormat};
+use flowlake_data_action::{ActionError, Answer, ErrorCode, RowFormat};
+
+use crate::body::Refusal;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("x-flowlake-audit-id");
 const ROW_COUNT: HeaderName = HeaderName::from_static("x-flowlake-row-count");
@@ -16,26 +20,61 @@ const SKIPPED_ROWS: HeaderName = HeaderName::from_static("x-flowlake-skipped-row
 const NULLED_VALUES: HeaderName = HeaderName::from_static("x-flowlake-nulled-values");
 const COST_USD: HeaderName = HeaderName::from_static("x-flowlake-cost-usd");
 
-/// The format of the most wanted media type of `Accept` that there is. Of equally wanted ones the first, and JSON, which has
-/// the envelope, for `*/*`, for none, and where nothing that is accepted exists (RFC 9110, 12.5.1, leaves that to the server).
-pub(crate) fn format(headers: &HeaderMap) -> RowFormat {
-    let mut best = (RowFormat::Json, 0);
+/// The format that is most wanted, by the quality of the range that names it most exactly (RFC 9110, 12.5.1). Of equally wanted ones
+/// that of the first range, and JSON, which has the envelope, where no header says anything or `*/*` does.
+///
+/// # Errors
+/// 406 where no format is wanted.
+pub(crate) fn format(headers: &HeaderMap) -> Result<RowFormat, Refusal> {
+    let mut ranges = Vec::new();
     for value in headers.get_all(ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let kind = range.split(';').next().unwrap_or_default().trim();
-            let format = match kind {
-                "*/*" | "application/*" => Some(RowFormat::Json),
-                "text/*" => Some(RowFormat::Csv),
-                _ => RowFormat::of_media_type(kind),
-            };
-            if let Some(format) = format
-                && quality(range) > best.1
-            {
-                best = (format, quality(range));
-            }
+        let value = value.to_str().unwrap_or_default();
+        ranges.extend(value.split(',').filter(|range| !range.trim().is_empty()));
+    }
+    if ranges.is_empty() {
+        return Ok(RowFormat::Json);
+    }
+    let mut best = None;
+    for format in RowFormat::ALL {
+        let named = ranges.iter().enumerate();
+        let named =
+            named.filter_map(|(place, range)| Some((exactness(range, format)?, place, range)));
+        // The first of the most exact.
+        let named = named.max_by_key(|(exactness, place, _)| (*exactness, Reverse(*place)));
+        let Some((_, place, range)) = named else {
+            continue;
+        };
+        let wanted = (quality(range), Reverse(place));
+        if wanted.0 > 0 && best.is_none_or(|(most, _)| wanted > most) {
+            best = Some((wanted, format));
         }
     }
-    best.0
+    best.map(|(_, format)| format).ok_or_else(not_acceptable)
+}
+
+/// How exactly a range of `Accept` names a format.
+fn exactness(range: &str, format: RowFormat) -> Option<u8> {
+    let kind = range.split(';').next().unwrap_or_default().trim();
+    if RowFormat::of_media_type(kind) == Some(format) {
+        return Some(2);
+    }
+    let (main, any) = kind.split_once('/')?;
+    let (own, _) = format.media_type().split_once('/')?;
+    match (main, any) {
+        ("*", "*") => Some(0),
+        (main, "*") if main.eq_ignore_ascii_case(own) => Some(1),
+        _ => None,
+    }
+}
+
+fn not_acceptable() -> Refusal {
+    let types = RowFormat::ALL.map(RowFormat::media_type).join(", ");
+    let error = ActionError::new(
+        ErrorCode::RequestInvalid,
+        "no format of rows is one that `Accept` names",
+        format!("Accept one of {types}, or `*/*`."),
+    );
+    (StatusCode::NOT_ACCEPTABLE, error)
 }
 
 /// `q` in thousandths; 1,000 when it is left out.
@@ -101,35 +140,53 @@ mod tests {
     #[test]
     fn the_most_wanted_media_type_that_there_is_is_taken() {
         for (accept, expected) in [
-            ("", RowFormat::Json),
-            ("*/*", RowFormat::Json),
-            ("application/json", RowFormat::Json),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", RowFormat::Json),
-            ("text/html", RowFormat::Json),
-            ("text/csv", RowFormat::Csv),
-            ("TEXT/CSV; header=present", RowFormat::Csv),
-            ("text/*", RowFormat::Csv),
-            ("application/x-ndjson", RowFormat::Ndjson),
-            ("application/vnd.apache.arrow.stream", RowFormat::Arrow),
-            ("application/vnd.apache.parquet", RowFormat::Parquet),
+            ("", Some(RowFormat::Json)),
+            (",", Some(RowFormat::Json)),
+            ("*/*", Some(RowFormat::Json)),
+            ("application/json", Some(RowFormat::Json)),
+            ("application/*", Some(RowFormat::Json)),
+            (
+                "text/html,application/xhtml+xml,*/*;q=0.8",
+                Some(RowFormat::Json),
+            ),
+            ("text/csv, */*", Some(RowFormat::Csv)),
+            ("TEXT/CSV; header=present", Some(RowFormat::Csv)),
+            ("text/*", Some(RowFormat::Csv)),
+            ("text/*, application/json", Some(RowFormat::Csv)),
+            ("application/x-ndjson", Some(RowFormat::Ndjson)),
+            (
+                "application/vnd.apache.arrow.stream",
+                Some(RowFormat::Arrow),
+            ),
+            ("application/vnd.apache.parquet", Some(RowFormat::Parquet)),
             (
                 "text/csv;q=0.5, application/vnd.apache.parquet;q=0.9",
-                RowFormat::Parquet,
+                Some(RowFormat::Parquet),
             ),
-            ("application/json;q=0, text/csv;q=0.1", RowFormat::Csv),
-            ("text/csv;q=0", RowFormat::Json),
-            ("text/csv;q=2", RowFormat::Json),
-            ("text/csv;q=0.5001", RowFormat::Json),
+            ("application/json;q=0, text/csv;q=0.1", Some(RowFormat::Csv)),
+            // What is named exactly does not count as the rest does.
+            ("application/json;q=0, */*", Some(RowFormat::Ndjson)),
+            ("*/*;q=0.5, application/json;q=0.1", Some(RowFormat::Ndjson)),
+            ("text/html", None),
+            ("application/problem+json", None),
+            ("image/*", None),
+            ("*", None),
+            ("*/csv", None),
+            ("text/csv;q=0", None),
+            ("*/*;q=0", None),
+            ("text/csv;q=2", None),
+            ("text/csv;q=0.5001", None),
+            ("text/csv;q=nan", None),
         ] {
             let mut headers = HeaderMap::new();
             if !accept.is_empty() {
                 headers.insert(ACCEPT, HeaderValue::from_static(accept));
             }
-            assert_eq!(format(&headers), expected, "{accept}");
+            assert_eq!(format(&headers).ok(), expected, "{accept}");
         }
         let mut headers = HeaderMap::new();
         headers.append(ACCEPT, HeaderValue::from_static("application/json;q=0.2"));
         headers.append(ACCEPT, HeaderValue::from_static("text/csv"));
-        assert_eq!(format(&headers), RowFormat::Csv);
+        assert_eq!(format(&headers).ok(), Some(RowFormat::Csv));
     }
 }

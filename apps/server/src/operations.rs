@@ -6,8 +6,8 @@ use axum::{
     Extension, Json,
     extract::State,
     http::{
-        HeaderMap, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE},
+        HeaderMap, Method, StatusCode,
+        header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
@@ -109,8 +109,12 @@ pub(crate) async fn not_found() -> Response {
     ))
 }
 
-/// A path that is there, with another method; axum adds those that it takes as `Allow`.
-pub(crate) async fn method_not_allowed() -> Response {
+/// A path that is there, with another method; axum adds those that it takes as `Allow`. `OPTIONS` asks for just them; what a browser
+/// asks before it lets a page of another origin send something is refused.
+pub(crate) async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
+    if method == Method::OPTIONS && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let error = ActionError::new(
         ErrorCode::RequestInvalid,
         "this path takes another method",

@@ -1,11 +1,20 @@
-//! The response to a request that gets no answer.
+//! The response to a request that gets no answer: a problem document (RFC 9457) with two members of ours, `error` and `audit_id`.
 
 use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
-    response::{IntoResponse, Response},
+    body::Body,
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::Response,
 };
-use flowlake_data_action::{ActionError, Failure};
+use flowlake_data_action::{ActionError, ErrorCode, Failure};
+use serde_json::{Value, json};
+
+/// The page that lists every code.
+const ERRORS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// A request that was turned away before an attempt began: nothing was read, and nothing is recorded.
 pub(crate) fn refuse(error: ActionError) -> Response {
@@ -17,20 +26,72 @@ pub(crate) fn refuse(error: ActionError) -> Response {
 
 /// The same with a status that tells more than the code's own.
 pub(crate) fn refuse_with(status: StatusCode, error: ActionError) -> Response {
-    let mut response = refuse(error);
+    let failure = Failure {
+        error,
+        audit_id: None,
+    };
+    respond(status, &failure)
+}
+
+/// The answer of every request that failed.
+pub(crate) fn fail(failure: &Failure) -> Response {
+    respond(status(failure), failure)
+}
+
+fn status(failure: &Failure) -> StatusCode {
+    StatusCode::from_u16(failure.error.code().http_status())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The body of a request that failed.
+fn problem(status: StatusCode, failure: &Failure) -> Value {
+    let Failure { error, audit_id } = failure;
+    let code = error.code();
+    json!({
+        "type": format!("{ERRORS}#{code}"),
+        "title": code.description().trim(),
+        "status": status.as_u16(),
+        "detail": error.message(),
+        "error": error.to_json(),
+        "audit_id": audit_id,
+    })
+}
+
+fn respond(status: StatusCode, failure: &Failure) -> Response {
+    let mut response = Response::new(Body::from(problem(status, failure).to_string()));
     *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/problem+json");
+    headers.insert(CONTENT_TYPE, kind);
+    if let Some(wait) = failure.error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    let code = failure.error.code();
+    if let Some((error, next)) = upstream(code) {
+        let text = format!("flowlake; error={error}; next-hop={next}; details=\"{code}\"");
+        headers.extend(
+            HeaderValue::try_from(text)
+                .ok()
+                .map(|text| (PROXY_STATUS, text)),
+        );
+    }
     response
 }
 
-/// The answer of every request that failed: JSON with the error's code.
-pub(crate) fn fail(failure: &Failure) -> Response {
-    let status = StatusCode::from_u16(failure.error.code().http_status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, Json(failure.to_json())).into_response();
-    if let Some(wait) = failure.error.retry_after() {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    }
-    response
+/// What failed behind this server, as RFC 9209 names it, and where.
+const fn upstream(code: ErrorCode) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        ErrorCode::S3Unavailable | ErrorCode::S3Throttled => ("destination_unavailable", "s3"),
+        ErrorCode::S3Corrupt => ("http_protocol_error", "s3"),
+        ErrorCode::S3WrongRegion => ("proxy_configuration_error", "s3"),
+        ErrorCode::AccessUnavailable => ("destination_unavailable", "iam"),
+        ErrorCode::AwsCredentials => ("proxy_configuration_error", "aws"),
+        ErrorCode::GenesysUnavailable | ErrorCode::GenesysRateLimited => {
+            ("destination_unavailable", "genesys")
+        }
+        ErrorCode::GenesysCredentials | ErrorCode::GenesysForbidden => {
+            ("proxy_configuration_error", "genesys")
+        }
+        _ => return None,
+    })
 }

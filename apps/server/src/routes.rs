@@ -4,15 +4,25 @@ use axum::{
     Router, middleware,
     routing::{get, post},
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer, DefaultPredicate, Predicate,
+        predicate::{NotForContentType, SizeAbove},
+    },
+};
 
 use crate::{actions, headers, oauth, operations, state::AppState};
+
+/// What is smaller is sent as it is: a packet holds it.
+const LEAST_COMPRESSED_BYTES: u16 = 1400;
 
 /// Actions behind a key; health open; metrics and profiler behind a key as they tell action names.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/actions", get(actions::list))
-        .route("/v1/actions/{name}", post(actions::run))
+        .route("/v1/actions/{name}", get(actions::look).post(actions::run))
         .route("/oauth/token", post(oauth::token))
         .route("/v1/profiler", get(operations::profiler))
         .route("/metrics", get(operations::metrics))
@@ -21,6 +31,19 @@ pub(crate) fn router(state: AppState) -> Router {
         .fallback(operations::not_found)
         .method_not_allowed_fallback(operations::method_not_allowed)
         .layer(CatchPanicLayer::custom(operations::panicked))
+        .layer(compression())
         .layer(middleware::from_fn(headers::guard))
         .with_state(state)
+}
+
+/// Compresses answers for callers that take it, but for tiny ones and for Parquet, which is compressed already.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let predicate = DefaultPredicate::new()
+        .and(SizeAbove::new(LEAST_COMPRESSED_BYTES))
+        .and(NotForContentType::const_new(
+            "application/vnd.apache.parquet",
+        ));
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(predicate)
 }

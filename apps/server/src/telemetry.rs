@@ -31,11 +31,7 @@ use opentelemetry_sdk::{
 };
 
 use self::sender::Sender;
-
-/// The name of the request's span: the route, which does not vary.
-const REQUEST_SPAN: &str = "POST /v1/actions/{name}";
-
-const ROUTE: &str = "/v1/actions/{name}";
+use crate::door::Door;
 
 /// Longest wait for the receiver, when `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing else.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,21 +108,23 @@ impl Telemetry {
         })))
     }
 
-    /// Begins the span of a request that arrived at that time, below the caller's span when the request names one.
+    /// Begins the span of a request that arrived at that time and that door, below the caller's span when the request names one.
     pub(crate) fn begin(
         &self,
+        door: Door,
         headers: &HeaderMap,
         arrived_at: DateTime<Utc>,
     ) -> Option<Arc<dyn AttemptObserver>> {
         let tracing = Arc::clone(self.0.as_ref()?);
         let parent = TraceContextPropagator::new()
             .extract_with_context(&Context::new(), &HeaderExtractor(headers));
-        let span = SpanBuilder::from_name(REQUEST_SPAN)
+        let Door { method, route } = door;
+        let span = SpanBuilder::from_name(format!("{method} {route}"))
             .with_kind(SpanKind::Server)
             .with_start_time(arrived_at)
             .with_attributes([
-                KeyValue::new("http.request.method", "POST"),
-                KeyValue::new("http.route", ROUTE),
+                KeyValue::new("http.request.method", method),
+                KeyValue::new("http.route", route),
             ])
             .start_with_context(&tracing.tracer, &parent);
         Some(Arc::new(RequestSpan {

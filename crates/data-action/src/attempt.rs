@@ -111,6 +111,8 @@ impl Attempt {
             started_after: Duration::ZERO,
             duration: known_in,
         });
+        let observer = request.observer.as_ref();
+        let own_trace = || observer.and_then(|observer| observer.trace_id());
         let record = AuditRecord {
             id: new_id(started_at).to_string(),
             time: started_at,
@@ -119,6 +121,8 @@ impl Attempt {
             organization: request.caller.organization.clone(),
             conversation_id: request.caller.conversation_id.clone(),
             correlation_id: request.caller.correlation_id.clone(),
+            trace_id: request.caller.trace_id.clone().or_else(own_trace),
+            user: request.caller.user.clone(),
             ..AuditRecord::default()
         };
         Self {

@@ -50,7 +50,7 @@ pub use inspect::{
     Inspector, TableCheck, Topic, Verdict,
 };
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
-pub use params::parameters;
+pub use params::{NotParameters, parameters};
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
 pub use request::{ActionRequest, Caller, RowOutput};

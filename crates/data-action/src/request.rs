@@ -58,4 +58,8 @@ pub struct Caller {
     pub conversation_id: Option<String>,
     /// The caller's own identifier of the request.
     pub correlation_id: Option<String>,
+    /// The trace that the request belongs to.
+    pub trace_id: Option<String>,
+    /// The Genesys Cloud user whose work made the request.
+    pub user: Option<String>,
 }

@@ -9,8 +9,6 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::body::Strict;
-
 /// The longest token that is looked at.
 const LONGEST: usize = 8 << 10;
 
@@ -195,8 +193,5 @@ fn seconds(time: &Value) -> Option<i64> {
 
 /// An object in which no name stands twice.
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, Rejected> {
-    match serde_json::from_slice(bytes) {
-        Ok(Strict(Value::Object(object))) => Ok(object),
-        _ => Err(Rejected::Malformed),
-    }
+    flowlake_data_action::parameters(bytes).map_err(|_| Rejected::Malformed)
 }

@@ -179,7 +179,7 @@ fn of_heads() -> Vec<Attack> {
                 "GET /v1/actions/look-up HTTP/1.1",
                 "X-HTTP-Method-Override: POST\r\n",
             ),
-            Refused(405),
+            Refused(400),
         ),
         (
             "OPTIONS of a page",
@@ -469,7 +469,11 @@ fn fault(met: Met, reply: Option<&Reply>) -> Option<String> {
         let has = |name: &str| reply.header(name).is_some();
         expected.extend([
             ("code", json["error"]["code"].is_string()),
-            ("content-type", is("content-type", "application/json")),
+            (
+                "content-type",
+                is("content-type", "application/problem+json"),
+            ),
+            ("problem", json["status"] == status),
             ("nosniff", is("x-content-type-options", "nosniff")),
             ("no-store", is("cache-control", "no-store")),
             ("challenge", has("www-authenticate") == (status == 401)),

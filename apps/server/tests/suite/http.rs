@@ -57,7 +57,12 @@ impl Setting {
         let request = client.request(method, url).body(body.to_owned());
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        assert_eq!(headers["content-type"], "application/json", "{path}");
+        let kind = if status.is_success() {
+            "application/json"
+        } else {
+            "application/problem+json"
+        };
+        assert_eq!(headers["content-type"], kind, "{path}");
         assert_eq!(
             headers.contains_key("allow"),
             status == StatusCode::METHOD_NOT_ALLOWED,
@@ -75,7 +80,8 @@ async fn every_refusal_is_json_with_a_code() {
     for (method, path, body, status, code) in [
         (Method::GET, "/", "", 404, "request.not_found"),
         (Method::POST, "/v1/action/x", "{}", 404, "request.not_found"),
-        (Method::GET, "/v1/actions/x", "", 405, "request.invalid"),
+        (Method::GET, "/v1/actions/x", "", 404, "action.unknown"),
+        (Method::PUT, "/v1/actions/x", "", 405, "request.invalid"),
         (Method::DELETE, "/v1/actions", "", 405, "request.invalid"),
         (Method::POST, "/healthz", "", 405, "request.invalid"),
         (

@@ -9,6 +9,7 @@ mod attacks;
 mod clients;
 mod http;
 mod http2;
+mod interface;
 mod load;
 mod restart;
 mod slow;

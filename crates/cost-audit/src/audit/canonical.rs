@@ -139,6 +139,8 @@ mod tests {
                 ("a".to_owned(), "2".to_owned()),
             ]
             .into(),
+            trace_id: some(),
+            user: some(),
             ..AuditRecord::default()
         };
         let text = serde_json::to_string(&record).unwrap();

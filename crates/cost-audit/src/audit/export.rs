@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 33] = [
     "sequence",
     "time",
     "id",
@@ -106,6 +106,8 @@ const COLUMNS: [&str; 31] = [
     "objects_count",
     "objects_digest",
     "address",
+    "trace_id",
+    "user",
 ];
 
 fn write_csv(
@@ -193,6 +195,8 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         ),
         text(&record.objects_digest),
         text(&record.address),
+        text(&record.trace_id),
+        text(&record.user),
     ]
 }
 

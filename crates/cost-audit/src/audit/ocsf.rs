@@ -72,6 +72,8 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
             "request_ids": record.request_ids,
             "rows": record.rows,
             "skipped_rows": record.skipped_rows,
+            "trace_id": record.trace_id,
+            "user": record.user,
         },
     });
     if record.status == AuditStatus::Failed {

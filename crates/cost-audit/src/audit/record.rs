@@ -89,6 +89,12 @@ pub struct AuditRecord {
     pub status: AuditStatus,
     /// When the attempt began.
     pub time: DateTime<Utc>,
+    /// The trace that the request belongs to (W3C Trace Context).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// The Genesys user's id, where a user's work made the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 impl AuditRecord {
@@ -172,6 +178,8 @@ impl Default for AuditRecord {
             skipped_rows: 0,
             status: AuditStatus::Failed,
             time: DateTime::UNIX_EPOCH,
+            trace_id: None,
+            user: None,
         }
     }
 }

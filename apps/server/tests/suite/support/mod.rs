@@ -78,6 +78,21 @@ type = "string"
 sql = "SELECT name FROM customers WHERE ani = $ani"
 "#;
 
+/// Rows that tell what was sent.
+const ECHO: &str = r#"
+name = "echo"
+[tables.customers]
+uri = "s3://lake/exports/customers.csv"
+[params.number]
+type = "decimal"
+[params.secret]
+type = "string"
+default = "none"
+sensitive = true
+[query]
+sql = "SELECT name, CAST($number AS VARCHAR) AS number FROM customers WHERE $secret = 'none' ORDER BY name"
+"#;
+
 const CUSTOMERS: &str = "ani,name\n100,Ana\n101,Bo\n";
 
 #[derive(Debug)]
@@ -89,7 +104,7 @@ impl Environment for Variables {
     }
 }
 
-/// A running server with the actions `look-up`, `hot-look-up` and `who-asks`.
+/// A running server with the actions above.
 pub(crate) struct Setting {
     pub(crate) server: RunningServer,
     pub(crate) folder: tempfile::TempDir,
@@ -111,6 +126,7 @@ impl Setting {
         std::fs::write(folder.path().join("actions/who-asks.toml"), WHO_ASKS).unwrap();
         std::fs::write(folder.path().join("actions/hot-look-up.toml"), HOT).unwrap();
         std::fs::write(folder.path().join("actions/short-look-up.toml"), SHORT).unwrap();
+        std::fs::write(folder.path().join("actions/echo.toml"), ECHO).unwrap();
         std::fs::write(folder.path().join("flowlake.toml"), CONFIG).unwrap();
         let policy = json!({ "Version": "2012-10-17", "Statement": [
             { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket", "s3:GetBucketPolicy", "iam:*"], "Resource": "*" },
@@ -204,6 +220,11 @@ pub(crate) fn certificate(name: &str) -> PathBuf {
 pub(crate) fn records(folder: &Path) -> Vec<AuditRecord> {
     let entries = flowlake_cost_audit::audit::tail(folder, 10_000).unwrap();
     entries.into_iter().map(|entry| entry.record).collect()
+}
+
+/// A GET with the key and these headers.
+pub(crate) fn get(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: flowlake\r\nAuthorization: Bearer {KEY}\r\n{headers}\r\n")
 }
 
 /// The same of another action.

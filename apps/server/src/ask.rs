@@ -1,0 +1,113 @@
+//! One question of a client that is known: its room, its parameters, its attempt.
+
+use std::time::Duration;
+
+use axum::{http::HeaderMap, response::Response};
+use chrono::{DateTime, Utc};
+use flowlake_data_action::{ActionError, ActionRequest, Answer, ErrorCode, Failure, RowOutput};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::Identified, caller::caller, door::Door, load::overloaded, peer::Peer, refusal::refuse,
+    state::AppState,
+};
+
+/// A client that has sent a request, which may ask several questions.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) identified: Identified,
+    door: Door,
+    headers: HeaderMap,
+    arrived_at: DateTime<Utc>,
+    authenticated_in: Duration,
+}
+
+impl AppState {
+    /// Who sent a request with these headers, or the refusal of what nobody here sent, or sent too often.
+    pub(crate) async fn asker(
+        &self,
+        door: Door,
+        headers: HeaderMap,
+        peer: &Peer,
+    ) -> Result<Asker, Response> {
+        let clock = self.pipeline.clock();
+        let (arrived, arrived_at) = (clock.instant(), clock.now());
+        let identified = self.authenticate(&headers, peer).await?;
+        let asker = Asker {
+            identified,
+            door,
+            headers,
+            arrived_at,
+            authenticated_in: clock.instant().saturating_duration_since(arrived),
+        };
+        asker.take_turn().map_err(refuse)?;
+        Ok(asker)
+    }
+
+    /// Answers one question, or says why not.
+    pub(crate) async fn ask(
+        &self,
+        asker: &Asker,
+        action: String,
+        params: Map<String, Value>,
+        output: RowOutput,
+    ) -> Result<Answer, Failure> {
+        let refused = |error| Failure {
+            error,
+            audit_id: None,
+        };
+        let Asker {
+            identified,
+            headers,
+            ..
+        } = asker;
+        let client = &identified.client;
+        let own_slot = client.slots.as_ref().map(|slots| slots.try_acquire());
+        let Ok(_own_slot) = own_slot.transpose() else {
+            let what = "the client runs as many requests as it may";
+            return Err(refused(overloaded(what, Duration::ZERO)));
+        };
+        let room = self.load.take(&action).await.map_err(refused)?;
+        let found = self.pipeline.action(&action).ok();
+        let (params, denied) = match identified.bind(found.map(AsRef::as_ref), params) {
+            Ok(params) => (params, None),
+            Err(denied) => (Map::new(), Some(denied)),
+        };
+        let request = ActionRequest {
+            action,
+            params,
+            output,
+            explain: false,
+            denied,
+            caller: caller(&client.settings.name, headers),
+            cancellation: CancellationToken::new(),
+            authenticated_in: asker.authenticated_in,
+            queued_for: room.waited,
+            observer: self.telemetry.begin(asker.door, headers, asker.arrived_at),
+        };
+        let answered = self.pipeline.run(request).await;
+        room.answered();
+        answered
+    }
+}
+
+impl Asker {
+    /// Takes one question of the client's rate.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RateLimited`] when there is none.
+    pub(crate) fn take_turn(&self) -> Result<(), ActionError> {
+        let rate = self.identified.client.rate.as_ref();
+        rate.map_or(Ok(()), |rate| rate.take().map_err(too_often))
+    }
+}
+
+fn too_often(wait: Duration) -> ActionError {
+    ActionError::new(
+        ErrorCode::RateLimited,
+        "the client sends more requests than its rate allows",
+        "Send fewer, or ask for a higher `rate` in [[server.clients]].",
+    )
+    .with_retry_after(Some(wait))
+}

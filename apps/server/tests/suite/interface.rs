@@ -1,0 +1,238 @@
+//! What one may ask besides `POST` with JSON: GET, formats by the path and by `Accept`, names of requests, compression; and what is
+//! tried at these doors.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use flowlake_dev_stack::Failure;
+use serde_json::{Value, json};
+
+use crate::support::{KEY, Reply, Setting, call, get, look_up, post, records};
+
+async fn ask(setting: &Setting, request: String) -> Reply {
+    setting.send(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_get_with_parameters_is_the_same_question() {
+    let setting = Setting::start(|_| {}).await;
+    let posted = ask(&setting, look_up(KEY)).await.json();
+    let got = ask(&setting, get("/v1/actions/look-up?ani=%310%30", "")).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    assert_eq!(got.json()["data"], posted["data"]);
+    // All digits of a number are kept, and a blank is a blank.
+    let path = "/v1/actions/echo?number=1234567890.000000000012345678&envelope=rows";
+    let rows = ask(&setting, get(path, "")).await.json();
+    assert_eq!(rows[0]["number"], "1234567890.000000000012345678");
+    for (path, code) in [
+        ("look-up?ani=100&ani=100", "request.invalid"),
+        ("look-up?ani=100&%61ni=101", "request.invalid"),
+        ("look-up?ani=%ff", "request.invalid"),
+        ("look-up?ani=%4", "request.invalid"),
+        (
+            "look-up?ani=100&envelope=rows&envelope=full",
+            "request.invalid",
+        ),
+        ("look-up?ani=100&admin=true", "param.invalid"),
+        ("look-up", "param.invalid"),
+        ("echo?number=1e2x", "param.invalid"),
+        // What is personal does not belong into an address.
+        ("echo?number=1&secret=none", "request.invalid"),
+    ] {
+        let refused = ask(&setting, get(&format!("/v1/actions/{path}"), "")).await;
+        assert_eq!(refused.status, 400, "{path}: {refused:?}");
+        assert_eq!(refused.json()["error"]["code"], code, "{path}: {refused:?}");
+    }
+    let body = "Content-Length: 2\r\n";
+    let with_body = get("/v1/actions/look-up?ani=100", body) + "{}";
+    assert_eq!(ask(&setting, with_body).await.status, 400);
+    let params: Vec<_> = records(&setting.audit_folder())
+        .into_iter()
+        .filter_map(|record| record.params.get("ani").cloned())
+        .collect();
+    assert_eq!(params, ["100", "100"]);
+}
+
+#[tokio::test]
+async fn the_end_of_the_path_names_a_format() {
+    let setting = Setting::start(|_| {}).await;
+    for (end, kind, body) in [
+        (
+            "csv",
+            "text/csv; charset=utf-8; header=present",
+            Some("name\r\nAna\r\n"),
+        ),
+        (
+            "ndjson",
+            "application/x-ndjson",
+            Some("{\"name\":\"Ana\"}\n"),
+        ),
+        ("arrow", "application/vnd.apache.arrow.stream", None),
+        ("parquet", "application/vnd.apache.parquet", None),
+        ("json", "application/json", None),
+    ] {
+        let path = format!("/v1/actions/look-up.{end}");
+        // It counts more than `Accept`.
+        let accept = "Accept: text/html\r\n";
+        let got = ask(&setting, get(&format!("{path}?ani=100"), accept)).await;
+        let headers = format!("Authorization: Bearer {KEY}\r\n");
+        let posted = ask(&setting, post(&path, &headers, "{\"ani\": \"100\"}")).await;
+        for reply in [got, posted] {
+            assert_eq!(reply.status, 200, "{reply:?}");
+            assert_eq!(reply.header("content-type"), Some(kind), "{end}");
+            if let Some(body) = body {
+                assert_eq!(reply.body, body);
+            }
+        }
+    }
+    for end in [
+        ".CSV",
+        ".csv.csv",
+        ".csv/",
+        "..csv",
+        ".",
+        ".csv%00",
+        ".csv%0d%0aX-A:%20b",
+        ".xml",
+        "%2f.csv",
+        "%5c..%5c.csv",
+        ".csv;json",
+    ] {
+        let path = format!("/v1/actions/look-up{end}?ani=100");
+        let refused = ask(&setting, get(&path, "")).await;
+        assert_eq!(refused.status, 404, "{path}: {refused:?}");
+        assert_eq!(refused.header("x-a"), None);
+    }
+    setting.answers("paths").await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_write_is_not_acceptable() {
+    let setting = Setting::start(|_| {}).await;
+    for (accept, status) in [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("text/csv", 200),
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+        ("*/*;q=0", 406),
+        (";;;,,q=1", 406),
+    ] {
+        let headers = format!("Accept: {accept}\r\n");
+        let reply = ask(&setting, get("/v1/actions/look-up?ani=100", &headers)).await;
+        assert_eq!(reply.status, status, "{accept}: {reply:?}");
+        if status == 406 {
+            assert_eq!(reply.json()["error"]["code"], "request.invalid");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_a_request_are_recorded_and_given_back() {
+    let setting = Setting::start(|_| {}).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let headers = format!(
+        "X-Request-Id: r-1\r\nININ-User-Id: u-1\r\nININ-Organization-Id: o-1\r\ntraceparent: 00-{trace}-b7ad6b7169203331-01\r\n"
+    );
+    let reply = ask(&setting, get("/v1/actions/look-up?ani=100", &headers)).await;
+    assert_eq!(reply.header("x-request-id"), Some("r-1"));
+    let record = records(&setting.audit_folder()).pop().unwrap();
+    assert_eq!(record.correlation_id.as_deref(), Some("r-1"));
+    assert_eq!(record.trace_id.as_deref(), Some(trace));
+    assert_eq!(record.user.as_deref(), Some("u-1"));
+    assert_eq!(record.organization.as_deref(), Some("o-1"));
+    // Given back is only what is a name; a refusal of a stranger has it too.
+    let long = "x".repeat(129);
+    for (id, is_back) in [
+        ("r-1", true),
+        ("a b", false),
+        ("\u{e9}", false),
+        (&*long, false),
+    ] {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Request-Id: {id}\r\n\r\n");
+        let reply = ask(&setting, request).await;
+        assert_eq!(reply.status, 401);
+        assert_eq!(reply.header("x-request-id").is_some(), is_back, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn options_are_the_methods_of_a_path() {
+    let setting = Setting::start(|_| {}).await;
+    for (path, allow) in [
+        ("/v1/actions/look-up", "get,head,post"),
+        ("/v1/actions", "get,head"),
+        ("/oauth/token", "post"),
+    ] {
+        let request = get(path, "").replacen("GET", "OPTIONS", 1);
+        let reply = ask(&setting, request).await;
+        assert_eq!(reply.status, 204, "{reply:?}");
+        assert_eq!(reply.header("allow"), Some(allow));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_a_problem_and_says_what_failed_behind_the_server() {
+    let setting = Setting::start(|config| config.s3.attempts = 1).await;
+    let failing = Failure::Status(503);
+    setting.stack.s3().fail_next_of("GetObject", 5, failing);
+    let reply = ask(&setting, look_up(KEY)).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
+    let problem = reply.json();
+    let code = problem["error"]["code"].as_str().unwrap();
+    let expected =
+        format!("flowlake; error=destination_unavailable; next-hop=s3; details=\"{code}\"");
+    assert_eq!(reply.header("proxy-status"), Some(&*expected));
+    assert_eq!(problem["status"], 503);
+    assert_eq!(problem["detail"], problem["error"]["message"]);
+    let kind = problem["type"].as_str().unwrap();
+    assert!(kind.ends_with(&format!("docs/errors.md#{code}")), "{kind}");
+    assert!(problem["audit_id"].is_string(), "{problem}");
+    // What the caller did wrong is nobody's behind it.
+    let refused = ask(&setting, call("nothing")).await;
+    assert_eq!(
+        (refused.status, refused.header("proxy-status")),
+        (404, None)
+    );
+}
+
+#[tokio::test]
+async fn a_large_answer_is_compressed_for_who_takes_it() {
+    let setting = Setting::start(|_| {}).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |path: &str, encoding: &str| {
+        let request = client.get(setting.url(path)).bearer_auth(KEY);
+        let request = request.header("accept-encoding", encoding);
+        let response = request.send().await.unwrap();
+        let coding = response.headers().get("content-encoding").cloned();
+        let coding = coding.map(|coding| coding.to_str().unwrap().to_owned());
+        let mut vary = response.headers().get_all("vary").iter();
+        let varies = vary.any(|vary| vary.to_str().unwrap().contains("accept-encoding"));
+        (coding, varies, response.bytes().await.unwrap())
+    };
+    let large = "/v1/actions/look-up?ani=100&envelope=full";
+    let (coding, varies, body) = ask(large, "gzip").await;
+    assert_eq!((coding.as_deref(), varies), (Some("gzip"), true));
+    let mut text = String::new();
+    GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["data"], json!([{ "name": "Ana" }]));
+    assert_eq!(
+        ask(large, "zstd, gzip;q=0.5").await.0.as_deref(),
+        Some("zstd")
+    );
+    for (path, encoding) in [
+        (large, "identity"),
+        (large, "br"),
+        (large, "gzip;q=0"),
+        ("/v1/actions/look-up?ani=100", "gzip"),
+        ("/v1/actions/look-up.parquet?ani=100", "gzip"),
+    ] {
+        assert_eq!(ask(path, encoding).await.0, None, "{path} {encoding}");
+    }
+}
