@@ -11,7 +11,7 @@ use flowlake_data_action::{ActionDefinition, ActionError, ErrorCode, RowFormat, 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ask::Asker,
+    ask::{Asker, Question},
     auth::Identified,
     body::{self, Refusal, invalid},
     door::Door,
@@ -20,6 +20,7 @@ use crate::{
     query::{Envelope, Query},
     refusal::{fail, refuse_with},
     state::AppState,
+    validators::Shape,
 };
 
 const ROUTE: &str = "/v1/actions/{name}";
@@ -81,7 +82,8 @@ pub(crate) async fn run(
     let wanted = Wanted::try_new(path, &head, Query::envelope_alone(head.uri.query()));
     let params = body::parameters(&head.headers, body, state.body_limits).await;
     match wanted.and_then(|wanted| Ok((wanted, params?))) {
-        Ok((wanted, params)) => answer(&state, &asker, wanted, params).await,
+        // A POST has no tag: it is its body that the answer belongs to, not its address.
+        Ok((wanted, params)) => answer(&state, &asker, wanted, params, None).await,
         Err((status, error)) => refuse_with(status, error),
     }
 }
@@ -113,7 +115,10 @@ pub(crate) async fn look(
         Ok((wanted, params))
     });
     match wanted {
-        Ok((wanted, params)) => answer(&state, &asker, wanted, params).await,
+        Ok((wanted, params)) => {
+            let sent = Some(&head.headers);
+            answer(&state, &asker, wanted, params, sent).await
+        }
         Err((status, error)) => refuse_with(status, error),
     }
 }
@@ -152,32 +157,47 @@ impl Wanted {
     }
 }
 
+/// Answers; `conditions` are the headers of a request whose address stands for the answer.
 async fn answer(
     state: &AppState,
     asker: &Asker,
     wanted: Wanted,
     params: Map<String, Value>,
+    conditions: Option<&HeaderMap>,
 ) -> Response {
     let Wanted {
         action,
         format,
         envelope,
     } = wanted;
-    let output = RowOutput {
-        format,
-        file: None,
-        for_flows: envelope == Envelope::DataAction,
+    let shape = Shape { format, envelope };
+    let if_none_match = conditions.map(|headers| shape.if_none_match(headers));
+    let question = Question {
+        action,
+        params,
+        output: RowOutput {
+            format,
+            file: None,
+            for_flows: envelope == Envelope::DataAction,
+        },
+        if_none_match: if_none_match.unwrap_or_default(),
     };
-    match (state.ask(asker, action, params, output).await, envelope) {
-        (Err(failure), _) => fail(&failure),
-        // Only JSON has an envelope.
-        (Ok(answer), Envelope::Rows) => negotiation::rows(answer, format),
-        (Ok(answer), _) if format != RowFormat::Json => negotiation::rows(answer, format),
-        (Ok(answer), Envelope::Flow | Envelope::DataAction) => {
-            Json(answer.to_flow()).into_response()
-        }
-        (Ok(answer), Envelope::Full) => Json(answer).into_response(),
+    let answer = match state.ask(asker, question).await {
+        Ok(answer) => answer,
+        Err(failure) => return fail(&failure),
+    };
+    let validators = shape.headers(&answer, conditions.is_some());
+    if answer.not_modified {
+        return (StatusCode::NOT_MODIFIED, validators).into_response();
     }
+    let response = match envelope {
+        // Only JSON has an envelope.
+        Envelope::Rows => negotiation::rows(answer, format),
+        _ if format != RowFormat::Json => negotiation::rows(answer, format),
+        Envelope::Flow | Envelope::DataAction => Json(answer.to_flow()).into_response(),
+        Envelope::Full => Json(answer).into_response(),
+    };
+    (validators, response).into_response()
 }
 
 /// Refuses a body that nobody looks at: a proxy in front may do with it what it wants.

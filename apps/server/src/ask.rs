@@ -13,6 +13,16 @@ use crate::{
     state::AppState,
 };
 
+/// What is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Question {
+    pub(crate) action: String,
+    pub(crate) params: Map<String, Value>,
+    pub(crate) output: RowOutput,
+    /// Tags of answers that the caller has.
+    pub(crate) if_none_match: Vec<String>,
+}
+
 /// A client that has sent a request, which may ask several questions.
 #[derive(Debug)]
 pub(crate) struct Asker {
@@ -46,13 +56,13 @@ impl AppState {
     }
 
     /// Answers one question, or says why not.
-    pub(crate) async fn ask(
-        &self,
-        asker: &Asker,
-        action: String,
-        params: Map<String, Value>,
-        output: RowOutput,
-    ) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(&self, asker: &Asker, question: Question) -> Result<Answer, Failure> {
+        let Question {
+            action,
+            params,
+            output,
+            if_none_match,
+        } = question;
         let refused = |error| Failure {
             error,
             audit_id: None,
@@ -78,6 +88,7 @@ impl AppState {
             action,
             params,
             output,
+            if_none_match,
             explain: false,
             denied,
             caller: caller(&client.settings.name, headers),

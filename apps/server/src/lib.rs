@@ -27,6 +27,7 @@ mod server;
 mod state;
 mod telemetry;
 mod tls;
+mod validators;
 
 pub use auth::Callers;
 pub use environment::ProcessEnvironment;

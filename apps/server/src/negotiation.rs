@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE, VARY},
+        header::{ACCEPT, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use flowlake_data_action::{ActionError, Answer, ErrorCode, RowFormat};
 
 use crate::body::Refusal;
 
-const AUDIT_ID: HeaderName = HeaderName::from_static("x-flowlake-audit-id");
+pub(crate) const AUDIT_ID: HeaderName = HeaderName::from_static("x-flowlake-audit-id");
 const ROW_COUNT: HeaderName = HeaderName::from_static("x-flowlake-row-count");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-flowlake-truncated");
 const SKIPPED_ROWS: HeaderName = HeaderName::from_static("x-flowlake-skipped-rows");
@@ -103,18 +103,13 @@ pub(crate) fn rows(answer: Answer, format: RowFormat) -> Response {
         other => HeaderValue::from_static(other.media_type()),
     };
     headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(VARY, HeaderValue::from_static("accept"));
     headers.insert(ROW_COUNT, HeaderValue::from(answer.row_count));
     let truncated = if answer.truncated { "true" } else { "false" };
     headers.insert(TRUNCATED, HeaderValue::from_static(truncated));
     let cost = answer.cost_tracking.metered.as_ref();
-    for (name, text) in [
-        (AUDIT_ID, Some(answer.audit_log.id.clone())),
-        (COST_USD, cost.map(|cost| cost.total_usd.to_string())),
-    ] {
-        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
-            headers.insert(name, value);
-        }
+    let cost = cost.map(|cost| cost.total_usd.to_string());
+    if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost).ok()) {
+        headers.insert(COST_USD, cost);
     }
     for (name, count) in [
         (SKIPPED_ROWS, answer.skipped_rows),

@@ -2,7 +2,7 @@
 
 mod metadata;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flowlake_cost_audit::{AuditReceipt, AuditRecord, Cost};
 use flowlake_profiler::{Profiler, Snapshot};
@@ -41,6 +41,16 @@ pub struct Answer {
     /// How the answer came from memory; none when files were read for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hot: Option<HotServed>,
+    /// How it was served, where the action keeps answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheServed>,
+    /// Stands for the rows: the same action over the same versions with the same parameters has the same tag. None where the SQL tells
+    /// the time or is random, and where S3 tells no `ETag`.
+    #[serde(skip)]
+    pub tag: Option<String>,
+    /// Whether the caller has these rows, by a tag that it sent: nothing was read, and there are none.
+    #[serde(skip)]
+    pub not_modified: bool,
     /// What the read was estimated to cost before it, and what it cost.
     pub cost_tracking: CostTracking,
     /// What the engine did.
@@ -65,6 +75,36 @@ pub struct HotServed {
     pub age_ms: u64,
     /// Whether the last try to check that failed.
     pub unchecked: bool,
+}
+
+/// How an answer of an action with `cache` was served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "served")]
+pub enum CacheServed {
+    /// From what is kept.
+    Hit {
+        /// Milliseconds since it was read.
+        age_ms: u64,
+        /// Milliseconds for which it is still kept.
+        left_ms: u64,
+    },
+    /// Together with another who asked the same at the same time.
+    Joined,
+    /// By a read of its own.
+    Miss {
+        /// Whether it is kept now: there is no room for a large one.
+        kept: bool,
+    },
+}
+
+impl CacheServed {
+    pub(crate) fn hit(age: Duration, left: Duration) -> Self {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self::Hit {
+            age_ms: ms(age),
+            left_ms: ms(left),
+        }
+    }
 }
 
 /// The profile of a process, put together when it is asked for: that takes longer than a small request, and flows do not ask.

@@ -60,6 +60,8 @@ pub(crate) struct Draft {
     warnings: Vec<String>,
     /// The stores of every try, whose meters say what moved: the second is there when an object changed under the first.
     pub(crate) stores: Vec<Arc<RequestStores>>,
+    /// Whether the caller has the answer already.
+    pub(crate) not_modified: bool,
     /// Object versions that were answered from memory, with their buckets.
     pub(crate) hot: Vec<(String, Arc<ObjectMetadata>)>,
 }

@@ -112,7 +112,7 @@ impl PipelineBuilder {
             last_failures: LastFailures::default(),
         };
         Ok(Pipeline::new(Parts {
-            reader: Reader::new(&services, &ledger, hot, running.clone()),
+            reader: Reader::new(&services, &ledger, hot, &config.cache, running.clone()),
             services,
             ledger,
             reporter,

@@ -1,6 +1,7 @@
 //! `flowlake.toml` and the action files beside it.
 
 mod audit;
+mod cache;
 mod check;
 mod cost;
 mod genesys;
@@ -24,6 +25,7 @@ use flowlake_transform::{HotSettings, TransformSettings};
 use serde::Deserialize;
 
 pub use self::audit::{AuditConfig, ShipConfig};
+pub use self::cache::CacheSettings;
 pub use self::cost::CostSettings;
 pub use self::genesys::GenesysSettings;
 pub use self::publish::PublishSettings;
@@ -58,6 +60,8 @@ pub struct Config {
     pub transform: TransformSettings,
     /// Memory and freshness of actions with `hot = true`.
     pub hot: HotSettings,
+    /// Memory of the answers of actions with `cache`.
+    pub cache: CacheSettings,
     /// What reads are priced with.
     pub cost: CostSettings,
     /// What reads may cost a day and a month; an action's own limits may also be in its file.

@@ -2,14 +2,17 @@
 
 mod data_action;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
 use serde::Deserialize;
 
 pub use self::data_action::{DataActionSettings, FlowShape};
-use crate::{ActionError, ErrorCode, config::read_toml};
+use crate::{ActionError, ErrorCode, config::read_toml, versions::Fingerprint};
+
+/// The longest time that an answer can be kept.
+pub(crate) const LONGEST_CACHE: Duration = Duration::from_secs(3600);
 
 /// The content of one action file.
 ///
@@ -44,6 +47,10 @@ pub struct ActionDefinition {
     /// Columns with an index while the tables are in memory, for conditions such as `ani = $ani`; only with `hot = true`.
     #[serde(default)]
     pub index: Vec<String>,
+    /// How long an answer is kept for who asks the same while the objects are the same, such as `60s`; every question is still asked
+    /// of the policy and of IAM, and recorded. Functions that tell the time are then so late.
+    #[serde(default, with = "humantime_serde")]
+    pub cache: Option<Duration>,
     /// The files the SQL may name, by table name.
     pub tables: BTreeMap<String, TableSpec>,
     /// The parameters, by name.
@@ -76,6 +83,9 @@ pub struct Action {
     pub(crate) definition: ActionDefinition,
     pub(crate) prepared: Prepared,
     pub(crate) hot: Option<Arc<HotQuery>>,
+    pub(crate) fingerprint: Fingerprint,
+    /// Whether the same files and parameters always give the same rows.
+    pub(crate) is_repeatable: bool,
 }
 
 impl ActionDefinition {
@@ -109,6 +119,7 @@ impl Action {
     /// # Errors
     /// The codes `config.invalid` and `sql.*`, with the action's name in the message.
     pub fn try_new(definition: ActionDefinition) -> Result<Self, ActionError> {
+        check_cache(&definition)?;
         let spec = TransformSpec {
             sql: definition.query.sql.clone(),
             tables: definition.tables.clone(),
@@ -133,8 +144,17 @@ impl Action {
                 .map(Arc::new)
                 .map_err(|error| ActionError::from(error).in_action(&definition.name))
         });
+        let ActionDefinition {
+            name,
+            query,
+            tables,
+            limits,
+            ..
+        } = &definition;
         Ok(Self {
             hot: hot.transpose()?,
+            fingerprint: Fingerprint::of(&(name, &query.sql, tables, limits.max_rows)),
+            is_repeatable: prepared.is_repeatable(),
             definition,
             prepared,
         })
@@ -157,4 +177,29 @@ impl Action {
     pub const fn prepared(&self) -> &Prepared {
         &self.prepared
     }
+}
+
+/// Checks how long answers are kept.
+fn check_cache(definition: &ActionDefinition) -> Result<(), ActionError> {
+    let Some(time) = definition.cache else {
+        return Ok(());
+    };
+    let (what, advice) = if definition.hot {
+        (
+            "has no effect with `hot = true`",
+            "Leave it out: a hot answer comes from memory already.",
+        )
+    } else if time.is_zero() || time > LONGEST_CACHE {
+        (
+            "is longer than an hour, or nothing",
+            "Set it to a time such as \"60s\", or leave it out.",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("`cache` of action `{}` {what}", definition.name),
+        advice,
+    ))
 }

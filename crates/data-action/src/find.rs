@@ -7,7 +7,7 @@ use flowlake_transform::{FileCollector, Prepared, TableFiles, TableLocation};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path;
 
-use crate::{ActionError, ReadPolicy};
+use crate::{ActionError, ReadPolicy, versions::Versions};
 
 /// Keys of one page of `ListObjectsV2`.
 const KEYS_PER_LIST: u64 = 1000;
@@ -48,6 +48,7 @@ pub(crate) struct Found {
     /// What a HEAD said of the object, where the location names one.
     pub(crate) named: Option<Arc<ObjectMetadata>>,
     pub(crate) objects: Vec<FoundObject>,
+    pub(crate) versions: Versions,
     pub(crate) list_requests: u64,
 }
 
@@ -79,14 +80,17 @@ pub(crate) async fn find(
             size: object.size,
             storage_class: object.storage_class.clone(),
         };
+        let mut versions = Versions::default();
+        versions.add_object(bucket, &object);
         return Ok(Found {
             files: files.finish(),
+            versions,
             named: Some(object),
             objects: vec![planned],
             list_requests: 0,
         });
     }
-    let mut objects = Vec::new();
+    let (mut objects, mut versions) = (Vec::new(), Versions::default());
     let mut listing = lake.list(location.list_prefix().unwrap_or_default());
     let mut listed: u64 = 0;
     while let Some(object) = listing.try_next().await? {
@@ -97,6 +101,7 @@ pub(crate) async fn find(
         })?;
         if is_file {
             policy.check_key(bucket, &object.key)?;
+            versions.add(bucket, &object.key, object.etag.as_deref(), None);
             objects.push(FoundObject {
                 size: object.size,
                 storage_class: object.storage_class,
@@ -107,6 +112,7 @@ pub(crate) async fn find(
         files: files.finish(),
         named: None,
         objects,
+        versions,
         list_requests: listed.div_ceil(KEYS_PER_LIST).max(1),
     })
 }

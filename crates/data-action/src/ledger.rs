@@ -120,6 +120,7 @@ impl Ledger {
                 draft.warn(unlisted(column, file));
             }
             let mut record = std::mem::take(&mut draft.record);
+            record.http_status = Some(if draft.not_modified { 304 } else { 200 });
             record.decision = draft.asked.summary();
             record.set_objects(moved.recorded(&draft.wanted));
             (record, draft.warnings().to_vec())
@@ -184,7 +185,6 @@ fn complete(record: &mut AuditRecord, ended: Result<&RunStats, &ActionError>) {
         Ok(stats) => {
             record.status = AuditStatus::Success;
             "ok".clone_into(&mut record.code);
-            record.http_status = Some(200);
             record.rows = stats.rows_out;
             record.bytes_scanned = stats.bytes_scanned;
             record.skipped_rows = stats.skipped_rows;

@@ -26,10 +26,11 @@ mod request;
 mod services;
 mod stores;
 mod unauthorized;
+mod versions;
 #[cfg(test)]
 mod worlds;
 
-pub use answer::{Answer, AnswerObject, CostTracking, FlowAnswer, HotServed, Profile};
+pub use answer::{Answer, AnswerObject, CacheServed, CostTracking, FlowAnswer, HotServed, Profile};
 pub use builder::PipelineBuilder;
 pub use clients::{
     BasicSettings, CALLER_PARAM, CertificateMatch, ClientSettings, IssuerSettings,
@@ -37,9 +38,9 @@ pub use clients::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, Config, CostSettings, Environment, GenesysSettings, OwnTokenSettings,
-    Project, PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig,
-    TelemetrySettings, TlsSettings,
+    AuditConfig, CONFIG_FILE, CacheSettings, Config, CostSettings, Environment, GenesysSettings,
+    OwnTokenSettings, Project, PublishSettings, SecretSource, ServerKey, ServerSettings,
+    ShipConfig, TelemetrySettings, TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};

@@ -5,7 +5,12 @@ use flowlake_profiler::Gauge;
 use flowlake_transform::HotStatus;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
-use crate::{PartHealth, ledger::Ledger, read::Reader, services::Services};
+use crate::{
+    PartHealth,
+    ledger::Ledger,
+    read::{KeptStatus, Reader},
+    services::Services,
+};
 
 /// The present figures of every part.
 pub(crate) fn gauges(
@@ -72,6 +77,7 @@ pub(crate) fn gauges(
         "Attempts that took the answer of the same question of another since the start.",
         number(reader.shared_answers()),
     ));
+    gauges.extend(kept(reader.kept_status()));
     // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
     if ledger.budgets.has_limits() {
         gauges.extend(budgets(&ledger.budgets.status()));
@@ -120,6 +126,28 @@ fn hot(status: &HotStatus) -> [Gauge; 8] {
         ),
     ]
     .map(|(name, help, value)| single(name, help, number(value)))
+}
+
+/// What answers that are kept take and did.
+fn kept(status: KeptStatus) -> [Gauge; 2] {
+    let served = [
+        ("hit", status.hits),
+        ("joined", status.joins),
+        ("miss", status.misses),
+    ]
+    .map(|(served, count)| (vec![("served", served.to_owned())], number(count)));
+    [
+        single(
+            "flowlake_cache_bytes",
+            "Memory of kept answers.",
+            number(status.bytes),
+        ),
+        Gauge {
+            name: "flowlake_cache_answers",
+            help: "Answers of actions that keep them, since the start: from what is kept, together with another, by a read.",
+            values: served.into(),
+        },
+    ]
 }
 
 /// What is spent of each budget and what its limit is; all actions together are the action `*`.

@@ -256,7 +256,7 @@ async fn walk(
         ..
     } = parts;
     let admitted = admit(services, ledger, attempt, request).await?;
-    let read = || reader.read(attempt, &admitted, &request.output, request.explain);
+    let read = || reader.read(attempt, &admitted, request);
     match read().await {
         Err(error) if error.code() == ErrorCode::S3ObjectChanged => {
             let action = admitted.action.name();
@@ -292,6 +292,9 @@ fn answer(
         estimate,
         metadata,
         hot,
+        cache,
+        tag,
+        not_modified,
     } = answered;
     let estimated = estimate.as_ref().map(|cost| cost.total_usd.to_string());
     Ok(Answer {
@@ -305,6 +308,9 @@ fn answer(
         nulled_values: rows.stats.nulled_values,
         metadata,
         hot,
+        cache,
+        tag: tag.map(|tag| tag.to_string()),
+        not_modified,
         cost_tracking: CostTracking {
             estimated_transfer_cost_usd: estimated,
             estimate,

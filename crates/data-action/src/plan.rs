@@ -10,6 +10,7 @@ use crate::{
     find::{Found, FoundObject, find},
     services::Services,
     stores::RequestStores,
+    versions::Versions,
 };
 
 /// What an attempt is going to read.
@@ -19,6 +20,8 @@ pub(crate) struct ReadPlan {
     pub(crate) files: Files,
     /// The same objects, as their price needs them.
     pub(crate) objects: Vec<FoundObject>,
+    /// The versions of all of them.
+    pub(crate) versions: Versions,
     /// LIST requests that finding them took.
     pub(crate) list_requests: u64,
 }
@@ -27,14 +30,17 @@ impl ReadPlan {
     /// The read of what was found at each location of a query.
     pub(crate) fn try_new(prepared: &Prepared, found: Vec<Found>) -> Result<Self, ActionError> {
         let (mut files, mut objects, mut list_requests) = (Vec::new(), Vec::new(), 0);
+        let mut versions = Versions::default();
         for found in found {
             files.push(found.files);
             objects.extend(found.objects);
+            versions.extend(found.versions);
             list_requests += found.list_requests;
         }
         Ok(Self {
             files: Files::try_new(prepared, files)?,
             objects,
+            versions,
             list_requests,
         })
     }

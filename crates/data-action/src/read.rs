@@ -3,20 +3,29 @@
 
 mod cold;
 mod hot;
+mod kept;
 mod reload;
 mod rows;
 mod single_flight;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use flowlake_transform::{HotStatus, HotTables};
+use flowlake_transform::{HotStatus, HotTables, RunStats};
 use tokio_util::task::TaskTracker;
 
-use self::hot::HotReader;
-pub(crate) use self::rows::Answered;
+use self::{
+    hot::HotReader,
+    kept::{Kept, KeptAnswer, Question},
+};
+pub(crate) use self::{kept::KeptStatus, rows::Answered};
 use crate::{
-    ActionError, RowOutput, admit::Admitted, attempt::Attempt, ledger::Ledger, plan::plan,
-    services::Services, stores::RequestStores,
+    ActionError, ActionRequest, CacheServed, CacheSettings,
+    admit::Admitted,
+    attempt::Attempt,
+    ledger::Ledger,
+    plan::{ReadPlan, plan},
+    services::Services,
+    stores::RequestStores,
 };
 
 /// Reads what was admitted.
@@ -25,6 +34,7 @@ pub(crate) struct Reader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     hot: HotReader,
+    kept: Kept,
 }
 
 impl Reader {
@@ -33,11 +43,13 @@ impl Reader {
         services: &Arc<Services>,
         ledger: &Arc<Ledger>,
         tables: HotTables,
+        cache: &CacheSettings,
         running: TaskTracker,
     ) -> Self {
         Self {
             services: Arc::clone(services),
             ledger: Arc::clone(ledger),
+            kept: Kept::new(cache, Arc::clone(&services.clock)),
             hot: HotReader::new(services, ledger, tables, running),
         }
     }
@@ -51,23 +63,27 @@ impl Reader {
         self.hot.shared_answers()
     }
 
+    /// What answers that are kept take and did.
+    pub(crate) fn kept_status(&self) -> KeptStatus {
+        self.kept.status()
+    }
+
     pub(crate) async fn read(
         &self,
         attempt: &Attempt,
         admitted: &Admitted,
-        output: &RowOutput,
-        explain: bool,
+        request: &ActionRequest,
     ) -> Result<Answered, ActionError> {
         if let Some(tables) = self.hot.resident(attempt, admitted).await? {
             let nothing = Some(self.ledger.nothing());
             return self
                 .hot
-                .answer(attempt, admitted, output, &tables, nothing)
+                .answer(attempt, admitted, request, &tables, nothing)
                 .await;
         }
         // Boxed, as all that an answer from memory goes without: it should not carry it along.
         let stores = attempt.open_stores(&self.services.s3);
-        let read = Box::pin(self.read_planned(attempt, admitted, output, explain, &stores)).await;
+        let read = Box::pin(self.read_planned(attempt, admitted, request, &stores)).await;
         if read.is_err() {
             stores.forget().await;
         }
@@ -78,20 +94,100 @@ impl Reader {
         &self,
         attempt: &Attempt,
         admitted: &Admitted,
-        output: &RowOutput,
-        explain: bool,
+        request: &ActionRequest,
         stores: &Arc<RequestStores>,
     ) -> Result<Answered, ActionError> {
         let Admitted {
-            action, locations, ..
+            action,
+            bound,
+            locations,
         } = admitted;
-        let plan = plan(&self.services, attempt, &action.prepared, locations, stores).await?;
-        let estimate = self.ledger.reserve(attempt, action.name(), &plan)?;
+        let mut plan = plan(&self.services, attempt, &action.prepared, locations, stores).await?;
+        let tag = std::mem::take(&mut plan.versions).tag(&action.fingerprint, bound);
+        let public = tag.filter(|_| action.is_repeatable);
+        if public.is_some_and(|tag| request.has(tag)) {
+            attempt.draft().not_modified = true;
+            let nothing = self.ledger.nothing();
+            return Ok(Answered::not_modified(stores.objects(), nothing)?.with_tag(public));
+        }
+        let answered = match (action.definition.cache, tag) {
+            (Some(fresh_for), Some(tag)) if request.output.file.is_none() && !request.explain => {
+                let question = Question::new(tag, &request.output);
+                self.read_or_kept(
+                    attempt,
+                    admitted,
+                    request,
+                    &plan,
+                    stores,
+                    (question, fresh_for),
+                )
+                .await?
+            }
+            _ => {
+                self.read_files(attempt, admitted, request, &plan, stores)
+                    .await?
+            }
+        };
+        Ok(answered.with_tag(public))
+    }
+
+    /// Reads what no other attempt has read a short time ago, or is reading.
+    async fn read_or_kept(
+        &self,
+        attempt: &Attempt,
+        admitted: &Admitted,
+        request: &ActionRequest,
+        plan: &ReadPlan,
+        stores: &Arc<RequestStores>,
+        (question, fresh_for): (Question, Duration),
+    ) -> Result<Answered, ActionError> {
+        let mut estimate = Some(self.ledger.nothing());
+        let work = Box::pin(async {
+            let since = self.services.clock.instant();
+            let read = self
+                .read_files(attempt, admitted, request, plan, stores)
+                .await?;
+            estimate = read.estimate;
+            Ok(KeptAnswer {
+                rows: read.rows,
+                objects: stores.objects(),
+                since,
+            })
+        });
+        let (answer, served) = self.kept.answer(question, fresh_for, work).await?;
+        let KeptAnswer {
+            mut rows, objects, ..
+        } = Arc::unwrap_or_clone(answer);
+        if !matches!(served, CacheServed::Miss { .. }) {
+            attempt.draft().hot.clone_from(&objects);
+            // What the engine did, it did for another.
+            rows.stats = RunStats {
+                rows_scanned: 0,
+                bytes_scanned: 0,
+                spilled_bytes: 0,
+                ..rows.stats
+            };
+        }
+        Ok(Answered {
+            cache: Some(served),
+            ..Answered::cold(rows, objects, estimate)
+        })
+    }
+
+    async fn read_files(
+        &self,
+        attempt: &Attempt,
+        admitted: &Admitted,
+        request: &ActionRequest,
+        plan: &ReadPlan,
+        stores: &Arc<RequestStores>,
+    ) -> Result<Answered, ActionError> {
+        let estimate = self.ledger.reserve(attempt, admitted.action.name(), plan)?;
         let loaded = self.hot.load(attempt, admitted, &plan.files, stores);
         if let Some(tables) = loaded.await? {
             return self
                 .hot
-                .answer(attempt, admitted, output, &tables, estimate)
+                .answer(attempt, admitted, request, &tables, estimate)
                 .await;
         }
         let rows = cold::rows(
@@ -100,8 +196,8 @@ impl Reader {
             admitted,
             &plan.files,
             stores,
-            output,
-            explain,
+            &request.output,
+            request.explain,
         );
         Ok(Answered::cold(rows.await?, stores.objects(), estimate))
     }

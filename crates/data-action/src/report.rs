@@ -64,7 +64,9 @@ impl Reporter {
             observer.ended(&EndedAttempt {
                 action: &record.action,
                 code,
-                http_status: error.map_or(200, |error| error.code().http_status()),
+                http_status: error.map_or(record.http_status.unwrap_or(200), |error| {
+                    error.code().http_status()
+                }),
                 audit_id,
                 started_at: attempt.started_at,
                 duration: attempt.elapsed(),

@@ -7,7 +7,7 @@ use flowlake_transform::RowFormat;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ActionError, AttemptObserver};
+use crate::{ActionError, AttemptObserver, versions::Tag};
 
 /// One request to run an action.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct ActionRequest {
     pub caller: Caller,
     /// How the rows are wanted.
     pub output: RowOutput,
+    /// Tags of answers that the caller has; `*` is any. Where the answer would have one of them, nothing is read for it.
+    pub if_none_match: Vec<String>,
     /// Whether the answer tells what each step of the query did.
     pub explain: bool,
     /// Why the caller may not do this, where that is known already: the attempt then reads nothing, and is recorded as refused.
@@ -32,6 +34,18 @@ pub struct ActionRequest {
     pub queued_for: Duration,
     /// Who is told how the attempt went.
     pub observer: Option<Arc<dyn AttemptObserver>>,
+}
+
+impl ActionRequest {
+    /// Whether the caller has the answer of this tag.
+    pub(crate) fn has(&self, tag: Tag) -> bool {
+        if self.if_none_match.is_empty() {
+            return false;
+        }
+        let tag = tag.to_string();
+        let mut sent = self.if_none_match.iter();
+        sent.any(|sent| *sent == tag || sent == "*")
+    }
 }
 
 /// How the rows of an answer are wanted.

@@ -128,6 +128,13 @@ impl Prepared {
         })
     }
 
+    /// Whether the same files and parameters give the same rows whenever they are asked: no function of the SQL tells the time or is
+    /// random.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.query.is_repeatable()
+    }
+
     /// Checks parameter values and fills in defaults; `now` is what `yesterday` is relative to.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The action's SQL as a syntax tree, and how parameters come into it: as typed placeholders, never as text.
 
 mod precedence;
+mod repeatable;
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 

@@ -4,8 +4,10 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
+use flowlake_data_action::{ClientSettings, Sha256Hex};
 use flowlake_dev_stack::Failure;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::{KEY, Reply, Setting, call, get, look_up, post, records};
 
@@ -235,4 +237,104 @@ async fn a_large_answer_is_compressed_for_who_takes_it() {
     ] {
         assert_eq!(ask(path, encoding).await.0, None, "{path} {encoding}");
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_has_the_answer_gets_none_and_a_record() {
+    let setting = Setting::start(|_| {}).await;
+    for (action, query) in [
+        ("look-up", "ani=100"),
+        ("hot-look-up", "ani=100"),
+        ("echo", "number=1"),
+    ] {
+        for end in ["", ".csv"] {
+            let path = format!("/v1/actions/{action}{end}?{query}");
+            let first = ask(&setting, get(&path, "")).await;
+            let tag = first.header("etag").unwrap().to_owned();
+            assert!(tag.starts_with("w/\""), "{tag}");
+            let tag = tag.replacen('w', "W", 1);
+            let other = get(&path, "If-None-Match: \"another\"\r\n");
+            assert_eq!(ask(&setting, other).await.status, 200);
+            let before = records(&setting.audit_folder()).len();
+            let headers = format!("If-None-Match: \"another\", {tag}\r\n");
+            let again = ask(&setting, get(&path, &headers)).await;
+            assert_eq!((again.status, &*again.body), (304, ""), "{again:?}");
+            assert_eq!(again.header("etag"), first.header("etag"));
+            let records = records(&setting.audit_folder());
+            assert_eq!(records.len(), before + 1);
+            let record = records.last().unwrap();
+            assert_eq!(record.http_status, Some(304));
+            assert_eq!(again.header("x-flowlake-audit-id"), Some(&*record.id));
+        }
+    }
+    // The tag of one shape is not that of another, and a POST has none.
+    let csv = ask(&setting, get("/v1/actions/look-up.csv?ani=100", "")).await;
+    let json = ask(&setting, get("/v1/actions/look-up?ani=100", "")).await;
+    assert_ne!(csv.header("etag"), json.header("etag"));
+    let posted = ask(&setting, look_up(KEY)).await;
+    assert_eq!(posted.header("etag"), None);
+    assert_eq!(json.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn a_kept_answer_says_so_and_is_only_for_who_may_see_it() {
+    let setting = Setting::start(|config| {
+        let mut clients = Vec::new();
+        for (name, actions) in [
+            ("100", None),
+            ("101", None),
+            ("else", Some(vec!["look-up".to_owned()])),
+        ] {
+            let mut client = ClientSettings::unbound(name);
+            client.keys_sha256 = vec![Sha256Hex(Sha256::digest(key_of(name)).into())];
+            client.actions = actions;
+            clients.push(client);
+        }
+        config.server.clients = clients;
+    })
+    .await;
+    let as_client = |name: &str, headers: &str| {
+        get("/v1/actions/who-asks?envelope=rows", headers).replace(KEY, &key_of(name))
+    };
+    let first = ask(&setting, as_client("100", "")).await;
+    assert_eq!(first.body, "[{\"name\":\"Ana\"}]");
+    assert_eq!(
+        first.header("cache-status"),
+        Some("flowlake; fwd=miss; stored")
+    );
+    assert_eq!(first.header("age"), None);
+    assert_eq!(first.header("cache-control"), Some("private, no-cache"));
+    // What a caller says of caches, hosts and others changes nothing.
+    let poison = "X-Forwarded-Host: evil\r\nX-Original-URL: /metrics\r\nCache-Control: no-cache\r\nAge: 7\r\nCache-Status: evil; hit\r\n";
+    let second = ask(&setting, as_client("100", poison)).await;
+    assert_eq!(second.body, first.body);
+    let status = second.header("cache-status").unwrap();
+    assert!(status.starts_with("flowlake; hit; ttl="), "{status}");
+    assert_eq!(second.header("age"), Some("0"));
+    // Another has another answer, and who may not ask has none, with the tag of the first or without.
+    let other = ask(&setting, as_client("101", "")).await;
+    assert_eq!(other.body, "[{\"name\":\"Bo\"}]");
+    assert_ne!(other.header("etag"), first.header("etag"));
+    let tag = first.header("etag").unwrap().to_uppercase();
+    for headers in [
+        String::new(),
+        format!("If-None-Match: {tag}\r\n"),
+        "If-None-Match: *\r\n".to_owned(),
+    ] {
+        let refused = ask(&setting, as_client("else", &headers)).await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+        assert_eq!(
+            (refused.header("etag"), refused.header("cache-status")),
+            (None, None)
+        );
+    }
+    let callers: Vec<_> = records(&setting.audit_folder())
+        .into_iter()
+        .map(|record| record.caller)
+        .collect();
+    assert_eq!(callers, ["100", "100", "101", "else", "else", "else"]);
+}
+
+fn key_of(name: &str) -> String {
+    format!("key-of-{name}-0123456789abcdef")
 }

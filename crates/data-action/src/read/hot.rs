@@ -16,8 +16,13 @@ use super::{
     single_flight::{Question, SingleFlight},
 };
 use crate::{
-    Action, ActionError, ErrorCode, HotServed, RowOutput, access, admit::Admitted,
-    attempt::Attempt, ledger::Ledger, services::Services, stores::RequestStores,
+    Action, ActionError, ActionRequest, ErrorCode, HotServed, RowOutput, access,
+    admit::Admitted,
+    attempt::Attempt,
+    ledger::Ledger,
+    services::Services,
+    stores::RequestStores,
+    versions::{Tag, Versions},
 };
 
 /// The tables of a hot action in memory, in the version that one attempt answers from.
@@ -33,7 +38,7 @@ pub(super) struct HotReader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     tables: HotTables,
-    flights: SingleFlight<Arc<Rows>>,
+    flights: SingleFlight<Question, Arc<Rows>>,
     running: TaskTracker,
 }
 
@@ -122,7 +127,7 @@ impl HotReader {
         &self,
         attempt: &Attempt,
         admitted: &Admitted,
-        output: &RowOutput,
+        request: &ActionRequest,
         hot: &Hot,
         estimate: Option<Cost>,
     ) -> Result<Answered, ActionError> {
@@ -133,13 +138,20 @@ impl HotReader {
             .unwrap_or_default();
         let asking = self.check_versions(attempt, admitted, &objects);
         attempt.phase(Phase::Access, asking).await?;
+        let tag = tag(admitted, &objects);
+        if tag.is_some_and(|tag| request.has(tag)) {
+            let mut draft = attempt.draft();
+            draft.not_modified = true;
+            draft.hot.clone_from(&objects);
+            return Ok(Answered::not_modified(objects, self.ledger.nothing())?.with_tag(tag));
+        }
         if let Some(failure) = view.failure() {
             let failure = ActionError::from(failure.clone());
             let code = failure.code();
             let warning = format!("the tables may be out of date: [{code}] {failure}");
             attempt.draft().warn(warning);
         }
-        let rows = self.rows(admitted, query, output, view);
+        let rows = self.rows(admitted, query, &request.output, view);
         let rows = attempt.phase(Phase::Scan, rows).await?;
         attempt.draft().hot.clone_from(&objects);
         let served = HotServed {
@@ -148,7 +160,7 @@ impl HotReader {
         };
         // A copy only where others have asked the same.
         let rows = Arc::unwrap_or_clone(rows);
-        Ok(Answered::from_memory(rows, objects, estimate, served))
+        Ok(Answered::from_memory(rows, objects, estimate, served).with_tag(tag))
     }
 
     /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time.
@@ -216,6 +228,19 @@ impl HotReader {
         attempt.draft().warn(warning.to_owned());
         Ok(())
     }
+}
+
+/// What the caller may name the answer by that these versions give.
+fn tag(admitted: &Admitted, objects: &[(String, Arc<ObjectMetadata>)]) -> Option<Tag> {
+    let Admitted { action, bound, .. } = admitted;
+    if !action.is_repeatable {
+        return None;
+    }
+    let mut versions = Versions::default();
+    for (bucket, object) in objects {
+        versions.add_object(bucket, object);
+    }
+    versions.tag(&action.fingerprint, bound)
 }
 
 async fn encoded(mut found: HotRows, output: &RowOutput) -> Result<Arc<Rows>, ActionError> {

@@ -15,7 +15,9 @@ use flowlake_transform::{
 };
 use serde_json::value::RawValue;
 
-use crate::{ActionError, AnswerObject, ErrorCode, HotServed, RowOutput};
+use crate::{
+    ActionError, AnswerObject, CacheServed, ErrorCode, HotServed, RowOutput, versions::Tag,
+};
 
 /// What was read for an attempt.
 #[derive(Debug)]
@@ -27,6 +29,12 @@ pub(crate) struct Answered {
     pub(crate) metadata: Vec<AnswerObject>,
     /// How old the tables in memory were.
     pub(crate) hot: Option<HotServed>,
+    /// How it was served, where the action keeps answers.
+    pub(crate) cache: Option<CacheServed>,
+    /// What the caller may name the answer by.
+    pub(crate) tag: Option<Tag>,
+    /// Whether the caller has it already.
+    pub(crate) not_modified: bool,
 }
 
 /// The rows of an answer; of `data` and `encoded` one is empty.
@@ -66,7 +74,32 @@ impl Answered {
             estimate,
             metadata: described(objects),
             hot: None,
+            cache: None,
+            tag: None,
+            not_modified: false,
         }
+    }
+
+    /// What the caller has already.
+    pub(super) fn not_modified(
+        objects: Vec<(String, Arc<ObjectMetadata>)>,
+        nothing: Cost,
+    ) -> Result<Self, ActionError> {
+        let rows = Rows {
+            data: JsonRows::new().finish()?,
+            encoded: Vec::new(),
+            columns: Vec::new(),
+            stats: RunStats::default(),
+            steps: Vec::new(),
+        };
+        Ok(Self {
+            not_modified: true,
+            ..Self::cold(rows, objects, Some(nothing))
+        })
+    }
+
+    pub(super) fn with_tag(self, tag: Option<Tag>) -> Self {
+        Self { tag, ..self }
     }
 
     pub(super) fn from_memory(

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,17 +28,17 @@ pub(crate) struct Question {
 
 /// Identical questions share one execution.
 #[derive(Debug)]
-pub(crate) struct SingleFlight<T> {
-    under_way: Mutex<HashMap<Question, Weak<Flight<T>>>>,
+pub(crate) struct SingleFlight<Q, T> {
+    under_way: Mutex<HashMap<Q, Weak<Flight<T>>>>,
     shared: AtomicU64,
 }
 
 type Flight<T> = OnceCell<Result<T, ActionError>>;
 
 /// A waiter. Dropping the last one removes the flight from the map.
-struct Waiting<'a, T> {
-    flights: &'a SingleFlight<T>,
-    question: Question,
+struct Waiting<'a, Q: Eq + Hash, T> {
+    flights: &'a SingleFlight<Q, T>,
+    question: Q,
     flight: Option<Arc<Flight<T>>>,
 }
 
@@ -74,7 +75,7 @@ fn write_value(out: &mut String, value: &BoundValue) {
     let _ = write!(out, "={}:{text};", text.len());
 }
 
-impl<T> Default for SingleFlight<T> {
+impl<Q, T> Default for SingleFlight<Q, T> {
     fn default() -> Self {
         Self {
             under_way: Mutex::default(),
@@ -83,12 +84,12 @@ impl<T> Default for SingleFlight<T> {
     }
 }
 
-impl<T: Clone> SingleFlight<T> {
+impl<Q: Clone + Eq + Hash, T: Clone> SingleFlight<Q, T> {
     /// The answer of `work`, or of the same work that another attempt has begun. When that attempt ends without an answer, because
     /// it was dropped, cancelled or out of time, this one does its own work.
     pub(super) async fn share(
         &self,
-        question: Question,
+        question: Q,
         work: impl Future<Output = Result<T, ActionError>>,
     ) -> Result<T, ActionError> {
         let mut work = Some(work);
@@ -127,7 +128,7 @@ impl<T: Clone> SingleFlight<T> {
         self.shared.load(Relaxed)
     }
 
-    fn join(&self, question: &Question) -> Arc<Flight<T>> {
+    fn join(&self, question: &Q) -> Arc<Flight<T>> {
         let mut under_way = self.lock();
         if let Some(flight) = under_way.get(question).and_then(Weak::upgrade) {
             return flight;
@@ -138,7 +139,7 @@ impl<T: Clone> SingleFlight<T> {
     }
 
     /// Removes a flight whose error concerns one attempt only. A newer flight of the same question stays.
-    fn forget(&self, question: &Question, flight: &Arc<Flight<T>>) {
+    fn forget(&self, question: &Q, flight: &Arc<Flight<T>>) {
         let mut under_way = self.lock();
         let is_it = |found: &Weak<Flight<T>>| std::ptr::eq(found.as_ptr(), Arc::as_ptr(flight));
         if under_way.get(question).is_some_and(is_it) {
@@ -147,15 +148,15 @@ impl<T: Clone> SingleFlight<T> {
     }
 }
 
-impl<T> SingleFlight<T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Weak<Flight<T>>>> {
+impl<Q, T> SingleFlight<Q, T> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Q, Weak<Flight<T>>>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Drop for Waiting<'_, T> {
+impl<Q: Eq + Hash, T> Drop for Waiting<'_, Q, T> {
     fn drop(&mut self) {
         let mut under_way = self.flights.lock();
         self.flight = None;
@@ -193,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_question_is_answered_once_and_another_by_itself() {
-        let flights = SingleFlight::<u32>::default();
+        let flights = SingleFlight::<Question, u32>::default();
         let go = Notify::new();
         let slow = flights.share(question("a"), async {
             go.notified().await;
@@ -219,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_goes_on_where_the_first_gave_up_and_shares_its_failure_where_it_failed() {
-        let flights = Arc::new(SingleFlight::<u32>::default());
+        let flights = Arc::new(SingleFlight::<Question, u32>::default());
         let first = {
             let flights = Arc::clone(&flights);
             tokio::spawn(async move { flights.share(question("a"), std::future::pending()).await })
@@ -248,7 +249,7 @@ mod tests {
     }
     #[tokio::test]
     async fn a_late_joiner_keeps_its_own_time_limit() {
-        let flights = SingleFlight::<u32>::default();
+        let flights = SingleFlight::<Question, u32>::default();
         let go = Notify::new();
         let first = flights.share(question("a"), async {
             go.notified().await;

@@ -12,6 +12,7 @@ mod error_page;
 mod formats;
 mod garbage;
 mod hot;
+mod kept;
 mod locations;
 mod metrics;
 mod mistakes;

@@ -44,6 +44,7 @@ sql = "SELECT name FROM customers WHERE ani = $ani"
 
 const WHO_ASKS: &str = r#"
 name = "who-asks"
+cache = "60s"
 [tables.customers]
 uri = "s3://lake/exports/customers.csv"
 [params.caller]
@@ -81,6 +82,7 @@ sql = "SELECT name FROM customers WHERE ani = $ani"
 /// Rows that tell what was sent.
 const ECHO: &str = r#"
 name = "echo"
+cache = "60s"
 [tables.customers]
 uri = "s3://lake/exports/customers.csv"
 [params.number]
