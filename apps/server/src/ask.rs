@@ -95,6 +95,7 @@ impl AppState {
             cancellation: CancellationToken::new(),
             authenticated_in: asker.authenticated_in,
             queued_for: room.waited,
+            time_left: None,
             observer: self.telemetry.begin(asker.door, headers, asker.arrived_at),
         };
         let answered = self.pipeline.run(request).await;

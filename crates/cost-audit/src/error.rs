@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Locked,
     /// The audit log cannot be written (disk full, read-only, permissions): refuse requests until it can.
     Unwritable,
+    /// A record is on the disk, and could not be copied to the second place: see that the second place can be written.
+    Unshipped,
     /// The audit log has been tampered with or damaged: run `verify` and keep the files as they are.
     Broken,
     /// The log was shut down: open it again.
@@ -87,7 +89,10 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Unwritable | ErrorKind::CostExplorer | ErrorKind::Locked
+            ErrorKind::Unwritable
+                | ErrorKind::Unshipped
+                | ErrorKind::CostExplorer
+                | ErrorKind::Locked
         )
     }
 }

@@ -90,6 +90,8 @@ impl PipelineBuilder {
         let shipper = ship.map(|(sink, settings)| {
             Shipper::start(config.audit.log.directory.clone(), sink, settings, clock)
         });
+        let ship = config.audit.ship.as_ref();
+        let ships_first = ship.is_some_and(|ship| ship.before_answer);
         let pricing = Pricing {
             prices,
             region,
@@ -103,6 +105,7 @@ impl PipelineBuilder {
             budgets,
             pricing,
             shipper,
+            ships_first,
             hash_key,
             clock: Arc::clone(&services.clock),
         });

@@ -28,7 +28,7 @@ pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cache::CacheSettings;
 pub use self::cost::CostSettings;
 pub use self::genesys::GenesysSettings;
-pub use self::publish::PublishSettings;
+pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
 pub use self::secret::{Environment, SecretSource};
 pub use self::server::{OwnTokenSettings, ServerKey, ServerSettings, TlsSettings};
 pub use self::telemetry::TelemetrySettings;

@@ -28,6 +28,8 @@ pub(crate) struct Ledger {
     pub(crate) budgets: Budgets,
     pub(crate) pricing: Pricing,
     pub(crate) shipper: Option<Shipper>,
+    /// Whether a record is shipped before its answer is given.
+    pub(crate) ships_first: bool,
     pub(crate) hash_key: Secret,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -139,7 +141,7 @@ impl Ledger {
         if attempt.is_background {
             record.http_status = None;
         }
-        let written = attempt.phase(Phase::Audit, self.audit.append(&record));
+        let written = attempt.phase(Phase::Audit, self.write(&record));
         Closed {
             written: written.await.map_err(ActionError::from),
             record,
@@ -147,6 +149,16 @@ impl Ledger {
             cost,
             warnings,
         }
+    }
+
+    /// Makes the record durable: on the disk, and in the bucket too where the disk does not last.
+    async fn write(&self, record: &AuditRecord) -> Result<AuditReceipt, CostError> {
+        let receipt = self.audit.append(record).await?;
+        if let Some(shipper) = self.shipper.as_ref().filter(|_| self.ships_first) {
+            self.audit.seal().await?;
+            shipper.ship_now().await?;
+        }
+        Ok(receipt)
     }
 
     /// Counts what the attempt cost, and gives back what was set aside for it.

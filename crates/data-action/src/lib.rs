@@ -11,6 +11,7 @@ mod config;
 mod definition;
 mod error;
 mod find;
+mod function;
 mod health;
 mod inspect;
 mod ledger;
@@ -38,13 +39,14 @@ pub use clients::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, CacheSettings, Config, CostSettings, Environment, GenesysSettings,
-    OwnTokenSettings, Project, PublishSettings, SecretSource, ServerKey, ServerSettings,
-    ShipConfig, TelemetrySettings, TlsSettings,
+    AuditConfig, CONFIG_FILE, CacheSettings, Config, CostSettings, Door, Environment, FunctionArn,
+    FunctionSettings, GenesysSettings, OwnTokenSettings, Project, PublishSettings, SecretSource,
+    ServerKey, ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};
 pub use flowlake_profiler::{Gauge, Phase};
+pub use function::{ExecutionEnvironment, FunctionRoles};
 pub use health::PartHealth;
 pub use inspect::{
     ActionCheck, ActionExplanation, AnswerColumn, AnswerColumns, Diagnosis, DoctorOptions, Finding,

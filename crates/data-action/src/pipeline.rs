@@ -215,15 +215,17 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
     let limit = action.map_or(UNKNOWN_ACTION_LIMIT, |action| {
         action.definition.limits.timeout
     });
+    let own = limit.saturating_sub(request.queued_for);
+    let given = request.time_left.filter(|given| *given < own);
     let walk = AssertUnwindSafe(walk(&parts, &attempt, &request)).catch_unwind();
     let outcome = tokio::select! {
         biased;
         () = request.cancellation.cancelled() => Err(cancelled()),
         () = parts.stop.cancelled() => Err(stopping()),
-        result = tokio::time::timeout(limit.saturating_sub(request.queued_for), walk) => match result {
+        result = tokio::time::timeout(given.unwrap_or(own), walk) => match result {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
-            Err(_elapsed) => Err(timed_out(limit)),
+            Err(_elapsed) => Err(given.map_or_else(|| timed_out(limit), out_of_time)),
         },
     };
     let ended = outcome.as_ref().map(|answered| &answered.rows.stats);
@@ -339,6 +341,17 @@ fn timed_out(limit: Duration) -> ActionError {
         ErrorCode::LimitTimeout,
         format!("the answer was not ready within {} ms", limit.as_millis()),
         "Read less (a smaller file, Parquet, a narrower uri), or raise `timeout` in [limits].",
+    )
+}
+
+fn out_of_time(given: Duration) -> ActionError {
+    ActionError::new(
+        ErrorCode::LimitTimeout,
+        format!(
+            "the answer was not ready within the {} ms that the caller had left",
+            given.as_millis()
+        ),
+        "Read less (a smaller file, Parquet, a narrower uri), or let the caller wait longer: the timeout of the function.",
     )
 }
 

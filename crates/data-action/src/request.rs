@@ -32,6 +32,8 @@ pub struct ActionRequest {
     pub authenticated_in: Duration,
     /// How long it waited for room before it came here; part of the action's time limit.
     pub queued_for: Duration,
+    /// How long whoever carries the answer still waits for it, when that is known: the attempt ends no later.
+    pub time_left: Option<Duration>,
     /// Who is told how the attempt went.
     pub observer: Option<Arc<dyn AttemptObserver>>,
 }

@@ -53,3 +53,4 @@ pub use schema::type_name;
 pub use settings::TransformSettings;
 pub use source::TableInfo;
 pub use table::{Compression, Format, HeaderKind, OnError, Quote, TableSpec};
+pub use uri::Reach;

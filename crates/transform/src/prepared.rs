@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     BoundParams, BoundValue, Error, ErrorKind, Limits, Location, ParamSpec, ParamType, TableSpec,
-    guard, params::ParamSet, statement::QueryText, uri::UriTemplate,
+    guard,
+    params::ParamSet,
+    statement::QueryText,
+    uri::{Reach, UriTemplate},
 };
 
 /// What an action declares.
@@ -177,6 +180,12 @@ impl Prepared {
                 })
             })
             .collect()
+    }
+
+    /// Everything that its tables can name, whatever the parameters are: what a policy has to allow.
+    pub fn reach(&self) -> impl Iterator<Item = Reach> {
+        let uris = self.tables.values().flat_map(|table| &table.uris);
+        uris.map(UriTemplate::reach)
     }
 
     /// A table of which a uri names more than one object.

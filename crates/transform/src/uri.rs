@@ -160,6 +160,56 @@ impl UriTemplate {
     }
 }
 
+impl UriTemplate {
+    /// Everything that it can name, whatever its parameters are, as IAM writes it.
+    pub(crate) fn reach(&self) -> Reach {
+        let (mut keys, mut listed) = (KeyPattern::default(), KeyPattern::default());
+        let mut is_fixed = true;
+        for part in &self.parts {
+            match part {
+                Part::Text(text) if self.shape == Shape::Glob => {
+                    keys.push_glob(text)
+                        .expect("the text was parsed when the template was made");
+                    if is_fixed {
+                        let end = text.find(WILDCARDS);
+                        listed.push_literal(&text[..end.unwrap_or(text.len())]);
+                        is_fixed = end.is_none();
+                    }
+                }
+                Part::Text(text) => {
+                    keys.push_literal(text);
+                    listed.push_literal(text);
+                }
+                Part::Param(_) => {
+                    keys.push_many();
+                    if is_fixed {
+                        listed.push_many();
+                    }
+                }
+            }
+        }
+        if self.parts.last().is_some_and(is_folder) {
+            keys.push_many();
+        }
+        Reach {
+            bucket: self.bucket.to_string(),
+            keys: keys.as_wildcards(),
+            listed: (self.shape != Shape::Object).then(|| listed.as_wildcards()),
+        }
+    }
+}
+
+/// The objects that a uri can name, whatever its parameters are, in the syntax of IAM resources.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reach {
+    /// The bucket.
+    pub bucket: String,
+    /// The keys, `*` standing for each parameter.
+    pub keys: String,
+    /// The prefixes that they are listed with; none when single objects are read.
+    pub listed: Option<String>,
+}
+
 impl Location {
     /// The location that a uri without parameters names.
     ///
@@ -175,6 +225,10 @@ impl Location {
         }
         template.fill(&BoundParams::default())
     }
+}
+
+fn is_folder(part: &Part) -> bool {
+    matches!(part, Part::Text(text) if text.ends_with('/'))
 }
 
 fn shape(key: &str, parts: &[Part]) -> Shape {
@@ -283,6 +337,26 @@ mod tests {
             "https://b/key",
         ] {
             assert!(UriTemplate::parse("t", uri).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_reach_of_a_uri_is_what_a_policy_has_to_allow() {
+        for (uri, keys, listed) in [
+            ("s3://b/calls.csv", "calls.csv", None),
+            ("s3://b/{date}/calls-{queue}.csv", "*/calls-*.csv", None),
+            ("s3://b/calls/", "calls/*", Some("calls/")),
+            ("s3://b/{date}/calls/", "*/calls/*", Some("*/calls/")),
+            ("s3://b/{date}/ca*.csv", "*/ca*.csv", Some("*/ca")),
+            ("s3://b/a/*/{date}.csv", "a/*/*.csv", Some("a/")),
+            ("s3://b/a$/x?-[0-9]/", "a${$}/x?-?/*", Some("a${$}/x")),
+        ] {
+            let reach = UriTemplate::parse("t", uri).unwrap().reach();
+            assert_eq!(
+                (reach.keys.as_str(), reach.listed.as_deref()),
+                (keys, listed),
+                "{uri}"
+            );
         }
     }
 

@@ -15,6 +15,9 @@ pub(super) struct Place {
 /// Tells who waits for a record that it is durable, or why it is not in the log.
 pub(super) type Reply = oneshot::Sender<Result<Place, Error>>;
 
+/// Answers a caller that wants the open segment sealed.
+pub(super) type SealReply = oneshot::Sender<Result<(), Error>>;
+
 /// Records, oldest first, each with who waits for it.
 ///
 /// They lie in memory that the queue and the writer take turns with: a text for each, which one thread makes and another drops, costs
@@ -25,6 +28,8 @@ pub(super) struct Batch {
     /// In bytes.
     lengths: Vec<usize>,
     replies: Vec<Reply>,
+    /// Callers that want the segment sealed behind these records.
+    seals: Vec<SealReply>,
 }
 
 impl Batch {
@@ -35,12 +40,33 @@ impl Batch {
         self.replies.push(reply);
     }
 
+    /// Asks for a seal behind the records.
+    pub(super) fn seal(&mut self, reply: SealReply) {
+        self.seals.push(reply);
+    }
+
+    /// Whether somebody asked for a seal.
+    pub(super) fn wants_seal(&self) -> bool {
+        !self.seals.is_empty()
+    }
+
+    /// The callers that asked for a seal.
+    pub(super) fn drain_seals(&mut self) -> impl Iterator<Item = SealReply> {
+        self.seals.drain(..)
+    }
+
+    /// Whether there is a record to write.
+    pub(super) fn has_records(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.replies.len()
     }
 
+    /// Whether there is nothing to do: no record and no seal.
     pub(super) fn is_empty(&self) -> bool {
-        self.replies.is_empty()
+        self.replies.is_empty() && self.seals.is_empty()
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = &str> {

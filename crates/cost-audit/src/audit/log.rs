@@ -132,6 +132,17 @@ impl AuditLog {
         })
     }
 
+    /// Seals the open segment, so that it can be shipped at once, and returns when its seal is on disk. A segment without records
+    /// is left as it is.
+    ///
+    /// # Errors
+    /// Those of [`Self::append`]; the records are in the log all the same.
+    pub async fn seal(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.seal(reply).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
     /// Whether the last write succeeded; while it is `false`, refuse requests and report not ready.
     ///
     /// The writer tries again by itself, and turns this back to `true` when the disk takes writes. When the writer itself has died,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::batch::{Batch, Reply};
+use super::batch::{Batch, Reply, SealReply};
 use super::gather::Gather;
 
 /// Records on their way to the writer.
@@ -71,6 +71,18 @@ impl Queue {
         Ok(())
     }
 
+    /// Wakes the writer to seal the segment behind the records that wait.
+    pub(super) fn seal(&self, reply: SealReply) -> Result<(), Closed> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Closed);
+        }
+        state.waiting.seal(reply);
+        drop(state);
+        self.writer.notify_one();
+        Ok(())
+    }
+
     /// Exchanges what waits for an empty batch: those that `gather` waits for, or else the first that comes within `idle`.
     pub(super) fn take(
         &self,
@@ -130,7 +142,7 @@ impl Queue {
         let (mut state, _) = self
             .writer
             .wait_timeout_while(state, limit, |state| {
-                state.waiting.len() < wanted && !state.closed
+                state.waiting.len() < wanted && !state.waiting.wants_seal() && !state.closed
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.wanted = 0;

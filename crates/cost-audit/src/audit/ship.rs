@@ -2,6 +2,7 @@
 //!
 //! Only what is sealed is copied, since only that no longer changes; an empty file `audit-….shipped` beside a segment says that it was.
 //! The log never waits for it: while the second place cannot be reached, segments stay where they are and are tried again.
+//! Only a caller that has to know that its record lies in the second place waits, in [`Shipper::ship_now`].
 //! A segment that was shipped may be deleted after a set time; its seal and its marker stay, and the chain goes on from them.
 
 use std::fmt::Debug;
@@ -19,7 +20,7 @@ use super::log_id;
 use super::seal::Seal;
 use super::segment::{self, Segment};
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -47,6 +48,9 @@ pub struct ShipSettings {
     pub longest_wait: Duration,
     /// How long after its seal a segment is deleted here, once it is shipped; never, when left out.
     pub delete_after: Option<Duration>,
+    /// Whether only the last segment is kept here, with its seal, of those that are shipped: the folder goes with its machine, and
+    /// the second place holds the log.
+    pub keep_only_last: bool,
 }
 
 impl Default for ShipSettings {
@@ -55,6 +59,7 @@ impl Default for ShipSettings {
             check_every: Duration::from_secs(30),
             longest_wait: Duration::from_secs(300),
             delete_after: None,
+            keep_only_last: false,
         }
     }
 }
@@ -80,7 +85,7 @@ pub struct ShipStatus {
 /// Copies finished segments in a task of its own, until dropped.
 #[derive(Debug)]
 pub struct Shipper {
-    status: Arc<Mutex<ShipStatus>>,
+    work: Arc<Work>,
     task: AbortHandle,
 }
 
@@ -93,21 +98,41 @@ impl Shipper {
         settings: ShipSettings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let status = Arc::new(Mutex::new(ShipStatus::default()));
-        let work = Work {
+        let work = Arc::new(Work {
             directory,
             sink,
             clock,
-            status: Arc::clone(&status),
-        };
-        let task = tokio::spawn(work.run(settings)).abort_handle();
-        Self { status, task }
+            settings,
+            status: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        });
+        let task = tokio::spawn(Arc::clone(&work).run()).abort_handle();
+        Self { work, task }
+    }
+
+    /// Ships everything that is sealed, and returns when it lies in the second place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unshipped`] when a segment could not be shipped; the shipper goes on trying.
+    pub async fn ship_now(&self) -> Result<(), Error> {
+        let shipped = self.work.ship_all().await;
+        if shipped.is_ok() {
+            self.work.note_success();
+        }
+        shipped.map_err(|error| {
+            self.work.note_failure(&error);
+            Error::new(
+                ErrorKind::Unshipped,
+                "the audit record cannot be copied to its second place",
+            )
+            .with_source(error)
+        })
     }
 
     /// How shipping stands.
     #[must_use]
     pub fn status(&self) -> ShipStatus {
-        lock(&self.status).clone()
+        lock(&self.work.status).clone()
     }
 }
 
@@ -123,11 +148,15 @@ struct Work {
     directory: PathBuf,
     sink: Arc<dyn SegmentSink>,
     clock: Arc<dyn Clock>,
-    status: Arc<Mutex<ShipStatus>>,
+    settings: ShipSettings,
+    status: Mutex<ShipStatus>,
+    /// Held while segments are shipped, so that nobody ships one twice.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Work {
-    async fn run(self, settings: ShipSettings) {
+    async fn run(self: Arc<Self>) {
+        let settings = &self.settings;
         let mut wait = FIRST_WAIT;
         loop {
             let shipped = self.ship_all().await;
@@ -155,6 +184,7 @@ impl Work {
     /// # Errors
     /// The first failure.
     async fn ship_all(&self) -> Result<(), BoxError> {
+        let _turn = self.turn.lock().await;
         let directory = self.directory.clone();
         let (segments, log_id) = blocking(move || {
             let segments = pending(&directory)?;
@@ -177,7 +207,14 @@ impl Work {
             status.pending_segments = left;
             status.shipped_segments += 1;
         }
-        first_failure.map_or(Ok(()), Err)
+        if let Some(error) = first_failure {
+            return Err(error);
+        }
+        if self.settings.keep_only_last {
+            let directory = self.directory.clone();
+            blocking(move || Ok(forget_all_but_last(&directory)?)).await?;
+        }
+        Ok(())
     }
 
     async fn ship(&self, log_id: &str, segment: Segment) -> Result<(), BoxError> {
@@ -268,6 +305,24 @@ fn deletable(directory: &Path, now: DateTime<Utc>, after: Duration) -> Result<Ve
         old.push(segment);
     }
     Ok(old)
+}
+
+/// Deletes the segments that are shipped, with their seals and markers, but for the last: the chain goes on from its seal.
+fn forget_all_but_last(directory: &Path) -> Result<(), std::io::Error> {
+    let mut shipped = segment::list(directory).map_err(std::io::Error::other)?;
+    shipped.retain(|segment| segment.shipped_path().exists());
+    shipped.pop();
+    for segment in shipped {
+        // The marker last: without the others it stands for nothing, and without it they would be shipped again.
+        for path in [
+            segment.path.clone(),
+            segment.seal_path(),
+            segment.shipped_path(),
+        ] {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

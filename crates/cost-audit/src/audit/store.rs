@@ -215,6 +215,15 @@ impl Store {
         self.rotate_if_due()
     }
 
+    /// Seals the segment whatever its size and age. Without records there is nothing to seal.
+    pub(super) fn finish_segment(&mut self) -> Result<(), std::io::Error> {
+        self.mend()?;
+        if self.end.bytes == 0 {
+            return Ok(());
+        }
+        self.rotate()
+    }
+
     /// Does what earlier calls could not: makes new names durable, and cuts off what a failed or torn write may have left behind
     /// the durable end.
     fn mend(&mut self) -> Result<(), std::io::Error> {
@@ -249,6 +258,12 @@ impl Store {
         if !day_over && self.end.bytes < self.max_segment_bytes {
             return Ok(());
         }
+        self.rotate()
+    }
+
+    /// Seals the segment and starts the next one.
+    fn rotate(&mut self) -> Result<(), std::io::Error> {
+        let now = self.clock.now();
         self.settle()?;
         let body = SealBody {
             bytes: self.end.bytes,
@@ -265,7 +280,7 @@ impl Store {
         self.file = open_segment(&segment.path)?;
         self.segment = segment;
         self.end.start_segment();
-        self.end.day = Some(today);
+        self.end.day = Some(now.date_naive());
         self.sync_folder()
     }
 

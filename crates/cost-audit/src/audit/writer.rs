@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::batch::{Batch, Place, Reply};
+use super::batch::{Batch, Place, Reply, SealReply};
 use super::gather::Callers;
 use super::queue::{Closed, Empty, Queue};
 use super::store::Store;
@@ -75,6 +75,11 @@ impl Writer {
         self.shared.queue.push(record, reply).await
     }
 
+    /// Asks it to seal the segment behind what is in the queue.
+    pub(super) fn seal(&self, reply: SealReply) -> Result<(), Closed> {
+        self.shared.queue.seal(reply)
+    }
+
     /// Lets it write what is in the queue, and waits for its end.
     pub(super) async fn close(&self) {
         self.shared.queue.close();
@@ -132,11 +137,24 @@ fn run(mut store: Store, idle: Duration, shared: &Shared, batch: &mut Batch) {
                 continue;
             }
         }
-        let began = now();
-        let written = store.append(batch);
-        callers.note(batch.len(), shared.queue.len(), began.elapsed());
-        note(shared, &written);
-        answer(batch, written, store.path());
+        if batch.has_records() {
+            let began = now();
+            let written = store.append(batch);
+            callers.note(batch.len(), shared.queue.len(), began.elapsed());
+            note(shared, &written);
+            answer(batch, written, store.path());
+        }
+        if batch.wants_seal() {
+            let sealed = store.finish_segment();
+            note(shared, &sealed);
+            for reply in batch.drain_seals() {
+                let sealed = sealed
+                    .as_ref()
+                    .map_err(|error| unwritable(error, store.path()));
+                // A caller that no longer waits is no reason to stop.
+                let _ = reply.send(sealed.copied());
+            }
+        }
     }
 }
 
@@ -168,11 +186,16 @@ fn answer(batch: &mut Batch, written: Result<Vec<Place>, std::io::Error>, path: 
         }
         Err(error) => {
             for reply in batch.drain() {
-                let copy = error
-                    .raw_os_error()
-                    .map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
-                let _ = reply.send(Err(Error::unwritable(path, copy)));
+                let _ = reply.send(Err(unwritable(&error, path)));
             }
         }
     }
+}
+
+/// The error for one of several callers, who cannot share it.
+fn unwritable(error: &std::io::Error, path: &Path) -> Error {
+    let copy = error
+        .raw_os_error()
+        .map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
+    Error::unwritable(path, copy)
 }

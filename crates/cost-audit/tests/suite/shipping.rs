@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::common::{ManualClock, record, reopen, settings};
 use async_trait::async_trait;
 use flowlake_cost_audit::audit::{SegmentSink, ShipSettings, ShipStatus, Shipper};
-use flowlake_cost_audit::{AuditLog, AuditSettings, verify};
+use flowlake_cost_audit::{AuditLog, AuditSettings, ErrorKind, verify};
 
 /// A second place in memory that fails as often as it is told.
 #[derive(Debug, Default)]
@@ -79,6 +79,7 @@ fn start_at(
         check_every: Duration::from_millis(10),
         longest_wait: Duration::from_millis(10),
         delete_after,
+        ..ShipSettings::default()
     };
     let sink: Arc<dyn SegmentSink> = Arc::<Memory>::clone(sink);
     let clock = Arc::new(ManualClock::at(now));
@@ -333,4 +334,102 @@ async fn nothing_is_deleted_that_does_not_lie_in_the_second_place() {
     let shipper = start_at(folder.path(), &sink, now, Some(MONTH));
     until(&shipper, |status| status.deleted_segments == finished).await;
     assert_eq!(sink.stored.lock().unwrap().len() as u64, 2 * finished);
+}
+
+/// A log whose every record is sealed and shipped before its caller goes on, and its shipper, which does nothing by itself.
+fn shipped_at_once(folder: &Path, sink: &Arc<Memory>) -> (AuditLog, Shipper) {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let log = reopen(|| {
+        let clock = Arc::<ManualClock>::clone(&clock);
+        AuditLog::builder(settings(folder)).with_clock(clock).open()
+    });
+    let settings = ShipSettings {
+        check_every: NEVER,
+        longest_wait: NEVER,
+        keep_only_last: true,
+        ..ShipSettings::default()
+    };
+    let sink: Arc<dyn SegmentSink> = Arc::<Memory>::clone(sink);
+    let shipper = Shipper::start(folder.to_owned(), sink, settings, clock);
+    (log, shipper)
+}
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_lies_in_the_second_place_when_its_caller_waits_for_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    for round in 0..2 {
+        let (log, shipper) = shipped_at_once(folder.path(), &sink);
+        log.seal().await.unwrap();
+        for number in 0..5 {
+            log.append(&record(&format!("a{round}{number}")))
+                .await
+                .unwrap();
+            log.seal().await.unwrap();
+            shipper.ship_now().await.unwrap();
+            let stored = sink.stored.lock().unwrap().len();
+            assert_eq!(
+                stored,
+                2 * (5 * round + number + 1),
+                "a segment and its seal"
+            );
+        }
+        assert!(segments(folder.path()) <= 2, "the last and the open one");
+        assert_eq!(sealed(folder.path()), 1);
+        log.close().await;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    for (name, content) in sink.stored.lock().unwrap().iter() {
+        let (_, name) = name.split_once('/').unwrap();
+        fs::write(copy.path().join(name), content).unwrap();
+    }
+    let report = verify(copy.path()).unwrap();
+    assert_eq!((report.problem, report.records), (None, 10));
+    assert_eq!(report.last_sequence, Some(10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_at_the_same_time_each_know_of_their_own_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    let (log, shipper) = shipped_at_once(folder.path(), &sink);
+    let shipper = Arc::new(shipper);
+    let callers = (0..20).map(|number| {
+        let (log, shipper, sink) = (log.clone(), Arc::clone(&shipper), Arc::clone(&sink));
+        tokio::spawn(async move {
+            let name = format!("caller-{number}-");
+            log.append(&record(&name)).await.unwrap();
+            log.seal().await.unwrap();
+            shipper.ship_now().await.unwrap();
+            let stored = sink.stored.lock().unwrap();
+            let found = stored
+                .values()
+                .any(|content| String::from_utf8_lossy(content).contains(&name));
+            assert!(found, "{name}");
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_the_second_place_learns_that_it_did_not_take_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Arc::new(Memory::default());
+    sink.failures.store(1, Ordering::Relaxed);
+    let (log, shipper) = shipped_at_once(folder.path(), &sink);
+    log.append(&record("lost-for-now")).await.unwrap();
+    log.seal().await.unwrap();
+    let error = shipper.ship_now().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unshipped);
+    assert!(shipper.status().failing_since.is_some());
+    // It is not forgotten.
+    shipper.ship_now().await.unwrap();
+    assert_eq!(shipper.status().failing_since, None);
+    assert_eq!(sink.stored.lock().unwrap().len(), 2);
+    log.close().await;
+    assert_eq!(log.seal().await.unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -32,7 +32,7 @@ pub struct AuditConfig {
 
 /// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.
 ///
-/// A copy that fails is tried again, told by `/readyz` and `/metrics`, and stops nothing.
+/// A copy that fails is tried again, told by `/readyz` and `/metrics`, and stops nothing, unless `before_answer` is set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShipConfig {
@@ -48,6 +48,14 @@ pub struct ShipConfig {
     /// when left out. Nothing of this month or the last is deleted, since budgets are read from it.
     #[serde(with = "humantime_serde", default)]
     pub delete_after: Option<Duration>,
+    /// Whether every record is sealed and copied before its answer is given: for a machine whose disk does not outlive it, such as
+    /// an execution environment of AWS Lambda. It costs two PUT requests an attempt, and their time; a copy that fails refuses the
+    /// answer with `audit.unavailable`.
+    #[serde(default)]
+    pub before_answer: bool,
+    /// Whether only the last segment is kept here once it is copied: the folder goes with its machine.
+    #[serde(skip)]
+    pub(crate) keep_only_last: bool,
 }
 
 fn check_every() -> Duration {
@@ -98,6 +106,7 @@ impl ShipConfig {
             check_every: self.check_every,
             longest_wait: self.longest_wait,
             delete_after: self.delete_after,
+            keep_only_last: self.keep_only_last,
         }
     }
 }

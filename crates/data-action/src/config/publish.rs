@@ -1,14 +1,20 @@
-//! `[publish]`: where Genesys Cloud reaches the server, and where its data actions belong.
+//! `[publish]`: where Genesys Cloud reaches the actions, and where its data actions belong.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
+
+use crate::{ActionError, ErrorCode};
 
 /// `[publish]`, for `flowlake actions`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishSettings {
     /// The address at which Genesys Cloud reaches flowlake-server, such as `https://flowlake.example.com`.
+    #[serde(default)]
     pub url: String,
     /// The id of the Web Services Data Actions integration, from its page in Admin. Publishing needs it.
     #[serde(default)]
@@ -23,9 +29,155 @@ pub struct PublishSettings {
     /// own: a running server holds the lock of `[audit.log]`.
     #[serde(default = "audit")]
     pub audit: PathBuf,
+    /// The function that Genesys Cloud invokes where no public address leads to a server.
+    #[serde(default)]
+    pub lambda: Option<FunctionSettings>,
+}
+
+/// `[publish.lambda]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionSettings {
+    /// The function's address, such as `arn:aws:lambda:eu-central-1:123456789012:function:flowlake:live`.
+    pub function: FunctionArn,
+    /// The id of the AWS Lambda Data Actions integration, from its page in Admin. Publishing needs it.
+    #[serde(default)]
+    pub integration_id: String,
+}
+
+/// Which way Genesys Cloud takes to the actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The public address of flowlake-server.
+    WebService,
+    /// The function.
+    Lambda,
+}
+
+/// The address of a function: `arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME`, with a version or an alias behind it or not.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FunctionArn {
+    text: String,
+    partition: String,
+    account: String,
+    name: String,
+}
+
+impl FunctionArn {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `aws`, or that of another group of regions.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The AWS account that it belongs to.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl TryFrom<String> for FunctionArn {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let plain = |part: &&str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            // A template would take a `$`, as in `$LATEST`, for a reference.
+            [
+                "arn",
+                partition,
+                "lambda",
+                region,
+                account,
+                "function",
+                name,
+                qualifier @ ..,
+            ] if qualifier.len() < 2
+                && [partition, region, account, name]
+                    .into_iter()
+                    .chain(qualifier)
+                    .all(plain) =>
+            {
+                Ok(Self {
+                    partition: (*partition).to_owned(),
+                    account: (*account).to_owned(),
+                    name: (*name).to_owned(),
+                    text,
+                })
+            }
+            _ => Err(format!(
+                "`{text}` is no address of a function, such as arn:aws:lambda:eu-central-1:123456789012:function:flowlake:live (an alias or a version, not $LATEST)"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for FunctionArn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
 }
 
 impl PublishSettings {
+    /// The door that is meant: the one that is asked for, else the web service, else the function.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when the section does not say where that door is.
+    pub fn door(&self, asked: Option<Door>) -> Result<Door, ActionError> {
+        let door = asked.unwrap_or(if self.url.is_empty() && self.lambda.is_some() {
+            Door::Lambda
+        } else {
+            Door::WebService
+        });
+        let (is_there, missing, advice) = match door {
+            Door::WebService => (
+                !self.url.is_empty(),
+                "`url` in [publish] is missing",
+                "Write the server's address, such as https://flowlake.example.com, or add [publish.lambda].",
+            ),
+            Door::Lambda => (
+                self.lambda.is_some(),
+                "[publish.lambda] is missing",
+                "Add [publish.lambda] with the address of the `function` and the `integration_id` of the AWS Lambda Data Actions integration.",
+            ),
+        };
+        if is_there {
+            Ok(door)
+        } else {
+            Err(ActionError::new(ErrorCode::ConfigInvalid, missing, advice))
+        }
+    }
+
+    /// The integration that the data actions of a door belong to; empty when it is not set.
+    #[must_use]
+    pub fn integration_id(&self, door: Door) -> &str {
+        match (door, &self.lambda) {
+            (Door::WebService, _) => &self.integration_id,
+            (Door::Lambda, Some(lambda)) => &lambda.integration_id,
+            (Door::Lambda, None) => "",
+        }
+    }
+
     /// Makes the path relative to `folder` no longer.
     pub(super) fn resolve(&mut self, folder: &Path) {
         self.audit = folder.join(&self.audit);
@@ -42,4 +194,60 @@ fn category() -> String {
 
 fn credential() -> String {
     "apiKey".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<PublishSettings, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    const ARN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:flowlake:live";
+
+    #[test]
+    fn a_door_is_the_one_that_is_asked_for_or_the_one_that_is_there() {
+        let web = settings("url = \"https://x\"\nintegration_id = \"w\"").unwrap();
+        let lambda = format!("[lambda]\nfunction = \"{ARN}\"\nintegration_id = \"l\"");
+        let both = settings(&format!("url = \"https://x\"\n{lambda}")).unwrap();
+        let lambda = settings(&lambda).unwrap();
+        for (settings, asked, expected) in [
+            (&web, None, Some(Door::WebService)),
+            (&web, Some(Door::Lambda), None),
+            (&lambda, None, Some(Door::Lambda)),
+            (&lambda, Some(Door::WebService), None),
+            (&both, None, Some(Door::WebService)),
+            (&both, Some(Door::Lambda), Some(Door::Lambda)),
+            (&settings("").unwrap(), None, None),
+        ] {
+            assert_eq!(
+                settings.door(asked).ok(),
+                expected,
+                "{settings:?} {asked:?}"
+            );
+        }
+        assert_eq!(both.integration_id(Door::Lambda), "l");
+        assert_eq!(web.integration_id(Door::WebService), "w");
+    }
+
+    #[test]
+    fn a_function_has_an_address() {
+        let arn = FunctionArn::try_from(ARN.to_owned()).unwrap();
+        assert_eq!(
+            (arn.partition(), arn.account(), arn.name(), arn.as_str()),
+            ("aws", "123456789012", "flowlake", ARN)
+        );
+        for wrong in [
+            "flowlake",
+            "arn:aws:s3:::bucket",
+            "arn:aws:lambda:eu-central-1:123456789012:function:flowlake:$LATEST",
+            "arn:aws:lambda:eu-central-1:123456789012:function:",
+            "arn:aws:lambda:eu-central-1:123456789012:function:a:b:c",
+            "arn:aws:lambda:eu-central-1:123456789012:function:${input.a}",
+        ] {
+            let error = FunctionArn::try_from(wrong.to_owned()).unwrap_err();
+            assert!(error.contains("no address of a function"), "{error}");
+        }
+    }
 }

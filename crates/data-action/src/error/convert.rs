@@ -231,6 +231,11 @@ impl From<audit::Error> for ActionError {
                 "another process writes the audit log".to_owned(),
                 "Stop the other process, or give this one a folder of its own in [audit.log].",
             ),
+            ErrorKind::Unshipped => (
+                ErrorCode::AuditUnavailable,
+                said,
+                "Let this principal write the place of [audit.ship] (s3:PutObject); until then no data is returned.",
+            ),
             // The path is for the log, not for callers.
             _ => (
                 ErrorCode::AuditUnavailable,

@@ -9,7 +9,7 @@ use std::{fs, path::Path, time::Duration};
 
 use crate::support::{CALLER, House, SEAL_KEY, project, variables};
 use flowlake_cost_audit::audit::{SealingKey, VerifyOptions, verify_with};
-use flowlake_data_action::{ErrorCode, Pipeline};
+use flowlake_data_action::{ActionRequest, ErrorCode, Pipeline};
 use flowlake_dev_stack::ObjectState;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -401,4 +401,43 @@ async fn a_bucket_that_takes_no_segment_is_told_and_stops_nothing() {
         metrics.contains("flowlake_audit_shipping 0.0\n"),
         "{metrics}"
     );
+}
+
+/// Every record is in the bucket before its answer is given.
+async fn house_that_ships_first(uri: &str) -> House {
+    let config =
+        format!("[audit.ship]\nuri = \"{uri}\"\ncheck_every = \"1h\"\nbefore_answer = true\n");
+    restart(House::build(&[ALL]).await, &config, |_| {}).await
+}
+
+#[tokio::test]
+async fn a_record_can_be_shipped_before_its_answer() {
+    let house = house_that_ships_first("s3://lake/archive/eu").await;
+    let log_id = fs::read_to_string(house.folder.path().join("audit/audit.id")).unwrap();
+    let archive = house.folder.path().join("lake-root/lake/archive/eu");
+    let archive = archive.join(log_id.trim());
+    for records in 1..4 {
+        house.run("all", json!({})).await.unwrap();
+        let report = verify_with(&archive, &VerifyOptions::default()).unwrap();
+        assert_eq!((report.problem, report.records), (None, records));
+    }
+    // A refusal too.
+    let refused = house.run("all", json!({ "x": 1 })).await;
+    assert_eq!(refused.unwrap_err().0, ErrorCode::ParamInvalid);
+    let report = verify_with(&archive, &VerifyOptions::default()).unwrap();
+    assert_eq!(report.records, 4);
+}
+
+#[tokio::test]
+async fn without_a_shipped_record_there_is_no_answer() {
+    let house = house_that_ships_first("s3://nowhere/archive").await;
+    let request = ActionRequest {
+        action: "all".to_owned(),
+        ..ActionRequest::default()
+    };
+    let failure = house.pipeline.run(request).await.unwrap_err();
+    assert_eq!(failure.error.code(), ErrorCode::AuditUnavailable);
+    let told = failure.error.message();
+    assert!(told.contains("cannot be copied"), "{told}");
+    assert_eq!(house.audit().len(), 1, "it is here all the same");
 }

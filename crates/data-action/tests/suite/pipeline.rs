@@ -318,3 +318,26 @@ async fn without_a_record_there_is_no_answer() {
         .unwrap_err();
     assert_eq!(error.code(), ErrorCode::AuditUnavailable);
 }
+
+#[tokio::test]
+async fn an_attempt_ends_before_its_caller_goes_away() {
+    let house = House::build(&[]).await;
+    let request = |time_left| ActionRequest {
+        action: "look-up".to_owned(),
+        params: json!({ "ani": CALLER }).as_object().unwrap().clone(),
+        time_left: Some(time_left),
+        ..ActionRequest::default()
+    };
+    let failure = house
+        .pipeline
+        .run(request(Duration::ZERO))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.error.code(), ErrorCode::LimitTimeout);
+    let told = failure.error.message();
+    assert!(told.contains("that the caller had left"), "{told}");
+    // More time than the action's own limit is no more than that limit.
+    let given = house.pipeline.run(request(Duration::from_secs(3600))).await;
+    given.unwrap();
+    assert_eq!(house.audit().len(), 2);
+}
