@@ -11,7 +11,10 @@ use crate::{
     workspace::{self, Workspace},
 };
 
-/// Runs `check`, `test` with 20,000 generated queries, and `e2e`.
+/// How many inputs a simulated data action is tried with; read in apps/cli/tests/suite/generated.rs.
+const SIMULATED_INPUTS: &str = "FLOWLAKE_SIMULATED_INPUTS";
+
+/// Runs `check`, `test` with 20,000 generated queries and 1,000 inputs of each example action, and `e2e`.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {}
 
@@ -21,8 +24,9 @@ impl Ci {
         let started = workspace::now();
         Check::ALL.run(workspace)?;
         let queries = workspace.shell.push_env(differential::QUERIES, "20000");
+        let inputs = workspace.shell.push_env(SIMULATED_INPUTS, "1000");
         Test::ci().run(workspace)?;
-        drop(queries);
+        drop((queries, inputs));
         E2e::ci().run(workspace)?;
         println!("--- ci: ok, {:.1} s", started.elapsed().as_secs_f64());
         Ok(())

@@ -16,20 +16,22 @@ mod validate;
 
 use std::path::Path;
 
-pub(crate) use self::arguments::ActionsCommand;
+pub(crate) use self::arguments::ActionsArguments;
+use self::arguments::ActionsCommand;
 pub(crate) use self::document::{Fit, fit};
 pub(crate) use self::limits::limits;
 use crate::failure::Failure;
 
-pub(crate) async fn actions(config: &Path, command: &ActionsCommand) -> Result<(), Failure> {
-    match command {
-        ActionsCommand::List(arguments) => list::list(config, arguments).await,
-        ActionsCommand::Validate(arguments) => validate::validate(config, arguments).await,
-        ActionsCommand::Export(arguments) => export::export(config, arguments).await,
-        ActionsCommand::Diff(arguments) => diff::diff(config, arguments).await,
-        ActionsCommand::Publish(arguments) => publish::publish(config, arguments).await,
-        ActionsCommand::Test(arguments) => test::test(config, arguments).await,
-        ActionsCommand::Simulate(arguments) => simulate::simulate(config, arguments).await,
-        ActionsCommand::Retire(arguments) => retire::retire(config, arguments).await,
+pub(crate) async fn actions(config: &Path, arguments: &ActionsArguments) -> Result<(), Failure> {
+    let via = arguments.via.map(Into::into);
+    match &arguments.command {
+        ActionsCommand::List(arguments) => list::list(config, via, arguments).await,
+        ActionsCommand::Validate(arguments) => validate::validate(config, via, arguments).await,
+        ActionsCommand::Export(arguments) => export::export(config, via, arguments).await,
+        ActionsCommand::Diff(arguments) => diff::diff(config, via, arguments).await,
+        ActionsCommand::Publish(arguments) => publish::publish(config, via, arguments).await,
+        ActionsCommand::Test(arguments) => test::test(config, via, arguments).await,
+        ActionsCommand::Simulate(arguments) => simulate::simulate(config, via, arguments).await,
+        ActionsCommand::Retire(arguments) => retire::retire(config, via, arguments).await,
     }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flowlake_data_action::RowFormat;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
+use uuid::Uuid;
 
 use crate::{
-    access::AccessCommand, actions::ActionsCommand, audit::AuditCommand, cost::CostCommand,
-    parameter::parameter,
+    access::AccessCommand, actions::ActionsArguments, audit::AuditCommand, cost::CostCommand,
+    parameter::parameter, profile::ProfileSource,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.
@@ -53,8 +54,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Access(AccessCommand),
     /// Publish actions as Genesys Cloud data actions, compare, test and simulate them
-    #[command(subcommand)]
-    Actions(Box<ActionsCommand>),
+    Actions(Box<ActionsArguments>),
     /// Verify, read and export the audit log
     #[command(subcommand)]
     Audit(Box<AuditCommand>),
@@ -151,9 +151,9 @@ pub(crate) struct Doctor {
     /// Fail when Cost Explorer may not be asked; otherwise that is only told
     #[arg(long)]
     pub(crate) cost_explorer: bool,
-    /// What `GET /v1/profiler` of the running server answers, as a file: its load is compared with the organisation's limits
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Option<PathBuf>,
+    /// The running server's address, or what its `GET /v1/profiler` answered as a file: its load is compared with the organisation's limits
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) profile: Option<ProfileSource>,
     /// How to print the lines
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     pub(crate) format: DoctorFormat,
@@ -170,8 +170,27 @@ pub(crate) enum DoctorFormat {
 #[derive(Debug, Args)]
 pub(crate) struct Init {
     /// The folder to write into; made when it does not exist
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", conflicts_with = "lambda")]
     pub(crate) folder: PathBuf,
+    /// Print the roles of the project's function instead, as a `CloudFormation` template: the one that Genesys Cloud takes, with its
+    /// trust policy and external id, and the function's own, with the smallest policy that reads the configured tables
+    #[arg(long, requires = "organization")]
+    pub(crate) lambda: bool,
+    /// The id of the Genesys Cloud organisation, the external id of its calls
+    #[arg(long, value_name = "ID", requires = "lambda")]
+    pub(crate) organization: Option<Uuid>,
+    /// The AWS account that Genesys Cloud comes from; left out, that of the region in [genesys]
+    #[arg(long, value_name = "ACCOUNT", requires = "lambda", value_parser = account)]
+    pub(crate) genesys_account: Option<String>,
+}
+
+/// An AWS account: twelve digits.
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("an AWS account has twelve digits".to_owned())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,7 @@ pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Fail
         Err(error) => Diagnosis::of_configuration(&error),
     };
     if let Ok(project) = Project::load(config) {
-        diagnosis.extend(actions::limits(&project, arguments.profile.as_deref()).await?);
+        diagnosis.extend(actions::limits(&project, arguments.profile.as_ref()).await?);
     }
     let text = match arguments.format {
         DoctorFormat::Text => diagnosis.findings.iter().map(line).collect(),

@@ -6,14 +6,91 @@ use std::{
     path::Path,
 };
 
-use flowlake_data_action::{ActionError, CONFIG_FILE, ErrorCode};
+use flowlake_data_action::{ActionError, CONFIG_FILE, ErrorCode, FunctionRoles, Pipeline, Project};
+use flowlake_genesys_auth::Region;
+use flowlake_server::ProcessEnvironment;
+use uuid::Uuid;
 
 use crate::{arguments::Init, demo::EXAMPLE_CONFIG, failure::Failure, output};
 
 const FIRST_ACTION: &str =
     include_str!("../../../examples/contact-centre/actions/agent-scorecard.toml");
 
-pub(crate) fn init(arguments: &Init) -> Result<(), Failure> {
+/// The AWS account that the AWS Lambda data actions of Genesys Cloud come from, in all regions but those below.
+const GENESYS_ACCOUNT: &str = "765628985471";
+/// That of the region for the government of the United States.
+const FEDRAMP: (&str, &str) = ("us-east-2", "325654371633");
+/// A region of a cloud of its own.
+const SOVEREIGN: &str = "eusc-";
+
+pub(crate) async fn init(config: &Path, arguments: &Init) -> Result<(), Failure> {
+    match arguments.organization {
+        Some(organization) => roles(config, arguments, organization).await,
+        None => files(arguments),
+    }
+}
+
+/// The roles of the project's function.
+async fn roles(config: &Path, arguments: &Init, organization: Uuid) -> Result<(), Failure> {
+    let project = Project::load(config)?;
+    let publish = project.config.publish.as_ref();
+    let function = publish.and_then(|publish| publish.lambda.as_ref());
+    let function = function.ok_or_else(|| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            "[publish.lambda] is not configured",
+            "Add it with the address of the `function`: the roles have its account and its name.",
+        )
+    })?;
+    let trusted_account = match &arguments.genesys_account {
+        Some(account) => account.clone(),
+        None => genesys_account(&project)?.to_owned(),
+    };
+    let roles = FunctionRoles {
+        function: function.function.clone(),
+        trusted_account,
+        organization: organization.to_string(),
+    };
+    let config = project.config.clone();
+    let inspector = Pipeline::builder(project)
+        .inspect(&ProcessEnvironment)
+        .await?;
+    if let Some((name, error)) = inspector.broken().next() {
+        return Err(error.clone().in_action(name).into());
+    }
+    let template = roles.template(&config, &inspector)?;
+    output::print(&format!("{template:#}\n"))?;
+    output::note(
+        "objects that a KMS key encrypts need kms:Decrypt on that key too; a function with an EFS file system needs the managed policy AWSLambdaVPCAccessExecutionRole",
+    );
+    Ok(())
+}
+
+fn genesys_account(project: &Project) -> Result<&'static str, ActionError> {
+    let unknown = |what: String| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            what,
+            "Name the account with --genesys-account; Genesys Cloud's page on IAM resources for AWS Lambda has it.",
+        )
+    };
+    let genesys = project.config.genesys.as_ref().ok_or_else(|| {
+        unknown(
+            "the AWS account of Genesys Cloud follows from `region` in [genesys], which is missing"
+                .to_owned(),
+        )
+    })?;
+    let region: Region = genesys.region.parse()?;
+    match region.aws_region() {
+        region if region == FEDRAMP.0 => Ok(FEDRAMP.1),
+        region if region.starts_with(SOVEREIGN) => Err(unknown(format!(
+            "the AWS account of Genesys Cloud in {region} is not known"
+        ))),
+        _ => Ok(GENESYS_ACCOUNT),
+    }
+}
+
+fn files(arguments: &Init) -> Result<(), Failure> {
     let folder = &arguments.folder;
     let actions = folder.join("actions");
     fs::create_dir_all(&actions)?;

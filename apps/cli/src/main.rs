@@ -14,6 +14,7 @@ mod failure;
 mod init;
 mod output;
 mod parameter;
+mod profile;
 mod run;
 mod text;
 
@@ -56,11 +57,11 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
-        Command::Actions(command) => Box::pin(actions::actions(&arguments.config, command)).await,
+        Command::Actions(actions) => Box::pin(actions::actions(&arguments.config, actions)).await,
         Command::Access(command) => access::access(&arguments.config, command),
         Command::Audit(command) => audit::audit(&arguments.config, command).await,
         Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
-        Command::Init(init) => init::init(init),
+        Command::Init(init) => Box::pin(init::init(&arguments.config, init)).await,
         Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
     }
 }

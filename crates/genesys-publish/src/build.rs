@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::contract::{Contract, Field, object_schema};
 use crate::document::{
-    ActionConfig, ActionContract, DataAction, InputContract, OutputContract, RequestConfig,
+    ActionConfig, ActionContract, DataAction, InputContract, LAMBDA, OutputContract, RequestConfig,
+    WEB_SERVICES,
 };
 use crate::error::Error;
 use crate::rules::Violation;
@@ -25,11 +26,20 @@ pub enum RequestBody {
     Raw,
 }
 
+/// What a data action calls.
+#[derive(Debug, Clone)]
+enum Target {
+    /// A web service.
+    Url(Url),
+    /// An AWS Lambda function, and the action that it is to run.
+    Function { arn: String, action: String },
+}
+
 /// Builds the [`DataAction`] that calls one SQL action.
 #[derive(Debug, Clone)]
 pub struct DocumentBuilder {
     name: String,
-    url: Url,
+    target: Target,
     inputs: Vec<Field>,
     columns: Vec<Field>,
     shape: OutputShape,
@@ -52,7 +62,7 @@ impl DocumentBuilder {
         ];
         Self {
             name: name.into(),
-            url,
+            target: Target::Url(url),
             inputs: Vec::new(),
             columns: Vec::new(),
             shape: OutputShape::default(),
@@ -61,6 +71,29 @@ impl DocumentBuilder {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
+            timeout_seconds: None,
+            secure: false,
+        }
+    }
+
+    /// A data action of this name that invokes this AWS Lambda function, which finds name and inputs in its event:
+    /// `{"action": NAME, "params": {…}}`.
+    ///
+    /// Genesys Cloud invokes it with the role of the integration's credentials: there is no key and no header.
+    #[must_use]
+    pub fn for_function(name: impl Into<String>, arn: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            target: Target::Function {
+                arn: arn.into(),
+                action: name.clone(),
+            },
+            name,
+            inputs: Vec::new(),
+            columns: Vec::new(),
+            shape: OutputShape::default(),
+            body: RequestBody::default(),
+            headers: BTreeMap::new(),
             timeout_seconds: None,
             secure: false,
         }
@@ -139,22 +172,29 @@ impl DocumentBuilder {
                 return Err(Error::broken(broken));
             }
         };
+        let body = match self.body {
+            RequestBody::Escaped => template::request_body(&self.inputs),
+            RequestBody::Raw => "${input.rawRequest}".to_owned(),
+        };
+        let (integration_type, address, body) = match &self.target {
+            Target::Url(url) => (WEB_SERVICES, url.to_string(), body),
+            Target::Function { arn, action } => {
+                (LAMBDA, arn.clone(), template::event(action, &body))
+            }
+        };
         let action = DataAction {
             config: ActionConfig {
                 request: RequestConfig {
-                    request_url_template: self.url.to_string(),
+                    request_url_template: address,
                     request_type: "POST".to_owned(),
                     headers: self.headers.clone(),
-                    request_template: match self.body {
-                        RequestBody::Escaped => template::request_body(&self.inputs),
-                        RequestBody::Raw => "${input.rawRequest}".to_owned(),
-                    },
+                    request_template: body,
                 },
                 response: self.shape.response(&self.columns),
                 timeout_seconds: self.timeout_seconds,
             },
             name: self.name,
-            integration_type: "custom-rest-actions".to_owned(),
+            integration_type: integration_type.to_owned(),
             action_type: "custom".to_owned(),
             contract: ActionContract {
                 input: InputContract {

@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind};
 use crate::rules::{MAX_NAME_CHARS, Violation, violations};
 
+/// The type of Web Services Data Actions integrations.
+pub(crate) const WEB_SERVICES: &str = "custom-rest-actions";
+/// The type of AWS Lambda Data Actions integrations.
+pub(crate) const LAMBDA: &str = "aws-lambda-data-actions";
+
 const REQUEST_TYPES: [&str; 5] = ["GET", "PUT", "POST", "PATCH", "DELETE"];
 
 /// One data action, as in an export file.
@@ -16,7 +21,7 @@ const REQUEST_TYPES: [&str; 5] = ["GET", "PUT", "POST", "PATCH", "DELETE"];
 pub struct DataAction {
     /// The action's name, up to 256 characters.
     pub name: String,
-    /// `custom-rest-actions` for web services.
+    /// `custom-rest-actions` for web services, `aws-lambda-data-actions` for functions.
     #[serde(default = "rest")]
     pub integration_type: String,
     /// `custom`; the platform refuses to import a file without it.
@@ -32,7 +37,7 @@ pub struct DataAction {
 }
 
 fn rest() -> String {
-    "custom-rest-actions".to_owned()
+    WEB_SERVICES.to_owned()
 }
 
 fn custom() -> String {
@@ -167,6 +172,12 @@ impl DataAction {
             )
             .with_source(source)
         })
+    }
+
+    /// Whether it invokes an AWS Lambda function, whose address (ARN) is then the URL of the request.
+    #[must_use]
+    pub fn is_lambda(&self) -> bool {
+        self.integration_type == LAMBDA
     }
 
     /// Checks every rule that the platform is known to hold an action to.

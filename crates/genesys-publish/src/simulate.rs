@@ -18,6 +18,8 @@ use crate::velocity::{self, Scope};
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The largest answer that is taken, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
+/// The header by which AWS Lambda tells that a function failed.
+const FUNCTION_ERROR: &str = "x-amz-function-error";
 /// What stands for a secret in everything that is shown.
 const HIDDEN: &str = "******";
 
@@ -168,7 +170,8 @@ impl Simulator {
             Reply::Call => {
                 let seconds = action.config.timeout_seconds.map(Duration::from_secs);
                 let limit = seconds.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-                let called = tokio::time::timeout(limit, self.call(request?)).await;
+                let called = self.call(request?, action.is_lambda());
+                let called = tokio::time::timeout(limit, called).await;
                 let called = called.unwrap_or_else(|_| {
                     Err(format!(
                         "no answer within {} s, the flow takes its timeout path",
@@ -244,20 +247,21 @@ impl Simulator {
         Ok((request, unresolved))
     }
 
-    async fn call(&self, request: Request) -> Result<String, String> {
-        let url = self.address(&request.url)?;
+    async fn call(&self, request: Request, is_lambda: bool) -> Result<String, String> {
+        let url = if is_lambda {
+            self.local_runtime(&request.url)?
+        } else {
+            self.address(&request.url)?
+        };
         let method: Method = request
             .method
             .parse()
             .map_err(|_| format!("{} is no method", request.method))?;
         let mut builder = self.http.request(method, url);
-        for (name, value) in request.headers.iter().chain(
-            self.headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<Vec<_>>()
-                .iter(),
-        ) {
+        // A function has no headers.
+        let platform = self.headers.iter().filter(|_| !is_lambda);
+        let own = request.headers.iter().filter(|_| !is_lambda);
+        for (name, value) in own.map(|(name, value)| (name, value)).chain(platform) {
             builder = builder.header(name.as_str(), value.as_str());
         }
         if let Some(body) = request.body {
@@ -267,6 +271,7 @@ impl Simulator {
             |error: reqwest::Error| format!("the web service cannot be called: {}", chain(&error));
         let mut response = builder.send().await.map_err(unreachable)?;
         let status = response.status();
+        let failed = response.headers().contains_key(FUNCTION_ERROR);
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&part);
@@ -275,11 +280,28 @@ impl Simulator {
             }
         }
         let text = String::from_utf8(body).map_err(|_| "the answer is no UTF-8".to_owned())?;
-        if status.is_success() {
+        if failed {
+            // `{"errorType", "errorMessage"}`, with the status of a success.
+            Err(format!("the function failed: {text}"))
+        } else if status.is_success() {
             Ok(text)
         } else {
             Err(format!("the web service answered {status}: {text}"))
         }
+    }
+
+    /// Where a local runtime takes the events of a function: as the API of AWS Lambda does, without signatures.
+    fn local_runtime(&self, arn: &str) -> Result<Url, String> {
+        let name = function_name(arn)
+            .ok_or_else(|| format!("{arn:?} is no address of a function (arn:aws:lambda:…)"))?;
+        let base = self.base.as_ref().ok_or(
+            "AWS alone calls the function: give the address of a local runtime to call instead, or an answer",
+        )?;
+        let mut address = base.clone();
+        if matches!(address.path(), "" | "/") {
+            address.set_path(&format!("/2015-03-31/functions/{name}/invocations"));
+        }
+        Ok(address)
     }
 
     /// The address of a request, at the chosen server when there is one.
@@ -318,6 +340,15 @@ impl Simulator {
             Value::Object(members) => members.values_mut().for_each(|item| self.hide_in(item)),
             _ => {}
         }
+    }
+}
+
+/// The name in `arn:PARTITION:lambda:REGION:ACCOUNT:function:NAME`, with or without a qualifier.
+fn function_name(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts.as_slice() {
+        ["arn", _, "lambda", _, _, "function", name, ..] if parts.len() <= 8 => Some(name),
+        _ => None,
     }
 }
 

@@ -29,6 +29,11 @@ pub(crate) fn request_body(inputs: &[Field]) -> String {
     template
 }
 
+/// The event of a function: which action it is to run, and the inputs as its body has them.
+pub(crate) fn event(action: &str, body: &str) -> String {
+    format!("{{\"action\":\"{action}\",\"params\":{body}}}")
+}
+
 /// `"name":"…"` or `"name":…`.
 fn member(field: &Field) -> String {
     let name = &field.name;

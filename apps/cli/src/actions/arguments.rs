@@ -3,9 +3,36 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use flowlake_data_action::Door;
 use url::Url;
 
-use crate::parameter::parameter;
+use crate::{parameter::parameter, profile::ProfileSource};
+
+#[derive(Debug, Args)]
+pub(crate) struct ActionsArguments {
+    /// How Genesys Cloud reaches the actions; left out, what [publish] has, the web service first
+    #[arg(long, global = true, value_enum)]
+    pub(crate) via: Option<Via>,
+    #[command(subcommand)]
+    pub(crate) command: ActionsCommand,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Via {
+    /// flowlake-server at its public address
+    WebService,
+    /// The function of [publish.lambda], without a public address
+    Lambda,
+}
+
+impl From<Via> for Door {
+    fn from(via: Via) -> Self {
+        match via {
+            Via::WebService => Self::WebService,
+            Via::Lambda => Self::Lambda,
+        }
+    }
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ActionsCommand {
@@ -44,9 +71,9 @@ pub(crate) struct Sources {
     /// A parameter, for actions whose locations need one
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// What `GET /v1/profiler` of the running server answers, as a file: the timeout is then three times the p99
-    #[arg(long, value_name = "FILE")]
-    pub(crate) profile: Option<PathBuf>,
+    /// The running server's address, or what its `GET /v1/profiler` answered as a file: the timeout is then three times the p99
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) profile: Option<ProfileSource>,
 }
 
 #[derive(Debug, Args)]
@@ -134,7 +161,7 @@ pub(crate) struct Simulate {
     /// An input; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// The server to call instead of the one in the document
+    /// The server to call instead of the one in the document; for a function, a local runtime such as `cargo lambda watch`
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<Url>,
     /// A field of the integration's credentials, and the environment variable that holds it

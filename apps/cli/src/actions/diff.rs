@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use flowlake_data_action::Door;
 use flowlake_genesys_publish::{Change, Effect, Plan, Step, diff as changes_between};
 use serde_json::{Value, json};
 
@@ -13,10 +14,14 @@ const DIFFERS: u8 = 1;
 /// A flow that takes the new version has to be changed.
 const BREAKS: u8 = 7;
 
-pub(super) async fn diff(config: &Path, arguments: &Diff) -> Result<(), Failure> {
+pub(super) async fn diff(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Diff,
+) -> Result<(), Failure> {
     let selection = &arguments.selection;
-    let documents = Documents::load(config, &selection.sources).await?;
-    let client = platform::client(&documents.project)?;
+    let documents = Documents::load(config, via, &selection.sources).await?;
+    let client = platform::client(&documents.project, Some(documents.door))?;
     let mut lines = String::new();
     let mut found = Vec::<Value>::new();
     let mut code = 0;

@@ -1,9 +1,9 @@
 //! From an action's file and the columns of its SQL to the document of a data action.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, path::Path};
 
 use flowlake_data_action::{
-    ActionDefinition, ActionError, AnswerColumns, ErrorCode, FlowShape, Inspector, Pipeline,
+    ActionDefinition, ActionError, AnswerColumns, Door, ErrorCode, FlowShape, Inspector, Pipeline,
     Project, PublishSettings,
 };
 use flowlake_genesys_publish::{DataAction, DocumentBuilder, Field, OutputShape, ValueType};
@@ -28,6 +28,7 @@ const SHORTEST_TIMEOUT_SECONDS: u64 = 3;
 pub(super) struct Documents {
     pub(super) project: Project,
     pub(super) publish: PublishSettings,
+    pub(super) door: Door,
     inspector: Inspector,
     params: Map<String, Value>,
     profile: Option<Value>,
@@ -59,16 +60,25 @@ pub(crate) enum Fit {
 
 impl Documents {
     /// Loads the project; nothing is asked yet.
-    pub(super) async fn load(config: &Path, sources: &Sources) -> Result<Self, Failure> {
+    pub(super) async fn load(
+        config: &Path,
+        via: Option<Door>,
+        sources: &Sources,
+    ) -> Result<Self, Failure> {
         let project = Project::load(config)?;
         let publish = settings(&project)?.clone();
-        let profile = sources.profile.as_deref().map(profile).transpose()?;
+        let door = publish.door(via)?;
+        let profile = match &sources.profile {
+            Some(source) => Some(source.read(&project).await?),
+            None => None,
+        };
         let inspector = Pipeline::builder(project.clone())
             .inspect(&ProcessEnvironment)
             .await?;
         Ok(Self {
             project,
             publish,
+            door,
             inspector,
             params: parameters(&sources.params),
             profile,
@@ -123,16 +133,9 @@ impl Documents {
             ))
         });
         let columns = columns.map_err(|error| error.in_action(name))?;
-        let url = Url::parse(&self.publish.url).map_err(|error| {
-            ActionError::new(
-                ErrorCode::ConfigInvalid,
-                format!("`url` in [publish] is not a URL: {error}"),
-                "Write the server's address, such as https://flowlake.example.com.",
-            )
-        })?;
         let timeout = self.timeout_seconds(definition);
-        let builder = builder(definition, &columns, &url)?
-            .with_credential(&self.publish.credential)
+        let builder = self
+            .builder(definition, &columns)?
             .with_timeout_seconds(timeout);
         let document = builder
             .build()
@@ -146,6 +149,32 @@ impl Documents {
             contract_sha256: sha256(&contract),
             document,
         })
+    }
+
+    /// What calls the action through the door.
+    fn builder(
+        &self,
+        definition: &ActionDefinition,
+        columns: &AnswerColumns,
+    ) -> Result<DocumentBuilder, ActionError> {
+        let name = &definition.name;
+        let builder = match (self.door, &self.publish.lambda) {
+            (Door::Lambda, Some(lambda)) => {
+                DocumentBuilder::for_function(name, lambda.function.as_str())
+            }
+            _ => {
+                let url = Url::parse(&self.publish.url).map_err(|error| {
+                    ActionError::new(
+                        ErrorCode::ConfigInvalid,
+                        format!("`url` in [publish] is not a URL: {error}"),
+                        "Write the server's address, such as https://flowlake.example.com.",
+                    )
+                })?;
+                DocumentBuilder::new(name, address(definition, &url)?)
+                    .with_credential(&self.publish.credential)
+            }
+        };
+        filled(builder, definition, columns)
     }
 
     /// How long the platform waits: a second more than the action itself, so that a flow gets the action's own error; with
@@ -199,29 +228,11 @@ pub(super) fn settings(project: &Project) -> Result<&PublishSettings, ActionErro
     })
 }
 
-/// What `GET /v1/profiler` answered, from a file.
-pub(super) fn profile(path: &Path) -> Result<Value, ActionError> {
-    let unreadable = |source: Box<dyn std::error::Error + Send + Sync>| {
-        ActionError::new(
-            ErrorCode::ConfigInvalid,
-            format!("the profile {} cannot be read", path.display()),
-            "Save what GET /v1/profiler of the server answers.",
-        )
-        .with_source(source)
-    };
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.into()))?;
-    let profile: Value = serde_json::from_str(&text).map_err(|error| unreadable(error.into()))?;
-    if profile["actions"].is_object() {
-        Ok(profile)
-    } else {
-        Err(unreadable("there is no member `actions`".into()))
-    }
-}
-
 /// How an action fits the rules of data actions, for `flowlake check`.
 pub(crate) fn fit(definition: &ActionDefinition, columns: &AnswerColumns) -> Fit {
     let url = Url::parse(NOWHERE).expect("the text is a URL");
-    let built = builder(definition, columns, &url).and_then(|builder| {
+    let builder = DocumentBuilder::new(&definition.name, url);
+    let built = filled(builder, definition, columns).and_then(|builder| {
         builder
             .build()
             .map_err(|error| broken(&definition.name, &error.to_string()))
@@ -248,27 +259,29 @@ fn shape(definition: &ActionDefinition, columns: &AnswerColumns) -> OutputShape 
     }
 }
 
-fn builder(
-    definition: &ActionDefinition,
-    columns: &AnswerColumns,
-    server: &Url,
-) -> Result<DocumentBuilder, ActionError> {
+/// Where the server answers the action for data actions.
+fn address(definition: &ActionDefinition, server: &Url) -> Result<Url, ActionError> {
     let mut url = server.clone();
     url.path_segments_mut()
         .map_err(|()| broken(&definition.name, "`url` in [publish] is no http address"))?
         .pop_if_empty()
         .extend(["v1", "actions", &definition.name]);
     url.query_pairs_mut().append_pair("envelope", "data-action");
-    Ok(DocumentBuilder::new(&definition.name, url)
+    Ok(url)
+}
+
+/// A document with inputs, outputs and shape of the action.
+fn filled(
+    builder: DocumentBuilder,
+    definition: &ActionDefinition,
+    columns: &AnswerColumns,
+) -> Result<DocumentBuilder, ActionError> {
+    let genesys = definition.genesys.as_ref();
+    Ok(builder
         .with_inputs(inputs(definition))
         .with_columns(outputs(definition, columns)?)
         .with_shape(shape(definition, columns))
-        .with_secure(
-            definition
-                .genesys
-                .as_ref()
-                .is_some_and(|genesys| genesys.secure),
-        ))
+        .with_secure(genesys.is_some_and(|genesys| genesys.secure)))
 }
 
 fn broken(action: &str, what: &str) -> ActionError {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use flowlake_data_action::{ActionError, Door, ErrorCode};
 use flowlake_genesys_publish::{OpenApiSettings, to_hcl, to_openapi};
 
 use super::{
@@ -11,10 +12,14 @@ use super::{
 use crate::{failure::Failure, output};
 
 /// The variable that names the integration where `[publish]` does not.
-const INTEGRATION_VARIABLE: &str = "variable \"genesyscloud_integration_id\" {\n  type        = string\n  description = \"The Web Services Data Actions integration that the data actions belong to.\"\n}\n";
+const INTEGRATION_VARIABLE: &str = "variable \"genesyscloud_integration_id\" {\n  type        = string\n  description = \"The integration that the data actions belong to.\"\n}\n";
 
-pub(super) async fn export(config: &Path, arguments: &Export) -> Result<(), Failure> {
-    let documents = Documents::load(config, &arguments.sources).await?;
+pub(super) async fn export(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Export,
+) -> Result<(), Failure> {
+    let documents = Documents::load(config, via, &arguments.sources).await?;
     if let Some(folder) = &arguments.folder {
         let mut texts = Vec::new();
         // Everything is made before anything is written.
@@ -28,7 +33,8 @@ pub(super) async fn export(config: &Path, arguments: &Export) -> Result<(), Fail
             Format::Hcl => "tf",
             Format::Openapi => "openapi.json",
         };
-        if arguments.format == Format::Hcl && documents.publish.integration_id.is_empty() {
+        let integration = documents.publish.integration_id(documents.door);
+        if arguments.format == Format::Hcl && integration.is_empty() {
             fs::write(folder.join("variables.tf"), INTEGRATION_VARIABLE)?;
         }
         let mut lines = String::new();
@@ -56,11 +62,19 @@ fn text(documents: &Documents, drafted: &Drafted, format: Format) -> Result<Stri
     Ok(match format {
         Format::Import => document.to_json()? + "\n",
         Format::Hcl => {
-            let id = match publish.integration_id.as_str() {
+            let id = match publish.integration_id(documents.door) {
                 "" => "var.genesyscloud_integration_id".to_owned(),
                 id => format!("\"{id}\""),
             };
             to_hcl(document, &publish.category, &id)
+        }
+        Format::Openapi if documents.door == Door::Lambda => {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                "OpenAPI describes the web service, and a function is none",
+                "Take another --format, or --via web-service.",
+            )
+            .into());
         }
         Format::Openapi => {
             let openapi = to_openapi(&OpenApiSettings {

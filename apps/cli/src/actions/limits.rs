@@ -1,13 +1,13 @@
 //! The organisation's limits on data actions, as lines of `flowlake doctor`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use flowlake_data_action::{ActionError, Finding, Project, Topic, Verdict};
 use flowlake_genesys_publish::{ErrorKind, Load};
 use serde_json::Value;
 
-use super::{document::profile, platform};
-use crate::failure::Failure;
+use super::platform;
+use crate::{failure::Failure, profile::ProfileSource};
 
 /// The limit on executions at the same time.
 const CONCURRENT: &str = "actions.concurrent.executions.max";
@@ -17,13 +17,16 @@ const USUAL_RATE_PER_MINUTE: f64 = 900.0;
 /// One line on the limits; none for a project that publishes nothing.
 pub(crate) async fn limits(
     project: &Project,
-    profile_file: Option<&Path>,
+    profile: Option<&ProfileSource>,
 ) -> Result<Vec<Finding>, Failure> {
-    let profile = profile_file.map(profile).transpose()?;
+    let profile = match profile {
+        Some(source) => Some(source.read(project).await?),
+        None => None,
+    };
     if project.config.publish.is_none() || project.config.genesys.is_none() {
         return Ok(Vec::new());
     }
-    let line = match platform::client(project) {
+    let line = match platform::client(project, None) {
         Ok(client) => match client.limits().await {
             Ok(limits) => finding(&limits, profile.as_ref()),
             Err(error) => {

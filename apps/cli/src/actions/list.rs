@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use flowlake_data_action::Project;
+use flowlake_data_action::{Door, Project};
 use flowlake_genesys_publish::split_version;
 use serde_json::{Value, json};
 
 use super::{arguments::List, platform};
 use crate::{failure::Failure, output};
 
-pub(super) async fn list(config: &Path, arguments: &List) -> Result<(), Failure> {
+pub(super) async fn list(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &List,
+) -> Result<(), Failure> {
     let project = Project::load(config)?;
-    let client = platform::client(&project)?;
+    let client = platform::client(&project, via)?;
     let published = client.list().await?;
     let mut found = Vec::<Value>::new();
     let mut lines = String::new();

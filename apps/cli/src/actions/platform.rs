@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use flowlake_data_action::{ActionError, ErrorCode, Project};
+use flowlake_data_action::{ActionError, Door, ErrorCode, Project};
 use flowlake_genesys_publish::{Error, ErrorKind, PlatformClient, PlatformSettings};
 use flowlake_server::ProcessEnvironment;
 
@@ -12,9 +12,10 @@ use crate::{failure::Failure, output};
 /// How long a request waits for its turn under the rate limit of the OAuth client, which counts by the minute.
 const PATIENCE_SECONDS: u64 = 60;
 
-/// A client for the project's integration.
-pub(super) fn client(project: &Project) -> Result<PlatformClient, Failure> {
+/// A client for the integration of a door.
+pub(super) fn client(project: &Project, via: Option<Door>) -> Result<PlatformClient, Failure> {
     let publish = document::settings(project)?;
+    let door = publish.door(via)?;
     let genesys = project.config.genesys.as_ref().ok_or_else(|| {
         ActionError::new(
             ErrorCode::ConfigInvalid,
@@ -23,7 +24,7 @@ pub(super) fn client(project: &Project) -> Result<PlatformClient, Failure> {
         )
     })?;
     let settings = PlatformSettings {
-        integration_id: publish.integration_id.clone(),
+        integration_id: publish.integration_id(door).to_owned(),
         category: publish.category.clone(),
         ..PlatformSettings::default()
     };

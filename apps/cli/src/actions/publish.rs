@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionError, ErrorCode};
+use flowlake_data_action::{ActionError, Door, ErrorCode};
 use flowlake_genesys_publish::{Consumer, Plan, PlatformClient, Published, Step};
 use serde_json::{Value, json};
 
@@ -15,9 +15,13 @@ use super::{
 };
 use crate::{failure::Failure, output};
 
-pub(super) async fn publish(config: &Path, arguments: &Publish) -> Result<(), Failure> {
-    let documents = Documents::load(config, &arguments.sources).await?;
-    let client = platform::client(&documents.project)?;
+pub(super) async fn publish(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Publish,
+) -> Result<(), Failure> {
+    let documents = Documents::load(config, via, &arguments.sources).await?;
+    let client = platform::client(&documents.project, Some(documents.door))?;
     let names = if arguments.all {
         documents.published()
     } else {

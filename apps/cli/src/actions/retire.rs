@@ -2,16 +2,20 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionError, ErrorCode, Project};
+use flowlake_data_action::{ActionError, Door, ErrorCode, Project};
 use flowlake_genesys_publish::{Action, Consumers, PlatformClient, split_version};
 use serde_json::{Value, json};
 
 use super::{arguments::Retire, platform, record::Records, test::not_published};
 use crate::{failure::Failure, output};
 
-pub(super) async fn retire(config: &Path, arguments: &Retire) -> Result<(), Failure> {
+pub(super) async fn retire(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Retire,
+) -> Result<(), Failure> {
     let project = Project::load(config)?;
-    let client = platform::client(&project)?;
+    let client = platform::client(&project, via)?;
     let old = chosen(&client, &arguments.action).await?;
     let records = if arguments.dry_run || old.is_empty() {
         None

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use flowlake_data_action::{ActionError, ErrorCode, SecretSource};
+use flowlake_data_action::{ActionError, Door, ErrorCode, SecretSource};
 use flowlake_genesys_publish::{DataAction, Reply, Simulated, Simulator};
 use flowlake_server::ProcessEnvironment;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,11 @@ use crate::{failure::Failure, output};
 /// The organisation that a simulated call comes from.
 const ORGANIZATION: &str = "00000000-0000-0000-0000-000000000000";
 
-pub(super) async fn simulate(config: &Path, arguments: &Simulate) -> Result<(), Failure> {
+pub(super) async fn simulate(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Simulate,
+) -> Result<(), Failure> {
     let correlation = Uuid::new_v4().to_string();
     let mut simulator = Simulator::default()
         .with_header("ININ-Correlation-Id", &correlation)
@@ -30,9 +34,10 @@ pub(super) async fn simulate(config: &Path, arguments: &Simulate) -> Result<(), 
                 params: arguments.params.clone(),
                 profile: None,
             };
-            let documents = Documents::load(config, &sources).await?;
+            let documents = Documents::load(config, via, &sources).await?;
             // The key that the server knows is the one that the integration sends.
-            if let Some(key) = documents.project.config.server.keys.first() {
+            let keys = documents.project.config.server.keys.first();
+            if let Some(key) = keys.filter(|_| documents.door == Door::WebService) {
                 let secret = key.secret.read(&ProcessEnvironment)?;
                 simulator = simulator.with_credential(&documents.publish.credential, secret);
             }

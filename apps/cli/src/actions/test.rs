@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use flowlake_data_action::{ActionError, ErrorCode, Project};
+use flowlake_data_action::{ActionError, Door, ErrorCode, Project};
 use flowlake_genesys_publish::Action;
 
 use super::{arguments::Test, platform, simulate};
 use crate::{failure::Failure, output};
 
-pub(super) async fn test(config: &Path, arguments: &Test) -> Result<(), Failure> {
+pub(super) async fn test(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Test,
+) -> Result<(), Failure> {
     let project = Project::load(config)?;
-    let client = platform::client(&project)?;
+    let client = platform::client(&project, via)?;
     let action = newest(client.versions(&arguments.action).await?)
         .or(client.find(&arguments.action).await?)
         .ok_or_else(|| not_published(&arguments.action))?;

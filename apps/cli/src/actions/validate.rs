@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use flowlake_data_action::Door;
 use serde_json::{Value, json};
 
 use super::{arguments::Selection, document::Documents};
 use crate::{failure::Failure, output};
 
-pub(super) async fn validate(config: &Path, arguments: &Selection) -> Result<(), Failure> {
-    let documents = Documents::load(config, &arguments.sources).await?;
+pub(super) async fn validate(
+    config: &Path,
+    via: Option<Door>,
+    arguments: &Selection,
+) -> Result<(), Failure> {
+    let documents = Documents::load(config, via, &arguments.sources).await?;
     let mut lines = String::new();
     let mut found = Vec::<Value>::new();
     let mut first_exit_code = None;

@@ -4,3 +4,6 @@ mod access;
 mod actions;
 mod arguments;
 mod doctor;
+mod doors;
+mod generated;
+mod support;

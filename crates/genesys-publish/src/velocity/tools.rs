@@ -72,7 +72,7 @@ pub(super) fn call(tool: &str, name: &str, arguments: &[Value]) -> Result<Value,
                 value => json!(format!("{}={}", encoded(&text(parameter)?), encoded(value))),
             },
         }),
-        ("successTemplateUtils", [Value::Null, ..]) => Ok(Value::Null),
+        ("successTemplateUtils", [Value::Null, ..]) if name == "firstFromArray" => Ok(Value::Null),
         ("successTemplateUtils", [list, rest @ ..])
             if name == "firstFromArray" && rest.len() < 2 =>
         {
@@ -84,25 +84,18 @@ pub(super) fn call(tool: &str, name: &str, arguments: &[Value]) -> Result<Value,
                 (None, _) => Ok(json!("null")),
             }
         }
-        ("successTemplateUtils", [map, key]) if name == "moveKeysIntoArrayOfObjects" => {
-            let members = parsed(map)?;
-            let key_name = text(key)?;
-            let objects = members.as_object().ok_or("the value is no object")?.iter();
-            let list: Vec<Value> = objects
-                .map(|(key, member)| {
-                    let mut object = member
-                        .as_object()
-                        .cloned()
-                        .ok_or("a member of the object is no object itself")?;
-                    object.insert(key_name.clone(), json!(key));
-                    Ok(Value::Object(object))
-                })
-                .collect::<Result<_, &str>>()?;
-            Ok(json!(Value::Array(list).to_string()))
+        ("successTemplateUtils", [_, _]) if name == "moveKeysIntoArrayOfObjects" => {
+            Err(undocumented(tool, name))
         }
         ("salesforce", [Value::Null]) => Ok(Value::Null),
         ("salesforce", [value]) if name == "escReserved" => {
-            Ok(json!(escape_reserved(&text(value)?)))
+            let text = text(value)?;
+            // Whatever it escapes, it is none of these.
+            if text.chars().all(|c| c.is_alphanumeric() || c == ' ') {
+                Ok(json!(text))
+            } else {
+                Err(undocumented(tool, name))
+            }
         }
         ("math", arguments) => math(name, arguments)?.ok_or_else(unknown),
         _ => Err(unknown()),
@@ -142,16 +135,11 @@ fn escaped(name: &str, text: &str) -> Option<String> {
     })
 }
 
-/// A term of Salesforce's search language, with a backslash before each sign that means something there.
-fn escape_reserved(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        if "?&|!{}[]()^~*:\\\"'+-".contains(char) {
-            out.push('\\');
-        }
-        out.push(char);
-    }
-    out
+/// Genesys Cloud's documentation names the helper, and does not say what it makes of its arguments.
+fn undocumented(tool: &str, name: &str) -> String {
+    format!(
+        "what ${tool}.{name} makes of this value is not documented: test the action on the platform"
+    )
 }
 
 fn math(name: &str, arguments: &[Value]) -> Result<Option<Value>, String> {

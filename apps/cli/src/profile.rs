@@ -1,0 +1,92 @@
+//! The profile of a running server: from the server itself, or from a file.
+
+use std::{convert::Infallible, fs, path::PathBuf, str::FromStr, time::Duration};
+
+use flowlake_data_action::{ActionError, BoxError, ErrorCode, Project};
+use flowlake_server::ProcessEnvironment;
+use serde_json::Value;
+use url::Url;
+
+/// Longest wait for the server.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Where the server tells its profile.
+const PATH: &str = "/v1/profiler";
+
+/// Where a profile comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum ProfileSource {
+    /// The server, or its profile's own address.
+    Server(Url),
+    /// What the server answered.
+    File(PathBuf),
+}
+
+/// An http address is a server's, all else a file.
+impl FromStr for ProfileSource {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let url = Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        Ok(match url {
+            Some(mut url) => {
+                if url.path() == "/" {
+                    url.set_path(PATH);
+                }
+                Self::Server(url)
+            }
+            None => Self::File(text.into()),
+        })
+    }
+}
+
+impl ProfileSource {
+    /// Reads it. A server is asked with the first key of `[server]`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when the key or the file cannot be read, or what comes is no profile.
+    pub(crate) async fn read(&self, project: &Project) -> Result<Value, ActionError> {
+        let (text, place) = match self {
+            Self::File(path) => {
+                let place = path.display().to_string();
+                let text = fs::read_to_string(path);
+                let text = text.map_err(|error| unreadable(&place, error))?;
+                (text, place)
+            }
+            Self::Server(url) => (ask(url, project).await?, url.to_string()),
+        };
+        let profile: Value =
+            serde_json::from_str(&text).map_err(|error| unreadable(&place, error))?;
+        if profile["actions"].is_object() {
+            Ok(profile)
+        } else {
+            Err(unreadable(&place, "there is no member `actions`"))
+        }
+    }
+}
+
+async fn ask(url: &Url, project: &Project) -> Result<String, ActionError> {
+    let place = url.as_str();
+    let client = reqwest::Client::builder().timeout(LIMIT).build();
+    let client = client.map_err(|error| unreadable(place, error))?;
+    let mut request = client.get(url.clone());
+    if let Some(key) = project.config.server.keys.first() {
+        let secret = key.secret.read(&ProcessEnvironment)?;
+        request = request.bearer_auth(secret.expose());
+    }
+    let response = request.send().await;
+    let response = response.and_then(reqwest::Response::error_for_status);
+    let response = response.map_err(|error| unreadable(place, error.without_url()))?;
+    let text = response.text().await;
+    text.map_err(|error| unreadable(place, error.without_url()))
+}
+
+fn unreadable(place: &str, source: impl Into<BoxError>) -> ActionError {
+    let source = source.into();
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("the profile {place} cannot be read: {source}"),
+        "Name the running server (http://127.0.0.1:8080), whose first key in [server] asks, or a file with what its GET /v1/profiler answered.",
+    )
+    .with_source(source)
+}
