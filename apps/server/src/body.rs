@@ -32,12 +32,21 @@ pub(crate) async fn parameters(
     body: Body,
     limits: BodyLimits,
 ) -> Result<Map<String, Value>, Refusal> {
-    check_type(headers)?;
-    let body = read(headers, body, limits).await?;
+    let body = json(headers, body, limits).await?;
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
     flowlake_data_action::parameters(&body).map_err(|error| invalid(&error.to_string()))
+}
+
+/// Reads a body that is JSON by its own account.
+pub(crate) async fn json(
+    headers: &HeaderMap,
+    body: Body,
+    limits: BodyLimits,
+) -> Result<Bytes, Refusal> {
+    check_type(headers)?;
+    read(headers, body, limits).await
 }
 
 /// Reads what is left of a body that nobody wants, for a short time; not one that is only sent when it is asked for.

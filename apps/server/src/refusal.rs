@@ -38,13 +38,17 @@ pub(crate) fn fail(failure: &Failure) -> Response {
     respond(status(failure), failure)
 }
 
+/// The body of a request that failed.
+pub(crate) fn problem(failure: &Failure) -> Value {
+    problem_with(status(failure), failure)
+}
+
 fn status(failure: &Failure) -> StatusCode {
     StatusCode::from_u16(failure.error.code().http_status())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The body of a request that failed.
-fn problem(status: StatusCode, failure: &Failure) -> Value {
+fn problem_with(status: StatusCode, failure: &Failure) -> Value {
     let Failure { error, audit_id } = failure;
     let code = error.code();
     json!({
@@ -58,7 +62,7 @@ fn problem(status: StatusCode, failure: &Failure) -> Value {
 }
 
 fn respond(status: StatusCode, failure: &Failure) -> Response {
-    let mut response = Response::new(Body::from(problem(status, failure).to_string()));
+    let mut response = Response::new(Body::from(problem_with(status, failure).to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("application/problem+json");

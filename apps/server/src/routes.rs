@@ -13,7 +13,7 @@ use tower_http::{
     },
 };
 
-use crate::{actions, headers, oauth, operations, state::AppState};
+use crate::{actions, batch, describe, headers, mcp, oauth, operations, state::AppState};
 
 /// What is smaller is sent as it is: a packet holds it.
 const LEAST_COMPRESSED_BYTES: u16 = 1400;
@@ -23,6 +23,12 @@ pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/actions", get(actions::list))
         .route("/v1/actions/{name}", get(actions::look).post(actions::run))
+        .route("/v1/actions/{name}/batch", post(batch::run))
+        .route("/mcp", post(mcp::message))
+        .route("/openapi.json", get(describe::openapi))
+        .route("/try", get(describe::page))
+        .route("/try.js", get(describe::script))
+        .route("/try.css", get(describe::style))
         .route("/oauth/token", post(oauth::token))
         .route("/v1/profiler", get(operations::profiler))
         .route("/metrics", get(operations::metrics))

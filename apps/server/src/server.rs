@@ -70,6 +70,7 @@ impl Server {
                 bytes: settings.max_body_bytes,
                 time: settings.body_timeout,
             },
+            most_in_batch: settings.max_batch_requests,
             failures: Failures::new(pipeline.clone()),
             connections: Connections::new(&settings, tls.clone(), Arc::clone(pipeline.clock())),
             pipeline,

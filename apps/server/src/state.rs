@@ -28,6 +28,8 @@ pub(crate) struct AppState {
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) telemetry: Telemetry,
     pub(crate) body_limits: BodyLimits,
+    /// Questions of one batch.
+    pub(crate) most_in_batch: usize,
     pub(crate) failures: Failures,
     pub(crate) connections: Arc<Connections>,
 }

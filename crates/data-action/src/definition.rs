@@ -1,6 +1,7 @@
 //! One action as an analyst writes it: `actions/NAME.toml`.
 
 mod data_action;
+mod schema;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 

@@ -36,7 +36,7 @@ pub use model::{
     Action, Consumer, Consumers, LiveAction, Plan, Published, Step, TestResult, TestStep,
     Validation,
 };
-pub use openapi::{OpenApiSettings, to_openapi};
+pub use openapi::{OpenApiAction, OpenApiSettings, to_openapi};
 pub use rules::Violation;
 pub use settings::PlatformSettings;
 pub use shape::OutputShape;

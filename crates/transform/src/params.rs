@@ -195,7 +195,7 @@ impl Param {
         if spec.kind != ParamType::List && spec.max_items.is_some() {
             return Err(invalid("is no list and cannot have `max_items`"));
         }
-        if !(1..=LARGEST_MAX_ITEMS).contains(&spec.max_items()) {
+        if !(1..=LARGEST_MAX_ITEMS).contains(&spec.most_items()) {
             return Err(invalid("must have `max_items` from 1 to 10000"));
         }
         if (spec.item_kind() == ParamType::Enum) == spec.values.is_empty() {
@@ -277,10 +277,10 @@ impl Param {
         let items = parse::items(value).ok_or_else(|| {
             invalid("must be a list, or text with commas between its items".to_owned())
         })?;
-        if items.len() > self.spec.max_items() {
+        if items.len() > self.spec.most_items() {
             return Err(invalid(format!(
                 "has more than {} items",
-                self.spec.max_items()
+                self.spec.most_items()
             )));
         }
         let items = items
@@ -346,7 +346,9 @@ impl ParamSpec {
         self.items.unwrap_or(self.kind)
     }
 
-    fn max_items(&self) -> usize {
+    /// Most items of a list.
+    #[must_use]
+    pub fn most_items(&self) -> usize {
         self.max_items.unwrap_or(DEFAULT_MAX_ITEMS)
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Documents {
 pub(super) struct Drafted {
     pub(super) description: String,
     pub(super) document: DataAction,
+    /// The parameters, as the JSON schema of an object.
+    pub(super) input: Value,
     pub(super) inputs: Vec<Field>,
     pub(super) columns: Vec<Field>,
     /// The SHA-256 of the SQL.
@@ -143,6 +145,7 @@ impl Documents {
         let contract = serde_json::to_string(&document.contract).unwrap_or_default();
         Ok(Drafted {
             description: definition.description.clone(),
+            input: definition.params_schema(|_| true),
             inputs: inputs(definition),
             columns: outputs(definition, &columns)?,
             sql_sha256: sha256(&definition.query.sql),

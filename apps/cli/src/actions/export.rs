@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use flowlake_data_action::{ActionError, Door, ErrorCode};
-use flowlake_genesys_publish::{OpenApiSettings, to_hcl, to_openapi};
+use flowlake_genesys_publish::{OpenApiAction, OpenApiSettings, to_hcl, to_openapi};
 
 use super::{
     arguments::{Export, Format},
@@ -77,13 +77,19 @@ fn text(documents: &Documents, drafted: &Drafted, format: Format) -> Result<Stri
             .into());
         }
         Format::Openapi => {
+            let action = OpenApiAction {
+                name: document.name.clone(),
+                description: drafted.description.clone(),
+                input: drafted.input.clone(),
+                in_address: false,
+                columns: Some(drafted.columns.clone()),
+            };
             let openapi = to_openapi(&OpenApiSettings {
-                name: &document.name,
+                title: &document.name,
                 description: &drafted.description,
                 server_url: publish.url.trim_end_matches('/'),
-                path: &format!("/v1/actions/{}", document.name),
-                inputs: &drafted.inputs,
-                columns: &drafted.columns,
+                actions: &[action],
+                most_in_batch: None,
             });
             format!("{openapi:#}\n")
         }

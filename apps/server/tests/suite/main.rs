@@ -6,11 +6,14 @@
 )]
 
 mod attacks;
+mod batch;
 mod clients;
+mod describe;
 mod http;
 mod http2;
 mod interface;
 mod load;
+mod mcp;
 mod restart;
 mod slow;
 mod strangers;

@@ -28,6 +28,7 @@ pub(super) fn check(
     }
     let bounds = [
         ("max_body_bytes", server.max_body_bytes, 1, usize::MAX),
+        ("max_batch_requests", server.max_batch_requests, 1, 10_000),
         // The HTTP library's own buffer is no smaller.
         (
             "max_header_bytes",

@@ -38,6 +38,8 @@ pub struct ServerSettings {
     /// Requests that wait while as many read S3 as may; more are refused with `server.overloaded`, and so is one that could not be
     /// answered within its action's time limit.
     pub max_queued_requests: usize,
+    /// Questions of one batch.
+    pub max_batch_requests: usize,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
     /// Largest request head (request line and headers) in bytes.
@@ -81,6 +83,7 @@ impl Default for ServerSettings {
             max_concurrent_requests: 64,
             max_concurrent_lookups: 512,
             max_queued_requests: 64,
+            max_batch_requests: 100,
             max_body_bytes: 64 << 10,
             max_header_bytes: 16 << 10,
             max_connections: 512,

@@ -94,6 +94,10 @@ fn figures_out_of_range_are_refused_with_their_key() {
             "max_body_bytes",
         ),
         (
+            "[server]\nmax_batch_requests = 0\n".to_owned(),
+            "max_batch_requests",
+        ),
+        (
             "[server]\nshutdown_grace_seconds = 9223372036854775807\n".to_owned(),
             "shutdown_grace_seconds",
         ),

@@ -1,0 +1,161 @@
+//! `POST /v1/actions/{name}/batch`: several questions of one action, each an attempt by itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use flowlake_data_action::{ActionError, ErrorCode, Failure, RowOutput};
+use futures::{StreamExt, stream};
+use serde_json::{Map, Value, json, value::RawValue};
+
+use crate::{
+    ask::{Asker, Question},
+    body::{self, Refusal, invalid},
+    door::Door,
+    peer::Peer,
+    query::{Envelope, Query},
+    refusal::{problem, refuse_with},
+    state::AppState,
+};
+
+/// Questions of one batch that are asked at a time: one batch takes no more room than a few callers.
+const AT_A_TIME: usize = 4;
+
+/// The rows that the answers of one batch hold together, in bytes, before no further question is asked.
+const MOST_BYTES: usize = 16 << 20;
+
+pub(crate) async fn run(
+    State(state): State<AppState>,
+    Extension(peer): Extension<Peer>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let door = Door {
+        method: "POST",
+        route: "/v1/actions/{name}/batch",
+    };
+    let asker = match state.asker(door, head.headers.clone(), &peer).await {
+        Ok(asker) => asker,
+        Err(refusal) => {
+            body::drain(&head.headers, body, state.body_limits).await;
+            return refusal;
+        }
+    };
+    let envelope = Query::envelope_alone(head.uri.query());
+    let body = body::json(&head.headers, body, state.body_limits).await;
+    let wanted = body.and_then(|body| {
+        let Path(name) = path.map_err(|error| invalid(&error.body_text()))?;
+        let envelope = envelope?;
+        if envelope == Envelope::Rows {
+            return Err(invalid("an answer of a batch has an envelope"));
+        }
+        let questions = questions(&body, state.most_in_batch)?;
+        Ok((name, envelope, questions))
+    });
+    let (name, envelope, questions) = match wanted {
+        Ok(wanted) => wanted,
+        Err((status, error)) => return refuse_with(status, error),
+    };
+    let room = AtomicUsize::new(MOST_BYTES);
+    let own_room = asker.identified.client.settings.max_concurrent_requests;
+    let at_a_time = own_room.unwrap_or(AT_A_TIME).clamp(1, AT_A_TIME);
+    let answers = stream::iter(questions.into_iter().enumerate())
+        .map(|(place, params)| {
+            let question = Question {
+                action: name.clone(),
+                params,
+                output: RowOutput {
+                    for_flows: envelope == Envelope::DataAction,
+                    ..RowOutput::default()
+                },
+                ..Question::default()
+            };
+            answer(&state, &asker, place, question, envelope, &room)
+        })
+        .buffered(at_a_time)
+        .collect::<Vec<_>>();
+    let answers = Box::pin(answers).await.join(",");
+    let kind = HeaderValue::from_static("application/json");
+    (
+        [(CONTENT_TYPE, kind)],
+        format!("{{\"answers\":[{answers}]}}"),
+    )
+        .into_response()
+}
+
+/// The parameters of each question.
+fn questions(body: &Bytes, most: usize) -> Result<Vec<Map<String, Value>>, Refusal> {
+    let list: Vec<&RawValue> =
+        serde_json::from_slice(body).map_err(|_| invalid("not a JSON array of objects"))?;
+    if list.is_empty() {
+        return Err(invalid("a batch has at least one question"));
+    }
+    if list.len() > most {
+        let (_, error) = invalid(&format!("a batch has at most {most} questions"));
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, error));
+    }
+    let questions = list.iter().enumerate().map(|(place, params)| {
+        let params = flowlake_data_action::parameters(params.get().as_bytes());
+        params.map_err(|error| invalid(&format!("question {}: {error}", place + 1)))
+    });
+    questions.collect()
+}
+
+/// One member of `answers`, as text: a failure is one of its own question alone.
+async fn answer(
+    state: &AppState,
+    asker: &Asker,
+    place: usize,
+    question: Question,
+    envelope: Envelope,
+    room: &AtomicUsize,
+) -> String {
+    let refused = |error| Failure {
+        error,
+        audit_id: None,
+    };
+    let turn = if room.load(Relaxed) == 0 {
+        Err(too_much())
+    } else if place == 0 {
+        // The first has taken its turn with the request.
+        Ok(())
+    } else {
+        asker.take_turn()
+    };
+    let answered = match turn {
+        Ok(()) => Box::pin(state.ask(asker, question)).await,
+        Err(error) => Err(refused(error)),
+    };
+    match answered {
+        Ok(answer) => {
+            let bytes = answer.data.get().len();
+            // Always `Some`: it cannot fail.
+            let _ = room.fetch_update(Relaxed, Relaxed, |room| Some(room.saturating_sub(bytes)));
+            let text = if envelope == Envelope::Full {
+                serde_json::to_string(&answer)
+            } else {
+                serde_json::to_string(&answer.to_flow())
+            };
+            let text = text.expect("an answer is maps with names as keys");
+            format!("{{\"status\":200,\"answer\":{text}}}")
+        }
+        Err(failure) => {
+            let problem = problem(&failure);
+            json!({ "status": problem["status"], "problem": problem }).to_string()
+        }
+    }
+}
+
+fn too_much() -> ActionError {
+    ActionError::new(
+        ErrorCode::LimitOutput,
+        "the answers before this one fill the batch",
+        "Ask the questions that were not asked in a batch of their own.",
+    )
+}
