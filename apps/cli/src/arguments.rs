@@ -151,7 +151,7 @@ pub(crate) struct Doctor {
     /// Fail when Cost Explorer may not be asked; otherwise that is only told
     #[arg(long)]
     pub(crate) cost_explorer: bool,
-    /// The running server's address, or what its `GET /v1/profiler` answered as a file: its load is compared with the organisation's limits
+    /// The running server's address for operators (`admin`), or what its `GET /v1/profiler` answered as a file: its load is compared with the organisation's limits
     #[arg(long, value_name = "URL|FILE")]
     pub(crate) profile: Option<ProfileSource>,
     /// How to print the lines

@@ -208,14 +208,18 @@ async fn serve(
     files: &SampleFiles,
 ) -> Result<(), Failure> {
     "127.0.0.1:0".clone_into(&mut settings.listen);
+    settings.admin = Some("127.0.0.1:0".to_owned());
     let callers = Callers::load(&settings, &DemoEnvironment)?;
     let server = Server::try_new(pipeline, callers, settings)?
         .start()
         .await?;
     let body: Value = json!({ "agent_id": files.example_agent_id });
     output::print(&format!(
-        "\nThe server listens. In another terminal:\n\n  curl -s http://{0}/v1/actions/agent-scorecard -H 'Authorization: Bearer {SERVER_KEY}' -H 'Content-Type: application/json' -d '{body}'\n\n  (also: GET http://{0}/v1/actions, /metrics, /v1/profiler, /readyz) — Ctrl-C ends it.\n",
-        server.address()
+        "\nThe server listens. In another terminal:\n\n  curl -s http://{0}/v1/actions/agent-scorecard -H 'Authorization: Bearer {SERVER_KEY}' -H 'Content-Type: application/json' -d '{body}'\n\n  (also: GET http://{0}/v1/actions)\n\nThe dashboard: {1} — Ctrl-C ends it.\n",
+        server.address(),
+        server
+            .admin_address()
+            .map_or_else(|| "none".to_owned(), |admin| format!("http://{admin}/"))
     ))?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

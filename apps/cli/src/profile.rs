@@ -2,14 +2,13 @@
 
 use std::{convert::Infallible, fs, path::PathBuf, str::FromStr, time::Duration};
 
-use flowlake_data_action::{ActionError, BoxError, ErrorCode, Project};
-use flowlake_server::ProcessEnvironment;
+use flowlake_data_action::{ActionError, BoxError, ErrorCode};
 use serde_json::Value;
 use url::Url;
 
 /// Longest wait for the server.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Where the server tells its profile.
+/// Where the server shows operators its profile.
 const PATH: &str = "/v1/profiler";
 
 /// Where a profile comes from.
@@ -41,11 +40,11 @@ impl FromStr for ProfileSource {
 }
 
 impl ProfileSource {
-    /// Reads it. A server is asked with the first key of `[server]`.
+    /// Reads it.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when the key or the file cannot be read, or what comes is no profile.
-    pub(crate) async fn read(&self, project: &Project) -> Result<Value, ActionError> {
+    /// [`ErrorCode::ConfigInvalid`] when the file cannot be read, or what comes is no profile.
+    pub(crate) async fn read(&self) -> Result<Value, ActionError> {
         let (text, place) = match self {
             Self::File(path) => {
                 let place = path.display().to_string();
@@ -53,7 +52,7 @@ impl ProfileSource {
                 let text = text.map_err(|error| unreadable(&place, error))?;
                 (text, place)
             }
-            Self::Server(url) => (ask(url, project).await?, url.to_string()),
+            Self::Server(url) => (ask(url).await?, url.to_string()),
         };
         let profile: Value =
             serde_json::from_str(&text).map_err(|error| unreadable(&place, error))?;
@@ -65,16 +64,11 @@ impl ProfileSource {
     }
 }
 
-async fn ask(url: &Url, project: &Project) -> Result<String, ActionError> {
+async fn ask(url: &Url) -> Result<String, ActionError> {
     let place = url.as_str();
     let client = reqwest::Client::builder().timeout(LIMIT).build();
     let client = client.map_err(|error| unreadable(place, error))?;
-    let mut request = client.get(url.clone());
-    if let Some(key) = project.config.server.keys.first() {
-        let secret = key.secret.read(&ProcessEnvironment)?;
-        request = request.bearer_auth(secret.expose());
-    }
-    let response = request.send().await;
+    let response = client.get(url.clone()).send().await;
     let response = response.and_then(reqwest::Response::error_for_status);
     let response = response.map_err(|error| unreadable(place, error.without_url()))?;
     let text = response.text().await;
@@ -86,7 +80,7 @@ fn unreadable(place: &str, source: impl Into<BoxError>) -> ActionError {
     ActionError::new(
         ErrorCode::ConfigInvalid,
         format!("the profile {place} cannot be read: {source}"),
-        "Name the running server (http://127.0.0.1:8080), whose first key in [server] asks, or a file with what its GET /v1/profiler answered.",
+        "Name the running server by its `admin` address (http://127.0.0.1:9090), or a file with what its GET /v1/profiler answered.",
     )
     .with_source(source)
 }

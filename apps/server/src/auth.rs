@@ -42,8 +42,10 @@ pub struct Callers {
     basic: HashMap<String, (Digested, Arc<Client>)>,
     oauth: HashMap<String, (Digested, Arc<Client>)>,
     own_tokens: OwnTokens,
-    issuers: Vec<Issuer>,
+    issuers: Vec<Arc<Issuer>>,
     clock: Arc<dyn Clock>,
+    /// Those from before a reload, while it is made.
+    known_clients: Vec<Arc<Client>>,
 }
 
 /// Who sent a request.
@@ -71,6 +73,27 @@ impl Callers {
         settings: &ServerSettings,
         environment: &dyn Environment,
     ) -> Result<Self, ActionError> {
+        Self::load_after(None, settings, environment)
+    }
+
+    /// The same in place of others. Clients that did not change keep what they have used of their rate and room, tokens that were
+    /// given stay valid, and keys of issuers that are known are not asked for again.
+    ///
+    /// # Errors
+    /// Those of [`Self::load`].
+    pub(crate) fn reloaded(
+        &self,
+        settings: &ServerSettings,
+        environment: &dyn Environment,
+    ) -> Result<Self, ActionError> {
+        Self::load_after(Some(self), settings, environment)
+    }
+
+    fn load_after(
+        previous: Option<&Self>,
+        settings: &ServerSettings,
+        environment: &dyn Environment,
+    ) -> Result<Self, ActionError> {
         if settings.require_key && settings.keys.is_empty() && settings.clients.is_empty() {
             return Err(invalid(
                 "the server requires credentials and no client is configured".to_owned(),
@@ -79,7 +102,14 @@ impl Callers {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let issuers = settings.issuers.iter();
-        let issuers = issuers.map(|issuer| Issuer::try_new(issuer.clone(), Arc::clone(&clock)));
+        let issuers = issuers.map(|issuer| {
+            let mut known = previous.iter().flat_map(|previous| &previous.issuers);
+            match known.find(|known| known.is_current(issuer)) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Issuer::try_new(issuer.clone(), Arc::clone(&clock)).map(Arc::new),
+            }
+        });
+        let known_clients = previous.map(|previous| previous.clients.clone());
         let mut callers = Self {
             required: settings.require_key,
             anonymous: Client::new(ClientSettings::unbound(ANONYMOUS), &clock),
@@ -87,9 +117,14 @@ impl Callers {
             keys: Secrets::default(),
             basic: HashMap::new(),
             oauth: HashMap::new(),
-            own_tokens: OwnTokens::load(&settings.tokens, environment)?,
+            own_tokens: OwnTokens::load(
+                &settings.tokens,
+                environment,
+                previous.map(|previous| &previous.own_tokens),
+            )?,
             issuers: issuers.collect::<Result<_, _>>()?,
             clock,
+            known_clients: known_clients.unwrap_or_default(),
         };
         for key in &settings.keys {
             let secret = key.secret.read(environment)?;
@@ -109,6 +144,7 @@ impl Callers {
         for client in &settings.clients {
             callers.add_client(client, certificates)?;
         }
+        callers.known_clients.clear();
         Ok(callers)
     }
 
@@ -192,7 +228,11 @@ impl Callers {
                 "Give each a name of its own: it tells callers apart in the audit log.",
             ));
         }
-        let client = Client::new(settings, &self.clock);
+        let mut known = self.known_clients.iter();
+        let client = match known.find(|known| known.settings == settings) {
+            Some(known) => Arc::clone(known),
+            None => Client::new(settings, &self.clock),
+        };
         self.clients.push(Arc::clone(&client));
         Ok(client)
     }
@@ -350,13 +390,10 @@ impl Callers {
             .map(HeaderValue::from_static)
     }
 
-    /// Keeps the keys of issuers fresh, until it is dropped.
-    pub(crate) async fn keep_fresh(&self) {
-        loop {
-            for issuer in &self.issuers {
-                issuer.refresh().await;
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    /// Asks for the keys of issuers again, where it is time.
+    pub(crate) async fn refresh(&self) {
+        for issuer in &self.issuers {
+            issuer.refresh().await;
         }
     }
 }

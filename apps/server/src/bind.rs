@@ -5,6 +5,9 @@ use std::{io, net::SocketAddr};
 use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
 use tokio::net::{TcpListener, TcpSocket};
 
+/// A listener, and the address with the port that was really taken.
+pub(crate) type Listener = (TcpListener, SocketAddr);
+
 /// Connections that wait until they are accepted.
 const BACKLOG: u32 = 1024;
 
@@ -12,13 +15,53 @@ const BACKLOG: u32 = 1024;
 ///
 /// # Errors
 /// [`ErrorCode::ConfigInvalid`].
-pub(crate) async fn listen(settings: &ServerSettings) -> Result<TcpListener, ActionError> {
-    let listen = &settings.listen;
+pub(crate) async fn listen(settings: &ServerSettings) -> Result<Listener, ActionError> {
+    let may_be_remote = settings.tls.is_some() || settings.allow_plain_http;
+    let remote = |listen: &str| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("plain HTTP on {listen} would tell keys and answers to the network"),
+            "Add [server.tls] with `certificate` and `private_key`, or set `allow_plain_http = true` behind something that speaks TLS.",
+        )
+    };
+    let refused = (!may_be_remote).then_some(remote);
+    listen_on("listen", &settings.listen, settings.reuse_port, refused).await
+}
+
+/// Listens for operators, where the settings name an address for them: for those of this machine, unless told otherwise.
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`].
+pub(crate) async fn listen_for_operators(
+    settings: &ServerSettings,
+) -> Result<Option<Listener>, ActionError> {
+    let Some(admin) = &settings.admin else {
+        return Ok(None);
+    };
+    let remote = |listen: &str| {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("`admin` on {listen} would show the network what operators see, without a key"),
+            "Set `admin` to a loopback address, or `allow_remote_admin = true` where a network policy keeps strangers from it.",
+        )
+    };
+    let refused = (!settings.allow_remote_admin).then_some(remote);
+    let listener = listen_on("admin", admin, settings.reuse_port, refused).await?;
+    Ok(Some(listener))
+}
+
+/// Listens on the first address of a name that can be had; `remote` is the error where another address than loopback is refused.
+async fn listen_on(
+    key: &str,
+    listen: &str,
+    reuse_port: bool,
+    remote: Option<impl FnOnce(&str) -> ActionError>,
+) -> Result<Listener, ActionError> {
     let unbound = |error: io::Error| {
         ActionError::new(
             ErrorCode::ConfigInvalid,
             format!("cannot listen on {listen}: {error}"),
-            "Correct `listen` in [server], or end what has the address; `reuse_port = true` lets two servers share it.",
+            format!("Correct `{key}` in [server], or end what has the address; `reuse_port = true` lets two servers share it."),
         )
         .with_source(error)
     };
@@ -26,18 +69,16 @@ pub(crate) async fn listen(settings: &ServerSettings) -> Result<TcpListener, Act
         .await
         .map_err(unbound)?
         .collect();
-    let may_be_plain = settings.tls.is_some() || settings.allow_plain_http;
-    if !may_be_plain && !addresses.iter().all(|address| address.ip().is_loopback()) {
-        return Err(ActionError::new(
-            ErrorCode::ConfigInvalid,
-            format!("plain HTTP on {listen} would tell keys and answers to the network"),
-            "Add [server.tls] with `certificate` and `private_key`, or set `allow_plain_http = true` behind something that speaks TLS.",
-        ));
+    if let Some(remote) = remote
+        && !addresses.iter().all(|address| address.ip().is_loopback())
+    {
+        return Err(remote(listen));
     }
     let mut last = io::ErrorKind::AddrNotAvailable.into();
     for address in addresses {
-        match bind(address, settings.reuse_port) {
-            Ok(listener) => return Ok(listener),
+        let bound = bind(address, reuse_port);
+        match bound.and_then(|listener| Ok((listener.local_addr()?, listener))) {
+            Ok((address, listener)) => return Ok((listener, address)),
             Err(error) => last = error,
         }
     }

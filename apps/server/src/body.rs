@@ -9,7 +9,7 @@ use axum::{
         header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
     },
 };
-use flowlake_data_action::{ActionError, ErrorCode};
+use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
 use serde_json::{Map, Value};
 
 /// What is still read of the body of a request that is refused for its head: a connection that is closed before its peer has
@@ -21,6 +21,15 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) struct BodyLimits {
     pub(crate) bytes: usize,
     pub(crate) time: Duration,
+}
+
+impl BodyLimits {
+    pub(crate) const fn of(settings: &ServerSettings) -> Self {
+        Self {
+            bytes: settings.max_body_bytes,
+            time: settings.body_timeout,
+        }
+    }
 }
 
 /// A request that is refused for its body, with the status that belongs to it.

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -60,8 +60,7 @@ const MAX_RESET_STREAMS: usize = 20;
 pub(crate) struct Connections {
     seats: Arc<Seats>,
     tls: Option<Arc<Tls>>,
-    limits: PeerLimits,
-    max_header_bytes: usize,
+    limits: RwLock<Limits>,
     clock: Arc<dyn Clock>,
     counts: Counts,
     /// Connections that are served.
@@ -72,6 +71,33 @@ pub(crate) struct Connections {
     stop: CancellationToken,
     /// Cuts all.
     cut: CancellationToken,
+}
+
+/// The router of now: each request is answered by that of the moment when its head was complete.
+pub(crate) type Routes = Arc<dyn Fn() -> Router + Send + Sync>;
+
+/// The bounds of one connection, as it began with them.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    peer: PeerLimits,
+    max_header_bytes: usize,
+}
+
+impl Limits {
+    const fn of(settings: &ServerSettings) -> Self {
+        Self {
+            peer: PeerLimits {
+                header: settings.header_timeout,
+                idle: settings.idle_timeout,
+            },
+            max_header_bytes: settings.max_header_bytes,
+        }
+    }
+
+    /// How often a connection is looked at: a limit is passed by a quarter of the shorter one at most.
+    fn look_again(self) -> Duration {
+        self.peer.header.min(self.peer.idle) / 4
+    }
 }
 
 /// What was refused or closed since the start.
@@ -95,11 +121,7 @@ impl Connections {
                 settings.max_connections,
                 settings.max_connections_per_address,
             ),
-            limits: PeerLimits {
-                header: settings.header_timeout,
-                idle: settings.idle_timeout,
-            },
-            max_header_bytes: settings.max_header_bytes,
+            limits: RwLock::new(Limits::of(settings)),
             clock,
             counts: Counts::default(),
             served: TaskTracker::new(),
@@ -109,19 +131,32 @@ impl Connections {
         })
     }
 
+    /// Other bounds, for connections that come from now on.
+    pub(crate) fn set_limits(&self, settings: &ServerSettings) {
+        self.seats.resize(
+            settings.max_connections,
+            settings.max_connections_per_address,
+        );
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = Limits::of(settings);
+    }
+
+    fn limits(&self) -> Limits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Accepts connections until the server stops.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, router: Router) {
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, routes: Routes) {
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
-            self.take(accepted, &router).await;
+            self.take(accepted, &routes).await;
         }
         // What has been connected already would be reset with the listener.
         while let Ok(accepted) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-            self.take(accepted, &router).await;
+            self.take(accepted, &routes).await;
         }
         self.served.close();
     }
@@ -130,7 +165,7 @@ impl Connections {
     async fn take(
         self: &Arc<Self>,
         accepted: io::Result<(TcpStream, SocketAddr)>,
-        router: &Router,
+        routes: &Routes,
     ) {
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
@@ -147,9 +182,9 @@ impl Connections {
             Ok(seat) => {
                 // Answers are small and complete: waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
-                let (connections, router) = (Arc::clone(self), router.clone());
+                let (connections, routes) = (Arc::clone(self), Arc::clone(routes));
                 self.served.spawn(async move {
-                    connections.welcome(stream, network, router).await;
+                    connections.welcome(stream, network, routes).await;
                     drop(seat);
                 });
             }
@@ -183,12 +218,13 @@ impl Connections {
     }
 
     /// Serves a connection, behind a handshake where TLS is spoken.
-    async fn welcome(&self, stream: TcpStream, network: Network, router: Router) {
+    async fn welcome(&self, stream: TcpStream, network: Network, routes: Routes) {
+        let limits = self.limits();
         let Some(tls) = &self.tls else {
             let peer = Peer::new(network, None);
-            return Box::pin(self.serve(stream, peer, router)).await;
+            return Box::pin(self.serve(stream, peer, routes, limits)).await;
         };
-        let handshake = tokio::time::timeout(self.limits.header, tls.acceptor().accept(stream));
+        let handshake = tokio::time::timeout(limits.peer.header, tls.acceptor().accept(stream));
         let shaken = tokio::select! {
             shaken = handshake => shaken,
             () = self.stopped(|| false) => return,
@@ -198,7 +234,7 @@ impl Connections {
                 let certificates = stream.get_ref().1.peer_certificates();
                 let certificate = certificates.and_then(<[_]>::first).cloned();
                 let peer = Peer::new(network, certificate);
-                Box::pin(self.serve(stream, peer, router)).await;
+                Box::pin(self.serve(stream, peer, routes, limits)).await;
             }
             Ok(Err(error)) => {
                 tls.note_failed_handshake();
@@ -211,20 +247,19 @@ impl Connections {
         }
     }
 
-    async fn serve<S>(&self, stream: S, peer: Peer, router: Router)
+    async fn serve<S>(&self, stream: S, peer: Peer, routes: Routes, limits: Limits)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new(Arc::clone(&self.clock));
         let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
-        let router = TowerToHyperService::new(router);
         let requests = Arc::clone(&activity);
         let leaving = Arc::clone(&self.leaving);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let is_http1 = request.version() < Version::HTTP_2;
             let running = requests.begin(is_http1);
             request.extensions_mut().insert(peer.clone());
-            let answer = router.call(request);
+            let answer = TowerToHyperService::new(routes()).call(request);
             let leaving = Arc::clone(&leaving);
             async move {
                 let mut answer = answer.await;
@@ -239,7 +274,7 @@ impl Connections {
                 answer
             }
         });
-        let builder = self.builder();
+        let builder = builder(limits.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(io, service));
         let mut stopped = pin!(self.stopped(|| activity.is_served()));
         let mut closing = false;
@@ -247,7 +282,7 @@ impl Connections {
             let pause = if closing {
                 CLOSE_LIMIT
             } else {
-                self.look_again()
+                limits.look_again()
             };
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -258,7 +293,7 @@ impl Connections {
                 }
                 () = self.cut.cancelled() => return,
                 () = stopped.as_mut(), if !closing => {}
-                () = sleep(pause) => match activity.overdue(self.limits) {
+                () = sleep(pause) => match activity.overdue(limits.peer) {
                     // A connection that is to close because all do may still answer.
                     None => continue,
                     Some(_) if closing => return,
@@ -279,27 +314,9 @@ impl Connections {
         }
     }
 
-    /// How often a connection is looked at: a limit is passed by a quarter of the shorter one at most.
-    fn look_again(&self) -> Duration {
-        self.limits.header.min(self.limits.idle) / 4
-    }
-
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            // Ours holds for silent connections and HTTP/2 too.
-            .header_read_timeout(None)
-            .max_buf_size(self.max_header_bytes);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(self.max_header_bytes).unwrap_or(u32::MAX))
-            .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-            .max_local_error_reset_streams(MAX_RESET_STREAMS);
-        builder
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.seats.taken()
     }
 
     /// What monitoring reads.
@@ -341,6 +358,24 @@ impl Connections {
         ];
         connections.into_iter().chain(tls).collect()
     }
+}
+
+fn builder(max_header_bytes: usize) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Ours holds for silent connections and HTTP/2 too.
+        .header_read_timeout(None)
+        .max_buf_size(max_header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_RESET_STREAMS);
+    builder
 }
 
 /// Whether an accept failed because of the one connection that it would have given.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use flowlake_data_action::{Action, ActionError, Clock, ErrorCode, Gauge, ServerSettings};
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::listener::number;
@@ -22,8 +23,8 @@ const MEAN_SHIFT: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Load {
     clock: Arc<dyn Clock>,
-    lookups: Lane,
-    reads: Lane,
+    lookups: Arc<Lane>,
+    reads: Arc<Lane>,
     actions: HashMap<String, Known>,
 }
 
@@ -31,12 +32,27 @@ pub(crate) struct Load {
 #[derive(Debug)]
 struct Lane {
     slots: Arc<Semaphore>,
-    size: usize,
+    size: AtomicUsize,
     queued: AtomicUsize,
-    most_queued: usize,
+    most_queued: AtomicUsize,
     mean: Mean,
     refused_full: AtomicU64,
     refused_late: AtomicU64,
+}
+
+/// What runs and waits.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoadState {
+    lookups: LaneState,
+    reads: LaneState,
+}
+
+#[derive(Debug, Serialize)]
+struct LaneState {
+    running: usize,
+    room: usize,
+    queued: usize,
+    refused: u64,
 }
 
 /// What is known of an action.
@@ -72,25 +88,34 @@ impl Load {
         actions: impl Iterator<Item = &'a Action>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let actions = actions.map(|action| {
-            let definition = action.definition();
-            let known = Known {
-                is_hot: definition.hot,
-                timeout: definition.limits.timeout,
-                mean: Mean::default(),
-            };
-            (definition.name.clone(), known)
-        });
         Self {
             clock,
             // A look-up that has to wait is too late: its queue is its room.
-            lookups: Lane::new(settings.max_concurrent_lookups, 0),
-            reads: Lane::new(
+            lookups: Arc::new(Lane::new(settings.max_concurrent_lookups, 0)),
+            reads: Arc::new(Lane::new(
                 settings.max_concurrent_requests,
                 settings.max_queued_requests,
-            ),
-            actions: actions.collect(),
+            )),
+            actions: actions.map(known).collect(),
         }
+    }
+
+    /// The same room for other actions. What runs and waits there counts in both, until [`Self::resize`] with either's settings.
+    pub(crate) fn for_actions<'a>(&self, actions: impl Iterator<Item = &'a Action>) -> Self {
+        Self {
+            clock: Arc::clone(&self.clock),
+            lookups: Arc::clone(&self.lookups),
+            reads: Arc::clone(&self.reads),
+            actions: actions.map(known).collect(),
+        }
+    }
+
+    /// Makes the room as large as the settings say; what runs goes on.
+    pub(crate) fn resize(&self, settings: &ServerSettings) {
+        self.lookups.resize(settings.max_concurrent_lookups);
+        self.reads.resize(settings.max_concurrent_requests);
+        let most_queued = &self.reads.most_queued;
+        most_queued.store(settings.max_queued_requests, Relaxed);
     }
 
     /// Takes room for a request, or waits for it as long as the action's time allows.
@@ -120,6 +145,14 @@ impl Load {
         })
     }
 
+    /// What operators see of it.
+    pub(crate) fn state(&self) -> LoadState {
+        LoadState {
+            lookups: self.lookups.state(),
+            reads: self.reads.state(),
+        }
+    }
+
     /// What monitoring reads.
     pub(crate) fn gauges(&self) -> [Gauge; 3] {
         let lanes = [("lookups", &self.lookups), ("reads", &self.reads)];
@@ -140,7 +173,7 @@ impl Load {
             Gauge {
                 name: "flowlake_requests_running",
                 help: "Requests that run: look-ups in memory, and reads of S3.",
-                values: of_lanes(|lane| lane.size - lane.slots.available_permits()),
+                values: of_lanes(Lane::running),
             },
             Gauge {
                 name: "flowlake_requests_queued",
@@ -160,12 +193,46 @@ impl Lane {
     fn new(size: usize, most_queued: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(size)),
-            size,
+            size: AtomicUsize::new(size),
             queued: AtomicUsize::new(0),
-            most_queued,
+            most_queued: AtomicUsize::new(most_queued),
             mean: Mean::default(),
             refused_full: AtomicU64::new(0),
             refused_late: AtomicU64::new(0),
+        }
+    }
+
+    fn state(&self) -> LaneState {
+        LaneState {
+            running: self.running(),
+            room: self.size.load(Relaxed),
+            queued: self.queued.load(Relaxed),
+            refused: self.refused_full.load(Relaxed) + self.refused_late.load(Relaxed),
+        }
+    }
+
+    fn running(&self) -> usize {
+        let size = self.size.load(Relaxed);
+        size.saturating_sub(self.slots.available_permits())
+    }
+
+    fn resize(&self, size: usize) {
+        let before = self.size.swap(size, Relaxed);
+        if size > before {
+            self.slots.add_permits(size - before);
+            return;
+        }
+        let mut fewer = before - size;
+        fewer -= self.slots.forget_permits(fewer);
+        // Those that are in use are taken away when they come back.
+        if fewer > 0 {
+            let slots = Arc::clone(&self.slots);
+            let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
+            tokio::spawn(async move {
+                if let Ok(taken) = slots.acquire_many_owned(fewer).await {
+                    taken.forget();
+                }
+            });
         }
     }
 
@@ -173,7 +240,7 @@ impl Lane {
         let ahead = self.queued.fetch_add(1, Relaxed);
         let _place = Place(self);
         let wait = self.expected_wait(ahead);
-        if ahead >= self.most_queued {
+        if ahead >= self.most_queued.load(Relaxed) {
             self.refused_full.fetch_add(1, Relaxed);
             return Err(overloaded("as many requests run and wait as may", wait));
         }
@@ -202,7 +269,9 @@ impl Lane {
     /// How long a request has to wait that has so many before it in the queue.
     fn expected_wait(&self, ahead: usize) -> Duration {
         let before = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
-        let size = u32::try_from(self.size).unwrap_or(u32::MAX).max(1);
+        let size = u32::try_from(self.size.load(Relaxed))
+            .unwrap_or(u32::MAX)
+            .max(1);
         self.mean.get().saturating_mul(before) / size
     }
 }
@@ -245,6 +314,16 @@ impl Drop for Place<'_> {
     }
 }
 
+fn known(action: &Action) -> (String, Known) {
+    let definition = action.definition();
+    let known = Known {
+        is_hot: definition.hot,
+        timeout: definition.limits.timeout,
+        mean: Mean::default(),
+    };
+    (definition.name.clone(), known)
+}
+
 /// A refusal because there is no room; at once, so that the caller can do something else in its time.
 pub(crate) fn overloaded(what: &str, wait: Duration) -> ActionError {
     let wait = wait.max(Duration::from_secs(1));
@@ -271,6 +350,23 @@ mod tests {
             mean.add(Duration::from_millis(8));
         }
         assert!(mean.get() < Duration::from_millis(9), "{:?}", mean.get());
+    }
+
+    #[tokio::test]
+    async fn room_becomes_less_as_requests_end() {
+        let lane = Lane::new(3, 10);
+        let acquire = || std::sync::Arc::clone(&lane.slots).try_acquire_owned();
+        let (first, second) = (acquire().unwrap(), acquire().unwrap());
+        lane.resize(1);
+        assert!(acquire().is_err());
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(acquire().is_err(), "one that is gone was given out again");
+        drop(second);
+        let _third = acquire().unwrap();
+        lane.resize(2);
+        let _fourth = acquire().unwrap();
+        assert_eq!((lane.running(), acquire().is_err()), (2, true));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `flowlake-server`: parse, load, listen, stop on SIGTERM or Ctrl-C.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, Project};
 use flowlake_server::{
-    Callers, ProcessEnvironment, RunningServer, Server, ServerError, ServiceState, Telemetry,
+    Callers, ConfigFiles, ProcessEnvironment, RunningServer, Server, ServerError, ServiceState,
+    Telemetry,
 };
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,9 @@ struct Arguments {
     /// Address and port to listen on; overrides `listen` in [server]
     #[arg(long)]
     listen: Option<String>,
+    /// Address and port of what operators look at; overrides `admin` in [server]
+    #[arg(long)]
+    admin: Option<String>,
     /// Log filter, such as `info` or `flowlake_server=debug`
     #[arg(long, env = "FLOWLAKE_LOG", default_value = "info", value_parser = log_filter)]
     log: String,
@@ -78,11 +82,10 @@ fn main() -> ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
-    let mut project = Project::load(&arguments.config)?;
-    if let Some(listen) = arguments.listen {
-        project.config.server.listen = listen;
-    }
+    let mut files = ConfigFiles::new(&arguments.config);
+    let project = load(&arguments)?;
     let settings = project.config.server.clone();
+    let reload_every = settings.reload_every;
     let callers = Callers::load(&settings, &ProcessEnvironment)?;
     let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
     for (name, error) in &project.broken {
@@ -98,7 +101,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         .await?;
     announce(&server);
     ServiceState::Ready.tell(&ProcessEnvironment);
-    run(&server).await?;
+    run(&server, &arguments, &mut files, reload_every).await?;
     ServiceState::Stopping.tell(&ProcessEnvironment);
     tracing::info!("stopping: running requests may finish");
     let stopped = server.stop().await;
@@ -110,25 +113,53 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
 
 #[expect(
     clippy::print_stdout,
-    reason = "the one line on standard output: where the server listens, for scripts that chose port 0"
+    reason = "all of standard output: where the server listens, for scripts that chose port 0"
 )]
 fn announce(server: &RunningServer) {
     println!("listening on {}://{}", server.scheme(), server.address());
+    if let Some(admin) = server.admin_address() {
+        println!("operators: http://{admin}/");
+    }
 }
 
-/// Waits to be told to stop. SIGHUP reloads the certificate.
-async fn run(server: &RunningServer) -> Result<(), Failure> {
+fn load(arguments: &Arguments) -> Result<Project, ActionError> {
+    let mut project = Project::load(&arguments.config)?;
+    if let Some(listen) = &arguments.listen {
+        project.config.server.listen.clone_from(listen);
+    }
+    if let Some(admin) = &arguments.admin {
+        project.config.server.admin = Some(admin.clone());
+    }
+    Ok(project)
+}
+
+/// Waits for a signal to stop. SIGHUP reloads the certificate and the configuration, and so does a change of its files.
+async fn run(
+    server: &RunningServer,
+    arguments: &Arguments,
+    files: &mut ConfigFiles,
+    reload_every: Duration,
+) -> Result<(), Failure> {
     let on = |kind| signal(kind).map_err(|error| Failure::Action(Box::new(internal(error))));
     let (mut terminate, mut hang_up) = (on(SignalKind::terminate())?, on(SignalKind::hangup())?);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = tokio::signal::ctrl_c() => return Ok(()),
-            _ = hang_up.recv() => match server.reload_certificate() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!(code = error.code().as_str(), advice = error.advice(), "{error}"),
-            },
+            _ = hang_up.recv() => {
+                if let Err(error) = server.reload_certificate() {
+                    tracing::error!(code = error.code().as_str(), advice = error.advice(), "{error}");
+                }
+            }
+            () = tokio::time::sleep(reload_every), if !reload_every.is_zero() => {
+                if !files.look() {
+                    continue;
+                }
+            }
         }
+        files.taken();
+        // A failure is logged and counted there, and the server goes on.
+        let _ = server.reload(load(arguments), &ProcessEnvironment);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{actions, batch, describe, headers, mcp, oauth, operations, state::Ap
 /// What is smaller is sent as it is: a packet holds it.
 const LEAST_COMPRESSED_BYTES: u16 = 1400;
 
-/// Actions behind a key; health open; metrics and profiler behind a key as they tell action names.
+/// Actions behind credentials; health open, and no more than load balancers need. What operators look at is `admin`.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/v1/actions", get(actions::list))
@@ -30,9 +30,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/try.js", get(describe::script))
         .route("/try.css", get(describe::style))
         .route("/oauth/token", post(oauth::token))
-        .route("/v1/profiler", get(operations::profiler))
-        .route("/metrics", get(operations::metrics))
-        .route("/healthz", get(operations::health))
+        .route("/livez", get(operations::live))
         .route("/readyz", get(operations::ready))
         .fallback(operations::not_found)
         .method_not_allowed_fallback(operations::method_not_allowed)

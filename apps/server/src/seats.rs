@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// An IPv4 address, or the /64 network of an IPv6 address: a single caller has all of its 2^64 addresses.
@@ -14,8 +17,8 @@ pub(crate) struct Network(IpAddr);
 /// Bounds the open connections.
 #[derive(Debug)]
 pub(crate) struct Seats {
-    most: usize,
-    most_of_one: usize,
+    most: AtomicUsize,
+    most_of_one: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -65,20 +68,26 @@ impl fmt::Display for Network {
 impl Seats {
     pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
-            most_of_one,
+            most: AtomicUsize::new(most),
+            most_of_one: AtomicUsize::new(most_of_one),
             taken: Mutex::default(),
         })
+    }
+
+    /// Other bounds, for connections that come from now on.
+    pub(crate) fn resize(&self, most: usize, most_of_one: usize) {
+        self.most.store(most, Relaxed);
+        self.most_of_one.store(most_of_one, Relaxed);
     }
 
     /// Room for one connection more.
     pub(crate) fn take(self: &Arc<Self>, network: Network) -> Result<Seat, Full> {
         let mut taken = self.lock();
-        if taken.total >= self.most {
+        if taken.total >= self.most.load(Relaxed) {
             return Err(Full::Total);
         }
         let of_network = taken.by_network.entry(network).or_default();
-        if *of_network >= self.most_of_one {
+        if *of_network >= self.most_of_one.load(Relaxed) {
             return Err(Full::Network);
         }
         *of_network += 1;

@@ -10,16 +10,27 @@ use std::{
     time::Duration,
 };
 
-use flowlake_data_action::{ActionError, ErrorCode, Pipeline, ServerSettings};
+use flowlake_data_action::{ActionError, Pipeline, ServerSettings};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
-    Callers, Telemetry, bind, body::BodyLimits, failures::Failures, listener::Connections,
-    load::Load, routes::router, state::AppState, tls::Tls,
+    Callers, Telemetry,
+    admin::Admin,
+    bind,
+    body::BodyLimits,
+    failures::Failures,
+    listener::{Connections, Routes},
+    live::Live,
+    load::Load,
+    state::AppState,
+    tls::Tls,
 };
 
 /// Longest wait for the records of attempts whose callers hung up, once no request runs.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether keys of issuers have to be asked for again.
+const REFRESH_EVERY: Duration = Duration::from_secs(60);
 
 /// A server that is configured but not yet listening.
 #[derive(Debug)]
@@ -33,7 +44,8 @@ pub struct Server {
 #[derive(Debug)]
 pub struct RunningServer {
     address: SocketAddr,
-    pipeline: Pipeline,
+    live: Arc<Live>,
+    admin: Option<Admin>,
     stopping: Arc<AtomicBool>,
     drain: Duration,
     grace: Duration,
@@ -56,7 +68,7 @@ impl Server {
     /// A server for `pipeline` that lets in `callers`.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when the files of TLS cannot be used, or a client lists an action that it cannot run.
+    /// `config.invalid` when the files of TLS cannot be used, or a client lists an action that it cannot run.
     pub fn try_new(
         pipeline: Pipeline,
         callers: Callers,
@@ -66,10 +78,7 @@ impl Server {
         let tls = settings.tls.clone().map(Tls::load).transpose()?;
         let load = Load::new(&settings, pipeline.actions(), Arc::clone(pipeline.clock()));
         let state = AppState {
-            body_limits: BodyLimits {
-                bytes: settings.max_body_bytes,
-                time: settings.body_timeout,
-            },
+            body_limits: BodyLimits::of(&settings),
             most_in_batch: settings.max_batch_requests,
             failures: Failures::new(pipeline.clone()),
             connections: Connections::new(&settings, tls.clone(), Arc::clone(pipeline.clock())),
@@ -96,31 +105,37 @@ impl Server {
     /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when the address cannot be bound, or would tell keys to a network in the clear.
+    /// `config.invalid` when an address cannot be bound, or would tell keys to a network in the clear.
     pub async fn start(self) -> Result<RunningServer, ActionError> {
-        let listener = bind::listen(&self.settings).await?;
-        let address = listener.local_addr().map_err(|error| {
-            let message = "the address that is listened on cannot be found out";
-            ActionError::new(ErrorCode::Internal, message, "Report this.").with_source(error)
-        })?;
+        let (listener, address) = bind::listen(&self.settings).await?;
+        let admin = bind::listen_for_operators(&self.settings).await?;
         let stopping = Arc::clone(&self.state.stopping);
-        let pipeline = self.state.pipeline.clone();
         let failures = self.state.failures.clone();
         let connections = Arc::clone(&self.state.connections);
         let recorded = failures.clone();
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn(async move { recorded.keep_recording().await });
-        let callers = Arc::clone(&self.state.callers);
-        housekeeping.spawn(async move { callers.keep_fresh().await });
         if let Some(tls) = self.tls.clone() {
             housekeeping.spawn(async move { tls.watch().await });
         }
-        let accepting = Arc::clone(&connections).accept(listener, router(self.state));
-        let accepting = tokio::spawn(accepting);
+        let live = Arc::new(Live::new(self.state));
+        let callers = Arc::clone(&live);
+        housekeeping.spawn(async move {
+            loop {
+                callers.state().callers.refresh().await;
+                tokio::time::sleep(REFRESH_EVERY).await;
+            }
+        });
+        let admin =
+            admin.map(|(listener, address)| Admin::start(listener, address, &live, &self.settings));
+        let of_requests = Arc::clone(&live);
+        let routes: Routes = Arc::new(move || of_requests.router());
+        let accepting = tokio::spawn(Arc::clone(&connections).accept(listener, routes));
         tracing::info!(%address, tls = self.tls.is_some(), "listening");
         Ok(RunningServer {
             address,
-            pipeline,
+            live,
+            admin,
             stopping,
             drain: Duration::from_secs(self.settings.shutdown_drain_seconds),
             grace: Duration::from_secs(self.settings.shutdown_grace_seconds),
@@ -140,6 +155,17 @@ impl RunningServer {
         self.address
     }
 
+    /// The address that operators look at, where there is one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// The state of now.
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
     /// The scheme of its URLs.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
@@ -149,7 +175,7 @@ impl RunningServer {
     /// Takes a new certificate from the files, where TLS is spoken. Open connections keep theirs.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when it cannot be used; the one of before stays.
+    /// `config.invalid` when it cannot be used; the one of before stays.
     pub fn reload_certificate(&self) -> Result<(), ActionError> {
         if let Some(tls) = &self.tls {
             tls.reload()?;
@@ -179,7 +205,10 @@ impl RunningServer {
             (true, Err(failed)) => (Err(error(io::Error::other(failed))), RECORD_LIMIT),
             (false, _) => (Err(error(io::ErrorKind::TimedOut.into())), Duration::ZERO),
         };
-        let cancelled = self.pipeline.close(grace).await;
+        let cancelled = self.live.state().pipeline.close(grace).await;
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         if cancelled > 0 {
             tracing::warn!(cancelled, "requests were cancelled to stop");
         }

@@ -1,12 +1,15 @@
 //! What every request handler sees.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use axum::{
     http::{HeaderMap, header::WWW_AUTHENTICATE},
     response::Response,
 };
-use flowlake_data_action::{Gauge, Pipeline};
+use flowlake_data_action::{Gauge, Pipeline, ServerSettings};
 
 use crate::{
     Callers, Telemetry,
@@ -55,10 +58,30 @@ impl AppState {
         Err(response)
     }
 
-    /// Lets a caller see what all callers do, or refuses it.
-    pub(crate) async fn observe(&self, headers: &HeaderMap, peer: &Peer) -> Result<(), Response> {
-        let identified = self.authenticate(headers, peer).await?;
-        identified.client.settings.may_know_all().map_err(refuse)
+    /// The same server with what a reload has changed.
+    pub(crate) fn reloaded(
+        &self,
+        pipeline: Pipeline,
+        callers: Callers,
+        settings: &ServerSettings,
+    ) -> Self {
+        Self {
+            load: Arc::new(self.load.for_actions(pipeline.actions())),
+            pipeline,
+            callers: Arc::new(callers),
+            body_limits: BodyLimits::of(settings),
+            most_in_batch: settings.max_batch_requests,
+            ..self.clone()
+        }
+    }
+
+    /// Why no request will be taken; `None` when the server is ready.
+    pub(crate) fn unready_reason(&self) -> Option<String> {
+        if self.stopping.load(Relaxed) {
+            Some("the server is stopping".to_owned())
+        } else {
+            self.pipeline.unready_reason()
+        }
     }
 
     /// The server's own figures for monitoring.

@@ -49,25 +49,31 @@ pub enum OverBudget {
     Warn,
 }
 
-/// The budgets with what is spent of them; cheap to clone.
+/// The budgets with what is spent of them; cheap to clone, and clones count together.
 ///
 /// Every request sets its estimate aside before it reads, and counts what it cost at its end.
 /// So requests at the same time cannot spend the same money: a period's spending ends at most by so much above its limit
 /// as the requests running at that moment cost more than their estimates, retries of broken reads for example.
 /// What was spent before an estimate could be made (a HEAD for each object of a request that is then refused) is counted, not held back.
 #[derive(Debug, Clone)]
-pub struct Budgets(Arc<Inner>);
+pub struct Budgets {
+    settings: Arc<BudgetSettings>,
+    spent: Arc<Spent>,
+}
 
 #[derive(Debug)]
-struct Inner {
-    settings: BudgetSettings,
+struct Spent {
     clock: Arc<dyn Clock>,
+    /// When counting began: what was spent before is only in the audit log.
+    began: DateTime<Utc>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     today: NaiveDate,
+    /// Whether what the audit log says of the time before is counted too.
+    is_restored: bool,
     total: Spend,
     actions: BTreeMap<String, Spend>,
     /// Bytes that all actions received this month.
@@ -100,7 +106,7 @@ pub struct BudgetStatus {
 #[derive(Debug)]
 #[must_use = "a dropped reservation counts nothing"]
 pub struct Reservation {
-    budgets: Arc<Inner>,
+    spent: Arc<Spent>,
     action: String,
     estimate: Decimal,
     warnings: Vec<String>,
@@ -110,15 +116,19 @@ impl Budgets {
     /// Budgets of which nothing is spent.
     #[must_use]
     pub fn new(settings: BudgetSettings, clock: Arc<dyn Clock>) -> Self {
+        let began = clock.now();
         let state = State {
-            today: clock.now().date_naive(),
+            today: began.date_naive(),
             ..State::default()
         };
-        Self(Arc::new(Inner {
-            settings,
-            clock,
-            state: Mutex::new(state),
-        }))
+        Self {
+            settings: Arc::new(settings),
+            spent: Arc::new(Spent {
+                clock,
+                began,
+                state: Mutex::new(state),
+            }),
+        }
     }
 
     /// Budgets with what the audit log in `directory` says was spent this month.
@@ -131,22 +141,25 @@ impl Budgets {
         directory: &Path,
     ) -> Result<Self, Error> {
         let budgets = Self::new(settings, clock);
-        if !directory.exists() {
-            return Ok(budgets);
-        }
-        let month = first_of_month(budgets.0.clock.now().date_naive());
-        let mut state = budgets.0.lock();
-        for entry in audit::entries_since(directory, month)? {
-            let record = entry?.record;
-            state.count(
-                &record.action,
-                record.cost_usd.unwrap_or_default(),
-                record.bytes_transferred,
-                record.time,
-            );
-        }
-        drop(state);
+        // Nothing is counted yet, so all that is recorded is of before.
+        budgets.spent.restore(directory, None)?;
         Ok(budgets)
+    }
+
+    /// The same spending with other limits. Those of clones that exist already stay as they are.
+    ///
+    /// When there was no limit before, what was spent this month is read from the audit log in `directory`, which may be open.
+    ///
+    /// # Errors
+    /// Those of [`audit::entries`].
+    pub fn with_settings(&self, settings: BudgetSettings, directory: &Path) -> Result<Self, Error> {
+        if settings.has_limits() {
+            self.spent.restore(directory, Some(self.spent.began))?;
+        }
+        Ok(Self {
+            settings: Arc::new(settings),
+            spent: Arc::clone(&self.spent),
+        })
     }
 
     /// Sets `estimate_usd` aside for a request that is about to run, so that requests at the same time cannot spend the same money.
@@ -156,8 +169,8 @@ impl Budgets {
     /// # Errors
     /// [`ErrorKind::OverBudget`] when it would go over a limit and the settings say to refuse.
     pub fn reserve(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Error> {
-        let mut state = self.0.lock();
-        let settings = &self.0.settings;
+        let mut state = self.spent.lock();
+        let settings = &self.settings;
         let own = state.actions.get(action).copied().unwrap_or_default();
         let mut warnings = Vec::new();
         for (whose, limits) in settings.limits_of(action) {
@@ -173,7 +186,7 @@ impl Budgets {
         state.total.reserved += estimate_usd;
         state.actions.entry(action.to_owned()).or_default().reserved += estimate_usd;
         Ok(Reservation {
-            budgets: Arc::clone(&self.0),
+            spent: Arc::clone(&self.spent),
             action: action.to_owned(),
             estimate: estimate_usd,
             warnings,
@@ -183,13 +196,13 @@ impl Budgets {
     /// Whether there is any limit.
     #[must_use]
     pub fn has_limits(&self) -> bool {
-        self.0.settings.has_limits()
+        self.settings.has_limits()
     }
 
     /// What happens to a request of `action` that cannot be priced: nothing when no limit holds for it.
     #[must_use]
     pub fn over_unpriced(&self, action: &str) -> Option<OverBudget> {
-        let settings = &self.0.settings;
+        let settings = &self.settings;
         let over = settings
             .limits_of(action)
             .filter(|(_, limits)| limits.is_set())
@@ -205,21 +218,21 @@ impl Budgets {
 
     /// Counts what a request without a reservation cost, such as one that was refused after its metadata was read.
     pub fn spend(&self, action: &str, cost_usd: Decimal, bytes: u64) {
-        let now = self.0.clock.now();
-        self.0.lock().count(action, cost_usd, bytes, now);
+        let now = self.spent.clock.now();
+        self.spent.lock().count(action, cost_usd, bytes, now);
     }
 
     /// Bytes that all actions received this month, for the tier that the next ones are priced at.
     #[must_use]
     pub fn month_bytes(&self) -> u64 {
-        self.0.lock().month_bytes
+        self.spent.lock().month_bytes
     }
 
     /// How much of each limit is used: first all together, then each action that has a limit or has cost something.
     #[must_use]
     pub fn status(&self) -> Vec<BudgetStatus> {
-        let state = self.0.lock();
-        let settings = &self.0.settings;
+        let state = self.spent.lock();
+        let settings = &self.settings;
         let status = |action: Option<&String>, spend: Spend, limits: &BudgetLimits| BudgetStatus {
             action: action.cloned(),
             day_usd: spend.day.normalize(),
@@ -258,16 +271,14 @@ impl Reservation {
 
     /// Counts what the request really cost, and the bytes it received.
     pub fn settle(self, cost_usd: Decimal, bytes: u64) {
-        let now = self.budgets.clock.now();
-        self.budgets
-            .lock()
-            .count(&self.action, cost_usd, bytes, now);
+        let now = self.spent.clock.now();
+        self.spent.lock().count(&self.action, cost_usd, bytes, now);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut state = self.budgets.lock();
+        let mut state = self.spent.lock();
         state.total.reserved -= self.estimate;
         if let Some(spend) = state.actions.get_mut(&self.action) {
             spend.reserved -= self.estimate;
@@ -275,7 +286,31 @@ impl Drop for Reservation {
     }
 }
 
-impl Inner {
+impl Spent {
+    /// Counts what the audit log says was spent this month, before some moment; once.
+    fn restore(&self, directory: &Path, end: Option<DateTime<Utc>>) -> Result<(), Error> {
+        if self.lock().is_restored || !directory.exists() {
+            return Ok(());
+        }
+        let month = first_of_month(self.clock.now().date_naive());
+        let mut before = Vec::new();
+        for entry in audit::entries_since(directory, month)? {
+            let record = entry?.record;
+            if end.is_none_or(|end| record.time < end) {
+                before.push(record);
+            }
+        }
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.is_restored, true) {
+            for record in before {
+                let cost = record.cost_usd.unwrap_or_default();
+                let bytes = record.bytes_transferred;
+                state.count(&record.action, cost, bytes, record.time);
+            }
+        }
+        Ok(())
+    }
+
     /// The state, moved on to today.
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

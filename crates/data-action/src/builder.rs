@@ -14,13 +14,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Action, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode, Inspector, Pipeline,
-    Project, ReadPolicy, SystemClock,
+    Action, ActionDefinition, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode,
+    Inspector, Pipeline, Project, ReadPolicy, SystemClock,
     clock::HotTime,
     ledger::{Ledger, Pricing, S3Sink},
     pipeline::Parts,
     read::Reader,
-    report::{LastFailures, Reporter},
+    report::{LastFailures, LastRecord, Reporter},
     services::Services,
     stores::S3,
 };
@@ -67,6 +67,7 @@ impl PipelineBuilder {
     /// # Errors
     /// `config.invalid` and `sql.*` for what the project says; `audit.unavailable` when the log cannot be opened.
     pub async fn build(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
+        let documents = self.project.documents.clone();
         let Checked {
             services,
             hot,
@@ -103,22 +104,25 @@ impl PipelineBuilder {
         let ledger = Arc::new(Ledger {
             audit,
             budgets,
-            pricing,
-            shipper,
+            pricing: Arc::new(pricing),
+            shipper: shipper.map(Arc::new),
             ships_first,
             hash_key,
             clock: Arc::clone(&services.clock),
         });
         let running = TaskTracker::new();
-        let reporter = Reporter {
+        let reporter = Arc::new(Reporter {
             profiler: Arc::new(Profiler::new(config.profiler)),
             last_failures: LastFailures::default(),
-        };
+            last_record: LastRecord::default(),
+        });
         Ok(Pipeline::new(Parts {
             reader: Reader::new(&services, &ledger, hot, &config.cache, running.clone()),
             services,
             ledger,
             reporter,
+            documents,
+            audit_directory: config.audit.log.directory,
             running,
             stop: CancellationToken::new(),
         }))
@@ -153,17 +157,7 @@ impl PipelineBuilder {
             mut broken,
             ..
         } = self.project;
-        let mut actions = BTreeMap::new();
-        for (name, definition) in definitions {
-            match Action::try_new(definition) {
-                Ok(action) => {
-                    actions.insert(name, Arc::new(action));
-                }
-                Err(error) => {
-                    broken.insert(name, error);
-                }
-            }
-        }
+        let actions = check_actions(definitions, &mut broken, |_| None);
         if !self.broken_actions
             && let Some(error) = all_of(&broken)
         {
@@ -221,8 +215,29 @@ impl PipelineBuilder {
     }
 }
 
+/// Checks each action, unless `known` has it already; those that cannot be run go to `broken`.
+pub(crate) fn check_actions(
+    definitions: BTreeMap<String, ActionDefinition>,
+    broken: &mut BTreeMap<String, ActionError>,
+    known: impl Fn(&str) -> Option<Arc<Action>>,
+) -> BTreeMap<String, Arc<Action>> {
+    let mut actions = BTreeMap::new();
+    for (name, definition) in definitions {
+        let action = known(&name).map_or_else(|| Action::try_new(definition).map(Arc::new), Ok);
+        match action {
+            Ok(action) => {
+                actions.insert(name, action);
+            }
+            Err(error) => {
+                broken.insert(name, error);
+            }
+        }
+    }
+    actions
+}
+
 /// One error for all actions that cannot be read: the first, with the messages of the others.
-fn all_of(broken: &BTreeMap<String, ActionError>) -> Option<ActionError> {
+pub(crate) fn all_of(broken: &BTreeMap<String, ActionError>) -> Option<ActionError> {
     let first = broken.values().next()?;
     let messages: Vec<&str> = broken.values().map(ActionError::message).collect();
     Some(
@@ -256,7 +271,7 @@ impl AuditClock for CalendarClock {
 }
 
 /// The limits of flowlake.toml with those of the action files.
-fn budget_settings(
+pub(crate) fn budget_settings(
     mut settings: BudgetSettings,
     actions: &BTreeMap<String, Arc<Action>>,
     broken: &BTreeMap<String, ActionError>,

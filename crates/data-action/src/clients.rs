@@ -14,7 +14,7 @@ use crate::{ActionDefinition, ActionError, ErrorCode};
 pub const CALLER_PARAM: &str = "caller";
 
 /// One `[[server.clients]]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSettings {
     /// Who it is, such as `genesys-production`; written into audit records.
@@ -54,7 +54,7 @@ pub struct ClientSettings {
 pub struct Sha256Hex(pub [u8; 32]);
 
 /// `basic = { user = "…", password_sha256 = "…" }`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicSettings {
     /// The user.
@@ -64,7 +64,7 @@ pub struct BasicSettings {
 }
 
 /// `oauth = { client_id = "…", secret_sha256 = "…" }`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OAuthClientSettings {
     /// The client id.
@@ -74,7 +74,7 @@ pub struct OAuthClientSettings {
 }
 
 /// A token of one of `[[server.issuers]]` whose claims have these values.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenMatch {
     /// The issuer.
@@ -84,7 +84,7 @@ pub struct TokenMatch {
 }
 
 /// A certificate that one of the roots of `[server.tls]` vouches for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum CertificateMatch {
     /// A DNS name or an IP address of its alternative names.
@@ -94,7 +94,7 @@ pub enum CertificateMatch {
 }
 
 /// `rate = { per_minute = 300, burst = 50 }`.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateSettings {
     /// Requests in a minute, evenly.
@@ -104,7 +104,7 @@ pub struct RateSettings {
 }
 
 /// `[[server.issuers]]`: who makes tokens that are taken.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerSettings {
     /// What `iss` says.

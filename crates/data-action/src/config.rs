@@ -4,6 +4,7 @@ mod audit;
 mod cache;
 mod check;
 mod cost;
+mod documents;
 mod genesys;
 mod publish;
 mod secret;
@@ -23,10 +24,12 @@ use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
 use flowlake_transform::{HotSettings, TransformSettings};
 use serde::Deserialize;
+use toml::Table;
 
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cache::CacheSettings;
 pub use self::cost::CostSettings;
+pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
 pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
 pub use self::secret::{Environment, SecretSource};
@@ -85,6 +88,8 @@ pub struct Project {
     pub actions: BTreeMap<String, ActionDefinition>,
     /// Why other files of that folder are no actions, by the name of the file without `.toml`.
     pub broken: BTreeMap<String, ActionError>,
+    /// The files as they are written, for operators.
+    pub documents: Documents,
 }
 
 impl Config {
@@ -95,6 +100,12 @@ impl Config {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
     pub fn load(path: &Path) -> Result<(PathBuf, Self), ActionError> {
+        let (folder, config, _document) = Self::load_with_document(path)?;
+        Ok((folder, config))
+    }
+
+    /// The same with the file as it is written.
+    fn load_with_document(path: &Path) -> Result<(PathBuf, Self, Table), ActionError> {
         let file = if path.is_dir() {
             path.join(CONFIG_FILE)
         } else {
@@ -103,14 +114,16 @@ impl Config {
         let folder = file
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let mut config: Self = read_toml(&file, &read_file(&file)?)?;
+        let text = read_file(&file)?;
+        let mut config: Self = read_toml(&file, &text)?;
+        let document = read_toml(&file, &text)?;
         config.resolve(&folder);
         check::check(
             &config.server,
             config.audit.ship.as_ref(),
             config.genesys.as_ref(),
         )?;
-        Ok((folder, config))
+        Ok((folder, config, document))
     }
 
     /// Makes every path relative to `folder` no longer.
@@ -143,9 +156,10 @@ impl Project {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column of `flowlake.toml`, and for unknown keys the nearest known one.
     pub fn load(path: &Path) -> Result<Self, ActionError> {
-        let (folder, config) = Config::load(path)?;
+        let (folder, config, document) = Config::load_with_document(path)?;
         let mut project = Self {
             config,
+            documents: Documents::new(document),
             actions: BTreeMap::new(),
             broken: BTreeMap::new(),
             folder,
@@ -160,7 +174,8 @@ impl Project {
     }
 
     fn add(&mut self, path: &Path) -> Result<(), ActionError> {
-        let definition = ActionDefinition::parse(path, &read_file(path)?)?;
+        let text = read_file(path)?;
+        let definition = ActionDefinition::parse(path, &text)?;
         if self.actions.contains_key(&definition.name) {
             return Err(ActionError::new(
                 ErrorCode::ConfigInvalid,
@@ -172,6 +187,8 @@ impl Project {
                 "Give each action file its own `name`.",
             ));
         }
+        let document = read_toml(path, &text)?;
+        self.documents.add_action(&definition.name, document);
         self.actions.insert(definition.name.clone(), definition);
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(crate) fn parts(
     let code = |code: Option<ErrorCode>| code.map(|code| code.as_str().to_owned());
     let audit = (!ledger.audit.is_healthy()).then(|| "it cannot be written".to_owned());
     let mut parts = vec![part("audit", audit)];
-    if let Some(status) = ledger.shipper.as_ref().map(Shipper::status) {
+    if let Some(status) = ledger.shipper.as_deref().map(Shipper::status) {
         let failing = status.failing_since.is_some();
         let pending = failing.then(|| format!("{} segments pending", status.pending_segments));
         parts.push(part("shipping", pending));
@@ -53,7 +53,7 @@ pub(crate) fn parts(
 /// What an operator should look at while requests are still served: audit segments that cannot be shipped, and hot tables
 /// whose objects cannot be checked.
 pub(crate) fn warnings(ledger: &Ledger, reader: &Reader) -> Vec<String> {
-    let status = ledger.shipper.as_ref().map(Shipper::status);
+    let status = ledger.shipper.as_deref().map(Shipper::status);
     let failing = status.and_then(|status| Some((status.failing_since?, status)));
     let failing = failing.map(|(since, status)| {
         format!(

@@ -22,12 +22,12 @@ pub(crate) use self::{price::Pricing, ship::S3Sink};
 use crate::{ActionError, Clock, ErrorCode, attempt::Attempt, plan::ReadPlan};
 
 /// Budgets, prices and the audit log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     pub(crate) audit: AuditLog,
     pub(crate) budgets: Budgets,
-    pub(crate) pricing: Pricing,
-    pub(crate) shipper: Option<Shipper>,
+    pub(crate) pricing: Arc<Pricing>,
+    pub(crate) shipper: Option<Arc<Shipper>>,
     /// Whether a record is shipped before its answer is given.
     pub(crate) ships_first: bool,
     pub(crate) hash_key: Secret,

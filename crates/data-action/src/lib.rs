@@ -22,9 +22,11 @@ mod pipeline;
 mod plan;
 mod policy;
 mod read;
+mod reloaded;
 mod report;
 mod request;
 mod services;
+mod status;
 mod stores;
 mod unauthorized;
 mod versions;
@@ -39,9 +41,10 @@ pub use clients::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, CacheSettings, Config, CostSettings, Door, Environment, FunctionArn,
-    FunctionSettings, GenesysSettings, OwnTokenSettings, Project, PublishSettings, SecretSource,
-    ServerKey, ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
+    AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, CostSettings, Documents, Door,
+    Environment, FunctionArn, FunctionSettings, GenesysSettings, OwnTokenSettings, Project,
+    PublishSettings, SecretSource, ServerKey, ServerSettings, ShipConfig, TelemetrySettings,
+    TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};
@@ -56,7 +59,9 @@ pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use params::{NotParameters, parameters};
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
+pub use report::RecordName;
 pub use request::{ActionRequest, Caller, RowOutput};
+pub use status::{AuditState, HotState, PipelineStatus};
 pub use unauthorized::UnauthorizedRequests;
 
 pub use flowlake_transform::{

@@ -25,7 +25,7 @@ pub(crate) fn gauges(
         "Whether the last audit record could be written: 0 refuses every request.",
         f64::from(u8::from(writable)),
     )];
-    if let Some(status) = ledger.shipper.as_ref().map(Shipper::status) {
+    if let Some(status) = ledger.shipper.as_deref().map(Shipper::status) {
         gauges.extend([
             single(
                 "flowlake_audit_segments_pending",

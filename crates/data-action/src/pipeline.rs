@@ -1,6 +1,6 @@
 //! The walk of an attempt: admit, plan, read, close the books, report, answer. Each step is a module, in this order.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use flowlake_profiler::{Gauge, Profiler};
 use futures::FutureExt;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Action, ActionError, ActionRequest, Answer, Clock, CostTracking, ErrorCode, PartHealth,
-    Profile,
+    Action, ActionError, ActionRequest, Answer, Clock, CostTracking, Documents, ErrorCode,
+    PartHealth, Profile,
     admit::admit,
     answer,
     attempt::{Attempt, CancelOnDrop},
@@ -39,7 +39,10 @@ pub(crate) struct Parts {
     pub(crate) services: Arc<Services>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) reader: Reader,
-    pub(crate) reporter: Reporter,
+    pub(crate) reporter: Arc<Reporter>,
+    /// The files that it was made of.
+    pub(crate) documents: Documents,
+    pub(crate) audit_directory: PathBuf,
     /// Attempts and reloads that run.
     pub(crate) running: TaskTracker,
     /// Ends the attempts that still run when the pipeline is closed.

@@ -8,9 +8,9 @@ mod reload;
 mod rows;
 mod single_flight;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use flowlake_transform::{HotStatus, HotTables, RunStats};
+use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -19,7 +19,7 @@ use self::{
 };
 pub(crate) use self::{kept::KeptStatus, rows::Answered};
 use crate::{
-    ActionError, ActionRequest, CacheServed, CacheSettings,
+    Action, ActionError, ActionRequest, CacheServed, CacheSettings,
     admit::Admitted,
     attempt::Attempt,
     ledger::Ledger,
@@ -34,7 +34,7 @@ pub(crate) struct Reader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     hot: HotReader,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl Reader {
@@ -49,9 +49,37 @@ impl Reader {
         Self {
             services: Arc::clone(services),
             ledger: Arc::clone(ledger),
-            kept: Kept::new(cache, Arc::clone(&services.clock)),
+            kept: Arc::new(Kept::new(cache, Arc::clone(&services.clock))),
             hot: HotReader::new(services, ledger, tables, running),
         }
+    }
+
+    /// The same tables in memory, read for other actions or with another policy.
+    pub(crate) fn with_services(&self, services: &Arc<Services>, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            services: Arc::clone(services),
+            ledger: Arc::clone(ledger),
+            // Answers are kept by what they were made of, the action's text included.
+            kept: Arc::clone(&self.kept),
+            hot: self.hot.with_services(services, ledger),
+        }
+    }
+
+    /// Gives up the tables of an action that is not run any more.
+    pub(crate) fn forget(&self, action: &Action) {
+        if let Some(query) = &action.hot {
+            self.hot.tables().forget(query);
+        }
+    }
+
+    /// The tables in memory of each action.
+    pub(crate) fn hot_by_action(&self) -> BTreeMap<String, HotQueryStatus> {
+        self.hot.tables().status_by_query()
+    }
+
+    /// The most bytes that tables in memory may take.
+    pub(crate) fn hot_limit_bytes(&self) -> u64 {
+        self.hot.tables().settings().memory.as_u64()
     }
 
     pub(crate) fn hot_status(&self) -> HotStatus {

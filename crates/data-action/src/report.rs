@@ -1,6 +1,7 @@
 //! Reports an attempt that has ended: the profile, one line of the log, the observer, and which parts failed.
 
 mod failures;
+mod last_record;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +10,11 @@ use flowlake_profiler::{Phase, Profiler, Sample};
 use flowlake_s3_stream::MeterSnapshot;
 
 use self::failures::Attempted;
-pub(crate) use self::failures::{Failures, LastFailures};
+pub use self::last_record::RecordName;
+pub(crate) use self::{
+    failures::{Failures, LastFailures},
+    last_record::LastRecord,
+};
 use crate::{
     ActionError, EndedAttempt, PhaseTiming, attempt::Attempt, ledger::Closed, services::Services,
 };
@@ -21,6 +26,8 @@ const UNKNOWN_ACTION: &str = "(unknown)";
 pub(crate) struct Reporter {
     pub(crate) profiler: Arc<Profiler>,
     pub(crate) last_failures: LastFailures,
+    /// The last record that was written.
+    pub(crate) last_record: LastRecord,
 }
 
 impl Reporter {
@@ -41,7 +48,11 @@ impl Reporter {
             asked_s3: moved.get_requests + moved.head_requests + moved.list_requests > 0,
         });
         let phases = phases(attempt, moved);
-        let audit_id = closed.written.as_ref().ok().map(|receipt| &*receipt.id);
+        let receipt = closed.written.as_ref().ok();
+        if let Some(receipt) = receipt {
+            self.last_record.note(receipt);
+        }
+        let audit_id = receipt.map(|receipt| &*receipt.id);
         self.profiler.record(&Sample {
             at_unix_ms: services.now_unix_ms(),
             // A name that is not configured was made up by a caller, and the profiler keeps room for a bounded number.

@@ -14,7 +14,10 @@ mod table;
 mod template;
 
 pub use self::{
-    cache::{HotClock, HotSource, HotStatus, HotTables, HotTablesBuilder, HotView, Reload},
+    cache::{
+        HotClock, HotQueryStatus, HotSource, HotStatus, HotTables, HotTablesBuilder, HotView,
+        Reload,
+    },
     query::HotQuery,
     run::HotRows,
     settings::{HotSettings, OnNoRoom},

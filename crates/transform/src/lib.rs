@@ -41,8 +41,8 @@ pub use error::{BoxError, Error, ErrorKind};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
 pub use hot::{
-    HotClock, HotQuery, HotRows, HotSettings, HotSource, HotStatus, HotTables, HotTablesBuilder,
-    HotView, OnNoRoom, Reload,
+    HotClock, HotQuery, HotQueryStatus, HotRows, HotSettings, HotSource, HotStatus, HotTables,
+    HotTablesBuilder, HotView, OnNoRoom, Reload,
 };
 pub use limits::Limits;
 pub use location::{KeyPattern, Location};

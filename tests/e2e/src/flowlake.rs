@@ -224,20 +224,26 @@ impl Project {
     }
 
     fn serve_by(&self, mut command: Command) -> Result<Server> {
-        let [port] = free_ports()?;
+        let [port, admin] = free_ports()?;
+        let admin = format!("127.0.0.1:{admin}");
         let address = format!("127.0.0.1:{port}");
         command
             .arg("--config")
             .arg(self.folder.join("flowlake.toml"))
-            .args(["--listen", &address])
+            .args(["--listen", &address, "--admin", &admin])
             // All that it could log is searched for secrets.
             .env("FLOWLAKE_LOG", "info,flowlake=trace");
         let mut process = Process::start("server", &self.folder, &mut command)?;
         let url = format!("http://{address}");
         process.wait_until(Duration::from_secs(30), || {
-            http::status(&format!("{url}/healthz")) == Some(200)
+            http::status(&format!("{url}/livez")) == Some(200)
         })?;
-        Ok(Server { process, url })
+        let operators = format!("http://{admin}");
+        Ok(Server {
+            process,
+            url,
+            operators,
+        })
     }
 
     /// The audit records so far.
@@ -292,9 +298,24 @@ impl Project {
 pub struct Server {
     process: Process,
     url: String,
+    operators: String,
 }
 
 impl Server {
+    /// What operators get at a path.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn operators(&self, path: &str) -> Result<http::Answer> {
+        http::request(&format!("{}{path}", self.operators), None, None)
+    }
+
+    /// The URL of what operators look at.
+    #[must_use]
+    pub fn operators_url(&self) -> &str {
+        &self.operators
+    }
+
     /// The key it knows.
     pub const KEY: &'static str = SERVER_KEY;
 

@@ -71,7 +71,7 @@ pub(crate) struct Sources {
     /// A parameter, for actions whose locations need one
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// The running server's address, or what its `GET /v1/profiler` answered as a file: the timeout is then three times the p99
+    /// The running server's address for operators (`admin`), or what its `GET /v1/profiler` answered as a file: the timeout is then three times the p99
     #[arg(long, value_name = "URL|FILE")]
     pub(crate) profile: Option<ProfileSource>,
 }

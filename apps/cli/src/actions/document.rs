@@ -71,7 +71,7 @@ impl Documents {
         let publish = settings(&project)?.clone();
         let door = publish.door(via)?;
         let profile = match &sources.profile {
-            Some(source) => Some(source.read(&project).await?),
+            Some(source) => Some(source.read().await?),
             None => None,
         };
         let inspector = Pipeline::builder(project.clone())

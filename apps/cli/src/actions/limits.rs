@@ -20,7 +20,7 @@ pub(crate) async fn limits(
     profile: Option<&ProfileSource>,
 ) -> Result<Vec<Finding>, Failure> {
     let profile = match profile {
-        Some(source) => Some(source.read(project).await?),
+        Some(source) => Some(source.read().await?),
         None => None,
     };
     if project.config.publish.is_none() || project.config.genesys.is_none() {

@@ -376,7 +376,7 @@ async fn roles_follow_from_the_configuration() {
 async fn a_profile_is_asked_of_the_running_server() {
     let mut house = House::new().await;
     house.serve().await;
-    let address = house.server.as_ref().unwrap().address();
+    let address = house.server.as_ref().unwrap().admin_address().unwrap();
     let server = format!("http://{address}");
     let ani = "ani=+12025550142";
     house
@@ -406,7 +406,7 @@ async fn a_profile_is_asked_of_the_running_server() {
 
     for (profile, why) in [
         (format!("{server}/nothing"), "404"),
-        (format!("{server}/healthz"), "no member `actions`"),
+        (format!("{server}/livez"), "no member `actions`"),
         ("http://127.0.0.1:9".to_owned(), "cannot be read"),
     ] {
         let told = house

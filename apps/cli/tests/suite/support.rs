@@ -178,6 +178,7 @@ impl House {
             r#"
 [server]
 listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
 keys = [{{ name = "genesys", secret = {{ env = "SERVER_KEY" }} }}]
 [aws]
 region = "us-east-1"

@@ -80,6 +80,11 @@ struct Jwk {
 }
 
 impl Issuer {
+    /// Whether it is one of these settings, with keys that were asked for and need not be asked for again.
+    pub(super) fn is_current(&self, settings: &IssuerSettings) -> bool {
+        matches!(self.source, Source::Url(..)) && self.settings == *settings
+    }
+
     /// An issuer whose keys come from a file, which is read here, or from an address, which is asked when a token needs it.
     ///
     /// # Errors

@@ -30,18 +30,22 @@ pub(crate) struct GivenToken {
 /// Makes and takes tokens.
 pub(super) struct OwnTokens {
     key: hmac::Key,
+    /// Whether the key was made here, and dies with the process.
+    is_generated: bool,
     lifetime: Duration,
 }
 
 impl OwnTokens {
-    /// With the key of the configuration, or a new one.
+    /// With the key of the configuration, or the one that `previous` made, or a new one.
     ///
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] when the key is missing or short.
     pub(super) fn load(
         settings: &OwnTokenSettings,
         environment: &dyn Environment,
+        previous: Option<&Self>,
     ) -> Result<Self, ActionError> {
+        let generated = previous.filter(|previous| previous.is_generated);
         let key = match &settings.signing_key {
             Some(source) => {
                 let secret = source.read(environment)?;
@@ -54,6 +58,7 @@ impl OwnTokens {
                 }
                 hmac::Key::new(HMAC_SHA256, secret.expose().as_bytes())
             }
+            None if let Some(previous) = generated => previous.key.clone(),
             None => {
                 let mut secret = [0; 32];
                 rand::fill(&mut secret).map_err(|error| {
@@ -69,6 +74,7 @@ impl OwnTokens {
         };
         Ok(Self {
             key,
+            is_generated: settings.signing_key.is_none(),
             lifetime: settings.lifetime,
         })
     }

@@ -89,14 +89,19 @@ fn of_strangers() -> Vec<Attack> {
             Refused(401),
         ),
         (
-            "metrics without a key",
-            "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-            Refused(401),
+            "metrics, which are for operators",
+            head("GET /metrics HTTP/1.1", ""),
+            Refused(404),
         ),
         (
-            "the profile without a key",
-            "GET /v1/profiler HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-            Refused(401),
+            "the profile, which is for operators",
+            head("GET /v1/profiler HTTP/1.1", ""),
+            Refused(404),
+        ),
+        (
+            "the configuration, which is for operators",
+            head("GET /v1/config HTTP/1.1", ""),
+            Refused(404),
         ),
     ]
 }
@@ -116,10 +121,10 @@ fn of_heads() -> Vec<Attack> {
             head("GET /v1/actions HTTP/1.1", "Host: y\r\n"),
             Refused(400),
         ),
-        ("HTTP/0.9", "GET /healthz\r\n".to_owned(), Broken(400)),
+        ("HTTP/0.9", "GET /livez\r\n".to_owned(), Broken(400)),
         (
             "HTTP/3.0 as text",
-            head("GET /healthz HTTP/3.0", ""),
+            head("GET /livez HTTP/3.0", ""),
             Broken(400),
         ),
         (
@@ -129,32 +134,32 @@ fn of_heads() -> Vec<Attack> {
         ),
         (
             "a folded header",
-            head("GET /healthz HTTP/1.1", "X-A: b\r\n c\r\n"),
+            head("GET /livez HTTP/1.1", "X-A: b\r\n c\r\n"),
             Broken(400),
         ),
         (
             "a blank before the colon",
-            head("GET /healthz HTTP/1.1", "X-A : b\r\n"),
+            head("GET /livez HTTP/1.1", "X-A : b\r\n"),
             Broken(400),
         ),
         (
             "a zero in a header",
-            head("GET /healthz HTTP/1.1", "X-A: \0\r\n"),
+            head("GET /livez HTTP/1.1", "X-A: \0\r\n"),
             Broken(400),
         ),
         (
             "a zero in the path",
-            head("GET /healthz\0 HTTP/1.1", ""),
+            head("GET /livez\0 HTTP/1.1", ""),
             Broken(400),
         ),
         (
             "a long header",
-            head("GET /healthz HTTP/1.1", &format!("X-A: {long}\r\n")),
+            head("GET /livez HTTP/1.1", &format!("X-A: {long}\r\n")),
             Broken(431),
         ),
         (
             "many headers",
-            head("GET /healthz HTTP/1.1", &many),
+            head("GET /livez HTTP/1.1", &many),
             Broken(431),
         ),
         (
@@ -167,7 +172,7 @@ fn of_heads() -> Vec<Attack> {
             head("CONNECT internal:80 HTTP/1.1", ""),
             Refused(404),
         ),
-        ("TRACE", head("TRACE /healthz HTTP/1.1", ""), Refused(405)),
+        ("TRACE", head("TRACE /livez HTTP/1.1", ""), Refused(405)),
         (
             "an unknown method",
             head("SUDO /v1/actions HTTP/1.1", ""),
@@ -514,7 +519,7 @@ async fn every_attack_is_refused_and_the_next_caller_is_answered() {
 #[tokio::test]
 async fn a_request_behind_another_is_not_smuggled() {
     let setting = Setting::start(|_| {}).await;
-    let hidden = head("GET /metrics HTTP/1.1", "");
+    let hidden = head("GET /v1/actions HTTP/1.1", "");
     for lengths in [
         format!(
             "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
@@ -550,7 +555,7 @@ async fn a_request_behind_another_is_not_smuggled() {
 async fn a_head_request_has_the_headers_of_the_answer_and_no_body() {
     let setting = Setting::start(|_| {}).await;
     for path in [
-        "/healthz",
+        "/livez",
         "/readyz",
         "/v1/actions",
         "/nothing",

@@ -3,11 +3,12 @@
 use flowlake_data_action::{Environment, Pipeline, Project};
 use flowlake_server::{Callers, RunningServer, Server};
 use reqwest::{Client, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CONFIG: &str = r#"
 [server]
 listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
 require_key = false
 max_body_bytes = 100
 [aws]
@@ -83,7 +84,7 @@ async fn every_refusal_is_json_with_a_code() {
         (Method::GET, "/v1/actions/x", "", 404, "action.unknown"),
         (Method::PUT, "/v1/actions/x", "", 405, "request.invalid"),
         (Method::DELETE, "/v1/actions", "", 405, "request.invalid"),
-        (Method::POST, "/healthz", "", 405, "request.invalid"),
+        (Method::POST, "/livez", "", 405, "request.invalid"),
         (
             Method::POST,
             "/v1/actions/%FF",
@@ -140,7 +141,14 @@ async fn advice_is_about_what_was_wrong() {
 async fn readiness_names_every_part() {
     let setting = Setting::start().await;
     let (status, answer) = setting.ask(Method::GET, "/readyz", "").await;
-    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        (status.as_u16(), &answer),
+        (200, &json!({ "status": "ready" }))
+    );
+    let url = format!("http://{}/readyz", setting.server.admin_address().unwrap());
+    let client = Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(url).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
     let parts = answer["parts"].as_array().unwrap();
     let parts: Vec<_> = parts
         .iter()

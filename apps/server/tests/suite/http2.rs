@@ -140,7 +140,7 @@ async fn floods_end_the_connection() {
             "no headers but rubbish",
             frame(HEADERS, flags, 1, &[0xff; 100]),
         ),
-        ("an even stream", frame(HEADERS, flags, 2, &get("/healthz"))),
+        ("an even stream", frame(HEADERS, flags, 2, &get("/livez"))),
     ] {
         let mut peer = greet(&setting).await;
         peer.write(&bytes).await;
@@ -177,7 +177,7 @@ async fn settings_and_pings_do_not_keep_a_connection_open() {
             let mut peer = greet(&setting).await;
             if asks_first {
                 let flags = END_STREAM | END_HEADERS;
-                peer.write(frame(HEADERS, flags, 1, &get("/healthz"))).await;
+                peer.write(frame(HEADERS, flags, 1, &get("/livez"))).await;
             }
             let start = now();
             loop {

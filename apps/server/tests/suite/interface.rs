@@ -152,7 +152,7 @@ async fn names_of_a_request_are_recorded_and_given_back() {
         ("\u{e9}", false),
         (&*long, false),
     ] {
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nX-Request-Id: {id}\r\n\r\n");
+        let request = format!("GET /v1/actions HTTP/1.1\r\nHost: x\r\nX-Request-Id: {id}\r\n\r\n");
         let reply = ask(&setting, request).await;
         assert_eq!(reply.status, 401);
         assert_eq!(reply.header("x-request-id").is_some(), is_back, "{id}");

@@ -5,6 +5,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod admin;
 mod attacks;
 mod batch;
 mod clients;
@@ -14,6 +15,7 @@ mod http2;
 mod interface;
 mod load;
 mod mcp;
+mod reload;
 mod restart;
 mod slow;
 mod strangers;

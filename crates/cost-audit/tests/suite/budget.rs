@@ -196,3 +196,41 @@ fn an_action_may_warn_where_the_whole_refuses() {
     );
     assert_eq!(free.over_unpriced("scorecard"), None);
 }
+
+#[tokio::test]
+async fn limits_are_replaced_and_what_was_spent_stays() {
+    let clock = Arc::new(ManualClock::at("2026-11-29T11:00:00Z"));
+    let folder = tempfile::tempdir().unwrap();
+    let log = reopen(|| {
+        AuditLog::builder(settings(folder.path()))
+            .with_clock(Arc::<ManualClock>::clone(&clock))
+            .open()
+    });
+    let append = async |cost| {
+        let record = AuditRecord {
+            action: "scorecard".to_owned(),
+            cost_usd: Some(usd(cost)),
+            ..AuditRecord::default()
+        };
+        log.append(&record).await.unwrap();
+    };
+    append("0.05").await;
+    clock.set("2026-11-29T12:00:00Z");
+    let budgets = Budgets::new(BudgetSettings::default(), Arc::<ManualClock>::clone(&clock));
+    let running = budgets.reserve("scorecard", usd("5")).unwrap();
+    budgets.spend("scorecard", usd("0.04"), 10);
+    append("0.04").await;
+    // What was spent before this process is read from the log now that it matters, and nothing is counted twice.
+    let replace = || {
+        let limits = limits(OverBudget::Refuse);
+        budgets.with_settings(limits, folder.path()).unwrap()
+    };
+    assert_eq!(replace().status()[0].day_usd, usd("0.09"));
+    let limited = replace();
+    assert_eq!(limited.status()[0].day_usd, usd("0.09"));
+    running.settle(usd("0"), 0);
+    assert!(limited.reserve("scorecard", usd("0.02")).is_err());
+    drop(limited.reserve("scorecard", usd("0.01")).unwrap());
+    // A request that began without limits goes on without.
+    drop(budgets.reserve("scorecard", usd("5")).unwrap());
+}

@@ -32,7 +32,7 @@ pub struct AuditConfig {
 
 /// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.
 ///
-/// A copy that fails is tried again, told by `/readyz` and `/metrics`, and stops nothing, unless `before_answer` is set.
+/// A copy that fails is tried again, reported by `/readyz` and `/metrics`, and stops nothing, unless `before_answer` is set.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShipConfig {

@@ -54,6 +54,9 @@ pub(super) fn check(
     ] {
         time_within("server", key, time)?;
     }
+    if !server.reload_every.is_zero() {
+        time_within("server", "reload_every", server.reload_every)?;
+    }
     time_within("server.tokens", "lifetime", server.tokens.lifetime)?;
     for client in &server.clients {
         let section = "server.clients";

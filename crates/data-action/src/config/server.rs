@@ -16,6 +16,18 @@ use crate::{ClientSettings, IssuerSettings};
 pub struct ServerSettings {
     /// Address and port; port 0 takes a free one.
     pub listen: String,
+    /// Address and port of what operators look at: health, metrics, profile, configuration, dashboard. Whoever reaches it needs
+    /// no key. Left out: there is none of it.
+    pub admin: Option<String>,
+    /// Whether `admin` may be another address than loopback: only where a network keeps strangers from it.
+    pub allow_remote_admin: bool,
+    /// How often the configuration is looked at for changes, which are taken when they have been the same at two looks; `0s` for
+    /// never. SIGHUP takes them at once.
+    #[serde(with = "humantime_serde")]
+    pub reload_every: Duration,
+    /// How many data actions the organisation may run at a time (`actions.concurrent.executions.max`): what the dashboard compares
+    /// the load with.
+    pub genesys_concurrent_executions: u32,
     /// How TLS is spoken; without it, HTTP is plain.
     pub tls: Option<TlsSettings>,
     /// Whether plain HTTP may be spoken on another address than loopback: only behind something that speaks TLS itself.
@@ -73,6 +85,10 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            admin: None,
+            allow_remote_admin: false,
+            reload_every: Duration::from_secs(5),
+            genesys_concurrent_executions: 15,
             tls: None,
             allow_plain_http: false,
             require_key: true,

@@ -38,7 +38,7 @@ pub(super) struct HotReader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     tables: HotTables,
-    flights: SingleFlight<Question, Arc<Rows>>,
+    flights: Arc<SingleFlight<Question, Arc<Rows>>>,
     running: TaskTracker,
 }
 
@@ -62,9 +62,24 @@ impl HotReader {
             services: Arc::clone(services),
             ledger: Arc::clone(ledger),
             tables,
-            flights: SingleFlight::default(),
+            flights: Arc::default(),
             running,
         }
+    }
+
+    /// See [`Reader::with_services`](super::Reader::with_services).
+    pub(super) fn with_services(&self, services: &Arc<Services>, ledger: &Arc<Ledger>) -> Self {
+        Self {
+            services: Arc::clone(services),
+            ledger: Arc::clone(ledger),
+            tables: self.tables.clone(),
+            flights: Arc::clone(&self.flights),
+            running: self.running.clone(),
+        }
+    }
+
+    pub(super) const fn tables(&self) -> &HotTables {
+        &self.tables
     }
 
     pub(super) fn status(&self) -> HotStatus {

@@ -78,6 +78,10 @@ impl Held {
         }
     }
 
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Takes more; false when there is no room for it.
     pub(crate) fn grow(&mut self, bytes: u64) -> bool {
         if self.bytes + bytes > self.share {

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
@@ -164,6 +164,19 @@ pub struct HotStatus {
     pub stale: u64,
 }
 
+/// What hot tables hold of one query.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HotQueryStatus {
+    /// Sets of tables in memory: one for each set of locations that was asked for.
+    pub resident: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long ago the oldest of them was last known to be the present version.
+    pub oldest: Duration,
+    /// Sets whose last check failed.
+    pub stale: u64,
+}
+
 impl HotTables {
     /// Starts from default settings.
     #[must_use]
@@ -280,6 +293,35 @@ impl HotTables {
         }
     }
 
+    /// Gives up the tables of a query that is not asked any more. Requests that answer from them keep them until they end.
+    pub fn forget(&self, query: &HotQuery) {
+        let start = key_start(query);
+        let mut entries = lock(&self.0.entries);
+        let forgotten = entries.extract_if(|key, _| key.starts_with(&start));
+        for (_, entry) in forgotten {
+            *lock(&entry.version) = None;
+        }
+    }
+
+    /// The tables of each query that are in memory.
+    #[must_use]
+    pub fn status_by_query(&self) -> BTreeMap<String, HotQueryStatus> {
+        let shared = &self.0;
+        let mut by_query: BTreeMap<String, HotQueryStatus> = BTreeMap::new();
+        for entry in lock(&shared.entries).values() {
+            let Some(version) = entry.version() else {
+                continue;
+            };
+            let name = entry.key.split('#').next().unwrap_or_default();
+            let status = by_query.entry(name.to_owned()).or_default();
+            status.resident += 1;
+            status.bytes += version.loaded.bytes();
+            status.oldest = status.oldest.max(shared.age(&version));
+            status.stale += u64::from(entry.failing.load(Relaxed));
+        }
+        by_query
+    }
+
     /// What is held, and what was done.
     #[must_use]
     pub fn status(&self) -> HotStatus {
@@ -305,14 +347,19 @@ impl HotTables {
     }
 }
 
+/// What the keys of a query begin with. Another query of the same name has other tables.
+fn key_start(query: &HotQuery) -> String {
+    format!("{}#{}\n", query.name(), query.number())
+}
+
 fn key(query: &HotQuery, locations: &[TableLocation]) -> String {
-    let mut key = query.name().to_owned();
+    let mut key = key_start(query);
     for location in locations {
         // No key of a location holds a line end, so two lists of locations never make one text.
-        key.push('\n');
         key.push_str(location.location.bucket());
         key.push('/');
         key.push_str(location.location.as_written());
+        key.push('\n');
     }
     key
 }

@@ -39,6 +39,11 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// Bytes of memory that the tables take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tables.values().map(|table| table.bytes()).sum()
+    }
+
     /// The object of each location, in the version that the tables were read from.
     pub(crate) fn objects(&self) -> impl Iterator<Item = (&TableLocation, &ObjectMeta)> {
         self.files.found().iter().flat_map(|found| {

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use datafusion::{arrow::datatypes::SchemaRef, common::ScalarValue};
@@ -14,10 +17,15 @@ use crate::{BoundParams, BoundValue, Error, ErrorKind, Prepared};
 /// Shapes of parameters (lengths of lists, digits of decimals) that templates are kept for.
 const KEPT_TEMPLATES: usize = 64;
 
+/// Queries that were made so far.
+static QUERIES: AtomicU64 = AtomicU64::new(0);
+
 /// A [`Prepared`] query whose tables are kept in memory.
 #[derive(Debug)]
 pub struct HotQuery {
     name: String,
+    /// No other query of this process has it.
+    number: u64,
     pub(crate) prepared: Prepared,
     pub(crate) index: BTreeSet<String>,
     templates: Mutex<HashMap<String, Kept>>,
@@ -50,6 +58,7 @@ impl HotQuery {
         }
         Ok(Self {
             name: name.into(),
+            number: QUERIES.fetch_add(1, Relaxed),
             prepared,
             index: index.into_iter().collect(),
             templates: Mutex::default(),
@@ -75,6 +84,11 @@ impl HotQuery {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A number that tells this query from all others of the process, those of the same name included.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// The template that was kept for this shape, if the tables still have the columns that it was made over.

@@ -35,7 +35,7 @@ pub(crate) struct HotTable {
     hash: BTreeMap<usize, HashIndex>,
     sorted: BTreeMap<usize, SortedIndex>,
     /// Freed when the last reader lets the version go.
-    _held: Held,
+    held: Held,
 }
 
 /// A table that is being read.
@@ -187,12 +187,17 @@ impl HotTableBuilder {
             rows: self.rows,
             hash,
             sorted,
-            _held: self.held,
+            held: self.held,
         })
     }
 }
 
 impl HotTable {
+    /// Bytes of memory that it takes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.held.bytes()
+    }
+
     pub(crate) fn hash(&self, column: usize) -> Option<&HashIndex> {
         self.hash.get(&column)
     }

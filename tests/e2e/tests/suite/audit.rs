@@ -328,14 +328,14 @@ fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
         refused.body
     );
     ensure!(refused.json()?["data"].is_null(), "{}", refused.body);
-    let ready = server.get("/readyz")?;
+    let ready = server.operators("/readyz")?;
     ensure!(
         ready.status == 503 && ready.body.contains("audit log"),
         "{} {}",
         ready.status,
         ready.body
     );
-    let metrics = server.get("/metrics")?;
+    let metrics = server.operators("/metrics")?;
     ensure!(
         metrics.body.contains("\nflowlake_audit_writable 0.0\n"),
         "{}",

@@ -214,10 +214,18 @@ fn the_server_names_each_failure_and_audits_it_once() -> Result<()> {
             .with_context(|| format!("{}: {} {}", failure.name, answer.status, answer.body))?;
         check_audit(&failure, &project.audit_records()?).with_context(|| failure.name)?;
         outputs.add(format!("answer to {}", failure.name), answer.body);
-        for page in ["/metrics", "/v1/profiler", "/v1/actions"] {
+        let listed = server.get("/v1/actions")?.body;
+        outputs.add(format!("list of actions after {}", failure.name), listed);
+        for page in [
+            "/metrics",
+            "/v1/profiler",
+            "/v1/config",
+            "/v1/status",
+            "/readyz",
+        ] {
             outputs.add(
                 format!("{page} after {}", failure.name),
-                server.get(page)?.body,
+                server.operators(page)?.body,
             );
         }
         outputs.add(
@@ -263,8 +271,8 @@ fn personal_data_in_a_parameter_leaves_no_trace() -> Result<()> {
         ("stdout", finished.stdout),
         ("stderr", finished.stderr),
         ("log", server.process().output()),
-        ("metrics", server.get("/metrics")?.body),
-        ("profiler", server.get("/v1/profiler")?.body),
+        ("metrics", server.operators("/metrics")?.body),
+        ("profiler", server.operators("/v1/profiler")?.body),
     ] {
         outputs.add(origin, text);
     }

@@ -157,9 +157,9 @@ fn what_was_done_is_counted() -> Result<()> {
             .status
             == 400
     );
-    let profiler = server.get("/v1/profiler")?.json()?;
+    let profiler = server.operators("/v1/profiler")?.json()?;
     ensure!(profiler["total_requests"] == 4, "{profiler}");
-    let metrics = server.get("/metrics")?;
+    let metrics = server.operators("/metrics")?;
     ensure!(metrics.body.contains("agent-scorecard"), "{}", metrics.body);
     ensure!(
         setting.project.audit_records()?.len() == 4,

@@ -108,7 +108,7 @@ fn no_request_fails_and_no_answer_is_mixed_or_too_old_while_the_object_is_replac
     let memory = storm.rage()?;
     let asked = storm.asked.load(Relaxed);
     let put = storm.versions.lock()?.len() as u64;
-    let metrics = storm.server.get("/metrics")?.body;
+    let metrics = storm.server.operators("/metrics")?.body;
     let count = |name: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|value| value.trim().parse::<f64>().ok())

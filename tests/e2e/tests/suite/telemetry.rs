@@ -114,8 +114,8 @@ fn a_receiver_gets_a_span_for_each_phase_below_the_callers() -> Result<()> {
 fn assert_exemplars(server: &Server) -> Result<()> {
     let accept = [("Accept", "application/openmetrics-text; version=1.0.0")];
     let metrics = request_with(
-        &format!("{}/metrics", server.url()),
-        Some(Server::KEY),
+        &format!("{}/metrics", server.operators_url()),
+        None,
         &accept,
         None,
     )?;
@@ -134,7 +134,7 @@ fn assert_exemplars(server: &Server) -> Result<()> {
         "{:?}",
         metrics.headers
     );
-    ensure!(!server.get("/metrics")?.body.contains("trace_id"));
+    ensure!(!server.operators("/metrics")?.body.contains("trace_id"));
     Ok(())
 }
 
@@ -192,7 +192,7 @@ fn a_receiver_that_is_gone_costs_no_request() -> Result<()> {
             let body = json!({ "queue": "Billing" });
             ensure!(ask(&server, "wrapup-codes", &body, None)? == 200);
         }
-        let profile = server.get("/v1/profiler")?.json()?;
+        let profile = server.operators("/v1/profiler")?.json()?;
         let slowest = profile["windows"]["since_start"]["duration"]["max_ms"].as_f64();
         ensure!(
             slowest.is_some_and(|slowest| slowest < 5_000.0),

@@ -22,9 +22,10 @@ use tokio::{
 pub(crate) const KEY: &str = "key-of-the-tests-8c1f20";
 const READER: &str = "arn:aws:iam::123456789012:user/reader";
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [server]
 listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
 keys = [{ name = "tests", secret = { env = "KEY" } }]
 [policy]
 allow = ["s3://lake/exports/*"]
@@ -32,7 +33,7 @@ allow = ["s3://lake/exports/*"]
 directory = "audit"
 "#;
 
-const LOOK_UP: &str = r#"
+pub(crate) const LOOK_UP: &str = r#"
 name = "look-up"
 [tables.customers]
 uri = "s3://lake/exports/customers.csv"
@@ -54,7 +55,7 @@ sql = "SELECT name FROM customers WHERE CAST(ani AS VARCHAR) = $caller"
 "#;
 
 /// The same as `look-up`, in memory.
-const HOT: &str = r#"
+pub(crate) const HOT: &str = r#"
 name = "hot-look-up"
 hot = true
 index = ["ani"]
@@ -106,6 +107,10 @@ impl Environment for Variables {
     }
 }
 
+fn variables() -> Variables {
+    Variables(HashMap::from([("KEY", KEY.to_owned())]))
+}
+
 /// A running server with the actions above.
 pub(crate) struct Setting {
     pub(crate) server: RunningServer,
@@ -148,7 +153,7 @@ impl Setting {
         aws.path_style = true;
         aws.credentials = Some(StaticCredentials::new(key.id, key.secret));
         change(&mut project.config);
-        let variables = Variables(HashMap::from([("KEY", KEY.to_owned())]));
+        let variables = variables();
         let settings = project.config.server.clone();
         let callers = Callers::load(&settings, &variables)?;
         let pipeline = Box::pin(Pipeline::builder(project).build(&variables))
@@ -162,16 +167,40 @@ impl Setting {
         })
     }
 
+    /// Takes the folder's configuration as it is now, with this change.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Config)) -> Result<(), ActionError> {
+        let project = Project::load(self.folder.path()).map(|mut project| {
+            change(&mut project.config);
+            project
+        });
+        self.server.reload(project, &variables())
+    }
+
+    /// Writes an action file.
+    pub(crate) fn write_action(&self, name: &str, text: &str) {
+        let file = self.folder.path().join(format!("actions/{name}.toml"));
+        std::fs::write(file, text).unwrap();
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
     pub(crate) async fn connect(&self) -> Peer {
-        let stream = TcpStream::connect(self.address()).await.unwrap();
-        Peer {
-            stream,
-            received: Vec::new(),
-        }
+        Peer::connect(self.address()).await
+    }
+
+    /// What operators get at a path.
+    pub(crate) async fn operators(&self, path: &str) -> Reply {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        self.send_to_operators(request).await
+    }
+
+    pub(crate) async fn send_to_operators(&self, bytes: impl AsRef<[u8]>) -> Reply {
+        let address = self.server.admin_address().unwrap();
+        let mut peer = Peer::connect(address).await;
+        peer.write(bytes).await;
+        peer.reply().await.unwrap()
     }
 
     /// What the server answers to these bytes on a connection of their own.
@@ -198,9 +227,7 @@ impl Setting {
 
     /// A figure of `/metrics`, by its name and labels as they are written.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n");
-        let text = self.send(request).await.unwrap().body;
+        let text = self.operators("/metrics").await.body;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
         line.trim().parse().unwrap()
@@ -267,6 +294,13 @@ pub(crate) struct Reply {
 }
 
 impl Peer {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            received: Vec::new(),
+        }
+    }
+
     /// Writes, whether or not the server still listens.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).await.is_ok()

@@ -1,0 +1,366 @@
+//! The configuration is replaced while requests go on: all of it, or nothing.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use flowlake_data_action::ErrorCode;
+use flowlake_dev_stack::Failure;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::{CONFIG, HOT, KEY, LOOK_UP, Setting, call, look_up, now, records};
+
+const RELOADED: &str = "flowlake_config_reloads{result=\"ok\"}";
+const FAILED: &str = "flowlake_config_reloads{result=\"failed\"}";
+
+#[tokio::test]
+async fn actions_and_policy_are_those_of_the_files() {
+    let setting = Setting::start(|_| {}).await;
+    assert_eq!(
+        setting.send(call("hot-look-up")).await.unwrap().json()["data"][0]["name"],
+        "Ana"
+    );
+    assert_eq!(setting.send(call("new-look-up")).await.unwrap().status, 404);
+    setting.write_action("new-look-up", &LOOK_UP.replace("look-up", "new-look-up"));
+    // The same name with another answer: the tables in memory are not those of the action before.
+    let other = HOT.replace("SELECT name", "SELECT concat(name, '!') AS name");
+    setting.write_action("hot-look-up", &other);
+    fs::remove_file(setting.folder.path().join("actions/who-asks.toml")).unwrap();
+    setting.reload(|_| {}).unwrap();
+    assert_eq!(setting.send(call("new-look-up")).await.unwrap().status, 200);
+    assert_eq!(setting.send(call("who-asks")).await.unwrap().status, 404);
+    for _ in 0..2 {
+        let answer = setting.send(call("hot-look-up")).await.unwrap().json();
+        assert_eq!(answer["data"][0]["name"], "Ana!", "{answer}");
+    }
+    let status = setting.operators("/v1/status").await.json();
+    assert_eq!(status["pipeline"]["hot"]["hot-look-up"]["resident"], 1);
+    assert_eq!(setting.metric("flowlake_hot_resident").await, 1.0);
+    setting
+        .reload(|config| config.policy.allow = vec!["s3://elsewhere/*".to_owned()])
+        .unwrap();
+    for action in ["look-up", "hot-look-up"] {
+        let denied = setting.send(call(action)).await.unwrap();
+        assert_eq!(
+            denied.json()["error"]["code"],
+            "policy.denied",
+            "{denied:?}"
+        );
+    }
+    // One chain and one profile over all of it.
+    let attempts = records(&setting.audit_folder()).len();
+    assert_eq!(setting.metric(RELOADED).await, 2.0);
+    let status = setting.operators("/v1/status").await.json();
+    assert_eq!(status["profile"]["total_requests"], attempts);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_changes_nothing_and_is_told() {
+    let setting = Setting::start(|_| {}).await;
+    let before = fs::read_to_string(setting.folder.path().join("flowlake.toml")).unwrap();
+    let write = |text: &str| fs::write(setting.folder.path().join("flowlake.toml"), text).unwrap();
+    setting.write_action(
+        "look-up",
+        &LOOK_UP.replace("SELECT name", "SELECT ani AS name"),
+    );
+    for broken in [
+        "[server".to_owned(),
+        before.replace("env = \"KEY\"", "env = \"NOWHERE\""),
+        before.replace("s3://lake/exports/*", "lake"),
+        format!("{before}[budget.actions.nobody]\ndaily_usd = \"1\"\n"),
+        format!(
+            "{before}[[server.clients]]\nname = \"flows\"\nkeys_sha256 = [\"{}\"]\nactions = [\"nothing\"]\n",
+            "ab".repeat(32)
+        ),
+    ] {
+        write(&broken);
+        let error = setting.reload(|_| {}).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{broken}");
+        setting.answers("a reload that failed").await;
+        let ready = setting.operators("/readyz").await.json();
+        let warning = ready["warnings"][0].as_str().unwrap();
+        assert!(warning.contains(error.message()), "{ready}");
+    }
+    assert_eq!(setting.metric(FAILED).await, 5.0);
+    assert_eq!(setting.metric("flowlake_config_failed").await, 1.0);
+    write(&before);
+    setting.write_action("look-up", "name = ");
+    assert!(setting.reload(|_| {}).is_err());
+    setting.answers("an action that cannot be read").await;
+    setting.write_action("look-up", LOOK_UP);
+    setting.reload(|_| {}).unwrap();
+    assert_eq!(setting.metric("flowlake_config_failed").await, 0.0);
+    assert_eq!(
+        setting.operators("/readyz").await.json()["warnings"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_request_keeps_what_it_began_with() {
+    let setting = Setting::start(|_| {}).await;
+    let slow = Failure::Slow(Duration::from_millis(600));
+    setting.stack.s3().fail_next_of("GetObject", 1, slow);
+    let question = look_up(KEY);
+    let running = setting.send(&question);
+    let reload = async {
+        sleep(Duration::from_millis(200)).await;
+        fs::remove_file(setting.folder.path().join("actions/look-up.toml")).unwrap();
+        setting
+            .reload(|config| config.policy.allow.clear())
+            .unwrap();
+        let gone = setting.send(look_up(KEY)).await.unwrap();
+        assert_eq!(gone.status, 404, "{gone:?}");
+    };
+    let (running, ()) = tokio::join!(running, reload);
+    let running = running.unwrap();
+    assert_eq!(running.json()["data"][0]["name"], "Ana", "{running:?}");
+}
+
+#[tokio::test]
+async fn callers_keep_their_tokens_and_what_they_have_used() {
+    let digest = "39ad4d22c6026198b960836612ece7d6f9ab46db187228e47212dfcfc87680e5"; // of the secret below
+    let clients = format!(
+        "{CONFIG}[[server.clients]]\nname = \"flows\"\noauth = {{ client_id = \"flows\", secret_sha256 = \"{digest}\" }}\nrate = {{ per_minute = 1, burst = 2 }}\n"
+    );
+    let setting = Setting::start(|_| {}).await;
+    let write = |text: &str| fs::write(setting.folder.path().join("flowlake.toml"), text).unwrap();
+    write(&clients);
+    setting.reload(|_| {}).unwrap();
+    let form = "grant_type=client_credentials&client_id=flows&client_secret=secret-of-flows-0123";
+    let request = crate::support::post(
+        "/oauth/token",
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        form,
+    );
+    let token = setting.send(request).await.unwrap().json();
+    let token = token["access_token"].as_str().unwrap().to_owned();
+    let ask = async || setting.send(look_up(&token)).await.unwrap().status;
+    assert_eq!(ask().await, 200);
+    setting.reload(|_| {}).unwrap();
+    assert_eq!((ask().await, ask().await), (200, 429));
+    setting.reload(|_| {}).unwrap();
+    assert_eq!(ask().await, 429);
+    // Another secret ends the token.
+    write(&clients.replace(digest, &"cd".repeat(32)));
+    setting.reload(|_| {}).unwrap();
+    assert_eq!(ask().await, 401);
+    write(CONFIG);
+    setting.reload(|_| {}).unwrap();
+    setting.answers("the client is gone").await;
+}
+
+#[tokio::test]
+async fn bounds_are_those_of_the_files() {
+    let setting = Setting::start(|_| {}).await;
+    setting
+        .reload(|config| {
+            config.server.max_body_bytes = 4;
+            config.server.max_concurrent_requests = 3;
+            config.server.max_connections = 1;
+        })
+        .unwrap();
+    let mut only = setting.connect().await;
+    let mut refused = setting.connect().await;
+    assert!(
+        refused
+            .closed_within(Duration::from_secs(5))
+            .await
+            .is_some()
+    );
+    only.write(look_up(KEY)).await;
+    assert_eq!(only.reply().await.unwrap().status, 413);
+    let status = setting.operators("/v1/status").await.json();
+    assert_eq!(status["load"]["reads"]["room"], 3);
+    drop(only);
+    setting.reload(|_| {}).unwrap();
+    setting.answers("the bounds of before").await;
+}
+
+/// The program with a configuration on the stack of a [`Setting`], and what it logs.
+struct Program {
+    child: Child,
+    folder: PathBuf,
+    url: String,
+    operators: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Program {
+    fn start(setting: &Setting) -> Self {
+        let folder = setting.folder.path().join("program");
+        fs::create_dir_all(folder.join("actions")).unwrap();
+        fs::write(folder.join("flowlake.toml"), program_config(setting)).unwrap();
+        fs::write(folder.join("actions/look-up.toml"), LOOK_UP).unwrap();
+        let key = setting
+            .stack
+            .access_key("arn:aws:iam::123456789012:user/reader");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_flowlake-server"))
+            .args(["--config".as_ref(), folder.as_os_str()])
+            .env("AWS_ACCESS_KEY_ID", key.id)
+            .env("AWS_SECRET_ACCESS_KEY", key.secret)
+            .env("KEY", KEY)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut url = |start: &str| {
+            let line = said.next().unwrap().unwrap();
+            line.strip_prefix(start).unwrap().to_owned()
+        };
+        let (address, operators) = (url("listening on "), url("operators: "));
+        let log = Arc::new(Mutex::new(String::new()));
+        let (kept, lines) = (Arc::clone(&log), child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(lines).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        Self {
+            child,
+            folder,
+            url: format!("{address}/v1/actions/look-up"),
+            operators,
+            log,
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.folder.join(file), text).unwrap();
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    async fn operators(&self, path: &str) -> String {
+        let client = Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}{path}", self.operators);
+        client.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until a line of `/metrics` is there.
+    async fn counts(&self, line: &str) {
+        let start = now();
+        loop {
+            let metrics = self.operators("metrics").await;
+            if metrics.lines().any(|found| found == line) {
+                return;
+            }
+            let waited = start.elapsed();
+            let log = self.log.lock().unwrap().clone();
+            assert!(
+                waited < Duration::from_secs(10),
+                "no {line}: {metrics} {log}"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program_config(setting: &Setting) -> String {
+    let server = CONFIG.replacen("[server]", "[server]\nreload_every = \"100ms\"", 1);
+    format!(
+        "{server}[aws]\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\ns3_endpoint_url = \"{}\"\npath_style = true\n",
+        setting.stack.aws_url(),
+        setting.stack.s3_url()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_the_program_reloads() {
+    let setting = Setting::start(|_| {}).await;
+    let program = Program::start(&setting);
+    let config = program_config(&setting);
+    let done = Arc::new(AtomicBool::new(false));
+    let callers = (0..4).map(|number| {
+        let client = Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(number % 2);
+        let (client, url, done) = (
+            client.build().unwrap(),
+            program.url.clone(),
+            Arc::clone(&done),
+        );
+        tokio::spawn(async move {
+            let mut requests = 0;
+            while !done.load(Relaxed) {
+                let question = client.post(&url).bearer_auth(KEY);
+                let answer = question.json(&json!({ "ani": "100" })).send().await;
+                let answer: Value = answer.unwrap().json().await.unwrap();
+                assert_eq!(answer["data"][0]["name"], "Ana", "{answer}");
+                requests += 1;
+            }
+            requests
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    // Told to, at once.
+    let other = config.replacen("[server]", "[server]\nmax_body_bytes = 1000", 1);
+    program.write("flowlake.toml", &other);
+    program.signal("-HUP");
+    program
+        .counts("flowlake_config_reloads{result=\"ok\"} 1.0")
+        .await;
+    // By itself: a new action, then one that is broken, then none.
+    program.write("actions/other.toml", &LOOK_UP.replace("look-up", "other"));
+    program
+        .counts("flowlake_config_reloads{result=\"ok\"} 2.0")
+        .await;
+    program.write("actions/other.toml", "name = 5");
+    program
+        .counts("flowlake_config_reloads{result=\"failed\"} 1.0")
+        .await;
+    fs::remove_file(program.folder.join("actions/other.toml")).unwrap();
+    program
+        .counts("flowlake_config_reloads{result=\"ok\"} 3.0")
+        .await;
+    // What takes effect at the next start is told.
+    let moved = other.replacen("127.0.0.1:0", "127.0.0.1:1", 1);
+    program.write("flowlake.toml", &moved);
+    program.counts("flowlake_config_pending_restart 1.0").await;
+    done.store(true, Relaxed);
+    let mut requests = 0;
+    for caller in callers {
+        requests += caller.await.unwrap();
+    }
+    program.signal("-TERM");
+    let mut program = program;
+    assert!(program.child.wait().unwrap().success());
+    assert_eq!(records(&program.folder.join("audit")).len(), requests);
+    let log = program.log.lock().unwrap().clone();
+    for line in [
+        r#""key":"server.max_body_bytes","new":"1000""#,
+        r#""key":"actions.other""#,
+        "the configuration cannot be taken",
+        r#""key":"server.listen","old":"\"127.0.0.1:0\"","new":"\"127.0.0.1:1\"""#,
+    ] {
+        assert!(log.contains(line), "{line} is not in {log}");
+    }
+    assert!(!log.contains(KEY), "{log}");
+}
