@@ -160,6 +160,7 @@ mod tests {
             folder: "/var/task".into(),
             config: toml::from_str::<Config>(config).unwrap(),
             actions: BTreeMap::from([("a".to_owned(), action)]),
+            documents: crate::Documents::default(),
             broken: BTreeMap::new(),
         }
     }
