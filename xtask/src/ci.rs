@@ -11,10 +11,7 @@ use crate::{
     workspace::{self, Workspace},
 };
 
-/// How many inputs a simulated data action is tried with; read in apps/cli/tests/suite/generated.rs.
-const SIMULATED_INPUTS: &str = "FLOWLAKE_SIMULATED_INPUTS";
-
-/// Runs `check`, `test` with 20,000 generated queries and 1,000 inputs of each example action, and `e2e`.
+/// Runs `check`, `test` with every generated case, of which the everyday run has a tenth, and `e2e`.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {}
 
@@ -23,10 +20,12 @@ impl Ci {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let started = workspace::now();
         Check::ALL.run(workspace)?;
-        let queries = workspace.shell.push_env(differential::QUERIES, "20000");
-        let inputs = workspace.shell.push_env(SIMULATED_INPUTS, "1000");
+        let generated = [
+            workspace.shell.push_env("FLOWLAKE_GENERATED", "whole"),
+            workspace.shell.push_env(differential::QUERIES, "20000"),
+        ];
         Test::ci().run(workspace)?;
-        drop((queries, inputs));
+        drop(generated);
         E2e::ci().run(workspace)?;
         println!("--- ci: ok, {:.1} s", started.elapsed().as_secs_f64());
         Ok(())

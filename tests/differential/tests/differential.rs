@@ -1,4 +1,4 @@
-//! 2,000 queries and the kept cases; more when asked from outside, as `cargo xtask ci` and `cargo xtask differential` do.
+//! 1,000 queries and the kept cases; more when asked from outside, as `cargo xtask ci` and `cargo xtask differential` do.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn from_outside(name: &str, usually: u64) -> u64 {
 async fn all_ways_answer_alike() {
     let settings = Settings {
         seed: from_outside("FLOWLAKE_DIFFERENTIAL_SEED", 1),
-        queries: from_outside("FLOWLAKE_DIFFERENTIAL_QUERIES", 2_000),
+        queries: from_outside("FLOWLAKE_DIFFERENTIAL_QUERIES", 1_000),
         at_a_time: 2,
         most_findings: usize::try_from(from_outside("FLOWLAKE_DIFFERENTIAL_FINDINGS", 5)).unwrap(),
     };

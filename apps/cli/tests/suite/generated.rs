@@ -1,13 +1,14 @@
 //! What a flow sees is what the SQL gives, for generated inputs over rows that templates, JSON and SQL could trip over: a test
 //! action in each shape, and every example action in each shape that it can have.
 //!
-//! Every day few inputs are tried; `cargo xtask ci` sets [`INPUTS`] to 1,000 an action.
+//! [`INPUTS`] are tried in CI, a tenth of them in the everyday run.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot be set up has failed"
 )]
 
+use flowlake_dev_stack::generated_cases;
 use flowlake_genesys_auth::Secret;
 use flowlake_genesys_publish::{DataAction, Reply, Simulator};
 use serde_json::{Map, Value, json};
@@ -15,17 +16,10 @@ use serde_json::{Map, Value, json};
 use crate::support::{House, KEY, without_nulls};
 
 /// How many inputs each action is tried with.
-const INPUTS: &str = "FLOWLAKE_SIMULATED_INPUTS";
-/// And how many when that is not set.
-const USUAL_INPUTS: u64 = 24;
+const INPUTS: u64 = 1000;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a chore of the project says how much is tried"
-)]
 fn inputs() -> u64 {
-    let asked = std::env::var(INPUTS).ok();
-    asked.map_or(USUAL_INPUTS, |text| text.parse().unwrap())
+    generated_cases(INPUTS)
 }
 
 /// Texts that JSON, templates, SQL or URLs could trip over.
