@@ -219,11 +219,8 @@ fn no_personal_data(
     let Some(definition) = offered.find(|definition| definition.name == action) else {
         return Ok(());
     };
-    let is_sensitive = |name: &&String| {
-        let spec = definition.params.get(*name);
-        spec.is_some_and(|spec| spec.sensitive)
-    };
-    let Some(name) = params.keys().find(is_sensitive) else {
+    let mut sensitive = definition.sensitive_params();
+    let Some(name) = sensitive.find(|name| params.contains_key(*name)) else {
         return Ok(());
     };
     let error = ActionError::new(

@@ -31,7 +31,7 @@ pub(crate) async fn openapi(
             name: definition.name.clone(),
             description: definition.description.clone(),
             input: definition.params_schema(|name| settings.may_choose(name)),
-            in_address: definition.params.values().all(|spec| !spec.sensitive),
+            sensitive: definition.sensitive_params().map(str::to_owned).collect(),
             columns: None,
         })
         .collect();

@@ -28,8 +28,8 @@ pub struct OpenApiAction {
     pub description: String,
     /// The parameters, as the JSON schema of an object.
     pub input: Value,
-    /// Whether parameters may stand in an address: none of them is sensitive.
-    pub in_address: bool,
+    /// The parameters that do not belong into an address.
+    pub sensitive: Vec<String>,
     /// The columns of a row, where they are known.
     pub columns: Option<Vec<Field>>,
 }
@@ -41,7 +41,8 @@ pub fn to_openapi(settings: &OpenApiSettings<'_>) -> Value {
     for action in settings.actions {
         let mut methods = Map::new();
         methods.insert("post".to_owned(), post(action));
-        if action.in_address {
+        let sensitive = |name: &&str| action.sensitive.iter().any(|other| other == name);
+        if !required(action).iter().any(sensitive) {
             methods.insert("get".to_owned(), get(action));
         }
         let path = format!("/v1/actions/{}", action.name);
@@ -87,7 +88,9 @@ fn post(action: &OpenApiAction) -> Value {
 fn get(action: &OpenApiAction) -> Value {
     let required = required(action);
     let properties = action.input["properties"].as_object();
-    let params = properties.into_iter().flatten().map(|(name, schema)| {
+    let properties = properties.into_iter().flatten();
+    let properties = properties.filter(|(name, _)| !action.sensitive.contains(name));
+    let params = properties.map(|(name, schema)| {
         json!({
             "name": name,
             "in": "query",
@@ -266,7 +269,7 @@ mod tests {
             name: "x".to_owned(),
             description: "Something".to_owned(),
             input: input.clone(),
-            in_address: true,
+            sensitive: Vec::new(),
             columns: Some(vec![
                 Field::new("n", ValueType::Number).nullable(),
                 Field::new("s", ValueType::String),
@@ -305,10 +308,18 @@ mod tests {
             batch["content"]["application/json"]["schema"]["maxItems"],
             10
         );
-        action.in_address = false;
         action.columns = None;
+        action.sensitive = vec!["b".to_owned()];
         let document = describe(&action, None);
         assert_eq!(document["paths"].as_object().unwrap().len(), 1);
+        let params = &document["paths"]["/v1/actions/x"]["get"]["parameters"];
+        assert_eq!(
+            (&params[0]["name"], &params[1]["name"]),
+            (&json!("a"), &json!("envelope"))
+        );
+        // What is needed cannot stand in an address.
+        action.sensitive = vec!["a".to_owned()];
+        let document = describe(&action, None);
         assert!(document["paths"]["/v1/actions/x"]["get"].is_null());
     }
 }

@@ -7,6 +7,39 @@ import sys
 import urllib.request
 
 
+def openapi(url, key):
+    """The server's own description, valid by another reader of OpenAPI."""
+    from openapi_spec_validator import validate
+
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request) as response:
+        document = json.load(response)
+    validate(document)
+    return document
+
+
+def mcp(url, key, calls):
+    """Names of the tools, and what each call gives, by the official client of the Model Context Protocol."""
+    import asyncio
+
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def session():
+        async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as http:
+            async with Client(streamable_http_client(url, http_client=http)) as client:
+                tools = [tool.name for tool in (await client.list_tools()).tools]
+                results = [await client.call_tool(name, arguments) for name, arguments in calls]
+                return {
+                    "version": client.protocol_version,
+                    "tools": tools,
+                    "results": [{"is_error": result.is_error, "content": result.structured_content} for result in results],
+                }
+
+    return asyncio.run(session())
+
+
 def generate(path, rows):
     """Writes conversation metrics as CSV: the same bytes for the same number of rows. Numbers are fictional (555-01xx)."""
     import duckdb
@@ -212,7 +245,7 @@ def genesys_hosts():
 
 FUNCTIONS = {
     function.__name__: function
-    for function in (generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts)
+    for function in (generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts, openapi, mcp)
 }
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ pub(super) struct Drafted {
     pub(super) document: DataAction,
     /// The parameters, as the JSON schema of an object.
     pub(super) input: Value,
+    pub(super) sensitive: Vec<String>,
     pub(super) inputs: Vec<Field>,
     pub(super) columns: Vec<Field>,
     /// The SHA-256 of the SQL.
@@ -146,6 +147,7 @@ impl Documents {
         Ok(Drafted {
             description: definition.description.clone(),
             input: definition.params_schema(|_| true),
+            sensitive: definition.sensitive_params().map(str::to_owned).collect(),
             inputs: inputs(definition),
             columns: outputs(definition, &columns)?,
             sql_sha256: sha256(&definition.query.sql),

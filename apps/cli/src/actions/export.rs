@@ -81,7 +81,7 @@ fn text(documents: &Documents, drafted: &Drafted, format: Format) -> Result<Stri
                 name: document.name.clone(),
                 description: drafted.description.clone(),
                 input: drafted.input.clone(),
-                in_address: false,
+                sensitive: drafted.sensitive.clone(),
                 columns: Some(drafted.columns.clone()),
             };
             let openapi = to_openapi(&OpenApiSettings {

@@ -24,6 +24,12 @@ impl ActionDefinition {
             "additionalProperties": false,
         })
     }
+
+    /// The names of the parameters that are personal or secret.
+    pub fn sensitive_params(&self) -> impl Iterator<Item = &str> {
+        let sensitive = self.params.iter().filter(|(_, spec)| spec.sensitive);
+        sensitive.map(|(name, _)| name.as_str())
+    }
 }
 
 /// The schema of one parameter.

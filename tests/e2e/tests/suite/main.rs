@@ -8,6 +8,7 @@ mod cost;
 mod demo;
 mod failures;
 mod genesys_sdk;
+mod interface;
 mod models;
 mod moto;
 mod newcomer;
