@@ -15,6 +15,7 @@ mod e2e;
 mod outside;
 mod release;
 mod secrets;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -43,7 +44,9 @@ enum Command {
     Differential(differential::Differential),
     Dist(dist::Dist),
     E2e(e2e::E2e),
+    Overload(soak::Overload),
     Release(release::Release),
+    Soak(soak::Soak),
     Test(test::Test),
     Tidy(tidy::Tidy),
 }
@@ -68,7 +71,9 @@ fn run(command: &Command) -> Result<()> {
         Command::Differential(chore) => chore.run(&workspace),
         Command::Dist(chore) => chore.run(&workspace).map(drop),
         Command::E2e(chore) => chore.run(&workspace),
+        Command::Overload(chore) => chore.run(&workspace),
         Command::Release(chore) => chore.run(&workspace),
+        Command::Soak(chore) => chore.run(&workspace),
         Command::Test(chore) => chore.run(&workspace),
         Command::Tidy(chore) => chore.run(&workspace),
     }

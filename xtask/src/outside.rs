@@ -4,12 +4,13 @@
 //! that they are in, such as `needs_root`, because a crate's tests are one program.
 
 use anyhow::{Result, bail};
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::workspace::{E2E_PACKAGE, Workspace};
 
 /// Modules of such tests, with what they need.
 const OUTSIDE: &[(&str, Need)] = &[
+    ("needs_chromium", Need::Chromium),
     ("needs_promtool", Need::Promtool),
     ("needs_root", Need::Root),
 ];
@@ -17,6 +18,8 @@ const OUTSIDE: &[(&str, Need)] = &[
 /// What a test needs.
 #[derive(Debug, Clone, Copy)]
 enum Need {
+    /// A browser that the dashboard is opened in.
+    Chromium,
     /// Prometheus's checker of its text format.
     Promtool,
     /// The right to mount a small disk that can be full.
@@ -28,7 +31,10 @@ pub(crate) fn nextest_set<'a>(modules: impl IntoIterator<Item = &'a str>) -> Str
     let modules = modules
         .into_iter()
         .map(|module| format!(" | test(/(^|::){module}::/)"));
-    format!("package({E2E_PACKAGE}){}", modules.collect::<String>())
+    let all: Vec<_> = outside_modules().collect();
+    let all = all.join("|");
+    let free = format!("(package({E2E_PACKAGE}) - test(/(^|::)({all})::/))");
+    format!("{free}{}", modules.collect::<String>())
 }
 
 /// The modules of tests that need something.
@@ -59,16 +65,10 @@ impl Need {
     fn missing(self, workspace: &Workspace) -> Option<&'static str> {
         let shell = &workspace.shell;
         match self {
-            Self::Promtool => {
-                let found = cmd!(shell, "promtool --version")
-                    .quiet()
-                    .ignore_stdout()
-                    .ignore_stderr()
-                    .run();
-                found
-                    .is_err()
-                    .then_some("promtool; on Debian: apt-get install prometheus")
-            }
+            Self::Chromium => (!is_installed(shell, "chromium"))
+                .then_some("chromium; on Debian: apt-get install chromium"),
+            Self::Promtool => (!is_installed(shell, "promtool"))
+                .then_some("promtool; on Debian: apt-get install prometheus"),
             Self::Root => {
                 let user = cmd!(shell, "id -u").quiet().read();
                 (!user.is_ok_and(|user| user == "0"))
@@ -76,6 +76,15 @@ impl Need {
             }
         }
     }
+}
+
+/// Whether a program answers when it is asked for its version.
+fn is_installed(shell: &Shell, program: &str) -> bool {
+    let asked = cmd!(shell, "{program} --version")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr();
+    asked.run().is_ok()
 }
 
 #[cfg(test)]
@@ -103,7 +112,7 @@ mod tests {
     fn a_module_is_meant_wherever_it_is() {
         assert_eq!(
             nextest_set(["needs_root"]),
-            "package(flowlake-e2e) | test(/(^|::)needs_root::/)"
+            "(package(flowlake-e2e) - test(/(^|::)(needs_chromium|needs_promtool|needs_root)::/)) | test(/(^|::)needs_root::/)"
         );
     }
 }

@@ -1,9 +1,9 @@
 //! The embedded stack: S3, STS and IAM in this process, with three principals.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use flowlake_dev_stack::{CostTable, DevStack, GenesysSettings, IamDocument, Identity};
+use flowlake_dev_stack::{CostTable, DevStack, Failure, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -87,6 +87,25 @@ impl EmbeddedStack {
     #[must_use]
     pub fn aws_url(&self) -> String {
         self.stack.aws_url().to_string()
+    }
+
+    /// How many requests its S3 has had.
+    #[must_use]
+    pub fn s3_requests(&self) -> u64 {
+        self.stack.s3().total()
+    }
+
+    /// Makes the next request to its S3 fail, in one of the ways in which S3 does.
+    pub fn break_s3(&self, kind: u64) {
+        let failure = match kind % 4 {
+            0 => Failure::Status(500),
+            1 => Failure::RateLimited {
+                retry_after_seconds: 0,
+            },
+            2 => Failure::Disconnect,
+            _ => Failure::Slow(Duration::from_millis(200)),
+        };
+        self.stack.s3().fail_next(1, failure);
     }
 
     /// A `[genesys]` section for its Genesys Cloud login; the client's secret is put into a file of `folder`.

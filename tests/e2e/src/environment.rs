@@ -42,6 +42,16 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Only programs and a folder: without what other tests need of Python and Node.js.
+    #[must_use]
+    pub fn of_programs(binaries: &Path, work: &Path) -> Self {
+        Self {
+            python: PathBuf::new(),
+            binaries: binaries.to_owned(),
+            work: work.to_owned(),
+        }
+    }
+
     /// The Python that has boto3 and DuckDB.
     #[must_use]
     pub fn python(&self) -> Python {

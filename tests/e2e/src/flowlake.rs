@@ -194,7 +194,16 @@ impl Project {
     /// # Errors
     /// When it does not come up.
     pub fn serve(&self) -> Result<Server> {
-        self.serve_by(self.command("flowlake-server"))
+        // All that it could log is searched for secrets.
+        self.serve_with_log("info,flowlake=trace")
+    }
+
+    /// [`Project::serve`] with another filter of its log.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn serve_with_log(&self, filter: &str) -> Result<Server> {
+        self.serve_by(self.command("flowlake-server"), filter)
     }
 
     /// [`Project::serve`] where no file may grow beyond so many KiB: to the server, the disk is full from there on.
@@ -220,10 +229,10 @@ impl Project {
                     .filter_map(|(name, value)| Some((name, value?))),
             )
             .current_dir(&self.folder);
-        self.serve_by(command)
+        self.serve_by(command, "info,flowlake=trace")
     }
 
-    fn serve_by(&self, mut command: Command) -> Result<Server> {
+    fn serve_by(&self, mut command: Command, log: &str) -> Result<Server> {
         let [port, admin] = free_ports()?;
         let admin = format!("127.0.0.1:{admin}");
         let address = format!("127.0.0.1:{port}");
@@ -231,8 +240,7 @@ impl Project {
             .arg("--config")
             .arg(self.folder.join("flowlake.toml"))
             .args(["--listen", &address, "--admin", &admin])
-            // All that it could log is searched for secrets.
-            .env("FLOWLAKE_LOG", "info,flowlake=trace");
+            .env("FLOWLAKE_LOG", log);
         let mut process = Process::start("server", &self.folder, &mut command)?;
         let url = format!("http://{address}");
         process.wait_until(Duration::from_secs(30), || {

@@ -17,7 +17,7 @@ use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
 use crate::refusal::refuse_with;
 
 /// The page loads its own files, asks its own address, and does nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The names that requests may call this address by.
 #[derive(Debug, Clone)]

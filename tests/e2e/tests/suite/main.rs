@@ -5,6 +5,7 @@ mod cases;
 mod cli;
 mod conformance;
 mod cost;
+mod dashboard;
 mod demo;
 mod failures;
 mod genesys_sdk;

@@ -48,7 +48,7 @@ function show(target, figures) {
   const { path, kind } = target.dataset;
   const value = at(figures, path);
   write(target, value === undefined || value === null ? NONE : kinds[kind](value));
-  if (kind === "truth") target.className = value === false ? "bad" : "";
+  if (kind === "truth" && target.tagName === "DD") target.className = value === false ? "bad" : "";
 }
 
 /** Gives a table one row for each key; a cell is a path and a kind. The first is the row's header. */

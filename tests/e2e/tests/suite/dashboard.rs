@@ -1,0 +1,50 @@
+//! The dashboard in a real browser.
+
+mod needs_chromium {
+    use std::{fs, path::Path, process::Command};
+
+    use anyhow::{Result, ensure};
+    use flowlake_e2e::{Server, Setting};
+    use serde_json::json;
+
+    const HOT: &str = "hot = true\nindex = [\"agent_id\"]\n";
+
+    #[test]
+    fn every_figure_is_what_the_api_says() -> Result<()> {
+        let setting = Setting::start("dashboard", 2_000)?;
+        let project = setting.examples("reader", "[budget.total]\ndaily_usd = \"1.5\"\n")?;
+        // One of the actions looks up in memory.
+        let file = project.folder().join("actions/agent-scorecard.toml");
+        let action = fs::read_to_string(&file)?;
+        fs::write(file, format!("{HOT}{action}"))?;
+        let server = project.serve()?;
+        for number in 0..30 {
+            let agent = format!("agent-{:04}", number % 10);
+            let answer = server.call("agent-scorecard", &json!({ "agent_id": agent }))?;
+            ensure!(answer.status == 200, "{}", answer.body);
+        }
+        ensure!(server.call("queue-summary", &json!({}))?.status == 200);
+        ensure!(
+            server
+                .call("agent-scorecard", &json!({ "agent": 1 }))?
+                .status
+                == 400
+        );
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/dashboard.cjs");
+        let output = Command::new("node")
+            .arg(script)
+            .arg("chromium")
+            .arg(format!("{}/", server.operators_url()))
+            .arg(format!("{}/v1/actions/agent-scorecard", server.url()))
+            .arg(Server::KEY)
+            .arg(&setting.folder)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}

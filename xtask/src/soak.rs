@@ -1,0 +1,72 @@
+//! `cargo xtask soak` and `cargo xtask overload`: the server for a long time, and under more than it can do.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use xshell::cmd;
+
+use crate::workspace::{self, Workspace};
+
+/// Runs the server under everything at once (look-ups, scans, bad requests, hang-ups, reloads, replaced objects, faults of S3), and
+/// compares its answers, records and memory with what they have to be; writes target/soak/soak.csv and soak.svg.
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// How long.
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+/// Asks five times as much as the server can answer: it has to answer nine of ten of what it can, and to refuse the rest within 10 ms.
+#[derive(Debug, Args)]
+pub(crate) struct Overload {
+    /// How long each of the two measurements takes.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+#[derive(Debug, Args)]
+struct Programs {
+    /// A folder with `flowlake` and `flowlake-server`; left out, those of `cargo build`, whose times mean little.
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+impl Soak {
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        self.programs.run(workspace, "soak", self.minutes * 60)
+    }
+}
+
+impl Overload {
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        self.programs.run(workspace, "overload", self.seconds)
+    }
+}
+
+impl Programs {
+    fn run(&self, workspace: &Workspace, what: &str, seconds: u64) -> Result<()> {
+        let shell = &workspace.shell;
+        // The features of the whole workspace, so that nothing is built a second time.
+        let mut programs = vec!["--bin", "flowlake-soak"];
+        if self.programs.is_none() {
+            programs.extend(["--bin", "flowlake", "--bin", "flowlake-server"]);
+        }
+        workspace::command(
+            "programs",
+            cmd!(shell, "cargo build --locked --workspace {programs...}"),
+        )?;
+        let built = workspace.target().join("debug");
+        let programs = self.programs.as_deref().unwrap_or(Path::new(&built));
+        let (soak, folder) = (built.join("flowlake-soak"), workspace.target().join(what));
+        let seconds = seconds.to_string();
+        workspace::command(
+            what,
+            cmd!(shell, "{soak} {what} {programs} {folder} {seconds}"),
+        )
+    }
+}
