@@ -9,7 +9,7 @@ use xshell::cmd;
 use crate::workspace::{self, Workspace};
 
 /// The shipped programs.
-pub(crate) const PROGRAMS: [&str; 2] = ["flowlake", "flowlake-server"];
+pub(crate) const PROGRAMS: [&str; 3] = ["flowlake", "flowlake-server", "flowlake-lambda"];
 
 /// The size that no program may exceed: a larger one is a dependency or a feature that nobody decided on.
 const MOST_BYTES: u64 = 90_000_000;
@@ -21,7 +21,7 @@ const RUSTFLAGS: &str = "-Clink-arg=-Wl,--icf=all";
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 const RUSTFLAGS: &str = "";
 
-/// Builds both programs with the profile `dist`, without the features that only tests need, and prints their sizes.
+/// Builds the programs with the profile `dist`, without the features that only tests need, and prints their sizes.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Dist {}
 
@@ -35,7 +35,7 @@ impl Dist {
             "shipped programs",
             cmd!(
                 shell,
-                "cargo build --locked --profile dist -p flowlake-cli -p flowlake-server --bins"
+                "cargo build --locked --profile dist -p flowlake-cli -p flowlake-server -p flowlake-lambda --bins"
             )
             .env("RUSTFLAGS", RUSTFLAGS),
         )?;

@@ -3,7 +3,9 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use flowlake_dev_stack::{CostTable, DevStack, Failure, GenesysSettings, IamDocument, Identity};
+use flowlake_dev_stack::{
+    CostTable, DevStack, Failure, GenesysSettings, IamDocument, Identity, LambdaRuntime,
+};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -28,12 +30,15 @@ const PRINCIPALS: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// Where the reader may ship audit records to, in its bucket.
+pub const SHIPPED: &str = "audit-archive";
+
 /// A running stack. Dropping it ends it.
 #[derive(Debug)]
 pub struct EmbeddedStack {
     stack: DevStack,
     // Serves the stack until both go.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl EmbeddedStack {
@@ -71,10 +76,15 @@ impl EmbeddedStack {
             .with_costs(costs)
             .with_genesys(genesys);
         let stack = runtime.block_on(builder.start())?;
-        Ok(Self {
-            stack,
-            _runtime: runtime,
-        })
+        Ok(Self { stack, runtime })
+    }
+
+    /// The runtime API of a function, which ends with the stack.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn function(&self, arn: &str) -> Result<LambdaRuntime> {
+        Ok(self.runtime.block_on(LambdaRuntime::start(arn))?)
     }
 
     /// Where its S3 is.
@@ -195,8 +205,13 @@ fn statements(principal: &str) -> Value {
         "Action": "ce:GetCostAndUsage",
         "Resource": "*",
     });
+    let may_ship = json!({
+        "Effect": "Allow",
+        "Action": "s3:PutObject",
+        "Resource": format!("{arn}/{SHIPPED}/*"),
+    });
     match principal {
-        "reader" => json!([may_ask, may_read, may_ask_costs]),
+        "reader" => json!([may_ask, may_read, may_ship, may_ask_costs]),
         "denied" => json!([may_ask, may_read, may_not_read]),
         _ => json!([may_ask]),
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flowlake_dev_stack::note_secret;
+use flowlake_dev_stack::{LambdaRuntime, note_secret};
 use serde_json::Value;
 
 use crate::{Answer, Environment, Keys, Process, audit_records, free_ports, http, process};
@@ -230,6 +230,25 @@ impl Project {
             )
             .current_dir(&self.folder);
         self.serve_by(command, "info,flowlake=trace")
+    }
+
+    /// Starts the function in this configuration, as AWS Lambda does; it takes its events from this runtime API.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn function(&self, runtime: &LambdaRuntime) -> Result<Process> {
+        let mut command = self.command("flowlake-lambda");
+        command
+            .arg("--config")
+            .arg(self.folder.join("flowlake.toml"))
+            .env("FLOWLAKE_LOG", "info,flowlake=trace")
+            .env("AWS_LAMBDA_RUNTIME_API", runtime.address().to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "flowlake")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/30/[1]e2e")
+            .env("TMPDIR", &self.folder);
+        Process::start("function", &self.folder, &mut command)
     }
 
     fn serve_by(&self, mut command: Command, log: &str) -> Result<Server> {

@@ -17,7 +17,7 @@ mod setting;
 
 pub use self::{
     audit::audit_records,
-    embedded::EmbeddedStack,
+    embedded::{EmbeddedStack, SHIPPED},
     environment::Environment,
     flowlake::{Finished, Project, ProjectSettings, Server},
     http::{Answer, request, request_with},

@@ -10,6 +10,7 @@ mod demo;
 mod failures;
 mod genesys_sdk;
 mod interface;
+mod lambda;
 mod models;
 mod moto;
 mod newcomer;

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// Stands for anything in the README's outputs; alone on a line, for any lines.
 const ANYTHING: &str = "…";
 
+/// The other door.
+const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:flowlake:live";
+
 #[test]
 fn the_readme_leads_from_nothing_to_a_data_action() -> Result<()> {
     let setting = Setting::start("newcomer", 20_000)?;
@@ -59,9 +62,12 @@ fn what_was_sent(setting: &Setting, project: &Project) -> Result<()> {
     let path = project.folder().join("actions/agent-scorecard.toml");
     let text = fs::read_to_string(&path)?;
     fs::write(&path, text.replace("timeout = \"8s\"", "timeout = \"9s\""))?;
-    let Finished { status, stderr, .. } =
-        project.run(&["actions", "publish", "agent-scorecard"])?;
-    ensure!(status.success(), "{stderr}");
+    // And through the function, whose documents the models have to take as well.
+    let publish = ["actions", "publish", "agent-scorecard"];
+    for via in [&[][..], &["--via", "lambda"]] {
+        let Finished { status, stderr, .. } = project.run(&[&publish[..], via].concat())?;
+        ensure!(status.success(), "{stderr}");
+    }
     let mut bodies = Vec::<Value>::new();
     for (model, operation, least) in [
         (
@@ -72,12 +78,12 @@ fn what_was_sent(setting: &Setting, project: &Project) -> Result<()> {
         (
             "UpdateDraftInput",
             "PATCH /api/v2/integrations/actions/{id}/draft",
-            1,
+            2,
         ),
         (
             "PublishDraftInput",
             "POST /api/v2/integrations/actions/{id}/draft/publish",
-            2,
+            3,
         ),
     ] {
         let sent = setting.stack.genesys_bodies(operation)?;
@@ -140,7 +146,9 @@ fn edit(setting: &Setting, folder: &Path, url: &str) -> Result<()> {
         &platform["genesys_api_url"],
         &platform["genesys_integration_id"],
     );
-    let publish = format!("[publish]\nurl = \"{url}\"\nintegration_id = {integration}\n");
+    let lambda =
+        format!("[publish.lambda]\nfunction = \"{FUNCTION}\"\nintegration_id = {integration}\n");
+    let publish = format!("[publish]\nurl = \"{url}\"\nintegration_id = {integration}\n{lambda}");
     fs::write(
         path,
         format!("{text}\n{genesys}api_url = {api}\n\n{publish}"),
