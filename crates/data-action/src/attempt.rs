@@ -19,7 +19,6 @@ pub(crate) use self::hang_up::CancelOnDrop;
 use crate::{
     ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
     access::Asked,
-    services::printable,
     stores::{RequestStores, S3},
 };
 
@@ -101,7 +100,7 @@ impl Drop for PhaseGuard<'_> {
 }
 
 impl Attempt {
-    pub(crate) fn new(clock: &Arc<dyn Clock>, request: &ActionRequest) -> Self {
+    pub(crate) fn new(clock: &Arc<dyn Clock>, request: &ActionRequest, action: String) -> Self {
         // The attempt begins with the request's arrival, of which the caller of the pipeline knows.
         let now = clock.instant();
         let known_in = request.authenticated_in;
@@ -118,7 +117,7 @@ impl Attempt {
         let record = AuditRecord {
             id: new_id(started_at).to_string(),
             time: started_at,
-            action: printable(&request.action),
+            action,
             caller: request.caller.name.clone(),
             organization: request.caller.organization.clone(),
             conversation_id: request.caller.conversation_id.clone(),
@@ -153,7 +152,7 @@ impl Attempt {
         };
         let attempt = Self {
             is_background: true,
-            ..Self::new(clock, &request)
+            ..Self::new(clock, &request, request.action.clone())
         };
         attempt.draft().record.message = Some(RELOADED.to_owned());
         attempt

@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use flowlake_profiler::{Gauge, Profiler};
+use flowlake_transform::sent_name;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -213,8 +214,13 @@ impl Pipeline {
 
 /// One attempt from its start to its record and its answer. Panics inside are caught, so that they are recorded too.
 async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Answer, Failure> {
-    let attempt = Attempt::new(&parts.services.clock, &request);
     let action = parts.services.actions.get(&request.action);
+    // Any other name was made up by the caller.
+    let name = match action {
+        Some(_) => request.action.clone(),
+        None => sent_name(&request.action),
+    };
+    let attempt = Attempt::new(&parts.services.clock, &request, name);
     let limit = action.map_or(UNKNOWN_ACTION_LIMIT, |action| {
         action.definition.limits.timeout
     });

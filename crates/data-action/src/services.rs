@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use flowlake_aws_access::Access;
 use flowlake_genesys_auth::TokenSource;
-use flowlake_transform::Transform;
+use flowlake_transform::{Transform, sent_name};
 
 use crate::{Action, ActionError, Clock, ErrorCode, ReadPolicy, stores::S3};
 
@@ -49,23 +49,9 @@ impl Services {
             };
             ActionError::new(
                 ErrorCode::ActionUnknown,
-                format!("there is no action `{}`", printable(name)),
+                format!("there is no action `{}`", sent_name(name)),
                 advice,
             )
         })
     }
-}
-
-/// A name from outside, short and without anything that could be a value: what is not a name's character becomes `?`.
-pub(crate) fn printable(name: &str) -> String {
-    name.chars()
-        .take(64)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect()
 }

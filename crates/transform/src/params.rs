@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use self::relative::Now;
 pub use self::value::{BoundParams, BoundValue};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, sent_name};
 
 /// The declaration of one parameter.
 #[derive(Debug, Clone, Deserialize)]
@@ -144,11 +144,7 @@ impl ParamSet {
             } else {
                 format!("known are {known}")
             };
-            let unknown: String = unknown
-                .chars()
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .take(64)
-                .collect();
+            let unknown = sent_name(unknown);
             return Err(Error::new(
                 ErrorKind::InvalidParam,
                 format!("there is no parameter `{unknown}`; {known}"),

@@ -97,6 +97,21 @@ async fn every_refusal_has_its_code_and_one_record() {
     );
 }
 
+#[tokio::test]
+async fn numbers_in_place_of_names_are_not_shown() {
+    let house = House::build(&[]).await;
+    let number = "+49 170 1234567";
+    let swapped = json!({ number: "ani" });
+    for (name, params) in [(number, json!({})), ("look-up", swapped)] {
+        let (_, message) = house.run(name, params).await.unwrap_err();
+        let record = house.audit().pop().unwrap();
+        for shown in [message, record] {
+            assert!(shown.contains("`?##?###?#######`"), "{shown}");
+            assert!(!shown.contains("1234567"), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn an_action_whose_table_function_would_take_gigabytes_to_plan_is_refused() {
     let action = r#"
