@@ -179,7 +179,7 @@ pub(crate) struct Init {
     /// The id of the Genesys Cloud organisation, the external id of its calls
     #[arg(long, value_name = "ID", requires = "lambda")]
     pub(crate) organization: Option<Uuid>,
-    /// The AWS account that Genesys Cloud comes from; left out, that of the region in [genesys]
+    /// The AWS account that Genesys Cloud comes from; left out, that of the region in `[genesys]`
     #[arg(long, value_name = "ACCOUNT", requires = "lambda", value_parser = account)]
     pub(crate) genesys_account: Option<String>,
 }

@@ -10,7 +10,7 @@ use crate::{parameter::parameter, profile::ProfileSource};
 
 #[derive(Debug, Args)]
 pub(crate) struct ActionsArguments {
-    /// How Genesys Cloud reaches the actions; left out, what [publish] has, the web service first
+    /// How Genesys Cloud reaches the actions; left out, what `[publish]` has, the web service first
     #[arg(long, global = true, value_enum)]
     pub(crate) via: Option<Via>,
     #[command(subcommand)]
