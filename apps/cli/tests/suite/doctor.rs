@@ -23,6 +23,8 @@ use flowlake_dev_stack::{
 };
 use serde_json::{Value, json};
 
+use crate::support::output_of;
+
 const READER: &str = "arn:aws:iam::123456789012:user/reader";
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 const KEY_ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/0123abcd";
@@ -164,14 +166,7 @@ impl House {
             .env("FLOWLAKE_LOG", "warn,flowlake=trace")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.path());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
-        // What the binary printed and logged becomes part of this test's output, which is searched for secrets.
-        let mut seen = std::io::stderr();
-        seen.write_all(&output.stdout).unwrap();
-        seen.write_all(&output.stderr).unwrap();
-        output
+        output_of(command).await
     }
 
     /// The lines as JSON, and the exit code.

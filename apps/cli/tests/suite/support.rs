@@ -75,6 +75,17 @@ impl Environment for Variables {
     }
 }
 
+/// Runs a program; what it printed and logged becomes part of this test's output, which is searched for secrets.
+pub(crate) async fn output_of(mut command: Command) -> Output {
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let mut seen = std::io::stderr();
+    seen.write_all(&output.stdout).unwrap();
+    seen.write_all(&output.stderr).unwrap();
+    output
+}
+
 /// What reads the exports.
 fn reading() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [
@@ -248,14 +259,7 @@ integration_id = "{}"
             .env("USER", "tester")
             .envs(&self.variables)
             .current_dir(self.path());
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
-        // What the binary printed and logged becomes part of this test's output, which is searched for secrets.
-        let mut seen = std::io::stderr();
-        seen.write_all(&output.stdout).unwrap();
-        seen.write_all(&output.stderr).unwrap();
-        output
+        output_of(command).await
     }
 
     /// What it prints, once it has ended with this exit code.
