@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionCheck, ActionDefinition, ActionError, Pipeline, Project, TableInfo,
+    ActionCheck, ActionDefinition, ActionError, Pipeline, ProcessEnvironment, Project, TableInfo,
 };
-use flowlake_server::ProcessEnvironment;
 
 use crate::{
     actions::{Fit, fit},

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionError, Diagnosis, DoctorOptions, Finding, Inspector, Pipeline, Project, Verdict,
+    ActionError, Diagnosis, DoctorOptions, Finding, Inspector, Pipeline, ProcessEnvironment,
+    Project, Verdict,
 };
-use flowlake_server::ProcessEnvironment;
 
 use crate::{
     actions,

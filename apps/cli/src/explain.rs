@@ -3,9 +3,9 @@
 use std::{fmt::Write, path::Path};
 
 use flowlake_data_action::{
-    ActionExplanation, Answer, Pipeline, Project, ScanExplanation, Step, TableInfo,
+    ActionExplanation, Answer, Pipeline, ProcessEnvironment, Project, ScanExplanation, Step,
+    TableInfo,
 };
-use flowlake_server::ProcessEnvironment;
 use serde_json::json;
 
 use crate::{

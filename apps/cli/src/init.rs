@@ -6,9 +6,10 @@ use std::{
     path::Path,
 };
 
-use flowlake_data_action::{ActionError, CONFIG_FILE, ErrorCode, FunctionRoles, Pipeline, Project};
+use flowlake_data_action::{
+    ActionError, CONFIG_FILE, ErrorCode, FunctionRoles, Pipeline, ProcessEnvironment, Project,
+};
 use flowlake_genesys_auth::Region;
-use flowlake_server::ProcessEnvironment;
 use uuid::Uuid;
 
 use crate::{arguments::Init, demo::EXAMPLE_CONFIG, failure::Failure, output};

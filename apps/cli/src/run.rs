@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionRequest, Answer, Caller, Environment, Pipeline, Project, RowOutput,
+    ActionRequest, Answer, Caller, Environment, Pipeline, ProcessEnvironment, Project, RowOutput,
 };
-use flowlake_server::ProcessEnvironment;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 

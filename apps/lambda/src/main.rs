@@ -13,7 +13,8 @@ use std::{
 
 use clap::Parser;
 use flowlake_data_action::{
-    ActionError, Environment, ErrorCode, ExecutionEnvironment, Pipeline, Project,
+    ActionError, Environment, ErrorCode, ExecutionEnvironment, Pipeline, ProcessEnvironment,
+    Project,
 };
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
@@ -57,20 +58,6 @@ fn log_filter(text: &str) -> Result<String, ParseError> {
     EnvFilter::try_new(&text).map(|_| text)
 }
 
-/// The variables of this process.
-#[derive(Debug, Clone, Copy)]
-struct Variables;
-
-impl Environment for Variables {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "applications read the environment, and do it here"
-    )]
-    fn get(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-}
-
 fn main() -> ExitCode {
     let started = now();
     let arguments = Arguments::parse();
@@ -103,7 +90,10 @@ fn main() -> ExitCode {
 }
 
 async fn serve(arguments: Arguments, started: Instant) -> Result<(), ActionError> {
-    if let Some(missing) = GIVEN.iter().find(|name| Variables.get(name).is_none()) {
+    if let Some(missing) = GIVEN
+        .iter()
+        .find(|name| ProcessEnvironment.get(name).is_none())
+    {
         return Err(ActionError::new(
             ErrorCode::ConfigInvalid,
             format!("{missing} is not set: this program is started by AWS Lambda"),
@@ -113,8 +103,8 @@ async fn serve(arguments: Arguments, started: Instant) -> Result<(), ActionError
     let pipeline = match Box::pin(load(arguments)).await {
         Ok(pipeline) => pipeline,
         Err(error) => {
-            // AWS Lambda shows it to whoever looks why the function does not start.
-            if let Err(unsent) = api::report_failed_start(&Variables, &error).await {
+            // AWS Lambda shows it where an operator looks why the function does not start.
+            if let Err(unsent) = api::report_failed_start(&ProcessEnvironment, &error).await {
                 tracing::error!(error = %unsent, "the failed start cannot be reported to the runtime API");
             }
             return Err(error);
@@ -141,7 +131,7 @@ async fn serve(arguments: Arguments, started: Instant) -> Result<(), ActionError
 
 async fn load(arguments: Arguments) -> Result<Pipeline, ActionError> {
     let folder = arguments.config.or_else(|| {
-        let root = Variables.get("LAMBDA_TASK_ROOT");
+        let root = ProcessEnvironment.get("LAMBDA_TASK_ROOT");
         root.map(PathBuf::from)
     });
     let project = Project::load(&folder.unwrap_or_else(|| PathBuf::from(".")))?;
@@ -155,7 +145,7 @@ async fn load(arguments: Arguments) -> Result<Pipeline, ActionError> {
     let broken = project.config.server.start_with_broken_actions;
     Pipeline::builder(project)
         .with_broken_actions(broken)
-        .build(&Variables)
+        .build(&ProcessEnvironment)
         .await
 }
 
@@ -163,7 +153,7 @@ async fn load(arguments: Arguments) -> Result<Pipeline, ActionError> {
 fn environment() -> Result<ExecutionEnvironment, ActionError> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")
         .map_err(|error| internal("cannot read /proc/self/mountinfo").with_source(error))?;
-    let stream = Variables.get("AWS_LAMBDA_LOG_STREAM_NAME");
+    let stream = ProcessEnvironment.get("AWS_LAMBDA_LOG_STREAM_NAME");
     Ok(ExecutionEnvironment {
         // Environments of managed instances have no stream of their own.
         name: stream.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),

@@ -11,7 +11,6 @@ mod body;
 mod caller;
 mod describe;
 mod door;
-mod environment;
 mod failures;
 mod headers;
 mod listener;
@@ -36,7 +35,6 @@ mod tls;
 mod validators;
 
 pub use auth::Callers;
-pub use environment::ProcessEnvironment;
 pub use notify::ServiceState;
 pub use reload::ConfigFiles;
 pub use server::{RunningServer, Server, ServerError};

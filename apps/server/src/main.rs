@@ -3,10 +3,9 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use flowlake_data_action::{ActionError, Pipeline, Project};
+use flowlake_data_action::{ActionError, Pipeline, ProcessEnvironment, Project};
 use flowlake_server::{
-    Callers, ConfigFiles, ProcessEnvironment, RunningServer, Server, ServerError, ServiceState,
-    Telemetry,
+    Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry,
 };
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};

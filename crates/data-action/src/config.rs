@@ -32,7 +32,7 @@ pub use self::cost::CostSettings;
 pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
 pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
-pub use self::secret::{Environment, SecretSource};
+pub use self::secret::{Environment, ProcessEnvironment, SecretSource};
 pub use self::server::{OwnTokenSettings, ServerKey, ServerSettings, TlsSettings};
 pub use self::telemetry::TelemetrySettings;
 pub(crate) use self::toml_error::read_toml;

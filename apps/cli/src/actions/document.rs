@@ -4,10 +4,9 @@ use std::{fmt::Write as _, path::Path};
 
 use flowlake_data_action::{
     ActionDefinition, ActionError, AnswerColumns, Door, ErrorCode, FlowShape, Inspector, Pipeline,
-    Project, PublishSettings,
+    ProcessEnvironment, Project, PublishSettings,
 };
 use flowlake_genesys_publish::{DataAction, DocumentBuilder, Field, OutputShape, ValueType};
-use flowlake_server::ProcessEnvironment;
 use flowlake_transform::ParamType;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

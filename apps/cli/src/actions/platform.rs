@@ -2,9 +2,8 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use flowlake_data_action::{ActionError, Door, ErrorCode, Project};
+use flowlake_data_action::{ActionError, Door, ErrorCode, ProcessEnvironment, Project};
 use flowlake_genesys_publish::{Error, ErrorKind, PlatformClient, PlatformSettings};
-use flowlake_server::ProcessEnvironment;
 
 use super::document;
 use crate::{failure::Failure, output};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use flowlake_cost_audit::{AuditLog, AuditRecord, AuditSettings, AuditStatus};
-use flowlake_data_action::{ActionError, Clock, Environment, Project, SystemClock};
-use flowlake_server::ProcessEnvironment;
+use flowlake_data_action::{
+    ActionError, Clock, Environment, ProcessEnvironment, Project, SystemClock,
+};
 
 use super::document;
 use crate::failure::Failure;

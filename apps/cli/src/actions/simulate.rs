@@ -2,9 +2,8 @@
 
 use std::{fs, path::Path};
 
-use flowlake_data_action::{ActionError, Door, ErrorCode, SecretSource};
+use flowlake_data_action::{ActionError, Door, ErrorCode, ProcessEnvironment, SecretSource};
 use flowlake_genesys_publish::{DataAction, Reply, Simulated, Simulator};
-use flowlake_server::ProcessEnvironment;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 

@@ -6,8 +6,7 @@ use flowlake_cost_audit::{
     VerifyReport,
     audit::{Problem, VerifyOptions, verify_with},
 };
-use flowlake_data_action::{ActionError, Config, ErrorCode};
-use flowlake_server::ProcessEnvironment;
+use flowlake_data_action::{ActionError, Config, ErrorCode, ProcessEnvironment};
 use serde_json::json;
 
 use super::arguments::Verify;

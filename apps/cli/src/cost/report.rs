@@ -8,8 +8,9 @@ use flowlake_aws_access::load_sdk_config;
 use flowlake_cost_audit::{
     ActualCosts, Actuals, ActualsQuery, CostReport, GroupBy, S3_SERVICE, keyed_hash,
 };
-use flowlake_data_action::{ActionError, Clock, Config, Environment, SystemClock};
-use flowlake_server::ProcessEnvironment;
+use flowlake_data_action::{
+    ActionError, Clock, Config, Environment, ProcessEnvironment, SystemClock,
+};
 
 use super::{
     arguments::{Form, Report},

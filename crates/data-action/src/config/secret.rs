@@ -17,6 +17,20 @@ pub trait Environment: Debug {
     fn get(&self, name: &str) -> Option<String>;
 }
 
+/// The variables of this process: what applications hand to everything that takes an [`Environment`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "applications read the environment, and do it here"
+    )]
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
 /// `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
