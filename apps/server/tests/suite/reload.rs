@@ -340,7 +340,7 @@ async fn no_request_fails_while_the_program_reloads() {
     program
         .counts("flowlake_config_reloads{result=\"ok\"} 3.0")
         .await;
-    // What takes effect at the next start is told.
+    // The log names what takes effect at the next start.
     let moved = other.replacen("127.0.0.1:0", "127.0.0.1:1", 1);
     program.write("flowlake.toml", &moved);
     program.counts("flowlake_config_pending_restart 1.0").await;

@@ -16,8 +16,8 @@ use crate::{ClientSettings, IssuerSettings};
 pub struct ServerSettings {
     /// Address and port; port 0 takes a free one.
     pub listen: String,
-    /// Address and port of what operators look at: health, metrics, profile, configuration, dashboard. Whoever reaches it needs
-    /// no key. Left out: there is none of it.
+    /// Address and port of what operators look at: health, metrics, profile, configuration, dashboard. A
+    /// request to it needs no key. Left out: there is none of it.
     pub admin: Option<String>,
     /// Whether `admin` may be another address than loopback: only where a network keeps strangers from it.
     pub allow_remote_admin: bool,
