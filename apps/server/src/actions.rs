@@ -72,12 +72,12 @@ pub(crate) async fn run(
         method: "POST",
         route: ROUTE,
     };
-    let asker = match state.asker(door, head.headers.clone(), &peer).await {
-        Ok(asker) => asker,
-        Err(refusal) => {
-            body::drain(&head.headers, body, state.body_limits).await;
-            return refusal;
-        }
+    let asked = state
+        .asker_with_body(door, &head.headers, body, &peer)
+        .await;
+    let (asker, body) = match asked {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
     };
     let wanted = Wanted::try_new(path, &head, Query::envelope_alone(head.uri.query()));
     let params = body::parameters(&head.headers, body, state.body_limits).await;
@@ -104,7 +104,7 @@ pub(crate) async fn look(
         },
         route: ROUTE,
     };
-    let asker = match state.asker(door, head.headers.clone(), &peer).await {
+    let asker = match state.asker(door, &head.headers, &peer).await {
         Ok(asker) => asker,
         Err(refusal) => return refusal,
     };
@@ -160,7 +160,7 @@ impl Wanted {
 /// Answers; `conditions` are the headers of a request whose address stands for the answer.
 async fn answer(
     state: &AppState,
-    asker: &Asker,
+    asker: &Asker<'_>,
     wanted: Wanted,
     params: Map<String, Value>,
     conditions: Option<&HeaderMap>,
@@ -180,13 +180,13 @@ async fn answer(
             file: None,
             for_flows: envelope == Envelope::DataAction,
         },
-        if_none_match: if_none_match.unwrap_or_default(),
+        if_none_match,
     };
     let answer = match state.ask(asker, question).await {
         Ok(answer) => answer,
         Err(failure) => return fail(&failure),
     };
-    let validators = shape.headers(&answer, conditions.is_some());
+    let validators = shape.headers(&answer);
     if answer.not_modified {
         return (StatusCode::NOT_MODIFIED, validators).into_response();
     }
@@ -211,7 +211,7 @@ fn no_body(body: &Body) -> Result<(), Refusal> {
 /// Refuses values in the address that are personal: addresses are written into the logs of whatever lies between.
 fn no_personal_data(
     state: &AppState,
-    asker: &Asker,
+    asker: &Asker<'_>,
     action: &str,
     params: &Map<String, Value>,
 ) -> Result<(), Refusal> {

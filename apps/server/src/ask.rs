@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use axum::{http::HeaderMap, response::Response};
+use axum::{body::Body, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 use flowlake_data_action::{ActionError, ActionRequest, Answer, ErrorCode, Failure, RowOutput};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Identified, caller::caller, door::Door, load::overloaded, peer::Peer, refusal::refuse,
-    state::AppState,
+    auth::Identified, body, caller::caller, door::Door, load::overloaded, peer::Peer,
+    refusal::refuse, state::AppState,
 };
 
 /// What is asked.
@@ -19,31 +19,31 @@ pub(crate) struct Question {
     pub(crate) action: String,
     pub(crate) params: Map<String, Value>,
     pub(crate) output: RowOutput,
-    /// Tags of answers that the caller has.
-    pub(crate) if_none_match: Vec<String>,
+    /// Tags of answers that the caller has; none where the request has no address that an answer could be kept for.
+    pub(crate) if_none_match: Option<Vec<String>>,
 }
 
 /// A client that has sent a request, which may ask several questions.
 #[derive(Debug)]
-pub(crate) struct Asker {
+pub(crate) struct Asker<'h> {
     pub(crate) identified: Identified,
     door: Door,
-    headers: HeaderMap,
+    headers: &'h HeaderMap,
     arrived_at: DateTime<Utc>,
     authenticated_in: Duration,
 }
 
 impl AppState {
     /// Who sent a request with these headers, or the refusal of what nobody here sent, or sent too often.
-    pub(crate) async fn asker(
+    pub(crate) async fn asker<'h>(
         &self,
         door: Door,
-        headers: HeaderMap,
+        headers: &'h HeaderMap,
         peer: &Peer,
-    ) -> Result<Asker, Response> {
+    ) -> Result<Asker<'h>, Response> {
         let clock = self.pipeline.clock();
         let (arrived, arrived_at) = (clock.instant(), clock.now());
-        let identified = self.authenticate(&headers, peer).await?;
+        let identified = self.authenticate(headers, peer).await?;
         let asker = Asker {
             identified,
             door,
@@ -55,8 +55,29 @@ impl AppState {
         Ok(asker)
     }
 
+    /// The same of a request with a body, which is read to its end where it is refused.
+    pub(crate) async fn asker_with_body<'h>(
+        &self,
+        door: Door,
+        headers: &'h HeaderMap,
+        body: Body,
+        peer: &Peer,
+    ) -> Result<(Asker<'h>, Body), Response> {
+        match self.asker(door, headers, peer).await {
+            Ok(asker) => Ok((asker, body)),
+            Err(refusal) => {
+                body::drain(headers, body, self.body_limits).await;
+                Err(refusal)
+            }
+        }
+    }
+
     /// Answers one question, or says why not.
-    pub(crate) async fn ask(&self, asker: &Asker, question: Question) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(
+        &self,
+        asker: &Asker<'_>,
+        question: Question,
+    ) -> Result<Answer, Failure> {
         let Question {
             action,
             params,
@@ -104,7 +125,7 @@ impl AppState {
     }
 }
 
-impl Asker {
+impl Asker<'_> {
     /// Takes one question of the client's rate.
     ///
     /// # Errors

@@ -40,12 +40,12 @@ pub(crate) async fn run(
         method: "POST",
         route: "/v1/actions/{name}/batch",
     };
-    let asker = match state.asker(door, head.headers.clone(), &peer).await {
-        Ok(asker) => asker,
-        Err(refusal) => {
-            body::drain(&head.headers, body, state.body_limits).await;
-            return refusal;
-        }
+    let asked = state
+        .asker_with_body(door, &head.headers, body, &peer)
+        .await;
+    let (asker, body) = match asked {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
     };
     let envelope = Query::envelope_alone(head.uri.query());
     let body = body::json(&head.headers, body, state.body_limits).await;
@@ -110,7 +110,7 @@ fn questions(body: &Bytes, most: usize) -> Result<Vec<Map<String, Value>>, Refus
 /// One member of `answers`, as text: a failure is one of its own question alone.
 async fn answer(
     state: &AppState,
-    asker: &Asker,
+    asker: &Asker<'_>,
     place: usize,
     question: Question,
     envelope: Envelope,

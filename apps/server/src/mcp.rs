@@ -68,12 +68,12 @@ pub(crate) async fn message(
         method: "POST",
         route: "/mcp",
     };
-    let asker = match state.asker(door, head.headers.clone(), &peer).await {
-        Ok(asker) => asker,
-        Err(refusal) => {
-            body::drain(&head.headers, body, state.body_limits).await;
-            return refusal;
-        }
+    let asked = state
+        .asker_with_body(door, &head.headers, body, &peer)
+        .await;
+    let (asker, body) = match asked {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
     };
     let body = match body::json(&head.headers, body, state.body_limits).await {
         Ok(body) => body,
@@ -119,7 +119,11 @@ fn speaks(headers: &HeaderMap) -> bool {
     named.all(|version| VERSIONS.iter().any(|spoken| version == *spoken))
 }
 
-async fn answer(state: &AppState, asker: &Asker, message: &Message<'_>) -> Result<Value, Wrong> {
+async fn answer(
+    state: &AppState,
+    asker: &Asker<'_>,
+    message: &Message<'_>,
+) -> Result<Value, Wrong> {
     match message.method.as_str() {
         "initialize" => initialize(message),
         "ping" => Ok(json!({})),
@@ -141,7 +145,7 @@ fn initialize(message: &Message<'_>) -> Result<Value, Wrong> {
     }))
 }
 
-fn tools(state: &AppState, asker: &Asker) -> Vec<Value> {
+fn tools(state: &AppState, asker: &Asker<'_>) -> Vec<Value> {
     let settings = &asker.identified.client.settings;
     offered(state, &asker.identified)
         .map(|definition| {
@@ -156,7 +160,7 @@ fn tools(state: &AppState, asker: &Asker) -> Vec<Value> {
 }
 
 /// A question that gets no answer is a result too: the model reads why, and what to do.
-async fn call(state: &AppState, asker: &Asker, message: &Message<'_>) -> Result<Value, Wrong> {
+async fn call(state: &AppState, asker: &Asker<'_>, message: &Message<'_>) -> Result<Value, Wrong> {
     let Call { name, arguments } = params(message)?;
     let arguments = arguments.map(|arguments| {
         let arguments = flowlake_data_action::parameters(arguments.get().as_bytes());

@@ -50,14 +50,14 @@ impl Shape {
     }
 
     /// The headers of an answer. Weak is the tag, since an envelope names the attempt.
-    pub(crate) fn headers(self, answer: &Answer, has_address: bool) -> HeaderMap {
+    pub(crate) fn headers(self, answer: &Answer) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(VARY, HeaderValue::from_static("accept"));
         let mut put = |name, text: String| {
             headers.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
         };
         put(AUDIT_ID, answer.audit_log.id.clone());
-        if let Some(tag) = answer.tag.as_ref().filter(|_| has_address) {
+        if let Some(tag) = &answer.tag {
             put(ETAG, format!("W/\"{tag}{}\"", self.suffix()));
         }
         let Some(served) = answer.cache else {
@@ -77,8 +77,8 @@ impl Shape {
         if let CacheServed::Hit { age_ms, .. } = served {
             put(AGE, (age_ms / 1000).to_string());
         }
-        // Whoever keeps it asks before each use, so that each use is recorded. Answers of other actions are not to be kept at all.
-        if has_address && answer.tag.is_some() {
+        // A cache asks before each use, so that each use is recorded. Answers of other actions are not to be kept at all.
+        if answer.tag.is_some() {
             put(CACHE_CONTROL, "private, no-cache".to_owned());
         }
         headers

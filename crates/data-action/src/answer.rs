@@ -44,8 +44,8 @@ pub struct Answer {
     /// How it was served, where the action keeps answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheServed>,
-    /// Stands for the rows: the same action over the same versions with the same parameters has the same tag. None where the SQL tells
-    /// the time or is random, and where S3 tells no `ETag`.
+    /// Stands for the rows: the same action over the same versions with the same parameters has the same tag. None where the
+    /// request has no use for it, where the SQL tells the time or is random, and where S3 tells no `ETag`.
     #[serde(skip)]
     pub tag: Option<String>,
     /// Whether the caller has these rows, by a tag that it sent: nothing was read, and there are none.

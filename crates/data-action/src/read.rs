@@ -132,7 +132,7 @@ impl Reader {
         } = admitted;
         let mut plan = plan(&self.services, attempt, &action.prepared, locations, stores).await?;
         let tag = std::mem::take(&mut plan.versions).tag(&action.fingerprint, bound);
-        let public = tag.filter(|_| action.is_repeatable);
+        let public = tag.filter(|_| action.is_repeatable && request.if_none_match.is_some());
         if public.is_some_and(|tag| request.has(tag)) {
             attempt.draft().not_modified = true;
             let nothing = self.ledger.nothing();

@@ -20,8 +20,9 @@ pub struct ActionRequest {
     pub caller: Caller,
     /// How the rows are wanted.
     pub output: RowOutput,
-    /// Tags of answers that the caller has; `*` is any. Where the answer would have one of them, nothing is read for it.
-    pub if_none_match: Vec<String>,
+    /// Tags of answers that the caller has; `*` is any. Where the answer would have one of them, nothing is read for it. None where
+    /// no answer can be kept: it then has no tag.
+    pub if_none_match: Option<Vec<String>>,
     /// Whether the answer tells what each step of the query did.
     pub explain: bool,
     /// Why the caller may not do this, where that is known already: the attempt then reads nothing, and is recorded as refused.
@@ -32,21 +33,21 @@ pub struct ActionRequest {
     pub authenticated_in: Duration,
     /// How long it waited for room before it came here; part of the action's time limit.
     pub queued_for: Duration,
-    /// How long whoever carries the answer still waits for it, when that is known: the attempt ends no later.
+    /// How long the caller still waits for the answer, when that is known: the attempt ends no later.
     pub time_left: Option<Duration>,
-    /// Who is told how the attempt went.
+    /// Follows how the attempt goes.
     pub observer: Option<Arc<dyn AttemptObserver>>,
 }
 
 impl ActionRequest {
     /// Whether the caller has the answer of this tag.
     pub(crate) fn has(&self, tag: Tag) -> bool {
-        if self.if_none_match.is_empty() {
+        let sent = self.if_none_match.as_deref().unwrap_or_default();
+        if sent.is_empty() {
             return false;
         }
         let tag = tag.to_string();
-        let mut sent = self.if_none_match.iter();
-        sent.any(|sent| *sent == tag || sent == "*")
+        sent.iter().any(|sent| *sent == tag || sent == "*")
     }
 }
 

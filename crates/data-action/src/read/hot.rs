@@ -153,7 +153,8 @@ impl HotReader {
             .unwrap_or_default();
         let asking = self.check_versions(attempt, admitted, &objects);
         attempt.phase(Phase::Access, asking).await?;
-        let tag = tag(admitted, &objects);
+        let wanted = request.if_none_match.is_some();
+        let tag = wanted.then(|| tag(admitted, &objects)).flatten();
         if tag.is_some_and(|tag| request.has(tag)) {
             let mut draft = attempt.draft();
             draft.not_modified = true;

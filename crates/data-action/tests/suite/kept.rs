@@ -251,7 +251,7 @@ async fn what_the_caller_has_is_not_read_again_and_recorded_all_the_same() {
     let setting = Setting::build("", &actions).await;
     let asked = |action: &str, tags: &[&str]| ActionRequest {
         action: action.to_owned(),
-        if_none_match: tags.iter().map(|&tag| tag.to_owned()).collect(),
+        if_none_match: Some(tags.iter().map(|&tag| tag.to_owned()).collect()),
         ..ActionRequest::default()
     };
     for action in ["kept", "plain", "warm", "listed"] {
@@ -274,6 +274,13 @@ async fn what_the_caller_has_is_not_read_again_and_recorded_all_the_same() {
         let other = setting.request(asked(action, &["another"])).await;
         assert_eq!((other.not_modified, other.row_count), (false, 1));
     }
+    let no_use = setting
+        .request(ActionRequest {
+            if_none_match: None,
+            ..asked("warm", &[])
+        })
+        .await;
+    assert_eq!((no_use.tag, no_use.row_count), (None, 1));
     // What tells the time has no tag: it is another answer each time.
     let clocked = setting.request(asked("clocked", &["*"])).await;
     assert_eq!((clocked.tag, clocked.not_modified), (None, false));

@@ -154,6 +154,7 @@ impl House {
                 name: "tests".to_owned(),
                 ..Caller::default()
             },
+            if_none_match: Some(Vec::new()),
             ..ActionRequest::default()
         };
         self.pipeline.run(request).await.map_err(|failure| {
