@@ -68,7 +68,9 @@ fn requests_made_from_the_document_get_what_it_says() -> Result<()> {
         ])
         .arg("--header")
         .arg(format!("Authorization: Bearer {}", Server::KEY))
-        .args(["--no-color", "--warnings", "off"]);
+        .args(["--no-color", "--warnings", "off"])
+        // It writes what it finds into the folder that it runs in.
+        .current_dir(setting.project.folder());
     let output = tester.output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{said}");
