@@ -153,7 +153,21 @@ async fn timestamps_of_96_bits() {
             content.clone(),
             "",
             "SELECT at FROM t",
-            Ok(rows),
+            Ok(rows.clone()),
+        ),
+        case(
+            "t.parquet",
+            content.clone(),
+            "on_error = \"null\"",
+            "SELECT at FROM t",
+            Ok(rows.clone()),
+        ),
+        case(
+            "t.parquet",
+            content.clone(),
+            "on_error = \"skip\"",
+            "SELECT at FROM t",
+            Ok(rows.clone()),
         ),
         case("t.parquet", content, "", later, Ok(json!([{ "n": 2 }]))),
     ])

@@ -576,9 +576,17 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
             ],
             max,
             Expected::Error(
-                "a.csv: line 2, column 1 (`v`) holds a very large integer and is Float64"
+                "a.csv: line 2, column 1 (`v`) holds a very large integer and is Float64, which does not keep all its digits: declare `decimal(p, s)`"
                     .to_owned(),
             ),
+        ),
+        files(
+            &[
+                ("a.ndjson", "{\"v\":[9007199254740993]}\n"),
+                ("b.ndjson", "{\"v\":[1.5]}\n"),
+            ],
+            first,
+            Expected::Error("does not keep all its digits: declare `decimal(p, s)`".to_owned()),
         ),
         files(
             &[
@@ -590,6 +598,88 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
         ),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn rare_types_are_read_as_exactly_as_common_ones() {
+    let map =
+        "Map(\"entries\": non-null Struct(\"keys\": non-null Utf8, \"values\": Int64), unsorted)";
+    let json = |values: &[&str]| -> String {
+        let rows = values.iter().map(|value| format!("{{\"v\":{value}}}\n"));
+        rows.collect()
+    };
+    let csv = |values: &[&str]| format!("v,w\n{},x\n", values.join(",x\n"));
+    let all = "SELECT v FROM t";
+    let nulled = |rows| Expected::Counted(0, 1, rows);
+    let mut cases = Vec::new();
+    let mut each =
+        |kind: &str, key: &str, text: String, nulls: &'static str, rest: &'static str| {
+            let table = format!("types = {{ v = '{kind}' }}\n");
+            let with = |policy: &str| format!("{table}on_error = \"{policy}\"");
+            let fails = Expected::Error("line ".to_owned());
+            cases.push(case(key, text.clone(), &table, all, fails));
+            cases.push(case(key, text.clone(), &with("null"), all, nulled(nulls)));
+            let skipped = Expected::Counted(1, 0, rest);
+            cases.push(case(key, text, &with("skip"), all, skipped));
+        };
+    let decimal = "Decimal256(50, 2)";
+    let digits = "123456789012345678901234567890123456789012345678.25";
+    let (nulls, rest) = (
+        r#"[{"v":123456789012345678901234567890123456789012345678.25},{"v":null}]"#,
+        r#"[{"v":123456789012345678901234567890123456789012345678.25}]"#,
+    );
+    each(decimal, "t.ndjson", json(&[digits, "1.255"]), nulls, rest);
+    each(decimal, "t.csv", csv(&[digits, "007"]), nulls, rest);
+    let (nulls, rest) = (r#"[{"v":{"a":1}},{"v":{"a":null}}]"#, r#"[{"v":{"a":1}}]"#);
+    each(
+        map,
+        "t.ndjson",
+        json(&["{\"a\":1}", "{\"a\":1.9}"]),
+        nulls,
+        rest,
+    );
+    each(
+        map,
+        "u.ndjson",
+        json(&["{\"a\":1}", "{\"a\":\"007\"}"]),
+        nulls,
+        rest,
+    );
+    let (nulls, rest) = (r#"[{"v":[1,2]},{"v":[3,null]}]"#, r#"[{"v":[1,2]}]"#);
+    for list in [
+        "FixedSizeList(2 x Int64)",
+        "ListView(Int64)",
+        "LargeListView(Int64)",
+    ] {
+        each(list, "t.ndjson", json(&["[1,2]", "[3,-0.6]"]), nulls, rest);
+    }
+    let (nulls, rest) = (r#"[{"v":"10:00:00"},{"v":null}]"#, r#"[{"v":"10:00:00"}]"#);
+    let times = ["10:00:00", "10:00:00.987"];
+    each("Time32(s)", "t.csv", csv(&times), nulls, rest);
+    let quoted = times.map(|time| format!("\"{time}\""));
+    each(
+        "Time32(s)",
+        "t.ndjson",
+        json(&[&quoted[0], &quoted[1]]),
+        nulls,
+        rest,
+    );
+    let (nulls, rest) = (r#"[{"v":7},{"v":null}]"#, r#"[{"v":7}]"#);
+    each(
+        "Dictionary(Int32, Int64)",
+        "t.csv",
+        csv(&["7", "007"]),
+        nulls,
+        rest,
+    );
+    each(
+        "Dictionary(Int32, Int64)",
+        "t.ndjson",
+        json(&["7", "1.9"]),
+        nulls,
+        rest,
+    );
+    check(cases).await;
 }
 
 #[tokio::test]

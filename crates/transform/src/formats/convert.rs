@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::{
     array::{
-        Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, GenericListArray,
-        OffsetSizeTrait, PrimitiveArray, StringArray, StructArray,
+        Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, FixedSizeListArray,
+        GenericListArray, MapArray, OffsetSizeTrait, PrimitiveArray, StringArray, StructArray,
     },
-    buffer::{BooleanBuffer, NullBuffer},
-    compute::{CastOptions, cast_with_options},
+    buffer::{BooleanBuffer, NullBuffer, OffsetBuffer},
+    compute::{CastOptions, cast, cast_with_options},
     datatypes::{DataType, Field, FieldRef},
     error::ArrowError,
 };
@@ -34,6 +34,10 @@ pub(crate) fn column(
     text: StringArray,
     kind: &ColumnType,
 ) -> Result<(ArrayRef, Vec<usize>), ArrowError> {
+    if let DataType::Dictionary(_, value) = &kind.kind {
+        let (values, misfits) = column(text, &value.as_ref().clone().into())?;
+        return Ok((cast(&values, &kind.kind)?, misfits));
+    }
     values::build(
         kind,
         FromText {
@@ -121,6 +125,19 @@ pub(crate) fn as_text(kind: &DataType) -> DataType {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         DataType::List(item) => DataType::List(inner(item)),
         DataType::LargeList(item) => DataType::LargeList(inner(item)),
+        DataType::ListView(item) => DataType::List(inner(item)),
+        DataType::LargeListView(item) => DataType::LargeList(inner(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(inner(item), *length),
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(members) if members.len() == 2 => {
+                let members = vec![Arc::clone(&members[0]), inner(&members[1])];
+                let members = DataType::Struct(members.into());
+                let entries = entries.as_ref().clone().with_data_type(members);
+                DataType::Map(Arc::new(entries), *sorted)
+            }
+            _ => kind.clone(),
+        },
+        DataType::Dictionary(_, value) => as_text(value),
         DataType::Duration(_) | DataType::Interval(_) => kind.clone(),
         kind if kind.is_numeric() || kind.is_temporal() || *kind == DataType::Boolean => {
             DataType::Utf8
@@ -152,6 +169,26 @@ pub(crate) fn nested(
         }
         DataType::List(item) => list::<i32>(found.as_list(), item),
         DataType::LargeList(item) => list::<i64>(found.as_list(), item),
+        DataType::ListView(item) => {
+            let (column, misfits) = list::<i32>(found.as_list(), item)?;
+            Ok((cast(&column, &kind.kind)?, misfits))
+        }
+        DataType::LargeListView(item) => {
+            let (column, misfits) = list::<i64>(found.as_list(), item)?;
+            Ok((cast(&column, &kind.kind)?, misfits))
+        }
+        DataType::FixedSizeList(item, length) => {
+            let found = found.as_fixed_size_list();
+            let (values, mut misfits) = nested(found.values(), &item.data_type().clone().into())?;
+            let rows = usize::try_from(*length).unwrap_or_default().max(1);
+            for misfit in &mut misfits {
+                misfit.row /= rows;
+            }
+            let (item, nulls) = (Arc::clone(item), found.nulls().cloned());
+            let column = FixedSizeListArray::try_new(item, *length, values, nulls)?;
+            Ok((Arc::new(column), misfits))
+        }
+        DataType::Map(entries, sorted) => map(found.as_map(), entries, *sorted),
         _ => {
             let text = found.as_string::<i32>();
             let (column, rows) = column(text.clone(), kind)?;
@@ -170,12 +207,34 @@ fn list<O: OffsetSizeTrait>(
     item: &FieldRef,
 ) -> Result<(ArrayRef, Vec<Misfit>), ArrowError> {
     let (values, mut misfits) = nested(found.values(), &item.data_type().clone().into())?;
-    let offsets = found.offsets();
-    for misfit in &mut misfits {
+    to_rows(&mut misfits, found.offsets());
+    let (offsets, nulls) = (found.offsets().clone(), found.nulls().cloned());
+    let column = GenericListArray::try_new(Arc::clone(item), offsets, values, nulls)?;
+    Ok((Arc::new(column), misfits))
+}
+
+fn map(
+    found: &MapArray,
+    entries: &FieldRef,
+    sorted: bool,
+) -> Result<(ArrayRef, Vec<Misfit>), ArrowError> {
+    let DataType::Struct(members) = entries.data_type() else {
+        return Err(ArrowError::CastError("a map has no entries".to_owned()));
+    };
+    let kind = members[1].data_type().clone().into();
+    let (values, mut misfits) = nested(found.values(), &kind)?;
+    to_rows(&mut misfits, found.offsets());
+    let columns = vec![Arc::clone(found.keys()), values];
+    let entries_found = StructArray::try_new(members.clone(), columns, None)?;
+    let (offsets, nulls) = (found.offsets().clone(), found.nulls().cloned());
+    let column = MapArray::try_new(Arc::clone(entries), offsets, entries_found, nulls, sorted)?;
+    Ok((Arc::new(column), misfits))
+}
+
+/// From places among all items to the rows that hold them.
+fn to_rows<O: OffsetSizeTrait>(misfits: &mut [Misfit], offsets: &OffsetBuffer<O>) {
+    for misfit in misfits {
         let after = offsets.partition_point(|offset| offset.as_usize() <= misfit.row);
         misfit.row = after.saturating_sub(1);
     }
-    let (offsets, nulls) = (offsets.clone(), found.nulls().cloned());
-    let column = GenericListArray::try_new(Arc::clone(item), offsets, values, nulls)?;
-    Ok((Arc::new(column), misfits))
 }

@@ -18,7 +18,7 @@ use super::{
     BATCH_BYTES, Decode,
     chunk::{Asked, Resumed},
     convert,
-    misfit::{Misfits, kind_of},
+    misfit::{Misfits, advice, kind_of},
     records::{Broken, Dialect, Divider, Record, Records},
 };
 use crate::{Error, ErrorKind, OnError};
@@ -306,9 +306,10 @@ impl CsvDecoder {
         match self.misfits.on_error {
             OnError::Fail => {
                 let place = self.place(record, field);
+                let advice = advice(holds, kind);
                 return Err(self
                     .misfits
-                    .error(format_args!("{place} holds {holds} and is {kind}")));
+                    .error(format_args!("{place} holds {holds} and is {kind}{advice}")));
             }
             OnError::Null => self.misfits.null_value(),
             OnError::Skip if *fits => {

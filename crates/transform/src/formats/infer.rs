@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     json_split::{Place, TakeRow},
-    misfit::MOST_UNLISTED,
+    misfit::{LARGE_INTEGER, MOST_UNLISTED},
     records::Record,
     values,
 };
@@ -184,7 +184,7 @@ pub(crate) fn json_kind(text: &[u8]) -> &'static str {
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null",
         Some(b'-' | b'0'..=b'9') if text.iter().any(|byte| b".eE".contains(byte)) => "a number",
-        Some(b'-' | b'0'..=b'9') if text.len() > 15 => "a very large integer",
+        Some(b'-' | b'0'..=b'9') if text.len() > 15 => LARGE_INTEGER,
         Some(b'-' | b'0'..=b'9') => "an integer",
         _ => "a value",
     }

@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use datafusion::arrow::datatypes::DataType;
+
 use crate::{Error, ErrorKind, OnError};
 
 /// Columns that are remembered to be named.
@@ -106,6 +108,18 @@ impl Misfits {
     }
 }
 
+/// An integer of which a float may not keep all digits.
+pub(crate) const LARGE_INTEGER: &str = "a very large integer";
+
+/// What to declare for a value that is not of its type, where that is certain.
+pub(crate) fn advice(holds: &str, kind: &DataType) -> &'static str {
+    if holds == LARGE_INTEGER && kind.is_floating() {
+        ", which does not keep all its digits: declare `decimal(p, s)`"
+    } else {
+        ""
+    }
+}
+
 /// What kind of value a text is, in words that give nothing of it away.
 pub(crate) fn kind_of(text: &str) -> &'static str {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -115,7 +129,7 @@ pub(crate) fn kind_of(text: &str) -> &'static str {
     } else if all_digits && (text.starts_with('+') || digits.len() > 1 && digits.starts_with('0')) {
         "digits with a plus or a zero before them"
     } else if all_digits && digits.len() > 15 {
-        "a very large integer"
+        LARGE_INTEGER
     } else if all_digits {
         "an integer"
     } else if text

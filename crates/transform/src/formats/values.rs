@@ -7,11 +7,12 @@ use std::{fmt::Write as _, str::FromStr as _};
 
 use chrono::{DateTime, TimeZone as _};
 use datafusion::arrow::{
-    array::{ArrowPrimitiveType, timezone::Tz},
+    array::{ArrowNativeTypeOp, ArrowPrimitiveType, timezone::Tz},
     datatypes::{
         DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
-        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+        Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+        Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+        TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
         TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
 };
@@ -50,24 +51,39 @@ pub(crate) fn build<B: Build>(kind: &ColumnType, builder: B) -> B::Built {
         DataType::UInt16 => builder.primitive::<UInt16Type>(narrow),
         DataType::UInt32 => builder.primitive::<UInt32Type>(narrow),
         DataType::UInt64 => builder.primitive::<UInt64Type>(|text| {
-            let value = decimal(text, 38, 0).filter(|_| is_whole(text))?;
+            let value: i128 = decimal(text, 38, 0).filter(|_| is_whole(text))?;
             u64::try_from(value).ok()
         }),
         DataType::Float32 => builder.primitive::<Float32Type>(float32),
         DataType::Float64 => builder.primitive::<Float64Type>(float),
         DataType::Decimal32(precision, scale) => builder.primitive::<Decimal32Type>(|text| {
-            i32::try_from(decimal(text, *precision, *scale)?).ok()
+            i32::try_from(decimal::<i128>(text, *precision, *scale)?).ok()
         }),
         DataType::Decimal64(precision, scale) => builder.primitive::<Decimal64Type>(|text| {
-            i64::try_from(decimal(text, *precision, *scale)?).ok()
+            i64::try_from(decimal::<i128>(text, *precision, *scale)?).ok()
         }),
         DataType::Decimal128(precision, scale) => {
             builder.primitive::<Decimal128Type>(|text| decimal(text, *precision, *scale))
+        }
+        DataType::Decimal256(precision, scale) => {
+            builder.primitive::<Decimal256Type>(|text| decimal(text, *precision, *scale))
         }
         DataType::Boolean => builder.boolean(),
         DataType::Date32 => builder.primitive::<Date32Type>(date),
         DataType::Date64 => builder
             .primitive::<Date64Type>(|text| Some(i64::from(date(text)?) * SECONDS_OF_DAY * 1000)),
+        DataType::Time32(TimeUnit::Second) => {
+            builder.primitive::<Time32SecondType>(|text| of_day(text, TimeUnit::Second))
+        }
+        DataType::Time32(_) => {
+            builder.primitive::<Time32MillisecondType>(|text| of_day(text, TimeUnit::Millisecond))
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            builder.primitive::<Time64NanosecondType>(|text| of_day(text, TimeUnit::Nanosecond))
+        }
+        DataType::Time64(_) => {
+            builder.primitive::<Time64MicrosecondType>(|text| of_day(text, TimeUnit::Microsecond))
+        }
         DataType::Timestamp(unit, zone) => {
             let (unit, epoch, zone) = (*unit, kind.epoch, Zone::new(zone.as_deref()));
             let read = |text: &[u8]| match epoch {
@@ -194,7 +210,7 @@ fn keeps_digits(text: &[u8], value: f64) -> bool {
     clippy::cast_sign_loss,
     reason = "a record is no longer than 64 MiB, and what is negative is looked at first"
 )]
-pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
+pub(crate) fn decimal<T: ArrowNativeTypeOp>(text: &[u8], precision: u8, scale: i8) -> Option<T> {
     let parts = DecimalParts::of(text)?;
     let digits = || parts.whole.iter().chain(parts.fraction);
     let length = parts.whole.len() + parts.fraction.len();
@@ -204,18 +220,25 @@ pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Option<i128> {
     if digits().skip(taken).any(|&digit| digit != b'0') {
         return None;
     }
-    let mut value = 0_i128;
+    let ten = T::usize_as(10);
+    let mut value = T::ZERO;
     for &digit in digits().take(taken) {
-        value = value
-            .checked_mul(10)?
-            .checked_add(i128::from(digit - b'0'))?;
+        let digit = T::usize_as(usize::from(digit - b'0'));
+        value = value.mul_checked(ten).ok()?.add_checked(digit).ok()?;
     }
-    if value != 0 && kept > length as i64 {
+    if !value.is_zero() && kept > length as i64 {
         let missing = u32::try_from(kept - length as i64).ok()?;
-        value = value.checked_mul(10_i128.checked_pow(missing)?)?;
+        value = value.mul_checked(ten.pow_checked(missing).ok()?).ok()?;
     }
-    let fits = value < 10_i128.checked_pow(u32::from(precision))?;
-    fits.then_some(if parts.negative { -value } else { value })
+    let most = ten.pow_checked(u32::from(precision)).ok()?;
+    if !value.is_lt(most) {
+        return None;
+    }
+    if parts.negative {
+        value.neg_checked().ok()
+    } else {
+        Some(value)
+    }
 }
 
 /// Digits before and after the point of a decimal number, if it is written with these alone.
@@ -383,6 +406,12 @@ pub(crate) fn moment(text: &[u8]) -> Option<Moment> {
     Some(moment)
 }
 
+/// The time of a day, `10:00:00.987`, in units since midnight.
+fn of_day<T: TryFrom<i64>>(text: &[u8], unit: TimeUnit) -> Option<T> {
+    let moment = moment(&[b"1970-01-01T", text].concat()).filter(|moment| !moment.has_zone)?;
+    T::try_from(moment.in_unit(unit)?).ok()
+}
+
 impl Moment {
     /// The units since 1970; `None` if there are too many, or a part of one is left.
     pub(crate) fn in_unit(self, unit: TimeUnit) -> Option<i64> {
@@ -440,15 +469,15 @@ fn since_epoch(text: &[u8], from: TimeUnit, to: TimeUnit) -> Option<i64> {
         TimeUnit::Microsecond => 6,
         TimeUnit::Nanosecond => 9,
     };
-    i64::try_from(decimal(text, 38, digits(to) - digits(from))?).ok()
+    i64::try_from(decimal::<i128>(text, 38, digits(to) - digits(from))?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::datatypes::TimeUnit;
+    use datafusion::arrow::datatypes::{TimeUnit, i256};
 
     use super::{
-        Zone, boolean, date, decimal, float, float32, integer, moment, narrow, since_epoch,
+        Zone, boolean, date, decimal, float, float32, integer, moment, narrow, of_day, since_epoch,
     };
 
     #[test]
@@ -516,6 +545,21 @@ mod tests {
     }
 
     #[test]
+    fn times_of_day_keep_their_fractions() {
+        for (text, unit, value) in [
+            ("10:00:00", TimeUnit::Second, Some(36_000)),
+            ("10:00", TimeUnit::Second, Some(36_000)),
+            ("10:00:00.987", TimeUnit::Second, None),
+            ("10:00:00.987", TimeUnit::Millisecond, Some(36_000_987)),
+            ("24:00:00", TimeUnit::Second, None),
+            ("10:00:00Z", TimeUnit::Second, None),
+            ("", TimeUnit::Second, None),
+        ] {
+            assert_eq!(of_day::<i32>(text.as_bytes(), unit), value, "{text}");
+        }
+    }
+
+    #[test]
     fn decimals_are_exact() {
         for (text, precision, scale, value) in [
             ("1.25", 10, 2, Some(125)),
@@ -552,6 +596,8 @@ mod tests {
             ),
         ] {
             assert_eq!(decimal(text.as_bytes(), precision, scale), value, "{text}");
+            let wide: Option<i256> = decimal(text.as_bytes(), precision, scale);
+            assert_eq!(wide, value.map(i256::from_i128), "{text}");
         }
     }
 

@@ -28,7 +28,14 @@ use crate::{
 };
 
 /// Bytes of a chunk: enough to make up for handing it over, few enough to stay in a core's cache.
-pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of a chunk for each row of a batch: with batches of the default size, chunks are as large as they may be.
+const BYTES_OF_ROW: usize = 128;
+
+/// Bytes of a chunk: fewer where batches are smaller than they are by default.
+pub(crate) fn chunk_bytes(batch_rows: usize) -> usize {
+    CHUNK_BYTES.min(batch_rows.saturating_mul(BYTES_OF_ROW))
+}
 
 /// A chunk with what it was decoded to, or how that broke down.
 type Decoded = Result<(Cut, Option<Attempt>), JoinError>;

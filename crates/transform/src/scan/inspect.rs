@@ -9,6 +9,7 @@ use datafusion::{
 };
 use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
+use liblzma::stream as xz;
 
 use super::head::Head;
 use crate::{
@@ -249,8 +250,9 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
 
 /// Whether a decoder may not take as much memory as the file asks for.
 fn is_too_large(error: &io::Error) -> bool {
-    // Of the decoders, only that of xz says so, and only in words.
-    error.kind() == io::ErrorKind::OutOfMemory || error.to_string().contains("memory")
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let of_xz = matches!(cause, Some(xz::Error::MemLimit | xz::Error::Mem));
+    of_xz || error.kind() == io::ErrorKind::OutOfMemory
 }
 
 /// What is said of a compressed file that cannot be decompressed.

@@ -15,7 +15,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use super::{
     TableScan,
-    chunks::{self, CHUNK_BYTES, ChunkReading},
+    chunks::{self, ChunkReading},
     head::{self, HEAD_BYTES, Head},
     inspect, parquet_rows,
     reading::{PIECE_BYTES, Reading, Text},
@@ -40,6 +40,8 @@ pub(crate) struct RowsOpener {
     pub(crate) sieve: Arc<Sieve>,
     /// Chunks of one file that are decoded at a time.
     pub(crate) chunks: usize,
+    /// Bytes of each of them.
+    pub(crate) chunk_bytes: usize,
 }
 
 impl FileOpener for RowsOpener {
@@ -102,7 +104,7 @@ impl RowsOpener {
                 sieve: self.sieve,
                 misfits,
                 at_a_time: self.chunks,
-                chunk_bytes: CHUNK_BYTES,
+                chunk_bytes: self.chunk_bytes,
             };
             return Ok(ChunkReading::new(text, facts, setting).rows());
         }

@@ -5,13 +5,19 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use datafusion::{
+    arrow::datatypes::TimeUnit,
     common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile,
+        physical_plan::parquet::Int96Coercer,
         physical_plan::{ParquetFileReaderFactory, parquet::DefaultParquetFileReaderFactory},
     },
     parquet::{
-        arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::AsyncFileReader},
+        arrow::{
+            ParquetRecordBatchStreamBuilder, ProjectionMask,
+            arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+            async_reader::AsyncFileReader,
+        },
         errors::ParquetError,
     },
     physical_plan::metrics::ExecutionPlanMetricsSet,
@@ -38,11 +44,12 @@ pub(super) async fn rows(
     let readers = DefaultParquetFileReaderFactory::new(store);
     let whole = PartitionedFile::new_from_meta(file.clone());
     let metrics = ExecutionPlanMetricsSet::new();
-    let reader: Box<dyn AsyncFileReader> = readers.create_reader(0, whole, None, &metrics)?;
+    let mut reader: Box<dyn AsyncFileReader> = readers.create_reader(0, whole, None, &metrics)?;
     // The decoder of Parquet 59 takes lengths in a file at their word, and panics where they are wrong.
-    let opened = AssertUnwindSafe(ParquetRecordBatchStreamBuilder::new(reader)).catch_unwind();
-    let opened = opened.await.map_err(|_panic| failed(None))?;
-    let opened = opened.map_err(|error| failed(Some(error)))?;
+    let footer = AssertUnwindSafe(footer(&mut reader)).catch_unwind();
+    let footer = footer.await.map_err(|_panic| failed(None))?;
+    let footer = footer.map_err(|error| failed(Some(error)))?;
+    let opened = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, footer);
     for field in opened.schema().fields() {
         if asked.is_unlisted(field.name()) {
             misfits.unlisted(field.name());
@@ -76,4 +83,22 @@ pub(super) async fn rows(
         futures::future::ready(adapted)
     });
     Ok(rows.boxed())
+}
+
+/// The footer, by which timestamps of 96 bits are read as microseconds, as the engine reads them: as nanoseconds, moments
+/// after 2262 would become others.
+async fn footer(
+    reader: &mut Box<dyn AsyncFileReader>,
+) -> std::result::Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new();
+    let found = ArrowReaderMetadata::load_async(reader, options.clone()).await?;
+    let parquet = found.metadata().file_metadata().schema_descr();
+    let own = found.schema();
+    match Int96Coercer::new(parquet, own, &TimeUnit::Microsecond).coerce() {
+        Some(schema) => {
+            let options = options.with_schema(schema.into());
+            ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)
+        }
+        None => Ok(found),
+    }
 }

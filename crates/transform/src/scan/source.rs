@@ -18,7 +18,7 @@ use datafusion::{
 };
 use object_store::ObjectStore;
 
-use super::{TableScan, opener::RowsOpener, predicate};
+use super::{TableScan, chunks::chunk_bytes, opener::RowsOpener, predicate};
 use crate::{OnError, formats::chunk::Asked};
 
 /// Files of one table, projected.
@@ -82,6 +82,7 @@ impl FileSource for RowsSource {
             asked,
             sieve: Arc::new(sieve),
             chunks: self.scan.threads.div_ceil(partitions) + 1,
+            chunk_bytes: chunk_bytes(self.batch_rows),
         };
         ProjectionOpener::try_new(
             self.projection.clone(),
