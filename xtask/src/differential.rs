@@ -9,13 +9,14 @@ use crate::workspace::{self, Workspace};
 /// Says how many queries the test asks.
 pub(crate) const QUERIES: &str = "FLOWLAKE_DIFFERENTIAL_QUERIES";
 
-/// Runs tests/differential for longer than the everyday tests do; `-- queries=1000000 seed=7 findings=20`.
+/// Runs tests/differential for longer than the everyday tests do; `-- queries=1000000 seed=7 threads=8 seconds=3600`.
 #[derive(Debug, Args)]
 pub(crate) struct Differential {
     /// Optimised, which answers several times as fast; the first build takes long.
     #[arg(long)]
     release: bool,
-    /// `queries=` (a million when left out), `seed=` of the first table, `findings=` after which it stops.
+    /// `queries=` (a million when left out), `seed=` of the first table, `threads=` (2), `seconds=` and `findings=` (5) after
+    /// which it stops. It also stops at Ctrl-C, and prints its figures.
     #[arg(last = true)]
     settings: Vec<String>,
 }
@@ -25,9 +26,12 @@ impl Differential {
         let shell = &workspace.shell;
         let mut variables = vec![shell.push_env(QUERIES, "1000000")];
         for setting in &self.settings {
-            let Some((name @ ("queries" | "seed" | "findings"), value)) = setting.split_once('=')
+            let Some((name @ ("queries" | "seed" | "findings" | "threads" | "seconds"), value)) =
+                setting.split_once('=')
             else {
-                bail!("`{setting}` is no setting: there are queries=, seed= and findings=");
+                bail!(
+                    "`{setting}` is no setting: there are queries=, seed=, threads=, seconds= and findings="
+                );
             };
             let name = format!("FLOWLAKE_DIFFERENTIAL_{}", name.to_uppercase());
             variables.push(shell.push_env(name, value));

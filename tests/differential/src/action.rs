@@ -50,24 +50,37 @@ pub(crate) fn toml(
             let _ = writeln!(text, "delimiter = {}", string(&delimiter));
         }
         if way.declares == Declares::Places {
-            text.push_str("header = false\n");
+            text.push_str(if way.skips_header() {
+                "header = \"skip\"\n"
+            } else {
+                "header = false\n"
+            });
         }
     }
     if way.encoding == crate::way::Encoded::Windows1252 && way.declares_encoding() {
         text.push_str("encoding = \"windows-1252\"\n");
     }
-    let columns = way.declared(table).into_iter().map(|place| {
-        let column = &table.columns[place];
-        let (name, kind) = (string(&column.name), string(column.kind.declared()));
-        format!("{name} = {kind}")
-    });
-    let columns = columns.collect::<Vec<_>>().join(", ");
-    if !columns.is_empty() {
-        let key = match way.declares {
-            Declares::Columns | Declares::Places => "columns",
-            Declares::Needed | Declares::Types => "types",
-        };
-        let _ = writeln!(text, "{key} = {{ {columns} }}");
+    let places = way.declared(table);
+    let declared = |open: char, between: &str, close: char| {
+        let columns = places.iter().map(|&place| {
+            let column = &table.columns[place];
+            let (name, kind) = (string(&column.name), string(column.kind.declared()));
+            format!("{open}{name}{between}{kind}{close}")
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    };
+    let by_name = declared(' ', " = ", ' ');
+    match way.declares {
+        _ if places.is_empty() => {}
+        Declares::Needed | Declares::Types => {
+            let _ = writeln!(text, "types = {{ {by_name} }}");
+        }
+        Declares::Columns | Declares::Places if way.spelling.is_multiple_of(2) => {
+            let _ = writeln!(text, "columns = {{ {by_name} }}");
+        }
+        Declares::Columns | Declares::Places => {
+            let _ = writeln!(text, "columns = [{}]", declared('[', ", ", ']'));
+        }
     }
     if let Some(place) = table.partition.filter(|_| way.files == Division::Parts) {
         let column = &table.columns[place];
@@ -102,7 +115,7 @@ fn has_other_delimiter(table: &Table, own: char) -> bool {
     let names = table.columns.iter().map(|column| column.name.as_str());
     let rows = table.parts.iter().flat_map(|part| &part.rows);
     let texts = rows.flatten().filter_map(|value| match value {
-        Value::String(text) => Some(text.as_str()),
+        Value::String(text) | Value::Object(_, Some(text)) => Some(text.as_str()),
         _ => None,
     });
     let other = |c: char| c != own && (DELIMITERS.contains(&c) || c == '\n');

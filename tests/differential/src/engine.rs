@@ -107,6 +107,17 @@ impl Engines {
     ) -> Placed<'a> {
         Placed::new(self, table, way, folder, objects(table, way).await).await
     }
+
+    /// Files that were written otherwise.
+    pub(crate) async fn place_objects<'a>(
+        &'a self,
+        table: &'a Table,
+        way: &'a Way,
+        objects: Vec<Object>,
+    ) -> Placed<'a> {
+        let folder = format!("t{}", self.folders.fetch_add(1, Relaxed));
+        Placed::new(self, table, way, folder, objects).await
+    }
 }
 
 /// A table in a lake.

@@ -6,11 +6,13 @@ use arrow_avro::writer::AvroWriter;
 use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use flowlake_transform::arrow::{
     array::{
-        ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
-        RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+        Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+        ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+        TimestampMicrosecondArray,
     },
+    buffer::NullBuffer,
     compute::cast,
-    datatypes::{DataType, Field, Schema, TimeUnit},
+    datatypes::{DataType, Field, Fields, Int64Type, Schema, TimeUnit},
     ipc::writer::{FileWriter, StreamWriter},
 };
 use parquet::{
@@ -155,6 +157,10 @@ fn csv(table: &Table, part: &Part, columns: &[usize], way: &Way, dialect: Dialec
             text.to_owned()
         }
     };
+    if way.declares == Declares::Places && way.skips_header() {
+        // Nobody reads it: neither names nor as many as there are.
+        lines.push("Report".to_owned());
+    }
     if way.declares != Declares::Places {
         let names = columns
             .iter()
@@ -193,7 +199,14 @@ fn json_rows(
             }
             let name = serde_json::Value::String(table.columns[place].name.clone());
             let mut member = String::new();
-            let _ = write!(member, "{name}:{}{}", dialect.blanks, value.json());
+            let json = match value {
+                // A member that is null may be missing.
+                Value::Object(Some(number), None) if !dialect.writes_nulls => {
+                    format!("{{\"n\":{number}}}")
+                }
+                other => other.json(),
+            };
+            let _ = write!(member, "{name}:{}{json}", dialect.blanks);
             members.push(member);
         }
         if dice.once_in(4) {
@@ -299,7 +312,36 @@ fn array(kind: Kind, values: &[&Value]) -> ArrayRef {
             of!(TimestampMicrosecondArray, Timestamptz, |found: &i64| *found)
                 .with_timezone("+00:00"),
         ),
+        Kind::Integers => {
+            let lists = values.iter().map(|value| match value {
+                Value::Integers(items) => Some(items.clone()),
+                _ => None,
+            });
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))
+        }
+        Kind::Object => {
+            let members = values.iter().map(|value| match value {
+                Value::Object(number, text) => (*number, text.as_deref()),
+                _ => (None, None),
+            });
+            let (numbers, texts): (Vec<_>, Vec<_>) = members.unzip();
+            let columns: [ArrayRef; 2] = [
+                Arc::new(Int64Array::from(numbers)),
+                Arc::new(StringArray::from(texts)),
+            ];
+            let nulls: NullBuffer = values.iter().map(|value| !value.is_null()).collect();
+            let fields = object_fields(DataType::Int64);
+            let object = StructArray::try_new(fields, columns.into(), Some(nulls));
+            Arc::new(object.expect("the members are of one length"))
+        }
     }
+}
+
+fn object_fields(number: DataType) -> Fields {
+    [("n", number), ("s", DataType::Utf8)]
+        .map(|(name, kind)| Field::new(name, kind, true))
+        .into_iter()
+        .collect()
 }
 
 /// Types that a column of the kind may have in a file.
@@ -331,6 +373,12 @@ fn physical(kind: Kind, format: Written) -> Vec<DataType> {
         Kind::Date => vec![DataType::Date32],
         Kind::Timestamp => time(None),
         Kind::Timestamptz => time(Some("+00:00")),
+        Kind::Integers => [DataType::Int64, DataType::Int32]
+            .map(|item| DataType::List(Field::new("item", item, true).into()))
+            .into(),
+        Kind::Object => [DataType::Int64, DataType::Int32]
+            .map(|number| DataType::Struct(object_fields(number)))
+            .into(),
     }
 }
 

@@ -10,6 +10,7 @@ mod lake;
 mod query;
 mod run;
 mod shrink;
+mod surprise;
 mod table;
 mod value;
 mod way;

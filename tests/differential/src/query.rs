@@ -394,7 +394,7 @@ impl Queries<'_> {
 
     /// Rows whose value is among those of other rows.
     fn among(&mut self) -> Condition {
-        let place = self.dice.below(self.table.columns.len());
+        let place = self.flat();
         let before = vec![Value::Integer(self.dice.between(0, 12))];
         let inner = if self.dice.once_in(2) {
             format!("@{place}@ IN (SELECT z.#{place}# FROM t z WHERE z.#0# < {{}})")
@@ -410,8 +410,17 @@ impl Queries<'_> {
         }
     }
 
+    /// A column that can be compared, grouped and ordered by.
+    fn flat(&mut self) -> usize {
+        let places = self.table.places_of(|kind| !kind.is_nested());
+        *self.dice.one(&places)
+    }
+
     fn one(&mut self) -> Condition {
         let place = self.dice.below(self.table.columns.len());
+        if self.table.columns[place].kind.is_nested() {
+            return Condition::One(self.of_nested(place));
+        }
         Condition::One(match self.dice.below(9) {
             0 => Piece::new(format!("@{place}@ IS NULL"), Vec::new()),
             1 => Piece::new(format!("@{place}@ IS NOT NULL"), Vec::new()),
@@ -435,6 +444,7 @@ impl Queries<'_> {
                 Kind::Date => Value::Date(20_455),
                 Kind::Timestamp => Value::Timestamp(20_455 * 86_400_000_000 + 500_000),
                 Kind::Timestamptz => Value::Timestamptz(20_455 * 86_400_000_000 + 500_000),
+                Kind::Integers | Kind::Object => Value::Null,
             }
         } else {
             self.dice.one(&known).clone()
@@ -522,6 +532,26 @@ impl Queries<'_> {
                 Piece::new(sql.replace("@_@", &format!("@{place}@")), Vec::new())
             }
             Kind::Date | Kind::Timestamp | Kind::Timestamptz => self.of_time(place, a),
+            Kind::Integers | Kind::Object => self.of_nested(place),
+        }
+    }
+
+    /// A condition on what a list or an object holds.
+    fn of_nested(&mut self, place: usize) -> Piece {
+        let number = vec![Value::Integer(self.dice.between(0, 3))];
+        let comparison = *self.dice.one(&COMPARISONS);
+        let is_list = self.table.columns[place].kind == Kind::Integers;
+        match (self.dice.below(4), is_list) {
+            (0, _) => Piece::new(format!("@{place}@ IS NULL"), Vec::new()),
+            (1, true) => Piece::new(format!("@{place}@[1] {comparison} {{}}"), number),
+            (2, true) => Piece::new(format!("array_has(@{place}@, {{}})"), number),
+            (_, true) => Piece::new(format!("array_length(@{place}@) > 1"), Vec::new()),
+            (1, false) => Piece::new(format!("@{place}@['n'] {comparison} {{}}"), number),
+            (2, false) => Piece::new(format!("@{place}@['s'] IS NOT NULL"), Vec::new()),
+            (_, false) => Piece::new(
+                format!("@{place}@['s'] = {{}}"),
+                vec![Value::String("Sales".to_owned())],
+            ),
         }
     }
 
@@ -594,9 +624,29 @@ impl Queries<'_> {
             (1, _) => "@_@ IS NULL",
             (2, Kind::String) => "coalesce(@_@, 'none')",
             (2, Kind::Date) => "CAST(@_@ AS VARCHAR)",
+            (0, Kind::Integers) => "array_length(@_@)",
+            (2 | 3, Kind::Integers) => "@_@[1]",
+            (0, Kind::Object) => "@_@['s']",
+            (2 | 3, Kind::Object) => "@_@['n']",
             _ => "@_@",
         };
         Piece::new(sql.replace("@_@", &format!("@{place}@")), Vec::new())
+    }
+
+    fn flat_item(&mut self) -> Piece {
+        let item = self.item();
+        if self.is_nested(&item) {
+            Piece::column(0)
+        } else {
+            item
+        }
+    }
+
+    /// Whether the values of a piece are lists or objects.
+    fn is_nested(&self, piece: &Piece) -> bool {
+        let places = piece.columns();
+        let nested = |&place: &usize| self.table.columns[place].kind.is_nested();
+        places.iter().any(nested) && *piece == Piece::column(places[0])
     }
 
     fn aggregate(&mut self) -> Piece {
@@ -607,6 +657,7 @@ impl Queries<'_> {
         let sql = match (self.dice.below(9), kind) {
             (0, _) => "count(*)",
             (1, _) => "count(@_@)",
+            (2..=6, kind) if kind.is_nested() => "count(*) FILTER (WHERE @_@ IS NOT NULL)",
             (2, _) => "count(DISTINCT @_@)",
             (3, _) if sums => "sum(@_@)",
             (3, Kind::Integer) => "sum(@_@ % 1000)",
@@ -642,7 +693,9 @@ impl Queries<'_> {
                 ..Query::of(Vec::new())
             },
             7 => Query {
-                items: (0..self.dice.between(1, 2)).map(|_| self.item()).collect(),
+                items: (0..self.dice.between(1, 2))
+                    .map(|_| self.flat_item())
+                    .collect(),
                 distinct: true,
                 ..Query::of(Vec::new())
             },
@@ -659,7 +712,10 @@ impl Queries<'_> {
         let mut order = Vec::new();
         if !self.dice.once_in(3) {
             if self.dice.once_in(2) {
-                let item = self.dice.below(items.len());
+                let mut item = self.dice.below(items.len());
+                if self.is_nested(&items[item]) {
+                    item = at;
+                }
                 let how = (*self.dice.one(&HOW)).to_owned();
                 order.push(Order { item, how });
             }
@@ -679,7 +735,7 @@ impl Queries<'_> {
 
     fn of_groups(&mut self) -> Query {
         let groups = if self.dice.once_in(4) { 2 } else { 1 };
-        let mut items: Vec<Piece> = (0..groups).map(|_| self.item()).collect();
+        let mut items: Vec<Piece> = (0..groups).map(|_| self.flat_item()).collect();
         items.extend((0..self.dice.between(1, 3)).map(|_| self.aggregate()));
         Query {
             groups: Some(groups),
@@ -692,8 +748,7 @@ impl Queries<'_> {
     }
 
     fn of_window(&mut self) -> Query {
-        let place = self.dice.below(self.table.columns.len());
-        let by = self.dice.below(self.table.columns.len());
+        let (place, by) = (self.flat(), self.flat());
         let window = match self.dice.below(4) {
             0 => format!("row_number() OVER (PARTITION BY @{by}@ ORDER BY @0@)"),
             1 => format!("lag(@{place}@) OVER (ORDER BY @0@)"),
@@ -706,7 +761,7 @@ impl Queries<'_> {
     }
 
     fn of_join(&mut self) -> Query {
-        let by = self.dice.below(self.table.columns.len());
+        let by = self.flat();
         let kind = *self
             .dice
             .one(&["JOIN", "LEFT JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"]);

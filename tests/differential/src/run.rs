@@ -15,6 +15,7 @@ use crate::{
     engine::{Engines, Placed},
     query::{Condition, From, Queries, Query},
     shrink::shrink,
+    surprise,
     table::Table,
     value::Value,
     way::Way,
@@ -25,6 +26,9 @@ const CONDITIONS: usize = 10;
 const VALUES: usize = 4;
 const QUERIES: usize = 12;
 const WAYS: usize = 6;
+const SURPRISES: usize = 4;
+/// One table in so many has lists or objects too.
+const NESTED_ONCE_IN: usize = 4;
 /// Findings of one table that are made smaller and kept: more are mostly the same one.
 const MOST_OF_A_TABLE: usize = 3;
 /// One table in so many is a large one, of which less is asked.
@@ -37,7 +41,7 @@ pub struct Settings {
     pub seed: u64,
     /// Queries that are answered and compared, at least.
     pub queries: u64,
-    /// Tables that are worked on side by side.
+    /// Tables that are worked on side by side, each by one thread at a time.
     pub at_a_time: usize,
     /// Findings after which no new table is begun.
     pub most_findings: usize,
@@ -67,41 +71,57 @@ pub struct Report {
     pub direct: u64,
     /// Tables.
     pub tables: u64,
+    /// The seed of the first table and the last one that was finished.
+    pub seeds: (u64, u64),
     /// Queries that no way answers, by their error.
     pub refused: BTreeMap<String, u64>,
     /// Wrong answers.
     pub findings: Vec<Finding>,
 }
 
-/// Runs until enough queries were compared; `told` is called for each finding when it is made.
+/// Runs until enough queries were compared, or `stop` is done; `watch` sees the report after each table.
 ///
 /// # Errors
 /// When no engine can be built.
-pub async fn run(settings: &Settings, mut told: impl FnMut(&Finding)) -> Result<Report, Error> {
+pub async fn run(
+    settings: &Settings,
+    stop: impl Future<Output = ()>,
+    mut watch: impl FnMut(&Report),
+) -> Result<Report, Error> {
     let engines = Arc::new(Engines::new()?);
-    let mut report = Report::default();
+    let mut report = Report {
+        seeds: (settings.seed, settings.seed),
+        ..Report::default()
+    };
+    let mut stop = std::pin::pin!(stop);
     let tables = (0_u64..).map(|number| {
         let engines = Arc::clone(&engines);
         let seed = settings.seed.wrapping_add(number);
-        async move { tokio::spawn(table(engines, seed)).await }
+        async move { (seed, tokio::spawn(table(engines, seed)).await) }
     });
     let mut tables = std::pin::pin!(stream::iter(tables).buffer_unordered(settings.at_a_time));
     while report.queries < settings.queries && report.findings.len() < settings.most_findings {
-        let Some(done) = tables.next().await else {
+        let next = tokio::select! {
+            biased;
+            () = &mut stop => None,
+            next = tables.next() => next,
+        };
+        let Some((seed, done)) = next else {
             break;
         };
         // A panic inside the engine is caught by it; any other is one of these tests.
         let done = done.expect("a table is worked on to its end");
         report.tables += 1;
+        report.seeds.1 = report.seeds.1.max(seed);
         report.queries += done.queries;
-        done.findings.iter().for_each(&mut told);
         report.findings.extend(done.findings);
         for (message, count) in done.refused {
             *report.refused.entry(message).or_default() += count;
         }
+        report.runs = engines.runs.load(Relaxed);
+        report.direct = engines.direct.load(Relaxed);
+        watch(&report);
     }
-    report.runs = engines.runs.load(Relaxed);
-    report.direct = engines.direct.load(Relaxed);
     Ok(report)
 }
 
@@ -125,11 +145,14 @@ struct Work {
 async fn table(engines: Arc<Engines>, seed: u64) -> Report {
     let mut dice = Dice::new(seed);
     let large = seed % LARGE_ONCE_IN == LARGE_ONCE_IN - 1;
-    let table = if large {
+    let mut table = if large {
         Table::generate_large(&mut dice)
     } else {
         Table::generate(&mut dice)
     };
+    if !large && dice.once_in(NESTED_ONCE_IN) {
+        table.add_nested(&mut dice);
+    }
     let share = if large { 4 } else { 1 };
     let mut work = Work {
         engines: Arc::clone(&engines),
@@ -197,6 +220,18 @@ async fn table(engines: Arc<Engines>, seed: u64) -> Report {
             work.compare(&placed, (&table, &way), &query, &expected)
                 .await;
         }
+    }
+    for _ in 0..SURPRISES {
+        work.report.queries += 1;
+        let (shown, difference) = surprise::check(&engines, &mut dice).await;
+        work.report
+            .findings
+            .extend(difference.map(|difference| Finding {
+                seed,
+                case: None,
+                difference,
+                shown,
+            }));
     }
     work.report
 }
@@ -319,9 +354,11 @@ impl Report {
     pub fn summary(&self) -> String {
         let refused: u64 = self.refused.values().sum();
         let mut text = format!(
-            "{} queries over {} tables compared in {} runs, {} of them without planning; {refused} refused by all ways, {} findings",
+            "{} queries over {} tables (seeds {} to {}) compared in {} runs, {} of them without planning; {refused} refused by all ways, {} findings",
             self.queries,
             self.tables,
+            self.seeds.0,
+            self.seeds.1,
             self.runs,
             self.direct,
             self.findings.len()

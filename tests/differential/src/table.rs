@@ -128,7 +128,7 @@ impl Table {
             let odd = dice.once_in(8);
             let name = *dice.one(if odd { ODD_NAMES.as_slice() } else { &NAMES });
             if columns.iter().all(|column| column.name != name) {
-                let kind = *dice.one(&Kind::ALL);
+                let kind = *dice.one(&Kind::FLAT);
                 columns.push(Column {
                     name: name.to_owned(),
                     kind,
@@ -199,6 +199,25 @@ impl Table {
             }
         }
         table
+    }
+
+    /// Adds a column of lists or objects, which delimited text does not have.
+    pub(crate) fn add_nested(&mut self, dice: &mut Dice) {
+        let kind = *dice.one(&[Kind::Integers, Kind::Object]);
+        let style = Style::generate(dice);
+        self.columns.push(Column {
+            name: "nested".to_owned(),
+            kind,
+        });
+        for part in &mut self.parts {
+            for row in &mut part.rows {
+                row.push(style.value(dice, kind));
+            }
+        }
+    }
+
+    pub(crate) fn has_nested(&self) -> bool {
+        self.columns.iter().any(|column| column.kind.is_nested())
     }
 
     /// A table of more text than is read at a time: the rows of another one, again and again.
@@ -306,6 +325,18 @@ impl Style {
             }
             Kind::Timestamp => Value::Timestamp(self.moment(dice)),
             Kind::Timestamptz => Value::Timestamptz(self.moment(dice)),
+            Kind::Integers => {
+                let items = (0..dice.below(4)).map(|_| {
+                    let item = dice.between(0, if self.few { 2 } else { 1 << 40 });
+                    (!dice.once_in(5)).then_some(item)
+                });
+                Value::Integers(items.collect())
+            }
+            Kind::Object => {
+                let number = (!dice.once_in(4)).then(|| dice.between(0, 4));
+                let text = (!dice.once_in(4)).then(|| (*dice.one(&TEXTS)).to_owned());
+                Value::Object(number, text)
+            }
         }
     }
 

@@ -23,6 +23,10 @@ pub enum Kind {
     Timestamp,
     /// A moment of UTC.
     Timestamptz,
+    /// A list of integers.
+    Integers,
+    /// An object of an integer `n` and a text `s`.
+    Object,
 }
 
 /// One value. Moments are microseconds since 1970, days are days since 1970, decimals are hundredths.
@@ -46,12 +50,17 @@ pub enum Value {
     Timestamp(i64),
     /// Of [`Kind::Timestamptz`].
     Timestamptz(i64),
+    /// Of [`Kind::Integers`]: integers and nulls.
+    Integers(Vec<Option<i64>>),
+    /// Of [`Kind::Object`]: its members, each of which may be null.
+    Object(Option<i64>, Option<String>),
     /// Values of one kind, for `IN`; never in a table.
     Many(Vec<Self>),
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    /// The kinds that every format has.
+    pub(crate) const FLAT: [Self; 8] = [
         Self::Integer,
         Self::Float,
         Self::Decimal,
@@ -74,14 +83,21 @@ impl Kind {
             Self::Date => "date",
             Self::Timestamp => "timestamp",
             Self::Timestamptz => "timestamptz",
+            Self::Integers => "List(Int64)",
+            Self::Object => r#"Struct("n": Int64, "s": Utf8)"#,
         }
+    }
+
+    /// Whether its values hold others.
+    pub(crate) const fn is_nested(self) -> bool {
+        matches!(self, Self::Integers | Self::Object)
     }
 
     /// The type of a parameter that holds such values; none is a float.
     pub(crate) const fn param(self) -> Option<&'static str> {
         Some(match self {
             Self::Integer => "integer",
-            Self::Float => return None,
+            Self::Float | Self::Integers | Self::Object => return None,
             Self::Decimal => "decimal",
             Self::String => "string",
             Self::Boolean => "boolean",
@@ -108,6 +124,7 @@ impl Value {
             Self::Date(days) => date(*days).to_string(),
             Self::Timestamp(micros) => moment(*micros),
             Self::Timestamptz(micros) => moment(*micros) + "Z",
+            Self::Integers(_) | Self::Object(..) => self.json(),
             Self::Many(values) => format!("{values:?}"),
         }
     }
@@ -117,6 +134,8 @@ impl Value {
         match self {
             Self::Null => "null".to_owned(),
             Self::Integer(_) | Self::Float(_) | Self::Decimal(_) | Self::Boolean(_) => self.plain(),
+            Self::Integers(items) => serde_json::json!(items).to_string(),
+            Self::Object(number, text) => serde_json::json!({ "n": number, "s": text }).to_string(),
             _ => serde_json::Value::String(self.plain()).to_string(),
         }
     }
@@ -128,7 +147,7 @@ impl Value {
             Self::Null => "NULL".to_owned(),
             Self::Integer(_) | Self::Float(_) | Self::Boolean(_) => text,
             Self::Decimal(_) => format!("CAST('{text}' AS DECIMAL(12, 2))"),
-            Self::String(_) => format!("'{text}'"),
+            Self::String(_) | Self::Integers(_) | Self::Object(..) => format!("'{text}'"),
             Self::Date(_) => format!("DATE '{text}'"),
             Self::Timestamp(_) | Self::Timestamptz(_) => format!("TIMESTAMP '{text}'"),
             Self::Many(values) => values.iter().map(Self::sql).collect::<Vec<_>>().join(", "),
@@ -159,6 +178,8 @@ impl Value {
             Self::Date(_) => Kind::Date,
             Self::Timestamp(_) => Kind::Timestamp,
             Self::Timestamptz(_) => Kind::Timestamptz,
+            Self::Integers(_) => Kind::Integers,
+            Self::Object(..) => Kind::Object,
         })
     }
 }

@@ -104,7 +104,7 @@ pub enum Declares {
     Types,
     /// All columns.
     Columns,
-    /// All columns, by place: the text has no header.
+    /// All columns, by place: the text has no header, or one that is left out.
     Places,
 }
 
@@ -199,6 +199,7 @@ impl Way {
                     Declares::Needed,
                     Declares::Types,
                     Declares::Columns,
+                    Declares::Places,
                 ]),
                 spelling: dice.next(),
                 engine: dice.below(ENGINES.len()),
@@ -244,9 +245,13 @@ impl Way {
         // What a folder says counts below the place that a uri names, and a hot table names single objects.
         let folders = table.partition.is_none() || self.files == Division::One;
         let hot = self.hot.is_none() || folders;
-        // Types are found from the values of each file.
-        let told = binary || self.declares != Declares::Needed || tells_everywhere(table);
-        told && hot && packs && encodes && avro && mixed && rows && by_place
+        let nested = !matches!(self.format, Written::Csv | Written::Mixed) || !table.has_nested();
+        nested && hot && packs && encodes && avro && mixed && rows && by_place
+    }
+
+    /// Whether text whose columns go by place has a header that is left out.
+    pub(crate) const fn skips_header(&self) -> bool {
+        self.spelling % 5 < 2
     }
 
     /// Whether the encoding of one byte a character is declared; it is also told by bytes that are no UTF-8.
@@ -288,17 +293,21 @@ impl Way {
             Kind::String => !csv || values.any(|value| *value == Value::String("Sales".to_owned())),
             Kind::Date | Kind::Timestamp => csv,
             Kind::Decimal | Kind::Timestamptz => false,
+            Kind::Integers => values.any(|value| {
+                matches!(value, Value::Integers(items) if items.iter().any(Option::is_some))
+            }),
+            Kind::Object => {
+                let (mut number, mut text) = (false, false);
+                for value in values {
+                    if let Value::Object(own_number, own_text) = value {
+                        number |= own_number.is_some();
+                        text |= own_text.is_some();
+                    }
+                }
+                number && text
+            }
         }
     }
-}
-
-/// Whether each file has a value of each of its columns.
-fn tells_everywhere(table: &Table) -> bool {
-    table.parts.iter().all(|part| {
-        let places = 0..table.columns.len();
-        let mut own = places.filter(|place| !part.lacks.contains(place));
-        own.all(|place| part.rows.iter().any(|row| !row[place].is_null()))
-    })
 }
 
 fn is_windows_1252(table: &Table) -> bool {
@@ -306,7 +315,7 @@ fn is_windows_1252(table: &Table) -> bool {
     let names = table.columns.iter().map(|column| column.name.as_str());
     let rows = table.parts.iter().flat_map(|part| &part.rows);
     let texts = rows.flatten().filter_map(|value| match value {
-        Value::String(text) => Some(text.as_str()),
+        Value::String(text) | Value::Object(_, Some(text)) => Some(text.as_str()),
         _ => None,
     });
     names.chain(texts).all(fits)

@@ -5,9 +5,17 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use flowlake_differential::{Case, Finding, Settings, again, run};
+use flowlake_differential::{Case, Report, Settings, again, run};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
+
+/// A long run shows how far it is this often.
+const SHOWN_EVERY: Duration = Duration::from_secs(30);
 
 /// A number that the environment may set, for a longer run.
 #[expect(
@@ -15,22 +23,43 @@ use flowlake_differential::{Case, Finding, Settings, again, run};
     reason = "how long to go on is asked for from outside"
 )]
 fn from_outside(name: &str, usually: u64) -> u64 {
-    let text = std::env::var(name).ok();
+    let text = std::env::var(format!("FLOWLAKE_DIFFERENTIAL_{name}")).ok();
     text.map_or(usually, |text| text.parse().unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_ways_answer_alike() {
+/// Done when the run is to end early: by `seconds=`, Ctrl-C or a signal to end.
+async fn stopped(seconds: u64) {
+    let mut ended = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = ended.recv() => {}
+    }
+}
+
+#[test]
+fn all_ways_answer_alike() {
+    let threads = usize::try_from(from_outside("THREADS", 2)).unwrap();
     let settings = Settings {
-        seed: from_outside("FLOWLAKE_DIFFERENTIAL_SEED", 1),
-        queries: from_outside("FLOWLAKE_DIFFERENTIAL_QUERIES", 1_000),
-        at_a_time: 2,
-        most_findings: usize::try_from(from_outside("FLOWLAKE_DIFFERENTIAL_FINDINGS", 5)).unwrap(),
+        seed: from_outside("SEED", 1),
+        queries: from_outside("QUERIES", 1_000),
+        at_a_time: threads,
+        most_findings: usize::try_from(from_outside("FINDINGS", 5)).unwrap(),
     };
-    // A long run shows what it finds when it is found.
-    let told = |finding: &Finding| eprintln!("{finding}");
-    let report = Box::pin(run(&settings, told)).await.unwrap();
-    eprintln!("seed={}: {}", settings.seed, report.summary());
+    let stop = stopped(from_outside("SECONDS", 30 * 24 * 3600));
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (report, seconds) = runtime.block_on(Box::pin(watched(&settings, stop)));
+    runtime.shutdown_background();
+    let per_second = report.queries as f64 / seconds;
+    eprintln!(
+        "{}\nin {seconds:.0} s with {threads} threads, {per_second:.0} queries a second",
+        report.summary()
+    );
     assert!(report.findings.is_empty(), "{report}");
     assert!(report.direct * 500 > report.queries, "{}", report.summary());
     let refused: u64 = report.refused.values().sum();
@@ -38,6 +67,30 @@ async fn all_ways_answer_alike() {
         refused * 50 < report.queries,
         "too many are refused: {report}"
     );
+}
+
+/// Runs, and shows findings when they are found and how far the run is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a run takes is one of its figures"
+)]
+async fn watched(settings: &Settings, stop: impl Future<Output = ()>) -> (Report, f64) {
+    let started = Instant::now();
+    let (mut shown, mut known) = (started, 0);
+    let watch = |report: &Report| {
+        for finding in &report.findings[known..] {
+            eprintln!("{finding}");
+        }
+        known = report.findings.len();
+        if shown.elapsed() >= SHOWN_EVERY {
+            shown = Instant::now();
+            let seconds = started.elapsed().as_secs();
+            let (queries, (first, last)) = (report.queries, report.seeds);
+            eprintln!("{queries} queries, seeds {first} to {last}, {known} findings, {seconds} s");
+        }
+    };
+    let report = run(settings, stop, watch).await.unwrap();
+    (report, started.elapsed().as_secs_f64())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
