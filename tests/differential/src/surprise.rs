@@ -220,6 +220,10 @@ fn judge(values: &[&str], policy: &str, found: Result<Answer, Refusal>) -> Optio
     for row in &answer.rows {
         let (cell, id) = (&row[0], &row[1]);
         let written = values[id.parse::<usize>().unwrap_or_default()];
+        // JSON has no NaN and no infinity: answers write null for these floats.
+        if cell == "null" && matches!(written, "NaN" | "inf") {
+            continue;
+        }
         if cell == "null" && !written.is_empty() {
             nulls += 1;
         } else if !is_same(cell, written) {
@@ -294,6 +298,8 @@ fn moment(text: &str) -> Option<i128> {
     } else {
         text
     };
+    // Seconds may be missing.
+    let text = if text.len() == 16 { text + ":00" } else { text };
     let with_zone = chrono::DateTime::parse_from_rfc3339(&text)
         .or_else(|_| chrono::DateTime::parse_from_rfc3339(&format!("{text}Z")))
         .ok()?;

@@ -72,7 +72,8 @@ fn all_ways_answer_alike() {
 /// Runs, and shows findings when they are found and how far the run is.
 #[expect(
     clippy::disallowed_methods,
-    reason = "how long a run takes is one of its figures"
+    clippy::print_stderr,
+    reason = "a long run says how far it is, and how long it took"
 )]
 async fn watched(settings: &Settings, stop: impl Future<Output = ()>) -> (Report, f64) {
     let started = Instant::now();
