@@ -2,6 +2,7 @@
 
 mod arguments;
 mod lines;
+mod place;
 mod verify;
 
 use std::{
@@ -18,7 +19,10 @@ use flowlake_cost_audit::{
 use flowlake_data_action::Config;
 
 pub(crate) use self::arguments::AuditCommand;
-use self::arguments::{Export, Form, Place, Search, Tail};
+use self::{
+    arguments::{Export, Form, Place, Search, Tail},
+    place::{there, typed},
+};
 use crate::{failure::Failure, output};
 
 /// The wait between two looks at a log that is followed.
@@ -35,10 +39,11 @@ pub(crate) async fn audit(config: &Path, command: &AuditCommand) -> Result<(), F
 
 /// The log's folder: as typed, or as flowlake.toml says. The action files are not read: they may be wrong, and the log may not.
 fn folder(config: &Path, place: &Place) -> Result<PathBuf, Failure> {
-    match &place.directory {
-        Some(directory) => Ok(directory.clone()),
-        None => Ok(Config::load(config)?.1.audit.log.directory),
-    }
+    let folder = match &place.directory {
+        Some(directory) => typed(config, directory),
+        None => Config::load(config)?.1.audit.log.directory,
+    };
+    there(folder)
 }
 
 async fn tail(folder: &Path, arguments: &Tail) -> Result<(), Failure> {

@@ -20,9 +20,9 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     let inspector = Pipeline::builder(project)
         .inspect(&ProcessEnvironment)
         .await?;
-    output::print(&format!(
-        "✓ configuration: {} actions\n",
-        inspector.actions().count()
+    output::print(&configuration(
+        inspector.actions().count(),
+        inspector.broken().count(),
     ))?;
     let names: Vec<_> = if arguments.actions.is_empty() {
         inspector
@@ -59,6 +59,17 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
         worst = worst.or(report.first_exit_code);
     }
     worst.map_or(Ok(()), |code| Err(Failure::Findings(code)))
+}
+
+/// The line about the configuration itself.
+fn configuration(actions: usize, broken: usize) -> String {
+    match actions {
+        0 if broken == 0 => {
+            "! configuration: no actions: write actions/NAME.toml beside flowlake.toml\n".to_owned()
+        }
+        1 => "✓ configuration: 1 action\n".to_owned(),
+        count => format!("✓ configuration: {count} actions\n"),
+    }
 }
 
 /// What a table's files are, in one line.

@@ -128,6 +128,7 @@ struct Wanted {
     action: String,
     format: RowFormat,
     envelope: Envelope,
+    is_negotiated: bool,
 }
 
 impl Wanted {
@@ -142,6 +143,7 @@ impl Wanted {
         // No action's name has a dot.
         let ends = name.rsplit_once('.');
         let ends = ends.and_then(|(action, end)| Some((action, end.parse().ok()?)));
+        let is_negotiated = ends.is_none();
         let (action, format) = match ends {
             Some((action, format)) => (action.to_owned(), format),
             None => {
@@ -153,6 +155,7 @@ impl Wanted {
             action,
             format,
             envelope,
+            is_negotiated,
         })
     }
 }
@@ -169,8 +172,13 @@ async fn answer(
         action,
         format,
         envelope,
+        is_negotiated,
     } = wanted;
-    let shape = Shape { format, envelope };
+    let shape = Shape {
+        format,
+        envelope,
+        is_negotiated,
+    };
     let if_none_match = conditions.map(|headers| shape.if_none_match(headers));
     let question = Question {
         action,

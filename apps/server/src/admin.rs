@@ -119,11 +119,15 @@ async fn ready(State(state): State<AdminState>) -> Response {
             warnings => Json(json!({ "status": "ready", "parts": parts, "warnings": warnings })),
         }
         .into_response(),
-        Some(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": "not ready", "reason": reason, "parts": parts })),
-        )
-            .into_response(),
+        Some(error) => {
+            let answer = json!({
+                "status": "not ready",
+                "reason": error.message(),
+                "advice": error.advice(),
+                "parts": parts,
+            });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
+        }
     }
 }
 

@@ -9,8 +9,14 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Identified, body, caller::caller, door::Door, load::overloaded, peer::Peer,
-    refusal::refuse, state::AppState,
+    auth::Identified,
+    body,
+    caller::caller,
+    door::Door,
+    load::{Asks, overloaded},
+    peer::Peer,
+    refusal::refuse,
+    state::AppState,
 };
 
 /// What is asked.
@@ -99,7 +105,11 @@ impl AppState {
             let what = "the client runs as many requests as it may";
             return Err(refused(overloaded(what, Duration::ZERO)));
         };
-        let room = self.load.take(&action).await.map_err(refused)?;
+        let asks = Asks {
+            client: &client.settings.name,
+            weight: client.settings.weight(),
+        };
+        let room = self.load.take(asks, &action).await.map_err(refused)?;
         let found = self.pipeline.action(&action).ok();
         let (params, denied) = match identified.bind(found.map(AsRef::as_ref), params) {
             Ok(params) => (params, None),

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc, PoisonError, RwLock,
@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     activity::{Activity, Noted, Overdue, PeerLimits},
     peer::Peer,
+    proxies::Proxies,
     seats::{Full, Network, Seats},
     tls::Tls,
 };
@@ -77,25 +78,27 @@ pub(crate) struct Connections {
 pub(crate) type Routes = Arc<dyn Fn() -> Router + Send + Sync>;
 
 /// The bounds of one connection, as it began with them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Limits {
     peer: PeerLimits,
     max_header_bytes: usize,
+    proxies: Arc<Proxies>,
 }
 
 impl Limits {
-    const fn of(settings: &ServerSettings) -> Self {
+    fn of(settings: &ServerSettings) -> Self {
         Self {
             peer: PeerLimits {
                 header: settings.header_timeout,
                 idle: settings.idle_timeout,
             },
             max_header_bytes: settings.max_header_bytes,
+            proxies: Arc::new(Proxies::of(settings)),
         }
     }
 
     /// How often a connection is looked at: a limit is passed by a quarter of the shorter one at most.
-    fn look_again(self) -> Duration {
+    fn look_again(&self) -> Duration {
         self.peer.header.min(self.peer.idle) / 4
     }
 }
@@ -141,7 +144,8 @@ impl Connections {
     }
 
     fn limits(&self) -> Limits {
-        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+        let limits = self.limits.read();
+        limits.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Accepts connections until the server stops.
@@ -177,14 +181,16 @@ impl Connections {
                 return;
             }
         };
-        let network = Network::from(address.ip());
-        match self.seats.take(network) {
+        let (address, limits) = (address.ip(), self.limits());
+        let network = Network::from(address);
+        let bounded = (!limits.proxies.trusts(address)).then_some(network);
+        match self.seats.take(bounded) {
             Ok(seat) => {
                 // Answers are small and complete: waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
                 let (connections, routes) = (Arc::clone(self), Arc::clone(routes));
                 self.served.spawn(async move {
-                    connections.welcome(stream, network, routes).await;
+                    connections.welcome(stream, address, routes, limits).await;
                     drop(seat);
                 });
             }
@@ -218,10 +224,9 @@ impl Connections {
     }
 
     /// Serves a connection, behind a handshake where TLS is spoken.
-    async fn welcome(&self, stream: TcpStream, network: Network, routes: Routes) {
-        let limits = self.limits();
+    async fn welcome(&self, stream: TcpStream, address: IpAddr, routes: Routes, limits: Limits) {
         let Some(tls) = &self.tls else {
-            let peer = Peer::new(network, None);
+            let peer = Peer::new(address, None);
             return Box::pin(self.serve(stream, peer, routes, limits)).await;
         };
         let handshake = tokio::time::timeout(limits.peer.header, tls.acceptor().accept(stream));
@@ -233,12 +238,12 @@ impl Connections {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
                 let certificate = certificates.and_then(<[_]>::first).cloned();
-                let peer = Peer::new(network, certificate);
+                let peer = Peer::new(address, certificate);
                 Box::pin(self.serve(stream, peer, routes, limits)).await;
             }
             Ok(Err(error)) => {
                 tls.note_failed_handshake();
-                tracing::debug!(%network, %error, "a handshake failed");
+                tracing::debug!(%address, %error, "a handshake failed");
             }
             Err(_elapsed) => {
                 tls.note_failed_handshake();
@@ -255,10 +260,12 @@ impl Connections {
         let io = TokioIo::new(Noted::new(stream, Arc::clone(&activity)));
         let requests = Arc::clone(&activity);
         let leaving = Arc::clone(&self.leaving);
+        let proxies = Arc::clone(&limits.proxies);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let is_http1 = request.version() < Version::HTTP_2;
             let running = requests.begin(is_http1);
-            request.extensions_mut().insert(peer.clone());
+            let peer = peer.behind(&proxies, request.headers());
+            request.extensions_mut().insert(peer);
             let answer = TowerToHyperService::new(routes()).call(request);
             let leaving = Arc::clone(&leaving);
             async move {
@@ -312,6 +319,11 @@ impl Connections {
         if !is_served() {
             sleep(FIRST_REQUEST).await;
         }
+    }
+
+    /// What operators should do about the certificate.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.tls.as_ref()?.warning()
     }
 
     /// Connections that are open.

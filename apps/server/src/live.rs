@@ -11,6 +11,10 @@ use serde::Serialize;
 
 use crate::{listener::number, routes::router, state::AppState};
 
+/// What a server without actions says: every request is answered with 404.
+pub(crate) const NO_ACTIONS: &str =
+    "no action can be run: write actions/NAME.toml beside flowlake.toml";
+
 /// The present state. A request keeps the one that it began with.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -107,7 +111,12 @@ impl Live {
     /// What operators should look at while requests are answered.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let notes = self.notes();
-        let mut warnings = self.state().pipeline.warnings();
+        let state = self.state();
+        let mut warnings = state.pipeline.warnings();
+        warnings.extend(state.connections.warning());
+        if state.pipeline.actions().next().is_none() {
+            warnings.push(NO_ACTIONS.to_owned());
+        }
         if let Some(why) = notes.last_failure {
             warnings.push(format!(
                 "the configuration cannot be taken, and the one of before stays: {why}"

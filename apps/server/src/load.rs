@@ -1,19 +1,22 @@
-//! Room for requests: look-ups in memory and reads of S3 apart, so that neither takes the other's; a short queue for reads; and a
-//! refusal at once of what could not be answered in its time.
+//! Room for requests: look-ups in memory and reads of S3 apart, so that neither takes the other's; a short queue for reads, fair
+//! among clients; and a refusal at once of what could not be answered in its time.
+
+mod queue;
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use flowlake_data_action::{Action, ActionError, Clock, ErrorCode, Gauge, ServerSettings};
+use futures::FutureExt;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::queue::{Slot, Slots};
 use crate::listener::number;
 
 /// The part of a new duration in a mean: an eighth.
@@ -31,10 +34,7 @@ pub(crate) struct Load {
 /// Room for one kind of requests.
 #[derive(Debug)]
 struct Lane {
-    slots: Arc<Semaphore>,
-    size: AtomicUsize,
-    queued: AtomicUsize,
-    most_queued: AtomicUsize,
+    slots: Arc<Slots>,
     mean: Mean,
     refused_full: AtomicU64,
     refused_late: AtomicU64,
@@ -67,6 +67,14 @@ struct Known {
 #[derive(Debug, Default)]
 struct Mean(AtomicU64);
 
+/// Who asks for room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asks<'a> {
+    pub(crate) client: &'a str,
+    /// Its share of the queue, compared with those of others.
+    pub(crate) weight: u32,
+}
+
 /// Room that a request has taken, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
@@ -76,11 +84,8 @@ pub(crate) struct Room<'a> {
     began: Instant,
     /// How long it waited for it.
     pub(crate) waited: Duration,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
-
-/// A place in a queue, until it is dropped.
-struct Place<'a>(&'a Lane);
 
 impl Load {
     pub(crate) fn new<'a>(
@@ -112,17 +117,20 @@ impl Load {
 
     /// Makes the room as large as the settings say; what runs goes on.
     pub(crate) fn resize(&self, settings: &ServerSettings) {
-        self.lookups.resize(settings.max_concurrent_lookups);
-        self.reads.resize(settings.max_concurrent_requests);
-        let most_queued = &self.reads.most_queued;
-        most_queued.store(settings.max_queued_requests, Relaxed);
+        let lookups = &self.lookups.slots;
+        lookups.resize(settings.max_concurrent_lookups, 0);
+        let reads = &self.reads.slots;
+        reads.resize(
+            settings.max_concurrent_requests,
+            settings.max_queued_requests,
+        );
     }
 
     /// Takes room for a request, or waits for it as long as the action's time allows.
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`] with the time after which there may be room.
-    pub(crate) async fn take(&self, action: &str) -> Result<Room<'_>, ActionError> {
+    pub(crate) async fn take(&self, asks: Asks<'_>, action: &str) -> Result<Room<'_>, ActionError> {
         let action = self.actions.get(action);
         // What no action answers reads nothing.
         let lane = match action {
@@ -130,9 +138,9 @@ impl Load {
             _ => &self.lookups,
         };
         let arrived = self.clock.instant();
-        let slot = match Arc::clone(&lane.slots).try_acquire_owned() {
-            Ok(slot) => slot,
-            Err(_full) => lane.wait(action).await?,
+        let slot = match lane.slots.try_take() {
+            Some(slot) => slot,
+            None => lane.wait(asks, action).await?,
         };
         let began = self.clock.instant();
         Ok(Room {
@@ -173,12 +181,12 @@ impl Load {
             Gauge {
                 name: "flowlake_requests_running",
                 help: "Requests that run: look-ups in memory, and reads of S3.",
-                values: of_lanes(Lane::running),
+                values: of_lanes(|lane| lane.slots.running()),
             },
             Gauge {
                 name: "flowlake_requests_queued",
                 help: "Requests that wait for room.",
-                values: of_lanes(|lane| lane.queued.load(Relaxed)),
+                values: of_lanes(|lane| lane.slots.waiting()),
             },
             Gauge {
                 name: "flowlake_requests_refused",
@@ -192,10 +200,7 @@ impl Load {
 impl Lane {
     fn new(size: usize, most_queued: usize) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(size)),
-            size: AtomicUsize::new(size),
-            queued: AtomicUsize::new(0),
-            most_queued: AtomicUsize::new(most_queued),
+            slots: Slots::new(size, most_queued),
             mean: Mean::default(),
             refused_full: AtomicU64::new(0),
             refused_late: AtomicU64::new(0),
@@ -204,45 +209,24 @@ impl Lane {
 
     fn state(&self) -> LaneState {
         LaneState {
-            running: self.running(),
-            room: self.size.load(Relaxed),
-            queued: self.queued.load(Relaxed),
+            running: self.slots.running(),
+            room: self.slots.size(),
+            queued: self.slots.waiting(),
             refused: self.refused_full.load(Relaxed) + self.refused_late.load(Relaxed),
         }
     }
 
-    fn running(&self) -> usize {
-        let size = self.size.load(Relaxed);
-        size.saturating_sub(self.slots.available_permits())
-    }
-
-    fn resize(&self, size: usize) {
-        let before = self.size.swap(size, Relaxed);
-        if size > before {
-            self.slots.add_permits(size - before);
-            return;
-        }
-        let mut fewer = before - size;
-        fewer -= self.slots.forget_permits(fewer);
-        // Those that are in use are taken away when they come back.
-        if fewer > 0 {
-            let slots = Arc::clone(&self.slots);
-            let fewer = u32::try_from(fewer).unwrap_or(u32::MAX);
-            tokio::spawn(async move {
-                if let Ok(taken) = slots.acquire_many_owned(fewer).await {
-                    taken.forget();
-                }
-            });
-        }
-    }
-
-    async fn wait(&self, action: Option<&Known>) -> Result<OwnedSemaphorePermit, ActionError> {
-        let ahead = self.queued.fetch_add(1, Relaxed);
-        let _place = Place(self);
-        let wait = self.expected_wait(ahead);
-        if ahead >= self.most_queued.load(Relaxed) {
+    async fn wait(&self, asks: Asks<'_>, action: Option<&Known>) -> Result<Slot, ActionError> {
+        let mut place = self.slots.queue(asks.client, asks.weight);
+        let wait = self.expected_wait(place.ahead);
+        let full = || {
             self.refused_full.fetch_add(1, Relaxed);
-            return Err(overloaded("as many requests run and wait as may", wait));
+            overloaded("as many requests run and wait as may", wait)
+        };
+        match (&mut place).now_or_never() {
+            Some(Some(slot)) => return Ok(slot),
+            Some(None) => return Err(full()),
+            None => {}
         }
         let late = || {
             self.refused_late.fetch_add(1, Relaxed);
@@ -259,9 +243,9 @@ impl Lane {
         if wait > patience {
             return Err(late());
         }
-        let slot = Arc::clone(&self.slots).acquire_owned();
-        match tokio::time::timeout(patience, slot).await {
-            Ok(slot) => Ok(slot.expect("the room is never closed")),
+        match tokio::time::timeout(patience, place).await {
+            Ok(Some(slot)) => Ok(slot),
+            Ok(None) => Err(full()),
             Err(_elapsed) => Err(late()),
         }
     }
@@ -269,9 +253,7 @@ impl Lane {
     /// How long a request has to wait that has so many before it in the queue.
     fn expected_wait(&self, ahead: usize) -> Duration {
         let before = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
-        let size = u32::try_from(self.size.load(Relaxed))
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let size = u32::try_from(self.slots.size()).unwrap_or(u32::MAX).max(1);
         self.mean.get().saturating_mul(before) / size
     }
 }
@@ -305,12 +287,6 @@ impl Room<'_> {
         if let Some(action) = self.action {
             action.mean.add(duration);
         }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.queued.fetch_sub(1, Relaxed);
     }
 }
 
@@ -350,23 +326,6 @@ mod tests {
             mean.add(Duration::from_millis(8));
         }
         assert!(mean.get() < Duration::from_millis(9), "{:?}", mean.get());
-    }
-
-    #[tokio::test]
-    async fn room_becomes_less_as_requests_end() {
-        let lane = Lane::new(3, 10);
-        let acquire = || std::sync::Arc::clone(&lane.slots).try_acquire_owned();
-        let (first, second) = (acquire().unwrap(), acquire().unwrap());
-        lane.resize(1);
-        assert!(acquire().is_err());
-        drop(first);
-        tokio::task::yield_now().await;
-        assert!(acquire().is_err(), "one that is gone was given out again");
-        drop(second);
-        let _third = acquire().unwrap();
-        lane.resize(2);
-        let _fourth = acquire().unwrap();
-        assert_eq!((lane.running(), acquire().is_err()), (2, true));
     }
 
     #[test]

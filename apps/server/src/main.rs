@@ -5,10 +5,13 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, ProcessEnvironment, Project};
 use flowlake_server::{
-    Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry,
+    Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry, scan_runtime,
 };
 use tikv_jemallocator::Jemalloc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
@@ -54,14 +57,18 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
+    let runtimes = Runtime::new().and_then(|runtime| Ok((runtime, scan_runtime()?)));
+    let (runtime, scans) = match runtimes {
+        Ok(runtimes) => runtimes,
         Err(error) => {
             tracing::error!(%error, "cannot start the runtime");
             return ExitCode::from(70);
         }
     };
-    match runtime.block_on(serve(arguments)) {
+    let served = runtime.block_on(serve(arguments, scans.handle()));
+    // What was read for nobody is not waited for.
+    scans.shutdown_background();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Action(error)) => {
             tracing::error!(
@@ -80,10 +87,11 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(arguments: Arguments) -> Result<(), Failure> {
+async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
     let mut files = ConfigFiles::new(&arguments.config);
     let project = load(&arguments)?;
     let settings = project.config.server.clone();
+    files.watch(settings.files());
     let reload_every = settings.reload_every;
     let callers = Callers::load(&settings, &ProcessEnvironment)?;
     let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
@@ -92,6 +100,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     }
     let pipeline = Pipeline::builder(project)
         .with_broken_actions(settings.start_with_broken_actions)
+        .with_scans_on(scans.clone())
         .build(&ProcessEnvironment)
         .await?;
     let server = Server::try_new(pipeline, callers, settings)?
@@ -157,8 +166,12 @@ async fn run(
             }
         }
         files.taken();
+        let project = load(arguments);
+        if let Ok(project) = &project {
+            files.watch(project.config.server.files());
+        }
         // A failure is logged and counted there, and the server goes on.
-        let _ = server.reload(load(arguments), &ProcessEnvironment);
+        let _ = server.reload(project, &ProcessEnvironment);
     }
 }
 

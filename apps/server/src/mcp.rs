@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use flowlake_data_action::sent_name;
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -166,13 +167,21 @@ async fn call(state: &AppState, asker: &Asker<'_>, message: &Message<'_>) -> Res
         let arguments = flowlake_data_action::parameters(arguments.get().as_bytes());
         arguments.map_err(|error| (INVALID_PARAMS, format!("arguments: {error}")))
     });
+    let is_known = offered(state, &asker.identified).any(|definition| definition.name == name);
     let question = Question {
-        action: name,
+        action: name.clone(),
         params: arguments.transpose()?.unwrap_or_else(Map::new),
         ..Question::default()
     };
     let (content, is_error) = match state.ask(asker, question).await {
         Ok(answer) => (json!(answer.to_flow()), false),
+        // It is refused as any other question, with its record; the client hears it in the protocol's own terms.
+        Err(_refused) if !is_known => {
+            return Err((
+                INVALID_PARAMS,
+                format!("Unknown tool: {}", sent_name(&name)),
+            ));
+        }
         Err(failure) => (problem(&failure), true),
     };
     Ok(json!({

@@ -1,29 +1,38 @@
 //! The other end of a connection: where it is, and the certificate that it has shown.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
+use axum::http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
-use crate::seats::Network;
+use crate::{proxies::Proxies, seats::Network};
 
 /// The peer of a connection; cheap to clone, since every request carries it.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    network: Network,
+    address: IpAddr,
     certificate: Option<Arc<CertificateDer<'static>>>,
 }
 
 impl Peer {
-    pub(crate) fn new(network: Network, certificate: Option<CertificateDer<'static>>) -> Self {
+    pub(crate) fn new(address: IpAddr, certificate: Option<CertificateDer<'static>>) -> Self {
         Self {
-            network,
+            address,
             certificate: certificate.map(Arc::new),
         }
     }
 
+    /// The peer as the sender of a request with these headers: where a proxy says that it comes from.
+    pub(crate) fn behind(&self, proxies: &Proxies, headers: &HeaderMap) -> Self {
+        Self {
+            address: proxies.caller(self.address, headers),
+            certificate: self.certificate.clone(),
+        }
+    }
+
     /// Where it is.
-    pub(crate) const fn network(&self) -> Network {
-        self.network
+    pub(crate) fn network(&self) -> Network {
+        self.address.into()
     }
 
     /// Its certificate, when it has shown one: then it is verified, and the peer has its private key.

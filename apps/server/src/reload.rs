@@ -91,6 +91,8 @@ fn log(change: &Change) {
 #[derive(Debug)]
 pub struct ConfigFiles {
     path: PathBuf,
+    /// Files that the configuration names, whose content is a part of it.
+    named: Vec<PathBuf>,
     /// What was taken or refused last.
     known: [u8; 32],
     /// What the last look found.
@@ -101,9 +103,10 @@ impl ConfigFiles {
     /// The configuration at `path`, a folder with `flowlake.toml` or the file itself, as it is now.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        let known = digest(path);
+        let known = digest(path, &[]);
         Self {
             path: path.to_owned(),
+            named: Vec::new(),
             known,
             seen: known,
         }
@@ -112,7 +115,7 @@ impl ConfigFiles {
     /// Whether the files have changed and then been the same at two looks: nobody is writing them at this moment. A change is
     /// reported once.
     pub fn look(&mut self) -> bool {
-        let found = digest(&self.path);
+        let found = digest(&self.path, &self.named);
         let is_settled = found == self.seen;
         self.seen = found;
         let is_new = is_settled && found != self.known;
@@ -122,15 +125,24 @@ impl ConfigFiles {
         is_new
     }
 
+    /// Watches the files that the configuration names, too: those of secrets and of issuers' keys.
+    pub fn watch<'a>(&mut self, named: impl Iterator<Item = &'a Path>) {
+        let named: Vec<_> = named.map(Path::to_owned).collect();
+        if named != self.named {
+            self.named = named;
+            self.taken();
+        }
+    }
+
     /// Notes that the files are taken as they are now.
     pub fn taken(&mut self) {
-        self.known = digest(&self.path);
+        self.known = digest(&self.path, &self.named);
         self.seen = self.known;
     }
 }
 
 /// The SHA-256 of the files; what cannot be read counts as nothing.
-fn digest(path: &Path) -> [u8; 32] {
+fn digest(path: &Path, named: &[PathBuf]) -> [u8; 32] {
     let file = if path.is_dir() {
         path.join(CONFIG_FILE)
     } else {
@@ -142,6 +154,7 @@ fn digest(path: &Path) -> [u8; 32] {
     let actions = actions.into_iter().flatten().flatten();
     let actions = actions.map(|entry| entry.path());
     files.extend(actions.filter(|path| path.extension().is_some_and(|end| end == "toml")));
+    files.extend_from_slice(named);
     files.sort();
     let mut digest = Sha256::new();
     for file in files {
@@ -173,7 +186,14 @@ mod tests {
         std::fs::write(actions.join("notes.txt"), "no action").unwrap();
         assert!(!files.look() && !files.look());
         std::fs::remove_file(actions.join("a.toml")).unwrap();
+        let secret = folder.path().join("secret");
         files.taken();
+        files.watch([secret.as_path()].into_iter());
+        assert!(!files.look() && !files.look());
+        std::fs::write(&secret, "what the key is now").unwrap();
+        assert!(!files.look() && files.look() && !files.look());
+        files.watch(std::iter::empty());
+        std::fs::write(&secret, "and what it is then").unwrap();
         assert!(!files.look() && !files.look());
     }
 }

@@ -32,7 +32,7 @@ struct Taken {
 #[derive(Debug)]
 pub(crate) struct Seat {
     seats: Arc<Seats>,
-    network: Network,
+    network: Option<Network>,
 }
 
 /// Which bound was reached.
@@ -80,17 +80,19 @@ impl Seats {
         self.most_of_one.store(most_of_one, Relaxed);
     }
 
-    /// Room for one connection more.
-    pub(crate) fn take(self: &Arc<Self>, network: Network) -> Result<Seat, Full> {
+    /// Room for one connection more; without a network, it counts among all only.
+    pub(crate) fn take(self: &Arc<Self>, network: Option<Network>) -> Result<Seat, Full> {
         let mut taken = self.lock();
         if taken.total >= self.most.load(Relaxed) {
             return Err(Full::Total);
         }
-        let of_network = taken.by_network.entry(network).or_default();
-        if *of_network >= self.most_of_one.load(Relaxed) {
-            return Err(Full::Network);
+        if let Some(network) = network {
+            let of_network = taken.by_network.entry(network).or_default();
+            if *of_network >= self.most_of_one.load(Relaxed) {
+                return Err(Full::Network);
+            }
+            *of_network += 1;
         }
-        *of_network += 1;
         taken.total += 1;
         Ok(Seat {
             seats: Arc::clone(self),
@@ -112,10 +114,12 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.total -= 1;
-        if let Some(of_network) = taken.by_network.get_mut(&self.network) {
+        if let Some(network) = self.network
+            && let Some(of_network) = taken.by_network.get_mut(&network)
+        {
             *of_network -= 1;
             if *of_network == 0 {
-                taken.by_network.remove(&self.network);
+                taken.by_network.remove(&network);
             }
         }
     }
@@ -127,8 +131,8 @@ mod tests {
 
     use super::{Full, Network, Seats};
 
-    fn network(address: &str) -> Network {
-        address.parse::<IpAddr>().unwrap().into()
+    fn network(address: &str) -> Option<Network> {
+        Some(address.parse::<IpAddr>().unwrap().into())
     }
 
     #[test]
@@ -145,8 +149,16 @@ mod tests {
         assert_eq!(seats.take(network("192.0.2.1")).unwrap_err(), Full::Total);
         drop(first);
         assert_eq!(seats.taken(), 2);
-        let _fourth = seats.take(network("192.0.2.1")).unwrap();
-        assert_eq!(network("2001:db8::2").to_string(), "2001:db8::/64");
-        assert_eq!(network("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+        let fourth = seats.take(network("192.0.2.1")).unwrap();
+        assert_eq!(seats.take(None).unwrap_err(), Full::Total);
+        drop(fourth);
+        // What comes from a trusted proxy has no network that it would fill.
+        drop([seats.take(None).unwrap()]);
+        let _fifth = seats.take(network("192.0.2.1")).unwrap();
+        assert_eq!(network("2001:db8::2").unwrap().to_string(), "2001:db8::/64");
+        assert_eq!(
+            network("::ffff:192.0.2.1").unwrap().to_string(),
+            "192.0.2.1"
+        );
     }
 }

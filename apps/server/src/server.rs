@@ -20,7 +20,7 @@ use crate::{
     body::BodyLimits,
     failures::Failures,
     listener::{Connections, Routes},
-    live::Live,
+    live::{Live, NO_ACTIONS},
     load::Load,
     state::AppState,
     tls::Tls,
@@ -131,6 +131,9 @@ impl Server {
         let of_requests = Arc::clone(&live);
         let routes: Routes = Arc::new(move || of_requests.router());
         let accepting = tokio::spawn(Arc::clone(&connections).accept(listener, routes));
+        if live.state().pipeline.actions().next().is_none() {
+            tracing::warn!("{NO_ACTIONS}");
+        }
         tracing::info!(%address, tls = self.tls.is_some(), "listening");
         Ok(RunningServer {
             address,

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header::WWW_AUTHENTICATE},
     response::Response,
 };
-use flowlake_data_action::{Gauge, Pipeline, ServerSettings};
+use flowlake_data_action::{ActionError, ErrorCode, Gauge, Pipeline, ServerSettings};
 
 use crate::{
     Callers, Telemetry,
@@ -76,9 +76,13 @@ impl AppState {
     }
 
     /// Why no request will be taken; `None` when the server is ready.
-    pub(crate) fn unready_reason(&self) -> Option<String> {
+    pub(crate) fn unready_reason(&self) -> Option<ActionError> {
         if self.stopping.load(Relaxed) {
-            Some("the server is stopping".to_owned())
+            Some(ActionError::new(
+                ErrorCode::Overloaded,
+                "the server is stopping",
+                "Send requests to another server.",
+            ))
         } else {
             self.pipeline.unready_reason()
         }

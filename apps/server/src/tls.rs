@@ -4,7 +4,7 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -30,6 +30,8 @@ pub(crate) struct Tls {
     current: RwLock<Current>,
     failed_handshakes: AtomicU64,
     failed_reloads: AtomicU64,
+    /// Why the files cannot be taken as they are now.
+    failure: Mutex<Option<ActionError>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Tls {
             settings,
             failed_handshakes: AtomicU64::new(0),
             failed_reloads: AtomicU64::new(0),
+            failure: Mutex::default(),
         }))
     }
 
@@ -71,7 +74,11 @@ impl Tls {
     /// # Errors
     /// Those of [`Self::load`]; the certificate of before stays.
     pub(crate) fn reload(&self) -> Result<bool, ActionError> {
-        let (files, config) = read(&self.settings).inspect_err(|_| {
+        let read = read(&self.settings);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *failure = read.as_ref().err().cloned();
+        drop(failure);
+        let (files, config) = read.inspect_err(|_| {
             self.failed_reloads.fetch_add(1, Relaxed);
         })?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +112,17 @@ impl Tls {
             }
             last_error = None;
         }
+    }
+
+    /// What operators should do about files that cannot be taken.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map(|error| {
+            let advice = error.advice();
+            format!(
+                "the certificate cannot be taken, and the one of before stays: {error}. {advice}"
+            )
+        })
     }
 
     /// Counts a handshake that failed.

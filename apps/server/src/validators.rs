@@ -15,6 +15,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) struct Shape {
     pub(crate) format: RowFormat,
     pub(crate) envelope: Envelope,
+    /// Whether `Accept` chose the format, and not the path.
+    pub(crate) is_negotiated: bool,
 }
 
 impl Shape {
@@ -52,7 +54,9 @@ impl Shape {
     /// The headers of an answer. Weak is the tag, since an envelope names the attempt.
     pub(crate) fn headers(self, answer: &Answer) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(VARY, HeaderValue::from_static("accept"));
+        if self.is_negotiated {
+            headers.insert(VARY, HeaderValue::from_static("accept"));
+        }
         let mut put = |name, text: String| {
             headers.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
         };
@@ -98,6 +102,7 @@ mod tests {
         let shape = Shape {
             format: RowFormat::Csv,
             envelope: Envelope::Rows,
+            is_negotiated: true,
         };
         for (sent, expected) in [
             ("\"a-csv-rows\"", &["a"][..]),

@@ -10,6 +10,7 @@ use flowlake_cost_audit::{
 use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
 use flowlake_transform::{HotTables, Transform};
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ pub struct PipelineBuilder {
     project: Project,
     clock: Arc<dyn Clock>,
     broken_actions: bool,
+    scans: Option<Handle>,
 }
 
 impl Pipeline {
@@ -41,6 +43,7 @@ impl Pipeline {
             project,
             clock: Arc::new(SystemClock),
             broken_actions: false,
+            scans: None,
         }
     }
 }
@@ -60,6 +63,14 @@ impl PipelineBuilder {
         self
     }
 
+    /// Runs whatever reads files on this runtime: actions that are not hot, and the loads of hot tables. Answers from memory stay
+    /// on the caller's runtime, so that the threads of one kind of work are not taken by the other.
+    #[must_use]
+    pub fn with_scans_on(mut self, runtime: Handle) -> Self {
+        self.scans = Some(runtime);
+        self
+    }
+
     /// Checks everything that can be checked without asking AWS or Genesys, and opens the audit log.
     ///
     /// Secrets are read through `environment`.
@@ -68,6 +79,7 @@ impl PipelineBuilder {
     /// `config.invalid` and `sql.*` for what the project says; `audit.unavailable` when the log cannot be opened.
     pub async fn build(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
         let documents = self.project.documents.clone();
+        let scans = self.scans.clone();
         let Checked {
             services,
             hot,
@@ -124,6 +136,7 @@ impl PipelineBuilder {
             documents,
             audit_directory: config.audit.log.directory,
             running,
+            scans,
             stop: CancellationToken::new(),
         }))
     }
@@ -184,6 +197,7 @@ impl PipelineBuilder {
         let time = Arc::new(HotTime::new(Arc::clone(&self.clock)));
         let hot = HotTables::builder(engine.clone(), time)
             .with_settings(config.hot.clone())
+            .with_runtime(self.scans)
             .build()?;
         let region = sdk
             .region()

@@ -3,7 +3,7 @@
 //! How a client proves itself is the application's matter; what it may do then is decided here, for the server and for
 //! `flowlake access explain`.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{fmt::Write as _, num::NonZero, path::PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -46,6 +46,9 @@ pub struct ClientSettings {
     /// How many of its requests may run at a time. Left out: as many as of all clients.
     #[serde(default)]
     pub max_concurrent_requests: Option<usize>,
+    /// Its share of the queue for reads, compared with those of other clients that wait. Left out: 1.
+    #[serde(default)]
+    pub weight: Option<NonZero<u32>>,
 }
 
 /// The SHA-256 of a secret, as 64 hexadecimal digits.
@@ -149,6 +152,12 @@ impl ClientSettings {
             name: name.into(),
             ..Self::default()
         }
+    }
+
+    /// Its share of the queue for reads.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight.map_or(1, NonZero::get)
     }
 
     /// Whether it may run the action.
@@ -287,6 +296,9 @@ impl ClientSettings {
         }
         if let Some(most) = self.max_concurrent_requests {
             let _ = writeln!(text, "  at a time: {most} requests");
+        }
+        if let Some(weight) = self.weight {
+            let _ = writeln!(text, "  weight in the queue for reads: {weight}");
         }
         Ok(text)
     }

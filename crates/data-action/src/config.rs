@@ -33,7 +33,9 @@ pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
 pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
 pub use self::secret::{Environment, ProcessEnvironment, SecretSource};
-pub use self::server::{OwnTokenSettings, ServerKey, ServerSettings, TlsSettings};
+pub use self::server::{
+    ForwardedHeader, IpNetwork, OwnTokenSettings, ServerKey, ServerSettings, TlsSettings,
+};
 pub use self::telemetry::TelemetrySettings;
 pub(crate) use self::toml_error::read_toml;
 use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};

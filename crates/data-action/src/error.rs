@@ -233,16 +233,19 @@ impl ActionError {
         self.retry_after
     }
 
-    /// The source chain on one line, for the log.
+    /// The source chain on one line, for the log; a source that only repeats what is said already is left out.
     #[must_use]
     pub fn log_detail(&self) -> String {
         let mut detail = String::new();
         let mut source = StdError::source(self);
         while let Some(error) = source {
-            if !detail.is_empty() {
-                detail.push_str(": ");
+            let text = error.to_string();
+            if !detail.contains(&text) {
+                if !detail.is_empty() {
+                    detail.push_str(": ");
+                }
+                detail.push_str(&text);
             }
-            detail.push_str(&error.to_string());
             source = error.source();
         }
         detail
@@ -286,9 +289,43 @@ impl Serialize for ErrorCode {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::{collections::HashSet, error::Error as StdError, fmt};
 
-    use super::ErrorCode;
+    use super::{ActionError, ErrorCode};
+
+    #[test]
+    fn the_detail_says_nothing_twice() {
+        #[derive(Debug)]
+        struct Said {
+            text: &'static str,
+            source: Option<Box<Said>>,
+        }
+        impl fmt::Display for Said {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(self.text)
+            }
+        }
+        impl StdError for Said {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                self.source.as_deref().map(|source| source as _)
+            }
+        }
+        let chain = [
+            "dispatch failure: io error",
+            "io error",
+            "connection refused",
+        ];
+        let source = chain
+            .into_iter()
+            .rev()
+            .fold(None, |source, text| Some(Box::new(Said { text, source })));
+        let error = ActionError::new(ErrorCode::Internal, "no answer", "Wait.");
+        let error = error.with_source(source.unwrap());
+        assert_eq!(
+            error.log_detail(),
+            "dispatch failure: io error: connection refused"
+        );
+    }
 
     #[test]
     fn codes_are_unique_and_well_formed() {

@@ -42,9 +42,9 @@ pub use clients::{
 pub use clock::{Clock, SystemClock};
 pub use config::{
     AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, CostSettings, Documents, Door,
-    Environment, FunctionArn, FunctionSettings, GenesysSettings, OwnTokenSettings,
-    ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey, ServerSettings,
-    ShipConfig, TelemetrySettings, TlsSettings,
+    Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings, IpNetwork,
+    OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey,
+    ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
 };
 pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
 pub use error::{ActionError, BoxError, ErrorCode};
@@ -65,5 +65,5 @@ pub use status::{AuditState, HotState, PipelineStatus};
 pub use unauthorized::UnauthorizedRequests;
 
 pub use flowlake_transform::{
-    Explanation, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,
+    Explanation, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo, sent_name,
 };

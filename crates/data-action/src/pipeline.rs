@@ -4,8 +4,9 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use flowlake_profiler::{Gauge, Profiler};
 use flowlake_transform::sent_name;
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt, future::Either};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) audit_directory: PathBuf,
     /// Attempts and reloads that run.
     pub(crate) running: TaskTracker,
+    /// Where attempts run that read files; `None` for the caller's own runtime.
+    pub(crate) scans: Option<Handle>,
     /// Ends the attempts that still run when the pipeline is closed.
     pub(crate) stop: CancellationToken,
 }
@@ -83,12 +86,16 @@ impl Pipeline {
     /// A [`Failure`] with one of the codes of [`ErrorCode`].
     pub async fn run(&self, request: ActionRequest) -> Result<Answer, Failure> {
         let cancellation = request.cancellation.clone();
+        let runtime = self.runtime_of(&request.action).cloned();
         let attempt = run_and_record(Arc::clone(&self.parts), request);
         // Counted from here to its record, in whichever task it ends.
         let attempt = self.parts.running.track_future(attempt);
-        let attempt = AssertUnwindSafe(attempt).catch_unwind();
+        let attempt = match runtime {
+            Some(runtime) => Either::Left(runtime.spawn(attempt).map_err(drop)),
+            None => Either::Right(AssertUnwindSafe(attempt).catch_unwind().map_err(drop)),
+        };
         let ended = CancelOnDrop::new(attempt, cancellation).await;
-        ended.unwrap_or_else(|_panic| {
+        ended.unwrap_or_else(|()| {
             Err(Failure {
                 error: ActionError::new(
                     ErrorCode::Internal,
@@ -98,6 +105,12 @@ impl Pipeline {
                 audit_id: None,
             })
         })
+    }
+
+    /// The runtime of its own that an action's attempts have: one that reads files can keep threads busy for seconds.
+    fn runtime_of(&self, action: &str) -> Option<&Handle> {
+        let action = self.parts.services.actions.get(action)?;
+        self.parts.scans.as_ref().filter(|_| action.hot.is_none())
     }
 
     /// Ends cleanly: waits for attempts and reloads that run, no longer than `grace`; cancels the attempts that are left, and
@@ -156,9 +169,15 @@ impl Pipeline {
 
     /// Why requests would be refused at present whatever they ask; `None` when the pipeline is ready.
     #[must_use]
-    pub fn unready_reason(&self) -> Option<String> {
+    pub fn unready_reason(&self) -> Option<ActionError> {
         let is_healthy = self.parts.ledger.audit.is_healthy();
-        (!is_healthy).then(|| "the audit log cannot be written".to_owned())
+        (!is_healthy).then(|| {
+            ActionError::new(
+                ErrorCode::AuditUnavailable,
+                "the audit log cannot be written",
+                "Free space on its disk or correct the permissions of the folder of [audit.log]: requests are taken again as soon as a record can be written.",
+            )
+        })
     }
 
     /// What an operator should look at while requests are still served: audit segments that cannot be shipped, and hot tables

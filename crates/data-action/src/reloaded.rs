@@ -67,6 +67,7 @@ impl Pipeline {
             documents: documents.in_effect(&old.documents),
             audit_directory: old.audit_directory.clone(),
             running: old.running.clone(),
+            scans: old.scans.clone(),
             stop: CancellationToken::clone(&old.stop),
         }))
     }

@@ -7,6 +7,7 @@ use flowlake_dev_stack::{
     CostTable, DevStack, Failure, GenesysSettings, IamDocument, Identity, LambdaRuntime,
 };
 use serde_json::{Value, json};
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{BUCKET, Keys, Server};
@@ -49,6 +50,7 @@ impl EmbeddedStack {
     pub fn start(root: &Path) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
+            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         let mut document = IamDocument::default();
@@ -178,6 +180,13 @@ impl EmbeddedStack {
         let (_, id, secret) =
             known.with_context(|| format!("there is no principal {principal}"))?;
         Ok(Keys::new(id, secret))
+    }
+}
+
+/// What it serves would be on other machines: it takes the processors that the programs leave. It works without, too.
+fn step_back() {
+    if let Ok(value) = ThreadPriorityValue::try_from(25_u8) {
+        let _ = set_current_thread_priority(ThreadPriority::Crossplatform(value));
     }
 }
 

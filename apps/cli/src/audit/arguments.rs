@@ -24,7 +24,7 @@ pub(crate) enum AuditCommand {
 /// Where the log is.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The log's folder; left out, the one that flowlake.toml names
+    /// The log's folder, relative to the configuration; left out, the one that flowlake.toml names
     #[arg(long, value_name = "FOLDER")]
     pub(crate) directory: Option<PathBuf>,
 }

@@ -9,7 +9,10 @@ use flowlake_cost_audit::{
 use flowlake_data_action::{ActionError, Config, ErrorCode, ProcessEnvironment};
 use serde_json::json;
 
-use super::arguments::Verify;
+use super::{
+    arguments::Verify,
+    place::{no_log, there, typed},
+};
 use crate::{failure::Failure, output};
 
 pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
@@ -19,6 +22,9 @@ pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
         known_record: arguments.receipt.clone(),
     };
     let report = verify_with(&folder, &options)?;
+    if report.segments == 0 && report.deleted_segments == 0 && report.is_intact() {
+        return Err(no_log(&folder).into());
+    }
     if arguments.json {
         let key = options.public_key;
         output::print(&format!(
@@ -39,7 +45,7 @@ pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
 /// With a folder and a key typed, no configuration is needed: who verifies need not be who runs it.
 fn place_and_key(config: &Path, arguments: &Verify) -> Result<(PathBuf, Option<String>), Failure> {
     if let Some(directory) = &arguments.place.directory {
-        return Ok((directory.clone(), None));
+        return Ok((there(typed(config, directory))?, None));
     }
     let audit = Config::load(config)?.1.audit;
     let key = if arguments.public_key.is_some() {
@@ -54,7 +60,7 @@ fn place_and_key(config: &Path, arguments: &Verify) -> Result<(PathBuf, Option<S
             )
         })?
     };
-    Ok((audit.log.directory, key.map(|key| key.public_key())))
+    Ok((there(audit.log.directory)?, key.map(|key| key.public_key())))
 }
 
 fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> String {

@@ -247,10 +247,21 @@ async fn publishing_is_in_place_while_the_contract_stays_and_beside_it_when_it_c
         records[1]["params"]["contract_sha256"],
         records[2]["params"]["contract_sha256"]
     );
-    let audit = house.path().join("audit-publish").display().to_string();
+    // Relative to the configuration, as every path in it.
     house
-        .told(&["audit", "verify", "--directory", &audit], 0)
+        .told(&["audit", "verify", "--directory", "audit-publish"], 0)
         .await;
+    std::fs::create_dir(house.path().join("empty")).unwrap();
+    for (command, folder) in [
+        ("verify", "nothing"),
+        ("verify", "empty"),
+        ("tail", "nothing"),
+    ] {
+        let asked = ["audit", command, "--directory", folder];
+        let told = house.told(&asked, 6).await;
+        assert!(told.contains("there is no audit log in"), "{told}");
+        assert!(told.contains("run an action first"), "{told}");
+    }
 }
 
 #[tokio::test]

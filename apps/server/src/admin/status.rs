@@ -96,7 +96,7 @@ async fn document(state: &AdminState) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "at_unix_ms": now,
-        "unready_reason": app.unready_reason(),
+        "unready_reason": app.unready_reason().map(|error| error.message().to_owned()),
         "warnings": live.warnings(),
         "parts": pipeline.health(),
         "config": {

@@ -9,7 +9,7 @@ use flowlake_data_action::{
 use serde::Deserialize;
 
 use super::Callers;
-use crate::{peer::Peer, seats::Network};
+use crate::peer::Peer;
 
 #[derive(Debug)]
 struct Variables(HashMap<&'static str, &'static str>);
@@ -114,8 +114,8 @@ async fn identify(header: Option<&str>) -> Result<String, ErrorCode> {
         headers.insert(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
     }
     let callers = load(&[("flows", "A"), ("tests", "B")]).unwrap();
-    let network = Network::from(std::net::IpAddr::from([127, 0, 0, 1]));
-    let found = callers.identify(&headers, &Peer::new(network, None)).await;
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let found = callers.identify(&headers, &Peer::new(address, None)).await;
     found
         .map(|found| found.client.settings.name.clone())
         .map_err(|refused| refused.error.code())

@@ -82,6 +82,9 @@ async fn the_end_of_the_path_names_a_format() {
         for reply in [got, posted] {
             assert_eq!(reply.status, 200, "{reply:?}");
             assert_eq!(reply.header("content-type"), Some(kind), "{end}");
+            // It is the path that chose, not `Accept`.
+            let vary = reply.header("vary").unwrap_or_default();
+            assert!(!vary.split(", ").any(|name| name == "accept"), "{vary}");
             if let Some(body) = body {
                 assert_eq!(reply.body, body);
             }

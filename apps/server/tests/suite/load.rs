@@ -1,9 +1,12 @@
 //! More requests than there is room for: look-ups in memory go on, reads wait or are refused at once.
 
-use std::time::Duration;
+use std::{num::NonZero, sync::mpsc, time::Duration};
 
+use flowlake_data_action::{ClientSettings, Config, Sha256Hex};
 use flowlake_dev_stack::Failure;
-use tokio::time::sleep;
+use flowlake_server::scan_runtime;
+use sha2::{Digest, Sha256};
+use tokio::{runtime::Builder, time::sleep};
 
 use crate::support::{KEY, Reply, Setting, call, look_up, now};
 
@@ -102,4 +105,98 @@ async fn what_would_come_too_late_is_refused_at_once() {
     }
     let late = "flowlake_requests_refused{lane=\"reads\",reason=\"late\"}";
     assert!(setting.metric(late).await >= 4.0);
+}
+
+#[tokio::test]
+async fn scans_take_no_thread_of_look_ups_and_refusals() {
+    let scans = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let bounds = |config: &mut Config| {
+        config.server.max_concurrent_requests = 1;
+        config.server.max_queued_requests = 0;
+    };
+    let setting = Setting::furnished(bounds, |builder| {
+        builder.with_scans_on(scans.handle().clone())
+    });
+    let setting = setting.await.unwrap();
+    let hot = call("hot-look-up");
+    assert_eq!(setting.send(&hot).await.unwrap().status, 200);
+    // The only thread of scans is busy until it is told to go on.
+    let (release, busy) = mpsc::channel::<()>();
+    scans.spawn(async move { busy.recv() });
+    let read = look_up(KEY);
+    let others = async {
+        sleep(Duration::from_millis(50)).await;
+        for _ in 0..3 {
+            let (looked_up, took) = timed(&setting, &hot).await;
+            assert_eq!(looked_up.status, 200, "{looked_up:?}");
+            assert!(took < SLOW, "{took:?}");
+        }
+        let (refused, took) = timed(&setting, &read).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(took < SLOW, "{took:?}");
+        assert_eq!(
+            setting
+                .metric("flowlake_requests_running{lane=\"reads\"}")
+                .await,
+            1.0
+        );
+        release.send(()).unwrap();
+    };
+    let (read, ()) = tokio::join!(setting.send(&read), others);
+    assert_eq!(read.unwrap().status, 200);
+    scans.shutdown_background();
+}
+
+#[test]
+fn threads_of_scans_have_a_lower_priority_than_others() {
+    let scans = scan_runtime().unwrap();
+    let niceness = || -> i32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // After the name, in parentheses: the state is the third field, the niceness the nineteenth.
+        let fields = stat.rsplit_once(')').unwrap().1;
+        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+    };
+    let own = niceness();
+    let (worker, decoder) = scans.block_on(async {
+        let worker = tokio::spawn(async move { niceness() });
+        let decoder = tokio::task::spawn_blocking(niceness);
+        (worker.await.unwrap(), decoder.await.unwrap())
+    });
+    assert_eq!((worker, decoder), (own.max(9), own.max(9)));
+    assert_eq!(niceness(), own);
+}
+
+#[tokio::test]
+async fn a_client_that_floods_is_refused_before_others_are() {
+    let key = "key-of-another-client-4711";
+    let setting = Setting::start(|config| {
+        config.server.max_concurrent_requests = 1;
+        config.server.max_queued_requests = 2;
+        let mut client = ClientSettings::unbound("others");
+        client.keys_sha256 = vec![Sha256Hex(Sha256::digest(key).into())];
+        client.weight = NonZero::new(2);
+        config.server.clients = vec![client];
+    })
+    .await;
+    slow_down(&setting, 1);
+    let flood = (0..4).map(|number| {
+        let setting = &setting;
+        async move {
+            sleep(Duration::from_millis(100 + number * 20)).await;
+            timed(setting, &look_up(KEY)).await
+        }
+    });
+    let other = async {
+        sleep(Duration::from_millis(300)).await;
+        timed(&setting, &look_up(key)).await
+    };
+    let (flood, (other, _)) = tokio::join!(futures::future::join_all(flood), other);
+    assert_eq!(other.status, 200, "{other:?}");
+    let mut answers: Vec<_> = flood.iter().map(|(reply, _)| reply.status).collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 200, 503, 503], "{flood:?}");
 }

@@ -87,3 +87,53 @@ async fn three_hundred_wrong_keys_are_counted_and_recorded_and_callers_are_answe
     let text = serde_json::to_string(&records).unwrap();
     assert!(!text.contains(WRONG) && !text.contains(KEY));
 }
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_caller_has_its_own_address() {
+    let setting = Setting::start(|config| {
+        config.server.trusted_proxies = vec!["127.0.0.0/8".to_owned().try_into().unwrap()];
+        config.server.max_connections_per_address = 1;
+    })
+    .await;
+    let guess = |headers: &str| look_up(WRONG).replacen("Host:", &format!("{headers}Host:"), 1);
+    let guesses = [
+        "X-Forwarded-For: 203.0.113.1\r\n",
+        "X-Forwarded-For: 192.0.2.200, 203.0.113.2\r\n",
+        "Forwarded: for=203.0.113.3\r\n",
+        "",
+    ];
+    // At the same time: the connections of a proxy are not those of one caller, and no caller waits for the guesses of others.
+    let start = now();
+    let replies = join_all(guesses.map(|headers| setting.send(guess(headers)))).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    for reply in replies {
+        assert_eq!(reply.unwrap().status, 401);
+    }
+    let folder = setting.audit_folder();
+    setting.server.stop().await.unwrap();
+    let mut addresses: Vec<_> = crate::support::records(&folder)
+        .into_iter()
+        .filter_map(|record| record.address)
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses, ["127.0.0.1", "203.0.113.1", "203.0.113.2"]);
+}
+
+#[tokio::test]
+async fn a_header_of_anybody_changes_no_address() {
+    let setting = Setting::start(|config| {
+        config.server.trusted_proxies = vec!["10.0.0.0/8".to_owned().try_into().unwrap()];
+    })
+    .await;
+    let guess = look_up(WRONG).replacen("Host:", "X-Forwarded-For: 203.0.113.1\r\nHost:", 1);
+    assert_eq!(setting.send(guess).await.unwrap().status, 401);
+    let folder = setting.audit_folder();
+    setting.server.stop().await.unwrap();
+    let records = crate::support::records(&folder);
+    assert_eq!(records[0].address.as_deref(), Some("127.0.0.1"));
+}

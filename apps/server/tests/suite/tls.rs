@@ -191,6 +191,15 @@ async fn a_certificate_that_cannot_be_used_leaves_the_one_of_before() {
         let error = setting.server.reload_certificate().unwrap_err();
         assert_eq!(error.code(), ErrorCode::ConfigInvalid);
     }
+    let readiness = setting.operators("/readyz").await.json();
+    let warning = readiness["warnings"][0].as_str().unwrap();
+    for part in [
+        "the certificate cannot be taken",
+        "server.pem",
+        "[server.tls]",
+    ] {
+        assert!(warning.contains(part), "{warning}");
+    }
     // Another certificate without its key.
     fs::copy(certificate("renewed.pem"), folder.path().join("server.pem")).unwrap();
     let error = setting.server.reload_certificate().unwrap_err();
@@ -200,6 +209,8 @@ async fn a_certificate_that_cannot_be_used_leaves_the_one_of_before() {
     assert_eq!(seen().await, der("renewed.pem"));
     let failed = "flowlake_tls_failures{what=\"reload\"}";
     assert!(setting.metric(failed).await > 0.0);
+    let readiness = setting.operators("/readyz").await.json();
+    assert!(readiness.get("warnings").is_none(), "{readiness}");
 }
 
 #[tokio::test]

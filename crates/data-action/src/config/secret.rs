@@ -49,6 +49,14 @@ impl SecretSource {
         }
     }
 
+    /// The file that it is in, if it is in one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Env(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// Reads the secret.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! `[server]`: where the HTTP server listens, who may call it, and what a connection may take.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::secret::SecretSource;
@@ -32,6 +34,11 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Whether plain HTTP may be spoken on another address than loopback: only behind something that speaks TLS itself.
     pub allow_plain_http: bool,
+    /// The proxies in front of the server, such as `["10.0.0.0/8"]`. What they say of where a request comes from is believed, in
+    /// `forwarded_header`; what anybody else says there is not. Their connections are not bounded by `max_connections_per_address`.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// The header in which trusted proxies say it. The other is ignored, since a proxy may hand on what its caller made up there.
+    pub forwarded_header: ForwardedHeader,
     /// Whether requests need a key. Switch it off only behind a gateway that checks callers itself.
     pub require_key: bool,
     /// The keys that callers send as `Authorization: Bearer KEY`.
@@ -91,6 +98,8 @@ impl Default for ServerSettings {
             genesys_concurrent_executions: 15,
             tls: None,
             allow_plain_http: false,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
             require_key: true,
             keys: Vec::new(),
             clients: Vec::new(),
@@ -116,6 +125,15 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// The files whose content a reload takes again: those of secrets, and of issuers' keys.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let keys = self.keys.iter().map(|key| &key.secret);
+        let secrets = keys.chain(&self.tokens.signing_key);
+        let secrets = secrets.filter_map(SecretSource::file);
+        let issuers = self.issuers.iter();
+        secrets.chain(issuers.filter_map(|issuer| issuer.jwks_file.as_deref()))
+    }
+
     /// Makes every path relative to `folder` no longer.
     pub(super) fn resolve(&mut self, folder: &Path) {
         for key in &mut self.keys {
@@ -138,6 +156,41 @@ impl ServerSettings {
             }
         }
     }
+}
+
+/// A network, such as `10.0.0.0/8`, or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct IpNetwork(IpNet);
+
+impl IpNetwork {
+    /// Whether the address is one of it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl TryFrom<String> for IpNetwork {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().ok();
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        let found = network.or_else(address).map(Self);
+        found.ok_or_else(|| format!("`{text}` is no network such as 10.0.0.0/8, and no address"))
+    }
+}
+
+/// A header in which proxies say where a request comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, which most proxies send.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` of RFC 7239.
+    Forwarded,
 }
 
 /// `[server.tls]`.

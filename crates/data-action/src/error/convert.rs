@@ -229,7 +229,7 @@ impl From<audit::Error> for ActionError {
             ErrorKind::Locked => (
                 ErrorCode::AuditUnavailable,
                 "another process writes the audit log".to_owned(),
-                "Stop the other process, or give this one a folder of its own in [audit.log].",
+                "Ask the running server instead, or stop it first; to run beside it, use --config with a copy of the configuration whose [audit.log] `directory` is another folder.",
             ),
             ErrorKind::Unshipped => (
                 ErrorCode::AuditUnavailable,

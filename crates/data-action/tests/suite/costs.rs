@@ -393,7 +393,7 @@ async fn a_bucket_that_takes_no_segment_is_told_and_stops_nothing() {
         warning.contains("audit segments have not been shipped, failing since"),
         "{warning}"
     );
-    assert_eq!(house.pipeline.unready_reason(), None);
+    assert!(house.pipeline.unready_reason().is_none());
     house.run("all", json!({})).await.unwrap();
     assert_eq!(house.audit().len(), 7, "every record is still here");
     let metrics = house.pipeline.prometheus();

@@ -18,6 +18,7 @@ use std::{
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use object_store::ObjectMeta;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
     budget::{Budget, Held, Room},
@@ -78,12 +79,14 @@ pub struct HotTablesBuilder {
     engine: Transform,
     settings: HotSettings,
     clock: Arc<dyn HotClock>,
+    runtime: Option<Handle>,
 }
 
 struct Shared {
     engine: Transform,
     settings: HotSettings,
     clock: Arc<dyn HotClock>,
+    runtime: Option<Handle>,
     budget: Arc<Budget>,
     entries: Mutex<HashMap<String, Arc<Entry>>>,
     asked: Mutex<Asked>,
@@ -185,6 +188,7 @@ impl HotTables {
             engine,
             settings: HotSettings::default(),
             clock,
+            runtime: None,
         }
     }
 
@@ -223,7 +227,7 @@ impl HotTables {
             && !entry.checking.swap(true, Relaxed)
         {
             let (task, source) = (shared.task(&entry, query, bound), Arc::clone(source));
-            tokio::spawn(async move {
+            shared.spawn(async move {
                 // A failure is counted and seen in the view; a later request tries again.
                 let _ = task.check(&source).await;
                 task.entry.checking.store(false, Relaxed);
@@ -254,7 +258,7 @@ impl HotTables {
         };
         shared.note_use(&entry);
         let (task, source) = (shared.task(&entry, query, bound), Arc::clone(source));
-        let checked = tokio::spawn(async move { task.check(&source).await });
+        let checked = shared.spawn(async move { task.check(&source).await });
         match checked.await.map_err(lost)? {
             Ok(()) => Ok(entry.version().map(|version| shared.view(&entry, version))),
             Err(NotLoaded::NoRoom) => Ok(None),
@@ -285,7 +289,7 @@ impl HotTables {
         }
         let (files, stores) = (files.clone(), Arc::clone(stores));
         let task = shared.task(&entry, query, bound);
-        let loaded = tokio::spawn(async move { task.load(files, stores).await });
+        let loaded = shared.spawn(async move { task.load(files, stores).await });
         match loaded.await.map_err(lost)? {
             Ok(version) => Ok(Some(shared.view(&entry, version))),
             Err(NotLoaded::NoRoom) => Ok(None),
@@ -550,6 +554,17 @@ impl Entry {
 }
 
 impl Shared {
+    /// Starts what may outlast the request that needs it.
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(work),
+            None => tokio::spawn(work),
+        }
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -752,6 +767,13 @@ impl HotTablesBuilder {
         self
     }
 
+    /// Reads and checks tables on this runtime, not on the one of the request that needs them.
+    #[must_use]
+    pub fn with_runtime(mut self, runtime: Option<Handle>) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -769,6 +791,7 @@ impl HotTablesBuilder {
             engine: self.engine,
             settings: self.settings,
             clock: self.clock,
+            runtime: self.runtime,
             budget,
             entries: Mutex::default(),
             asked: Mutex::new(Asked::new()),

@@ -9,7 +9,7 @@ use std::{
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_cost_audit::AuditRecord;
-use flowlake_data_action::{ActionError, Config, Environment, Pipeline, Project};
+use flowlake_data_action::{ActionError, Config, Environment, Pipeline, PipelineBuilder, Project};
 use flowlake_dev_stack::{DevStack, IamDocument, Identity};
 use flowlake_server::{Callers, RunningServer, Server};
 use serde_json::{Value, json};
@@ -124,6 +124,14 @@ impl Setting {
     }
 
     pub(crate) async fn try_start(change: impl FnOnce(&mut Config)) -> Result<Self, ActionError> {
+        Self::furnished(change, |builder| builder).await
+    }
+
+    /// With another way to build the pipeline.
+    pub(crate) async fn furnished(
+        change: impl FnOnce(&mut Config),
+        build: impl FnOnce(PipelineBuilder) -> PipelineBuilder,
+    ) -> Result<Self, ActionError> {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("lake-root/lake/exports");
         std::fs::create_dir_all(&lake).unwrap();
@@ -156,7 +164,7 @@ impl Setting {
         let variables = variables();
         let settings = project.config.server.clone();
         let callers = Callers::load(&settings, &variables)?;
-        let pipeline = Box::pin(Pipeline::builder(project).build(&variables))
+        let pipeline = Box::pin(build(Pipeline::builder(project)).build(&variables))
             .await
             .unwrap();
         let server = Server::try_new(pipeline, callers, settings)?;

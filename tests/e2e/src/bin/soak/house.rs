@@ -8,11 +8,10 @@ use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings}
 /// Rows of the object that is looked up in.
 pub(crate) const CUSTOMERS: u64 = 20_000;
 
-/// Rows of the object that is scanned.
-pub(crate) const CALLS: u64 = 200_000;
-
-/// The sum over all of them, which every scan has to find.
-pub(crate) const SECONDS_IN_ALL: u64 = CALLS * (CALLS - 1) / 2;
+/// The sum of the seconds of so many calls, which every scan has to find.
+pub(crate) const fn seconds_in_all(calls: u64) -> u64 {
+    calls * (calls - 1) / 2
+}
 
 const HOT: &str = "[hot]\nmemory = \"64MiB\"\nfreshness = \"500ms\"\nmax_staleness = \"10s\"\n";
 
@@ -24,19 +23,19 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Lays the objects and writes the configuration; `server` are keys of `[server]`.
-    pub(crate) fn build(programs: &Path, folder: &Path, server: &str) -> Result<Self> {
+    /// Lays the objects, with so many calls to scan, and writes the configuration; `server` are keys of `[server]`.
+    pub(crate) fn build(programs: &Path, folder: &Path, calls: u64, server: &str) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
         let root = folder.join("buckets");
         let exports = root.join(BUCKET).join("exports");
         fs::create_dir_all(&exports)?;
-        let mut calls = String::from("id,queue,seconds\n");
-        for id in 0..CALLS {
-            writeln!(calls, "{id},queue-{},{id}", id % 17)?;
+        let mut text = String::from("id,queue,seconds\n");
+        for id in 0..calls {
+            writeln!(text, "{id},queue-{},{id}", id % 17)?;
         }
-        fs::write(exports.join("calls.csv"), calls)?;
+        fs::write(exports.join("calls.csv"), text)?;
         let customers = exports.join("customers.csv");
         lay(&customers, 0)?;
         let stack = EmbeddedStack::start(&root)?;

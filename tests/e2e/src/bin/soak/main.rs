@@ -11,6 +11,7 @@
 
 mod caller;
 mod chart;
+mod goals;
 mod house;
 mod overload;
 mod soak;

@@ -15,9 +15,12 @@ use serde_json::json;
 
 use crate::{
     caller::{Caller, now, percentile},
-    house::{House, SECONDS_IN_ALL},
+    goals::Goals,
+    house::{House, seconds_in_all},
 };
 
+/// Rows of a scan: so many that the scans, and not the refusals beside them, are what takes the processors.
+const CALLS: u64 = 1_000_000;
 /// Requests that the server reads for at a time.
 const ROOM: u64 = 4;
 /// How many times its capacity is asked for.
@@ -41,7 +44,7 @@ pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> 
     let server = format!(
         "max_concurrent_requests = {ROOM}\nmax_queued_requests = {ROOM}\nmax_connections_per_address = 512\n"
     );
-    let house = House::build(programs, &folder.join("work"), &server)?;
+    let house = House::build(programs, &folder.join("work"), CALLS, &server)?;
     let server = house.project.serve_with_log("warn")?;
     let ask = |caller: &Caller, load: &Mutex<Load>| -> Result<()> {
         let answered = caller.ask("seconds", &json!({}))?;
@@ -50,7 +53,7 @@ pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> 
         match answered.status {
             200 => {
                 let total = answered.body["data"][0]["total"].as_u64();
-                ensure!(total == Some(SECONDS_IN_ALL), "{}", answered.body);
+                ensure!(total == Some(seconds_in_all(CALLS)), "{}", answered.body);
                 load.answered += 1;
             }
             503 => load.refused.push(answered.took),
@@ -85,12 +88,18 @@ pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> 
         share * 100.0
     );
     ensure!(refused > 0, "nothing was refused: there was no overload");
-    ensure!(
+    let mut goals = Goals::default();
+    goals.check(
+        "it answers 90 % of the peak at least",
         share >= LEAST_GOODPUT,
-        "fewer answers than {LEAST_GOODPUT} of the peak"
+        &format!("{:.0} %", share * 100.0),
     );
-    ensure!(p99 < REFUSED_WITHIN_MS, "refusals took {p99:.1} ms");
-    Ok(())
+    goals.check(
+        "it refuses within 10 ms at p99",
+        p99 < REFUSED_WITHIN_MS,
+        &format!("{p99:.1} ms"),
+    );
+    goals.end()
 }
 
 impl Load {

@@ -22,11 +22,17 @@ use serde_json::{Value, json};
 use crate::{
     caller::{Answered, Caller, now, parse_id, percentile},
     chart::{Curve, svg},
-    house::{CUSTOMERS, House, SECONDS_IN_ALL, ani},
+    goals::Goals,
+    house::{CUSTOMERS, House, ani, seconds_in_all},
 };
 
-/// The first part of the time, in which only look-ups run: what they take without anything beside them.
-const QUIET_SHARE: u32 = 6;
+/// The first part of the time, in which only look-ups run, and the second, in which there are scans beside them. Everything else
+/// comes in the rest.
+const SHARE: u32 = 6;
+/// How much longer look-ups may take at p99 than alone.
+const SLOWER: f64 = 2.0;
+/// Rows of a scan.
+const CALLS: u64 = 200_000;
 const LOOKING_UP: u64 = 4;
 const SCANNING: u64 = 4;
 /// The pause of a caller that looks up, so that what is measured is the server and not its callers.
@@ -50,10 +56,12 @@ struct Soak {
     versions: Mutex<Vec<Instant>>,
     ids: Mutex<Vec<u128>>,
     answers: Mutex<BTreeMap<String, u64>>,
-    /// The durations of look-ups since the last sample, and of all in the quiet time and after it.
+    /// The durations of look-ups since the last sample, and of all in each part of the time.
     lookups: Mutex<Vec<Duration>>,
-    quiet: Mutex<Vec<Duration>>,
-    loud: Mutex<Vec<Duration>>,
+    by_part: [Mutex<Vec<Duration>>; 3],
+    /// When the scans begin, and when everything else does.
+    scans_from: Instant,
+    all_from: Instant,
     hung_up: AtomicU64,
     faults: AtomicU64,
     failed: AtomicBool,
@@ -69,7 +77,12 @@ struct Sample {
 }
 
 pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> {
-    let house = House::build(programs, &folder.join("work"), "reload_every = \"1s\"\n")?;
+    let house = House::build(
+        programs,
+        &folder.join("work"),
+        CALLS,
+        "reload_every = \"1s\"\n",
+    )?;
     let server = house.project.serve_with_log("warn,flowlake_server=info")?;
     let began = now();
     let soak = Soak {
@@ -81,19 +94,19 @@ pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> 
         ids: Mutex::default(),
         answers: Mutex::default(),
         lookups: Mutex::default(),
-        quiet: Mutex::default(),
-        loud: Mutex::default(),
+        by_part: Default::default(),
+        scans_from: began + time / SHARE,
+        all_from: began + time / SHARE * 2,
         hung_up: AtomicU64::new(0),
         faults: AtomicU64::new(0),
         failed: AtomicBool::new(false),
     };
     // The tables come into memory.
     soak.look_up(&Caller::new(&soak.server), 0)?;
-    let quiet_until = began + time / QUIET_SHARE;
     let samples = thread::scope(|scope| {
         let soak = &soak;
         let threads: Vec<_> = soak
-            .work(quiet_until)
+            .work()
             .into_iter()
             .map(|(name, work)| {
                 scope.spawn(move || work().context(name).inspect_err(|_| soak.fail()))
@@ -109,7 +122,11 @@ pub(crate) fn run(programs: &Path, folder: &Path, time: Duration) -> Result<()> 
         ensure!(first.is_none(), "{}", first.unwrap_or_default());
         samples
     })?;
-    write_down(&samples, folder, soak.seconds(quiet_until))?;
+    let marks = [
+        (soak.seconds(soak.scans_from), "four scans"),
+        (soak.seconds(soak.all_from), "everything at once"),
+    ];
+    write_down(&samples, folder, &marks)?;
     soak.judge(&samples)
 }
 
@@ -118,28 +135,22 @@ type Work<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
 
 impl Soak {
     /// Everything that goes on at once.
-    fn work(&self, quiet_until: Instant) -> Vec<(&'static str, Work<'_>)> {
+    fn work(&self) -> Vec<(&'static str, Work<'_>)> {
         let mut all: Vec<(&'static str, Work<'_>)> = vec![
-            (
-                "bad requests",
-                Box::new(move || self.ask_badly(quiet_until)),
-            ),
-            (
-                "callers that hang up",
-                Box::new(move || self.hang_up(quiet_until)),
-            ),
-            ("versions", Box::new(move || self.replace(quiet_until))),
-            ("reloads", Box::new(move || self.reload(quiet_until))),
-            ("faults", Box::new(move || self.break_s3(quiet_until))),
+            ("bad requests", Box::new(move || self.ask_badly())),
+            ("callers that hang up", Box::new(move || self.hang_up())),
+            ("versions", Box::new(move || self.replace())),
+            ("reloads", Box::new(move || self.reload())),
+            ("faults", Box::new(move || self.break_s3())),
         ];
         for number in 0..LOOKING_UP {
             all.push((
                 "look-ups",
-                Box::new(move || self.look_up_all_the_time(number, quiet_until)),
+                Box::new(move || self.look_up_all_the_time(number)),
             ));
         }
         for _ in 0..SCANNING {
-            all.push(("scans", Box::new(move || self.scan(quiet_until))));
+            all.push(("scans", Box::new(move || self.scan())));
         }
         all
     }
@@ -157,7 +168,7 @@ impl Soak {
         moment.saturating_duration_since(self.began).as_secs_f64()
     }
 
-    /// Waits for the end of the quiet time.
+    /// Waits for a moment.
     fn wait_until(&self, moment: Instant) {
         while now() < moment && self.goes_on() {
             thread::sleep(Duration::from_millis(50));
@@ -205,34 +216,31 @@ impl Soak {
         Ok(answered.took)
     }
 
-    fn look_up_all_the_time(&self, number: u64, quiet_until: Instant) -> Result<()> {
+    fn look_up_all_the_time(&self, number: u64) -> Result<()> {
         let caller = Caller::new(&self.server);
         let mut customer = number;
         while self.goes_on() {
             customer = (customer + 7919) % CUSTOMERS;
             let took = self.look_up(&caller, customer)?;
             lock(&self.lookups).push(took);
-            let all = if now() < quiet_until {
-                &self.quiet
-            } else {
-                &self.loud
-            };
-            lock(all).push(took);
+            let ended = now();
+            let part = usize::from(ended >= self.scans_from) + usize::from(ended >= self.all_from);
+            lock(&self.by_part[part]).push(took);
             thread::sleep(PAUSE);
         }
         Ok(())
     }
 
-    fn scan(&self, quiet_until: Instant) -> Result<()> {
+    fn scan(&self) -> Result<()> {
         let caller = Caller::new(&self.server);
-        self.wait_until(quiet_until);
+        self.wait_until(self.scans_from);
         while self.goes_on() {
             let answered = caller.ask("seconds", &json!({}))?;
             self.note("seconds", &answered);
             match answered.status {
                 200 => {
                     let total = answered.body["data"][0]["total"].as_u64();
-                    ensure!(total == Some(SECONDS_IN_ALL), "{}", answered.body);
+                    ensure!(total == Some(seconds_in_all(CALLS)), "{}", answered.body);
                 }
                 // S3 failed more often in a row than a read is tried, or the time was over.
                 502..=504 => {}
@@ -242,8 +250,8 @@ impl Soak {
         Ok(())
     }
 
-    fn ask_badly(&self, quiet_until: Instant) -> Result<()> {
-        self.wait_until(quiet_until);
+    fn ask_badly(&self) -> Result<()> {
+        self.wait_until(self.all_from);
         let large = "9".repeat(100_000);
         while self.goes_on() {
             for (key, action, body, status) in [
@@ -270,8 +278,8 @@ impl Soak {
     }
 
     /// Sends requests and closes the connection at any time of the answer.
-    fn hang_up(&self, quiet_until: Instant) -> Result<()> {
-        self.wait_until(quiet_until);
+    fn hang_up(&self) -> Result<()> {
+        self.wait_until(self.all_from);
         let address = self.server.url().trim_start_matches("http://");
         let key = Server::KEY;
         let mut wait = 0;
@@ -290,8 +298,8 @@ impl Soak {
         Ok(())
     }
 
-    fn replace(&self, quiet_until: Instant) -> Result<()> {
-        self.wait_until(quiet_until);
+    fn replace(&self) -> Result<()> {
+        self.wait_until(self.all_from);
         while self.goes_on() {
             let version = lock(&self.versions).len() as u64;
             self.house.replace(version)?;
@@ -302,8 +310,8 @@ impl Soak {
     }
 
     /// Changes a bound, breaks the configuration and corrects it again.
-    fn reload(&self, quiet_until: Instant) -> Result<()> {
-        self.wait_until(quiet_until);
+    fn reload(&self) -> Result<()> {
+        self.wait_until(self.all_from);
         let file = self.house.project.folder().join("flowlake.toml");
         let config = fs::read_to_string(&file)?;
         let mut number = 0;
@@ -330,8 +338,8 @@ impl Soak {
     }
 
     /// Makes one of twenty requests to S3 fail, each time in another way.
-    fn break_s3(&self, quiet_until: Instant) -> Result<()> {
-        self.wait_until(quiet_until);
+    fn break_s3(&self) -> Result<()> {
+        self.wait_until(self.all_from);
         let (mut seen, mut kind) = (self.house.stack.s3_requests(), 0);
         while self.goes_on() {
             let requests = self.house.stack.s3_requests();
@@ -379,23 +387,40 @@ impl Soak {
                 println!("{line}");
             }
         }
-        let (quiet, loud) = (lock(&self.quiet).clone(), lock(&self.loud).clone());
-        let of = |mut times: Vec<Duration>| [0.5, 0.99].map(|share| percentile(&mut times, share));
-        let ([quiet_p50, quiet_p99], [loud_p50, loud_p99]) = (of(quiet), of(loud));
-        println!(
-            "look-ups alone: p50 {quiet_p50:.2} ms, p99 {quiet_p99:.2} ms; beside everything: p50 {loud_p50:.2} ms, p99 {loud_p99:.2} ms ({:.1} times)",
-            loud_p99 / quiet_p99
-        );
+        let mut goals = Goals::default();
+        let [alone, scans, all] = &self.by_part;
+        let of = |times: &Mutex<Vec<Duration>>| {
+            let mut times = lock(times);
+            [0.5, 0.99].map(|share| percentile(&mut times, share))
+        };
+        let [p50, p99] = of(alone);
+        println!("look-ups alone: p50 {p50:.2} ms, p99 {p99:.2} ms");
+        for (beside, times) in [("four scans", scans), ("everything", all)] {
+            let [slow_p50, slow_p99] = of(times);
+            let slower = slow_p99 / p99;
+            goals.check(
+                &format!("beside {beside}, look-ups take no more than twice as long at p99"),
+                slower <= SLOWER,
+                &format!("p50 {slow_p50:.2} ms, p99 {slow_p99:.2} ms ({slower:.1} times)"),
+            );
+        }
         self.compare_records()?;
         let memory = |part: &[Sample]| part.iter().map(|sample| sample.memory_kib).max();
-        let (first, second) = samples.split_at(samples.len() / 2);
+        // While everything runs: what only look-ups and scans need is less.
+        let under_load = self.seconds(self.all_from);
+        let quiet = samples.partition_point(|sample| sample.seconds < under_load);
+        let loaded = &samples[quiet..];
+        let (first, second) = loaded.split_at(loaded.len() / 2);
         let (before, after) = (
             memory(first).unwrap_or_default(),
             memory(second).unwrap_or_default(),
         );
-        println!("memory: at most {before} KiB in the first half, {after} KiB in the second");
-        ensure!(after <= before + GROWTH_KIB, "the memory grew");
-        Ok(())
+        goals.check(
+            "the memory does not grow",
+            after <= before + GROWTH_KIB,
+            &format!("at most {before} KiB in the first half, {after} KiB in the second"),
+        );
+        goals.end()
     }
 
     /// Each answer has one record, and no other record is a second one.
@@ -441,7 +466,7 @@ impl Soak {
     }
 }
 
-fn write_down(samples: &[Sample], folder: &Path, loud_from: f64) -> Result<()> {
+fn write_down(samples: &[Sample], folder: &Path, marks: &[(f64, &str)]) -> Result<()> {
     let mut csv = String::from("seconds,memory_kib,lookups,p50_ms,p99_ms\n");
     for sample in samples {
         let Sample {
@@ -472,11 +497,7 @@ fn write_down(samples: &[Sample], folder: &Path, loud_from: f64) -> Result<()> {
         curve("look-ups, p50 in ms", |sample| sample.p50_ms),
         curve("look-ups, p99 in ms", |sample| sample.p99_ms),
     ];
-    let picture = svg(
-        "flowlake-server, soak",
-        &curves,
-        &[(loud_from, "everything at once")],
-    );
+    let picture = svg("flowlake-server, soak", &curves, marks);
     fs::write(folder.join("soak.svg"), picture)?;
     println!("written: {0}/soak.csv, {0}/soak.svg", folder.display());
     Ok(())
