@@ -9,7 +9,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use flowlake_genesys_publish::{OpenApiAction, OpenApiSettings, to_openapi};
+use flowlake_genesys_publish::{Field, OpenApiAction, OpenApiSettings, to_openapi};
 
 use crate::{actions::offered, peer::Peer, state::AppState};
 
@@ -32,7 +32,7 @@ pub(crate) async fn openapi(
             description: definition.description.clone(),
             input: definition.params_schema(|name| settings.may_choose(name)),
             sensitive: definition.sensitive_params().map(str::to_owned).collect(),
-            columns: None,
+            columns: columns(&state, &definition.name),
         })
         .collect();
     Json(to_openapi(&OpenApiSettings {
@@ -43,6 +43,15 @@ pub(crate) async fn openapi(
         most_in_batch: Some(state.most_in_batch),
     }))
     .into_response()
+}
+
+/// The columns of an action, once it was answered and where a contract can have them.
+fn columns(state: &AppState, action: &str) -> Option<Vec<Field>> {
+    let columns = state.pipeline.action(action).ok()?.answer_columns()?;
+    let columns = columns.iter();
+    let fields =
+        columns.map(|column| Field::of_column(&column.name, &column.data_type, column.nullable));
+    fields.collect::<Result<_, _>>().ok()
 }
 
 /// `GET /try`: a page to try the interface. It holds no secret: it asks for a key, and forgets it when it is closed.

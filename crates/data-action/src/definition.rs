@@ -1,14 +1,23 @@
 //! One action as an analyst writes it: `actions/NAME.toml`.
 
+mod columns;
 mod data_action;
 mod schema;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use flowlake_cost_audit::BudgetLimits;
-use flowlake_transform::{HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
+use flowlake_transform::{
+    HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
+};
 use serde::Deserialize;
 
+pub use self::columns::{AnswerColumn, AnswerColumns};
 pub use self::data_action::{DataActionSettings, FlowShape};
 use crate::{ActionError, ErrorCode, config::read_toml, versions::Fingerprint};
 
@@ -87,6 +96,8 @@ pub struct Action {
     pub(crate) fingerprint: Fingerprint,
     /// Whether the same files and parameters always give the same rows.
     pub(crate) is_repeatable: bool,
+    /// What the last answer's rows had.
+    columns: RwLock<Option<SchemaRef>>,
 }
 
 impl ActionDefinition {
@@ -158,6 +169,7 @@ impl Action {
             is_repeatable: prepared.is_repeatable(),
             definition,
             prepared,
+            columns: RwLock::default(),
         })
     }
 
@@ -171,6 +183,28 @@ impl Action {
     #[must_use]
     pub const fn definition(&self) -> &ActionDefinition {
         &self.definition
+    }
+
+    /// The columns of the last answer; `None` before the first. They depend on the files, and nothing is read to know them.
+    #[must_use]
+    pub fn answer_columns(&self) -> Option<Vec<AnswerColumn>> {
+        let columns = self.columns.read().unwrap_or_else(PoisonError::into_inner);
+        columns.as_ref().map(|schema| AnswerColumn::of(schema))
+    }
+
+    /// Notes the columns of an answer.
+    pub(crate) fn note_columns(&self, schema: &SchemaRef) {
+        let known = self.columns.read().unwrap_or_else(PoisonError::into_inner);
+        // Each hot answer has the same schema.
+        if known
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, schema))
+        {
+            return;
+        }
+        drop(known);
+        let mut known = self.columns.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Arc::clone(schema));
     }
 
     /// The checked SQL.

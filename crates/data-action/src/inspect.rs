@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub use self::{
-    check::{ActionCheck, AnswerColumn, AnswerColumns, TableCheck},
+    check::{ActionCheck, TableCheck},
     doctor::{Diagnosis, DoctorOptions, Finding, Topic, Verdict},
     explain::ActionExplanation,
 };

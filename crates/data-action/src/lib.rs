@@ -46,14 +46,17 @@ pub use config::{
     OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey,
     ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
 };
-pub use definition::{Action, ActionDefinition, DataActionSettings, FlowShape, QueryDefinition};
+pub use definition::{
+    Action, ActionDefinition, AnswerColumn, AnswerColumns, DataActionSettings, FlowShape,
+    QueryDefinition,
+};
 pub use error::{ActionError, BoxError, ErrorCode};
 pub use flowlake_profiler::{Gauge, Phase};
 pub use function::{ExecutionEnvironment, FunctionRoles};
 pub use health::PartHealth;
 pub use inspect::{
-    ActionCheck, ActionExplanation, AnswerColumn, AnswerColumns, Diagnosis, DoctorOptions, Finding,
-    Inspector, TableCheck, Topic, Verdict,
+    ActionCheck, ActionExplanation, Diagnosis, DoctorOptions, Finding, Inspector, TableCheck,
+    Topic, Verdict,
 };
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use params::{NotParameters, parameters};

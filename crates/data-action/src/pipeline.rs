@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use flowlake_profiler::{Gauge, Profiler};
-use flowlake_transform::sent_name;
+use flowlake_transform::{arrow::datatypes::Schema, sent_name};
 use futures::{FutureExt, TryFutureExt, future::Either};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -287,7 +287,7 @@ async fn walk(
     } = parts;
     let admitted = admit(services, ledger, attempt, request).await?;
     let read = || reader.read(attempt, &admitted, request);
-    match read().await {
+    let read = match read().await {
         Err(error) if error.code() == ErrorCode::S3ObjectChanged => {
             let action = admitted.action.name();
             tracing::info!(
@@ -297,7 +297,13 @@ async fn walk(
             read().await
         }
         read => read,
+    };
+    if let Ok(answered) = &read
+        && !answered.not_modified
+    {
+        admitted.action.note_columns(&answered.rows.schema);
     }
+    read
 }
 
 fn answer(
@@ -331,7 +337,7 @@ fn answer(
         action: record.action.clone(),
         data: rows.data,
         encoded: rows.encoded,
-        columns: rows.columns,
+        columns: column_names(&rows.schema),
         row_count: rows.stats.rows_out,
         truncated: rows.stats.truncated,
         skipped_rows: rows.stats.skipped_rows,
@@ -358,6 +364,11 @@ fn answer(
         },
         duration_ms: milliseconds(attempt.elapsed()),
     })
+}
+
+fn column_names(schema: &Schema) -> Vec<String> {
+    let fields = schema.fields().iter();
+    fields.map(|field| field.name().clone()).collect()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -120,6 +120,15 @@ impl Field {
         }
     }
 
+    /// The field of a column of an answer, of an Arrow type such as `Int64`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`] when a flow cannot hold values of the type.
+    pub fn of_column(name: &str, data_type: &str, nullable: bool) -> Result<Self, Error> {
+        let field = Self::new(name, data_type.parse()?);
+        Ok(if nullable { field.nullable() } else { field })
+    }
+
     /// The same field, not required.
     #[must_use]
     pub fn optional(mut self) -> Self {

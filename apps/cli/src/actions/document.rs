@@ -329,17 +329,11 @@ fn outputs(
     columns: &AnswerColumns,
 ) -> Result<Vec<Field>, ActionError> {
     let columns = columns.columns.iter().map(|column| {
-        let kind: ValueType = column.data_type.parse().map_err(|error| {
+        Field::of_column(&column.name, &column.data_type, column.nullable).map_err(|error| {
             broken(
                 &definition.name,
                 &format!("the column `{}`: {error}", column.name),
             )
-        })?;
-        let field = Field::new(&column.name, kind);
-        Ok(if column.nullable {
-            field.nullable()
-        } else {
-            field
         })
     });
     columns.collect()

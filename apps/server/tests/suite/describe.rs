@@ -4,7 +4,7 @@ use flowlake_data_action::{ClientSettings, Sha256Hex};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::{KEY, Setting, get};
+use crate::support::{KEY, Setting, call, get};
 
 #[tokio::test]
 async fn the_document_has_what_the_client_may_ask() {
@@ -29,6 +29,20 @@ async fn the_document_has_what_the_client_may_ask() {
     let params = paths["/v1/actions/echo"]["get"]["parameters"].as_array();
     let names: Vec<_> = params.unwrap().iter().map(|param| &param["name"]).collect();
     assert_eq!(names, ["number", "envelope", "If-None-Match"]);
+    // Columns are those of the last answer, in the types of contracts.
+    let rows = |document: &serde_json::Value, action: &str| {
+        let answer = &document["paths"][format!("/v1/actions/{action}")]["post"]["responses"];
+        let schema = &answer["200"]["content"]["application/json"]["schema"]["anyOf"][0];
+        schema["properties"]["data"]["items"].clone()
+    };
+    assert!(rows(&document, "look-up").get("properties").is_none());
+    for action in ["look-up", "hot-look-up"] {
+        assert_eq!(setting.send(call(action)).await.unwrap().status, 200);
+        let known = setting.send(get("/openapi.json", "")).await.unwrap().json();
+        let row = rows(&known, action);
+        let names: Vec<_> = row["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(names, ["name"], "{row}");
+    }
     let own = get("/openapi.json", "").replace(KEY, key);
     let own = setting.send(own).await.unwrap().json();
     let own: Vec<_> = own["paths"].as_object().unwrap().keys().cloned().collect();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use flowlake_aws_access::Decision;
-use flowlake_transform::{Prepared, Run, TableInfo, TableLocation, type_name};
+use flowlake_transform::{Prepared, Run, TableInfo, TableLocation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Action, ActionError, access,
+    Action, ActionError, AnswerColumn, AnswerColumns, access,
     find::{Found, find},
     plan::ReadPlan,
     services::Services,
@@ -27,26 +27,6 @@ pub struct ActionCheck {
     /// Columns that a hot action should have in its `index`, since its SQL asks for rows by them and no index helps; or why its
     /// `index` cannot be used.
     pub index: Result<Vec<String>, ActionError>,
-}
-
-/// The columns of an action's answer, as its SQL and the present files have them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AnswerColumns {
-    /// In the order of the SELECT.
-    pub columns: Vec<AnswerColumn>,
-    /// Whether the SQL gives one row at most: `LIMIT 1`, or an aggregate without GROUP BY.
-    pub at_most_one_row: bool,
-}
-
-/// One column of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AnswerColumn {
-    /// Its name.
-    pub name: String,
-    /// Its Arrow type, such as `Int64` or `Utf8`.
-    pub data_type: String,
-    /// Whether it can hold null.
-    pub nullable: bool,
 }
 
 /// What checking one table found.
@@ -159,16 +139,7 @@ async fn look_into(
     }
     let columns = match services.engine.output(run).await {
         Ok(output) => AnswerColumns {
-            columns: output
-                .schema
-                .fields()
-                .iter()
-                .map(|field| AnswerColumn {
-                    name: field.name().clone(),
-                    data_type: type_name(field.data_type()),
-                    nullable: field.is_nullable(),
-                })
-                .collect(),
+            columns: AnswerColumn::of(&output.schema),
             at_most_one_row: output.max_rows.is_some_and(|rows| rows <= 1),
         },
         Err(error) => return (Err(error.into()), Ok(Vec::new())),

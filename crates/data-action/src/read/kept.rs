@@ -73,7 +73,8 @@ impl Question {
 
 impl KeptAnswer {
     fn bytes(&self) -> usize {
-        let columns: usize = self.rows.columns.iter().map(String::len).sum();
+        let columns = self.rows.schema.fields().iter();
+        let columns: usize = columns.map(|field| field.name().len()).sum();
         let rows = self.rows.data.get().len() + self.rows.encoded.len() + columns;
         rows + OVERHEAD_BYTES * (self.objects.len() + 1)
     }

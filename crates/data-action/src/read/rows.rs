@@ -10,7 +10,10 @@ use flowlake_cost_audit::Cost;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{
     RowEncoder, RowFormat, RunStats, Step,
-    arrow::{array::RecordBatch, datatypes::SchemaRef},
+    arrow::{
+        array::RecordBatch,
+        datatypes::{Schema, SchemaRef},
+    },
     json::JsonRows,
 };
 use serde_json::value::RawValue;
@@ -42,7 +45,7 @@ pub(crate) struct Answered {
 pub(crate) struct Rows {
     pub(crate) data: Box<RawValue>,
     pub(crate) encoded: Vec<u8>,
-    pub(crate) columns: Vec<String>,
+    pub(crate) schema: SchemaRef,
     pub(crate) stats: RunStats,
     /// What each step of the query did; empty where nobody asked, and for rows from memory, which come through no steps.
     pub(crate) steps: Vec<Step>,
@@ -50,7 +53,7 @@ pub(crate) struct Rows {
 
 /// Encodes the rows of one try as they come; only the encoded ones are kept.
 pub(super) struct RowWriter {
-    columns: Vec<String>,
+    schema: SchemaRef,
     encoding: Encoding,
 }
 
@@ -88,7 +91,7 @@ impl Answered {
         let rows = Rows {
             data: JsonRows::new().finish()?,
             encoded: Vec::new(),
-            columns: Vec::new(),
+            schema: Arc::new(Schema::empty()),
             stats: RunStats::default(),
             steps: Vec::new(),
         };
@@ -124,9 +127,8 @@ fn described(objects: Vec<(String, Arc<ObjectMetadata>)>) -> Vec<AnswerObject> {
 impl RowWriter {
     /// Begins with no rows: what an earlier try wrote to the file is gone.
     pub(super) fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
-        let columns = schema.fields().iter().map(|field| field.name().clone());
         Ok(Self {
-            columns: columns.collect(),
+            schema: Arc::clone(schema),
             encoding: Encoding::begin(output, schema)?,
         })
     }
@@ -140,7 +142,7 @@ impl RowWriter {
         Ok(Rows {
             data,
             encoded,
-            columns: self.columns,
+            schema: self.schema,
             stats,
             steps,
         })
