@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     ask::{Asker, Question},
     auth::Identified,
-    body::{self, Refusal, invalid},
+    body::{self, Refusal, invalid_with},
     door::Door,
     negotiation,
     peer::Peer,
@@ -138,7 +138,9 @@ impl Wanted {
         head: &Parts,
         envelope: Result<Envelope, Refusal>,
     ) -> Result<Self, Refusal> {
-        let Path(name) = path.map_err(|error| invalid(&error.body_text()))?;
+        let Path(name) = path.map_err(|error| {
+            invalid_with(&error.body_text(), "Name an action in the path, in UTF-8.")
+        })?;
         let envelope = envelope?;
         // No action's name has a dot.
         let ends = name.rsplit_once('.');
@@ -213,7 +215,10 @@ fn no_body(body: &Body) -> Result<(), Refusal> {
     if body.size_hint().exact() == Some(0) {
         return Ok(());
     }
-    Err(invalid("a GET has no body"))
+    Err(invalid_with(
+        "a GET has no body",
+        "Send parameters in the query, or in the body of a POST.",
+    ))
 }
 
 /// Refuses values in the address that are personal: addresses are written into the logs of whatever lies between.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     ask::{Asker, Question},
-    body::{self, Refusal, invalid},
+    body::{self, Refusal, invalid_with},
     door::Door,
     peer::Peer,
     query::{Envelope, Query},
@@ -28,6 +28,8 @@ const AT_A_TIME: usize = 4;
 
 /// The rows that the answers of one batch hold together, in bytes, before no further question is asked.
 const MOST_BYTES: usize = 16 << 20;
+
+const PATH: &str = "Send the batch to /v1/actions/NAME/batch.";
 
 pub(crate) async fn run(
     State(state): State<AppState>,
@@ -50,10 +52,13 @@ pub(crate) async fn run(
     let envelope = Query::envelope_alone(head.uri.query());
     let body = body::json(&head.headers, body, state.body_limits).await;
     let wanted = body.and_then(|body| {
-        let Path(name) = path.map_err(|error| invalid(&error.body_text()))?;
+        let Path(name) = path.map_err(|error| invalid_with(&error.body_text(), PATH))?;
         let envelope = envelope?;
         if envelope == Envelope::Rows {
-            return Err(invalid("an answer of a batch has an envelope"));
+            return Err(invalid_with(
+                "an answer of a batch has an envelope",
+                "Ask with another `envelope`, or one question at a time.",
+            ));
         }
         let questions = questions(&body, state.most_in_batch)?;
         Ok((name, envelope, questions))
@@ -92,19 +97,27 @@ pub(crate) async fn run(
 /// The parameters of each question.
 fn questions(body: &Bytes, most: usize) -> Result<Vec<Map<String, Value>>, Refusal> {
     let list: Vec<&RawValue> =
-        serde_json::from_slice(body).map_err(|_| invalid("not a JSON array of objects"))?;
+        serde_json::from_slice(body).map_err(|_| invalid("not a JSON array of objects", most))?;
     if list.is_empty() {
-        return Err(invalid("a batch has at least one question"));
+        return Err(invalid("a batch has at least one question", most));
     }
     if list.len() > most {
-        let (_, error) = invalid(&format!("a batch has at most {most} questions"));
+        let (_, error) = invalid(&format!("a batch has at most {most} questions"), most);
         return Err((StatusCode::PAYLOAD_TOO_LARGE, error));
     }
     let questions = list.iter().enumerate().map(|(place, params)| {
         let params = flowlake_data_action::parameters(params.get().as_bytes());
-        params.map_err(|error| invalid(&format!("question {}: {error}", place + 1)))
+        params.map_err(|error| invalid(&format!("question {}: {error}", place + 1), most))
     });
     questions.collect()
+}
+
+/// The refusal of a body that is no batch.
+fn invalid(what: &str, most: usize) -> Refusal {
+    let advice = format!(
+        "Send a JSON array of 1 to {most} objects of parameters, such as [{{\"queue\": \"Support\"}}]."
+    );
+    invalid_with(what, &advice)
 }
 
 /// One member of `answers`, as text: a failure is one of its own question alone.

@@ -76,7 +76,8 @@ pub(crate) async fn read(
 ) -> Result<Bytes, Refusal> {
     let too_large = || {
         let message = format!("the body is larger than {} bytes", limits.bytes);
-        let (_, error) = invalid(&message);
+        let advice = "Send less, or raise `max_body_bytes` in [server].";
+        let (_, error) = invalid_with(&message, advice);
         (StatusCode::PAYLOAD_TOO_LARGE, error)
     };
     let length = headers.get(CONTENT_LENGTH);
@@ -87,13 +88,17 @@ pub(crate) async fn read(
     match tokio::time::timeout(limits.time, axum::body::to_bytes(body, limits.bytes)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if is_length(&error) => Err(too_large()),
-        Ok(Err(_broken)) => Err(invalid("the body ends early")),
+        Ok(Err(_broken)) => Err(invalid_with(
+            "the body ends early",
+            "Send as many bytes as Content-Length or the chunks say.",
+        )),
         Err(_elapsed) => {
             let message = format!(
                 "the body did not come within {} ms",
                 limits.time.as_millis()
             );
-            let (_, error) = invalid(&message);
+            let advice = "Send the body at once, or raise `body_timeout` in [server].";
+            let (_, error) = invalid_with(&message, advice);
             Err((StatusCode::REQUEST_TIMEOUT, error))
         }
     }
@@ -113,7 +118,8 @@ fn is_length(error: &axum::Error) -> bool {
 /// Refuses what says by itself that it is no plain JSON. A web page can send other types to any server without asking it.
 fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let unsupported = |what: &str| {
-        let (_, error) = invalid(what);
+        let advice = "Send JSON as it is, with `Content-Type: application/json`.";
+        let (_, error) = invalid_with(what, advice);
         Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, error))
     };
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
@@ -131,12 +137,17 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     unsupported("the content type is not application/json")
 }
 
-/// The refusal of a request that cannot be read.
+/// The refusal of a request whose parameters cannot be read.
 pub(crate) fn invalid(what: &str) -> Refusal {
-    let error = ActionError::new(
-        ErrorCode::RequestInvalid,
-        format!("the request cannot be read: {what}"),
+    invalid_with(
+        what,
         "Send a JSON object of parameters, such as {\"queue\": \"Support\"}.",
-    );
+    )
+}
+
+/// The refusal of a request that cannot be read, with advice about what is wrong with it.
+pub(crate) fn invalid_with(what: &str, advice: &str) -> Refusal {
+    let message = format!("the request cannot be read: {what}");
+    let error = ActionError::new(ErrorCode::RequestInvalid, message, advice);
     (StatusCode::BAD_REQUEST, error)
 }

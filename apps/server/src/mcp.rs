@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     actions::offered,
     ask::{Asker, Question},
-    body::{self, invalid},
+    body::{self, invalid_with},
     door::Door,
     peer::Peer,
     refusal::{problem, refuse_with},
@@ -81,7 +81,9 @@ pub(crate) async fn message(
         Err((status, error)) => return refuse_with(status, error),
     };
     if !speaks(&head.headers) {
-        let (status, error) = invalid("MCP-Protocol-Version is none that is spoken here");
+        let advice = format!("Send one of {}, or leave it out.", VERSIONS.join(", "));
+        let what = "MCP-Protocol-Version is none that is spoken here";
+        let (status, error) = invalid_with(what, &advice);
         return refuse_with(status, error);
     }
     let message: Message<'_> = match serde_json::from_slice(&body) {

@@ -1,12 +1,18 @@
 //! `flowlake actions diff`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use flowlake_data_action::Door;
-use flowlake_genesys_publish::{Change, Effect, Plan, Step, diff as changes_between};
+use flowlake_genesys_publish::{
+    Change, Effect, Plan, Step, diff as changes_between, split_version,
+};
 use serde_json::{Value, json};
 
-use super::{arguments::Diff, document::Documents, platform};
+use super::{
+    arguments::Diff,
+    document::{Documents, NO_SECTION},
+    platform,
+};
 use crate::{failure::Failure, output};
 
 /// Something differs, and flows can stay as they are.
@@ -41,6 +47,24 @@ pub(super) async fn diff(
         });
         lines += &report(&name, &plan, &changes);
         found.push(json!({ "action": name, "step": plan.step, "name": plan.document.name, "changes": changes }));
+    }
+    let left_out = documents.left_out(&selection.actions);
+    if !left_out.is_empty() {
+        let live = client.list().await?;
+        let live: BTreeSet<_> = live
+            .iter()
+            .map(|live| split_version(&live.name).0)
+            .collect();
+        for name in left_out {
+            let is_live = live.contains(name);
+            lines += &if is_live {
+                code = code.max(DIFFERS);
+                format!("! {name}: live, but {NO_SECTION}: add one, or retire it\n")
+            } else {
+                format!("- {name}: left out, since {NO_SECTION}\n")
+            };
+            found.push(json!({ "action": name, "left_out": NO_SECTION, "live": is_live }));
+        }
     }
     output::print(&if selection.json {
         output::json(&found)?

@@ -17,6 +17,8 @@ use crate::{failure::Failure, run::parameters};
 
 /// Stands in for the server's address where no document leaves: in `flowlake check`.
 const NOWHERE: &str = "https://flowlake.invalid";
+/// Why an action is left out.
+pub(super) const NO_SECTION: &str = "its file has no [genesys] section";
 /// The longest that the platform waits.
 const LONGEST_TIMEOUT_SECONDS: u64 = 60;
 /// Genesys Cloud's own rule: three times the p99, and at least three seconds.
@@ -95,20 +97,39 @@ impl Documents {
             }
             return Ok(given.to_vec());
         }
-        let published = self.published();
-        if !published.is_empty() {
-            return Ok(published);
+        if self.has_published() {
+            return Ok(self.published());
         }
-        Ok(self.project.actions.keys().cloned().collect())
+        let all = self
+            .project
+            .actions
+            .keys()
+            .chain(self.project.broken.keys());
+        Ok(all.cloned().collect())
     }
 
-    /// The actions whose files have a `[genesys]` section.
+    /// The actions whose files have a `[genesys]` section; those that cannot be read may have one.
     pub(super) fn published(&self) -> Vec<String> {
         let actions = self.project.actions.values();
-        actions
-            .filter(|action| action.genesys.is_some())
-            .map(|action| action.name.clone())
+        let published = actions.filter(|action| action.genesys.is_some());
+        let published = published.map(|action| &action.name);
+        published
+            .chain(self.project.broken.keys())
+            .cloned()
             .collect()
+    }
+
+    /// The actions that are not meant where none is named, since their files have no `[genesys]` section and others have.
+    pub(super) fn left_out(&self, given: &[String]) -> Vec<&str> {
+        let actions = self.project.actions.values();
+        let unpublished = actions.filter(|action| action.genesys.is_none());
+        let left_out = unpublished.filter(|_| given.is_empty() && self.has_published());
+        left_out.map(|action| action.name.as_str()).collect()
+    }
+
+    fn has_published(&self) -> bool {
+        let mut actions = self.project.actions.values();
+        actions.any(|action| action.genesys.is_some())
     }
 
     /// The document of one action, with the columns that its SQL has over the present files.

@@ -67,10 +67,16 @@ pub(super) async fn simulate(
         return Ok(());
     };
     let why = error["message"].as_str().unwrap_or_default();
+    let needs_runtime = document.is_lambda() && arguments.server.is_none();
+    let advice = if needs_runtime && matches!(reply, Reply::Call) {
+        "Give the address of a local runtime with --server URL, an answer with --answer FILE, or only show the request with --dry-run."
+    } else {
+        "The failed step is above; a flow takes its failure path here."
+    };
     Err(ActionError::new(
         ErrorCode::GenesysRejected,
         format!("the simulation of {:?} failed: {why}", document.name),
-        "The failed step is above; a flow takes its failure path here.",
+        advice,
     )
     .into())
 }

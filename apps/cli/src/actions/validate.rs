@@ -5,7 +5,10 @@ use std::path::Path;
 use flowlake_data_action::Door;
 use serde_json::{Value, json};
 
-use super::{arguments::Selection, document::Documents};
+use super::{
+    arguments::Selection,
+    document::{Documents, NO_SECTION},
+};
 use crate::{failure::Failure, output};
 
 pub(super) async fn validate(
@@ -38,6 +41,10 @@ pub(super) async fn validate(
                 first_exit_code.get_or_insert(error.code().exit_code());
             }
         }
+    }
+    for name in documents.left_out(&arguments.actions) {
+        lines += &format!("- {name}: left out, since {NO_SECTION}\n");
+        found.push(json!({ "action": name, "left_out": NO_SECTION }));
     }
     output::print(&if arguments.json {
         output::json(&found)?

@@ -586,3 +586,32 @@ async fn doctor_reads_the_organisations_limits() {
     let told = house.told(&["doctor"], 0).await;
     assert!(told.contains("limits:organization:view"), "{told}");
 }
+
+#[tokio::test]
+async fn what_is_left_out_is_named() {
+    let house = House::new().await;
+    house.told(&["actions", "publish", "look-up"], 0).await;
+    house.action(&LOOK_UP.replace("[genesys]\n", ""));
+    let quiet = LOOK_UP.replace("[genesys]\n", "");
+    house.action(&quiet.replace("\"look-up\"", "\"internal\""));
+    let told = house.told(&["actions", "validate"], 0).await;
+    for name in ["look-up", "internal"] {
+        let line = format!("- {name}: left out, since its file has no [genesys] section");
+        assert!(told.contains(&line), "{told}");
+    }
+    // It is live all the same, and nobody would see it drift.
+    let told = house.told(&["actions", "diff"], 1).await;
+    assert!(
+        told.contains("! look-up: live, but its file has no [genesys] section"),
+        "{told}"
+    );
+    assert!(told.contains("- internal: left out, since"), "{told}");
+    let found = house.json(&["actions", "diff", "--json"], 1).await;
+    let found = found.as_array().unwrap();
+    let look_up = found.iter().find(|found| found["action"] == "look-up");
+    assert_eq!(look_up.unwrap()["live"], true, "{found:?}");
+    // A file that cannot be read may be one of them.
+    house.action("name = \"broken\"\n[genesys]\n");
+    let told = house.told(&["actions", "validate"], 2).await;
+    assert!(told.contains("✗ broken: [config.invalid]"), "{told}");
+}

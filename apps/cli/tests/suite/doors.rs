@@ -160,7 +160,14 @@ async fn the_simulator_invokes_a_local_runtime() {
     ];
     // AWS alone can invoke the function itself.
     let told = house.told(&arguments, 4).await;
-    assert!(told.contains("local runtime"), "{told}");
+    for part in [
+        "local runtime",
+        "--server URL",
+        "--answer FILE",
+        "--dry-run",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
     let told = house
         .told(&[&arguments[..], &["--dry-run"]].concat(), 0)
         .await;

@@ -426,6 +426,73 @@ fn of_paths() -> Vec<Attack> {
     ]
 }
 
+/// The other doors to actions.
+fn of_doors() -> Vec<Attack> {
+    let origin = "Origin: https://evil.example\r\n";
+    let keyed = |path: &str, headers: &str, body: &str| {
+        let headers = format!("Authorization: Bearer {KEY}\r\n{headers}");
+        post(path, &headers, body)
+    };
+    let call = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#;
+    vec![
+        (
+            "a batch without a key",
+            post("/v1/actions/look-up/batch", "", "[{}]"),
+            Refused(401),
+        ),
+        (
+            "a batch of a page",
+            keyed("/v1/actions/look-up/batch", origin, "[{}]"),
+            Refused(403),
+        ),
+        (
+            "a compressed batch",
+            keyed(
+                "/v1/actions/look-up/batch",
+                "Content-Encoding: gzip\r\n",
+                "\u{1f}",
+            ),
+            Refused(415),
+        ),
+        ("a tool without a key", post("/mcp", "", call), Refused(401)),
+        (
+            "a tool for a page, by a name that leads here",
+            keyed("/mcp", origin, call),
+            Refused(403),
+        ),
+        (
+            "a stream of tools",
+            head("GET /mcp HTTP/1.1", "Accept: text/event-stream\r\n"),
+            Refused(405),
+        ),
+        (
+            "the description without a key",
+            "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            Refused(401),
+        ),
+        (
+            "what is sensitive, in the address",
+            head("GET /v1/actions/echo?number=1&secret=x HTTP/1.1", ""),
+            Refused(400),
+        ),
+        (
+            "who asks, as a parameter",
+            keyed("/v1/actions/who-asks", "", "{\"caller\": \"101\"}"),
+            Refused(403),
+        ),
+        (
+            "who asks, as a parameter of the address",
+            head("GET /v1/actions/who-asks?caller=101 HTTP/1.1", ""),
+            Refused(403),
+        ),
+        (
+            "a body of a GET",
+            head("GET /v1/actions/who-asks HTTP/1.1", "Content-Length: 2\r\n") + "{}",
+            Refused(400),
+        ),
+    ]
+}
+
 fn attacks() -> Vec<(&'static str, Vec<u8>, Met)> {
     let groups = [
         of_strangers,
@@ -434,6 +501,7 @@ fn attacks() -> Vec<(&'static str, Vec<u8>, Met)> {
         of_lengths,
         of_bodies,
         of_paths,
+        of_doors,
     ];
     let mut attacks: Vec<_> = groups
         .into_iter()
@@ -495,7 +563,7 @@ fn fault(met: Met, reply: Option<&Reply>) -> Option<String> {
 async fn every_attack_is_refused_and_the_next_caller_is_answered() {
     let setting = Setting::start(|_| {}).await;
     let attacks = attacks();
-    assert!(attacks.len() >= 60, "{}", attacks.len());
+    assert!(attacks.len() >= 80, "{}", attacks.len());
     let mut passed = Vec::new();
     for some in attacks.chunks(8) {
         let replies = some.iter().map(|(_, bytes, _)| setting.send(bytes));

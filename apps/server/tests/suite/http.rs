@@ -130,6 +130,14 @@ async fn advice_is_about_what_was_wrong() {
         ("/v1/actions/x?envelope=row", "{}", "?envelope=flow"),
         ("/v1/actions/x?envelop=rows", "{}", "?envelope=flow"),
         ("/v1/actions/x", "[]", "JSON object"),
+        ("/v1/actions/x/batch", "{}", "JSON array of 1 to 100"),
+        ("/v1/actions/x/batch", "[]", "JSON array of 1 to 100"),
+        (
+            "/v1/actions/x/batch?envelope=rows",
+            "[{}]",
+            "another `envelope`",
+        ),
+        ("/v1/actions/%ff", "{}", "in UTF-8"),
     ] {
         let (_, answer) = setting.ask(Method::POST, path, body).await;
         let advice = answer["error"]["advice"].as_str().unwrap();

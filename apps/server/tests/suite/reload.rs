@@ -198,9 +198,14 @@ struct Program {
 
 impl Program {
     fn start(setting: &Setting) -> Self {
+        Self::start_with(setting, &program_config(setting))
+    }
+
+    fn start_with(setting: &Setting, config: &str) -> Self {
         let folder = setting.folder.path().join("program");
         fs::create_dir_all(folder.join("actions")).unwrap();
-        fs::write(folder.join("flowlake.toml"), program_config(setting)).unwrap();
+        fs::write(folder.join("flowlake.toml"), config).unwrap();
+        fs::write(folder.join("key"), KEY).unwrap();
         fs::write(folder.join("actions/look-up.toml"), LOOK_UP).unwrap();
         let key = setting
             .stack
@@ -363,4 +368,49 @@ async fn no_request_fails_while_the_program_reloads() {
         assert!(log.contains(line), "{line} is not in {log}");
     }
     assert!(!log.contains(KEY), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_secret_in_a_file_is_taken_and_nobody_writes_into_the_log() {
+    let setting = Setting::start(|_| {}).await;
+    let config = program_config(&setting).replacen("{ env = \"KEY\" }", "{ file = \"key\" }", 1);
+    let program = Program::start_with(&setting, &config);
+    let client = Client::builder().no_proxy().build().unwrap();
+    let ask = async |key: &str| {
+        let question = client.post(&program.url).bearer_auth(key);
+        let answer = question.json(&json!({ "ani": "100" })).send().await;
+        answer.unwrap().status().as_u16()
+    };
+    assert_eq!(ask(KEY).await, 200);
+    // What would be a line of its own, or a colour, where it were written as it is.
+    let line = "x%0a%7b%22level%22%3a%22INFO%22%2c%22forged%22%3a1%7d%1b%5b31m";
+    for end in [line, "%e2%80%a8forged", "look-up?envelope=%0aforged"] {
+        let url = program.url.replace("look-up", end);
+        let forged = client
+            .post(url)
+            .bearer_auth(KEY)
+            .header("X-Request-Id", "a\tb");
+        let refused = forged
+            .json(&json!({ "ani\nforged": "\u{1b}[31m" }))
+            .send()
+            .await;
+        assert!(refused.unwrap().status().is_client_error());
+    }
+    let new = "another-key-of-the-tests-5d21";
+    program.write("key", new);
+    program
+        .counts("flowlake_config_reloads{result=\"ok\"} 1.0")
+        .await;
+    assert_eq!((ask(new).await, ask(KEY).await), (200, 401));
+    program.signal("-TERM");
+    let mut program = program;
+    assert!(program.child.wait().unwrap().success());
+    let log = program.log.lock().unwrap().clone();
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(line.get("forged").is_none(), "{line}");
+    }
+    for part in ["\u{1b}", "\u{2028}", KEY, new] {
+        assert!(!log.contains(part), "{log}");
+    }
 }
