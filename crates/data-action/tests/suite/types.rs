@@ -370,7 +370,7 @@ async fn files_that_have_types() {
         let unit = "types = { v = { type = \"timestamp\", unit = \"ms\" } }";
         let moment = Expected::Rows(r#"[{"v":"2026-01-05T09:30:00"}]"#);
         cases.push(case(&key, numbers.clone(), unit, "SELECT v FROM t", moment));
-        let never = Expected::Error("which cannot become Timestamp".to_owned());
+        let never = Expected::Error("which cannot become timestamp".to_owned());
         cases.push(case(
             &key,
             numbers,
@@ -576,7 +576,7 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
             ],
             max,
             Expected::Error(
-                "a.csv: line 2, column 1 (`v`) holds a very large integer and is Float64, which does not keep all its digits: declare `decimal(p, s)`"
+                "a.csv: line 2, column 1 (`v`) holds a very large integer and is float, which does not keep all its digits: declare `decimal(p, s)`"
                     .to_owned(),
             ),
         ),

@@ -29,7 +29,7 @@ use super::{
     exact,
     misfit::Misfits,
 };
-use crate::{Compression, Error, OnError};
+use crate::{Compression, Error, OnError, schema::type_name};
 
 /// Bytes of Avro blocks that are decoded together: each time, the file's header is read again.
 const AVRO_PIECE_BYTES: usize = 1 << 20;
@@ -101,12 +101,13 @@ impl Adapter {
         place: usize,
         fits: &mut [bool],
     ) -> Result<ArrayRef, Error> {
-        let (has, name) = (found.data_type(), self.asked.table.field(place).name());
+        let has = type_name(found.data_type());
+        let name = self.asked.table.field(place).name();
         let kind = &self.asked.types[place];
         let (column, misfits) = exact::column(found, kind).map_err(|_error| {
             self.misfits.error(format_args!(
                 "column `{name}` is {has}, which cannot become {}",
-                kind.kind
+                type_name(&kind.kind)
             ))
         })?;
         for row in misfits {
@@ -115,7 +116,7 @@ impl Adapter {
                     return Err(self.misfits.error(format_args!(
                         "row {}, column `{name}` holds a value of type {has} that is no {}",
                         self.rows + row as u64 + 1,
-                        kind.kind
+                        type_name(&kind.kind)
                     )));
                 }
                 OnError::Null => self.misfits.null_value(),

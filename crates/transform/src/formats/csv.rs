@@ -18,10 +18,10 @@ use super::{
     BATCH_BYTES, Decode,
     chunk::{Asked, Resumed},
     convert,
-    misfit::{Misfits, advice, kind_of},
+    misfit::{Misfits, fault, kind_of},
     records::{Broken, Dialect, Divider, Record, Records},
 };
-use crate::{Error, ErrorKind, OnError};
+use crate::{Error, ErrorKind, OnError, schema::type_name};
 
 /// How one file of delimited text is read.
 #[derive(Debug, Clone)]
@@ -306,10 +306,8 @@ impl CsvDecoder {
         match self.misfits.on_error {
             OnError::Fail => {
                 let place = self.place(record, field);
-                let advice = advice(holds, kind);
-                return Err(self
-                    .misfits
-                    .error(format_args!("{place} holds {holds} and is {kind}{advice}")));
+                let fault = fault(holds, kind);
+                return Err(self.misfits.error(format_args!("{place} {fault}")));
             }
             OnError::Null => self.misfits.null_value(),
             OnError::Skip if *fits => {
@@ -468,6 +466,9 @@ pub(crate) fn engine(_error: ArrowError) -> Error {
 pub(crate) fn unsupported(column: &str, kind: &DataType, _error: &ArrowError) -> Error {
     Error::new(
         ErrorKind::InvalidSpec,
-        format!("column `{column}` is declared {kind}, which its values cannot be read as"),
+        format!(
+            "column `{column}` is declared {}, which its values cannot be read as",
+            type_name(kind)
+        ),
     )
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     json_split::{Place, TakeRow},
-    misfit::{LARGE_INTEGER, MOST_UNLISTED},
+    misfit::{ARRAY, LARGE_INTEGER, MOST_UNLISTED, OBJECT},
     records::Record,
     values,
 };
@@ -178,8 +178,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
 /// What kind of JSON value a text is.
 pub(crate) fn json_kind(text: &[u8]) -> &'static str {
     match text.first() {
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
+        Some(b'{') => OBJECT,
+        Some(b'[') => ARRAY,
         Some(b'"') => "a string",
         Some(b't' | b'f') => "a boolean",
         Some(b'n') => "null",

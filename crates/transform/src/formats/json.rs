@@ -24,7 +24,7 @@ use super::{
     json_check, json_grammar,
     json_keys::KeyWatch,
     json_split::{JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
-    misfit::{Misfits, advice},
+    misfit::{Misfits, fault, inner_fault},
 };
 use crate::{ColumnType, Error, OnError};
 
@@ -260,19 +260,17 @@ impl RowBuffer {
         if let Some(misfit) = misfit
             && kind.is_nested()
         {
-            let Misfit { holds, kind, .. } = misfit;
-            let advice = advice(holds, kind);
-            return self.misfits.error(format_args!(
-                "line {line}, column `{name}` holds {holds} where {kind} is expected{advice}"
-            ));
+            let fault = inner_fault(misfit.holds, &misfit.kind);
+            return self
+                .misfits
+                .error(format_args!("line {line}, column `{name}` {fault}"));
         }
         let members: Option<Members<'_>> = serde_json::from_slice(self.row(row)).ok();
         let value: Option<&RawValue> = members.as_ref().and_then(|row| row.last(name));
         let holds = value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
-        let advice = advice(holds, kind);
-        self.misfits.error(format_args!(
-            "line {line}, column `{name}` holds {holds} and is {kind}{advice}"
-        ))
+        let fault = fault(holds, kind);
+        self.misfits
+            .error(format_args!("line {line}, column `{name}` {fault}"))
     }
 
     fn row_by_row(&self) -> Result<RecordBatch, Error> {

@@ -11,7 +11,7 @@ use std::{
 
 use datafusion::arrow::datatypes::DataType;
 
-use crate::{Error, ErrorKind, OnError};
+use crate::{Error, ErrorKind, OnError, schema::type_name};
 
 /// Columns that are remembered to be named.
 pub(crate) const MOST_UNLISTED: usize = 10;
@@ -108,11 +108,37 @@ impl Misfits {
     }
 }
 
+pub(crate) const ARRAY: &str = "an array";
+pub(crate) const OBJECT: &str = "an object";
 /// An integer of which a float may not keep all digits.
 pub(crate) const LARGE_INTEGER: &str = "a very large integer";
 
+/// What is wrong with a value that is not of its column's type.
+pub(crate) fn fault(holds: &str, kind: &DataType) -> String {
+    match kind {
+        DataType::Struct(_) if holds == OBJECT => {
+            "holds an object with a member of another type than the column has there".to_owned()
+        }
+        kind if kind.is_list() && holds == ARRAY => {
+            format!("holds an array and is {}: an item is none", type_name(kind))
+        }
+        DataType::Struct(_) | DataType::Map(..) => format!("holds {holds} and is an object"),
+        _ => format!(
+            "holds {holds} and is {}{}",
+            type_name(kind),
+            advice(holds, kind)
+        ),
+    }
+}
+
+/// What is wrong with a value inside an object or a list.
+pub(crate) fn inner_fault(holds: &str, kind: &DataType) -> String {
+    let (name, advice) = (type_name(kind), advice(holds, kind));
+    format!("holds {holds} where {name} is expected{advice}")
+}
+
 /// What to declare for a value that is not of its type, where that is certain.
-pub(crate) fn advice(holds: &str, kind: &DataType) -> &'static str {
+fn advice(holds: &str, kind: &DataType) -> &'static str {
     if holds == LARGE_INTEGER && kind.is_floating() {
         ", which does not keep all its digits: declare `decimal(p, s)`"
     } else {

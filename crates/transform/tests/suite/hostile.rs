@@ -217,14 +217,14 @@ async fn delimited_text() {
             "integer that does not fit",
             "t.csv",
             format!("a\n{}\n", "9".repeat(30)),
-            Error(MalformedData, "holds a very large integer and is Int64"),
+            Error(MalformedData, "holds a very large integer and is integer"),
         )
         .with(json!({ "columns": { "a": "integer" } })),
         case(
             "number beyond a double",
             "t.csv",
             "a\n1e999\n",
-            Error(MalformedData, "holds a number and is Float64"),
+            Error(MalformedData, "holds a number and is float"),
         )
         .with(json!({ "columns": { "a": "float" } })),
         case(
@@ -484,7 +484,7 @@ async fn json() {
             "{\"a\":1}\n{\"a\":{\"b\":2}}\n",
             Error(
                 MalformedData,
-                "line 2, column `a` holds an object and is Int64",
+                "line 2, column `a` holds an object and is integer",
             ),
         ),
         case(

@@ -562,7 +562,7 @@ async fn what_does_not_fit_fails_with_its_place_and_never_its_value() {
     let error = lake.error("SELECT sum(n) AS s FROM t").await;
     assert_eq!(
         error.to_string(),
-        "t.csv: line 4, column 2 (`n`) holds text and is Int64"
+        "t.csv: line 4, column 2 (`n`) holds text and is integer"
     );
     let mut shown = format!("{error:?}");
     let mut source = std::error::Error::source(&error);
@@ -616,7 +616,7 @@ async fn json_rows_follow_the_same_policies() {
         .with("columns", json!({ "a": "integer", "b": "string" }));
     assert_eq!(
         lake.error("SELECT a FROM t").await.to_string(),
-        "t.ndjson: line 2, column `a` holds a string and is Int64"
+        "t.ndjson: line 2, column `a` holds a string and is integer"
     );
     let one = Lake::of("t.ndjson", "{\"a\":1}\nnot json\n")
         .await

@@ -31,7 +31,7 @@ use datafusion::{
     physical_plan::PhysicalExpr,
 };
 
-use crate::{ColumnType, TableSpec, formats::exact};
+use crate::{ColumnType, TableSpec, formats::exact, schema::type_name};
 
 /// How a table declares what its files have.
 #[derive(Debug, Clone)]
@@ -262,6 +262,7 @@ impl fmt::Display for Unfit {
             is,
             never,
         } = self;
+        let (has, is) = (type_name(has), type_name(is));
         if *never {
             write!(
                 formatter,
