@@ -181,8 +181,10 @@ pub(crate) async fn check(engines: &Engines, dice: &mut Dice) -> (String, Option
 fn lines_of_json(values: &[&str], dice: &mut Dice) -> String {
     let as_text = dice.once_in(3);
     let rows = values.iter().enumerate().map(|(id, value)| {
-        let is_json = serde_json::from_str::<serde_json::Value>(value)
-            .is_ok_and(|value| value.is_number() || value.is_boolean());
+        // Blanks around a number are none of the value.
+        let is_json = value.trim() == *value
+            && serde_json::from_str::<serde_json::Value>(value)
+                .is_ok_and(|value| value.is_number() || value.is_boolean());
         let value = if is_json && !as_text {
             (*value).to_owned()
         } else if value.is_empty() {

@@ -386,6 +386,21 @@ async fn dialects_of_exports() {
         "header = 'skip'\nheader_lines = 2\ncolumns = { a = 'integer', b = 'string' }",
         rows(),
     );
+    // A column without a value, whose delimiters look like one of two characters.
+    for (text, header) in [
+        ("report\n1||\n2||7.5\n", "header = 'skip'"),
+        ("1||\n2||7.5\n", "header = false"),
+    ] {
+        let columns = "columns = { a = 'integer', b = 'date', c = 'float' }";
+        let table = format!("{header}\n{columns}").leak();
+        let rows = json!([{ "a": 1, "b": null, "c": null }, { "a": 2, "b": null, "c": 7.5 }]);
+        csv(text, table, Ok(rows));
+    }
+    csv(
+        "1||x\n2||y\n",
+        "header = false\ncolumns = { a = 'integer', b = 'string' }",
+        Ok(json!([{ "a": 1, "b": "x" }, { "a": 2, "b": "y" }])),
+    );
     csv(
         "\nno,header\n1,x\n",
         "header = 'skip'",

@@ -189,8 +189,29 @@ fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
     })
 }
 
-/// The delimiter that divides the first records most evenly; `None` when none divides them at all.
-pub(crate) fn delimiter(text: &[u8], dialect: Dialect) -> Option<Delimiter> {
+/// The delimiter that divides each of the first records into so many columns, when it is known how many there are; otherwise
+/// the one that divides them most evenly. `None` when none divides them at all.
+pub(crate) fn delimiter(
+    text: &[u8],
+    dialect: Dialect,
+    columns: Option<usize>,
+) -> Option<Delimiter> {
+    if columns.is_some_and(|columns| columns > 1) {
+        let single = DELIMITERS.into_iter().map(Delimiter::byte);
+        let twice = DELIMITERS.into_iter();
+        let twice = twice.filter_map(|byte| Delimiter::of(&[byte, byte]));
+        let fits = |&delimiter: &Delimiter| {
+            let dialect = Dialect {
+                delimiter,
+                ..dialect
+            };
+            divided(text, dialect)
+                .is_some_and(|found| Some(found.fields) == columns && found.even == found.records)
+        };
+        if let Some(found) = single.chain(twice).find(fits) {
+            return Some(found);
+        }
+    }
     let mut best: Option<(usize, usize, u8)> = None;
     for byte in DELIMITERS {
         let delimiter = Delimiter::byte(byte);
@@ -289,7 +310,7 @@ pub(crate) fn lines_before(text: &[u8], dialect: Dialect, delimiter: Option<Deli
     }
     let is_table = |&&(_, start): &&(usize, usize)| {
         let table = &text[start..];
-        let delimiter = delimiter.or_else(|| self::delimiter(table, dialect));
+        let delimiter = delimiter.or_else(|| self::delimiter(table, dialect, None));
         let Some(delimiter) = delimiter else {
             return false;
         };
@@ -345,7 +366,7 @@ mod tests {
             trim: false,
         };
         let found = |text: &str| {
-            let found = delimiter(text.as_bytes(), dialect);
+            let found = delimiter(text.as_bytes(), dialect, None);
             found.and_then(|found| found.single())
         };
         assert_eq!(found("a;b\n1,5;2\n3;4,5\n"), Some(b';'));

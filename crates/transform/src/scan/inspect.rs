@@ -154,7 +154,7 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
         Some(format) => format,
         None => detect::json_by_text(&text, cut)
             .or_else(|| {
-                let divided = detect::delimiter(&plain.bytes, quoting).is_some();
+                let divided = detect::delimiter(&plain.bytes, quoting, None).is_some();
                 (divided && !plain.bytes.contains(&0)).then_some(Format::Csv)
             })
             .ok_or_else(|| {
@@ -193,7 +193,7 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
         late: Vec::new(),
     };
     if matches!(format, Format::Csv | Format::Tsv) {
-        facts.csv = csv_options(spec, format, facts.csv, &plain);
+        facts.csv = csv_options(spec, file, format, facts.csv, &plain);
     }
     Ok((facts, plain))
 }
@@ -305,6 +305,7 @@ fn header(spec: &TableSpec) -> Header {
 /// Finds out of delimited text what is not declared.
 fn csv_options(
     spec: &TableSpec,
+    file: &str,
     format: Format,
     mut options: CsvOptions,
     plain: &Plain,
@@ -319,7 +320,7 @@ fn csv_options(
     }
     let text = table_text(&options, plain);
     if !declared {
-        let found = detect::delimiter(text, options.dialect);
+        let found = detect::delimiter(text, options.dialect, columns_by_place(spec, file));
         options.dialect.delimiter = found.unwrap_or(Delimiter::byte(b','));
     }
     if spec.trim.is_none() {
@@ -329,6 +330,17 @@ fn csv_options(
         options.header = Header::None;
     }
     options
+}
+
+/// How many fields a row has, where a table says so: columns that folders make are not among them.
+fn columns_by_place(spec: &TableSpec, file: &str) -> Option<usize> {
+    if !matches!(spec.header, Some(HeaderKind::Skip | HeaderKind::None)) {
+        return None;
+    }
+    let columns = spec.columns.as_ref()?.schema();
+    let fields = columns.fields().iter();
+    let inside = fields.filter(|field| !file.contains(&format!("/{}=", field.name())));
+    Some(inside.count())
 }
 
 /// The text of a head without what is declared, or was found, to be in front of the table and behind it.
