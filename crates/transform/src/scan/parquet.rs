@@ -3,13 +3,15 @@
 //! - [`footer`]: statistics that say less than the engine reads out of them are left out.
 //! - [`adapt`]: a column that a file has in another type than the table is converted without a loss, or the file is an error.
 //!   Conditions on a column where that may come stay above the scan, and its statistics are not used.
-//! - [`checked`]: each row that a footer promises arrives, or there is an error. A decoder that panics is a malformed file.
+//! - [`checked`]: each row that a footer promises arrives, or there is an error; [`tally`] counts those that conditions leave
+//!   out. A decoder that panics is a malformed file.
 //! - Conditions on a column that some file has as a list or a struct, and the table has not, stay above the scan: the engine's
 //!   row filters leave them out in such a file without a word. They cost one look at each row of that table.
 
 mod adapt;
 mod checked;
 mod footer;
+mod tally;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -55,7 +57,11 @@ use datafusion::{
 use datafusion_datasource::morsel::Morselizer;
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
-use self::{adapt::ExactColumns, checked::CheckedMorsels, footer::TrustedReaders};
+use self::{
+    adapt::ExactColumns,
+    checked::{CheckedMorsels, FilteredMorsels},
+    footer::TrustedReaders,
+};
 use crate::{
     TableSpec,
     formats::misfit::{MisfitCounts, Misfits},
@@ -348,11 +354,14 @@ impl FileSource for CheckedParquet {
         config: &FileScanConfig,
         partition: usize,
     ) -> Result<Box<dyn Morselizer>> {
-        let inner = self.inner.create_morselizer(store, config, partition)?;
+        if let Some(condition) = self.inner.filter() {
+            let source = self.inner.clone();
+            let filtered = FilteredMorsels::new(source, condition, store, config, partition);
+            return Ok(Box::new(filtered));
+        }
         Ok(Box::new(CheckedMorsels {
-            inner,
+            inner: self.inner.create_morselizer(store, config, partition)?,
             seen: Arc::clone(&self.seen),
-            is_filtered: self.inner.filter().is_some(),
             limit: config.limit,
         }))
     }

@@ -55,6 +55,21 @@ pub(crate) fn in_groups(columns: &[(&str, ArrayRef)], rows: usize) -> Vec<u8> {
     written(&batch.unwrap(), properties.build())
 }
 
+/// The same file in groups and pages of so many rows.
+pub(crate) fn in_pages(columns: &[(&str, ArrayRef)], group: usize, page: usize) -> Vec<u8> {
+    let columns = columns
+        .iter()
+        .map(|(name, values)| (*name, Arc::clone(values)));
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group))
+        .set_data_page_row_count_limit(page)
+        .set_write_batch_size(page);
+    written(
+        &RecordBatch::try_from_iter(columns).unwrap(),
+        properties.build(),
+    )
+}
+
 fn written(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();

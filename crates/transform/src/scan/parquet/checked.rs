@@ -1,6 +1,5 @@
-//! Rows as the footer promises them.
-//!
-//! Only a scan without conditions can tell: how many rows a condition leaves is what it is for.
+//! Rows as the footer promises them: all of a file, or of the groups that the engine read of it, without those that conditions
+//! leave out.
 
 use std::{
     fmt,
@@ -12,51 +11,150 @@ use std::{
 use datafusion::{
     arrow::array::RecordBatch,
     common::{DataFusionError, Result},
-    datasource::listing::PartitionedFile,
+    datasource::{
+        listing::PartitionedFile,
+        physical_plan::{FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource},
+    },
+    physical_plan::PhysicalExpr,
 };
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
 use futures::{
     FutureExt, Stream, StreamExt,
     stream::{self, BoxStream},
 };
-use object_store::path::Path;
+use object_store::{ObjectStore, path::Path};
 
-use super::{Seen, adapt::Unfit};
+use super::{
+    Seen,
+    adapt::Unfit,
+    tally::{Judged, Tally, TallyReaders},
+};
 use crate::{Error, ErrorKind};
 
-/// The engine's way through a file, watched.
+/// The engine's way through files without conditions.
 #[derive(Debug)]
 pub(super) struct CheckedMorsels {
     pub(super) inner: Box<dyn Morselizer>,
     pub(super) seen: Arc<Seen>,
-    /// Whether conditions leave rows out.
-    pub(super) is_filtered: bool,
     /// Rows after which the engine stops reading a file.
     pub(super) limit: Option<usize>,
+}
+
+/// The engine's way through files of which conditions leave rows out: each file is read with conditions that count.
+pub(super) struct FilteredMorsels {
+    source: ParquetSource,
+    condition: Arc<dyn PhysicalExpr>,
+    store: Arc<dyn ObjectStore>,
+    /// What the engine takes from the scan, without its files.
+    config: FileScanConfig,
+    partition: usize,
 }
 
 /// One file, or one range of it.
 #[derive(Debug, Clone)]
 struct Watched {
     file: Path,
-    /// How many rows it has to give, when that is known.
-    rows: Option<u64>,
+    rows: Promised,
+    /// Rows after which the engine stops reading a file.
+    limit: Option<usize>,
+}
+
+/// How many rows a file has to give.
+#[derive(Debug, Clone)]
+enum Promised {
+    Unknown,
+    Rows(u64),
+    /// As many as the groups have that were read, without those that conditions left out.
+    Read(Arc<Judged>),
+}
+
+impl Watched {
+    /// The rows that are promised and those that can be read, when these are fewer.
+    fn lacking(&self, given: u64) -> Option<(u64, u64)> {
+        if self.limit.is_some_and(|limit| given >= limit as u64) {
+            return None;
+        }
+        match &self.rows {
+            Promised::Unknown => None,
+            Promised::Rows(promised) => (given < *promised).then_some((*promised, given)),
+            Promised::Read(judged) => judged.lacking(given),
+        }
+    }
 }
 
 impl Morselizer for CheckedMorsels {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let promised = (!self.is_filtered)
-            .then(|| self.seen.promised(&file))
-            .flatten();
+        let promised = self.seen.promised(&file);
         let watched = Watched {
             file: file.object_meta.location.clone(),
-            rows: promised.map(|rows| match self.limit {
-                Some(limit) => rows.min(limit as u64),
-                None => rows,
-            }),
+            rows: promised.map_or(Promised::Unknown, Promised::Rows),
+            limit: self.limit,
         };
         let inner = caught(&watched.file, || self.inner.plan_file(file))?;
-        Ok(Box::new(CheckedPlanner { inner, watched }))
+        Ok(CheckedPlanner::boxed(inner, &watched))
+    }
+}
+
+impl FilteredMorsels {
+    pub(super) fn new(
+        source: ParquetSource,
+        condition: Arc<dyn PhysicalExpr>,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Self {
+        let url = config.object_store_url.clone();
+        let config = FileScanConfigBuilder::new(url, Arc::new(source.clone()))
+            .with_limit(config.limit)
+            .with_preserve_order(config.preserve_order)
+            .with_expr_adapter(config.expr_adapter_factory.clone());
+        Self {
+            source,
+            condition,
+            store,
+            config: config.build(),
+            partition,
+        }
+    }
+}
+
+impl fmt::Debug for FilteredMorsels {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FilteredMorsels")
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Morselizer for FilteredMorsels {
+    fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        let tally = Arc::<Tally>::default();
+        let mut source = self.source.with_predicate(tally.counting(&self.condition));
+        if let Some(readers) = self.source.parquet_file_reader_factory() {
+            source = source.with_parquet_file_reader_factory(Arc::new(TallyReaders {
+                inner: Arc::clone(readers),
+                tally: Arc::clone(&tally),
+            }));
+        }
+        let watched = Watched {
+            file: file.object_meta.location.clone(),
+            rows: Promised::Read(Arc::new(Judged {
+                tally,
+                file: file.clone(),
+                condition: Arc::clone(&self.condition),
+                table: self.source.table_schema().clone(),
+                metrics: self.source.metrics().clone(),
+                partition: self.partition,
+            })),
+            limit: self.config.limit,
+        };
+        let inner = caught(&watched.file, || {
+            let store = Arc::clone(&self.store);
+            let morsels = source.create_morselizer(store, &self.config, self.partition)?;
+            morsels.plan_file(file)
+        })?;
+        Ok(CheckedPlanner::boxed(inner, &watched))
     }
 }
 
@@ -141,8 +239,8 @@ fn counted(
                     Some((Ok(batch), Some((rows, count))))
                 }
                 Some(Err(error)) => Some((Err(of_file(&watched.file, error)), None)),
-                None => match watched.rows {
-                    Some(promised) if count < promised => {
+                None => match watched.lacking(count) {
+                    Some((promised, count)) => {
                         let error = Error::new(
                             ErrorKind::MalformedData,
                             format!(
@@ -152,7 +250,7 @@ fn counted(
                         );
                         Some((Err(DataFusionError::External(Box::new(error))), None))
                     }
-                    _ => None,
+                    None => None,
                 },
             }
         }
