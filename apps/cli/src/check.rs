@@ -181,3 +181,17 @@ impl Report {
         self.first_exit_code.get_or_insert(error.code().exit_code());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::configuration;
+
+    #[test]
+    fn a_configuration_without_actions_is_no_tick() {
+        assert!(configuration(0, 0).starts_with("! configuration: no actions: write actions/"));
+        assert_eq!(configuration(1, 0), "✓ configuration: 1 action\n");
+        assert_eq!(configuration(2, 0), "✓ configuration: 2 actions\n");
+        // Those that cannot be read are listed below it.
+        assert_eq!(configuration(0, 1), "✓ configuration: 0 actions\n");
+    }
+}

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// A listener, and the address with the port that was really taken.
@@ -11,11 +12,15 @@ pub(crate) type Listener = (TcpListener, SocketAddr);
 /// Connections that wait until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// Listens where the settings say, in the clear only where nobody else hears it.
+/// Listens where the settings say, or on the socket that a service manager has handed over; in the clear only where nobody else
+/// hears it.
 ///
 /// # Errors
 /// [`ErrorCode::ConfigInvalid`].
-pub(crate) async fn listen(settings: &ServerSettings) -> Result<Listener, ActionError> {
+pub(crate) async fn listen(
+    settings: &ServerSettings,
+    given: Option<std::net::TcpListener>,
+) -> Result<Listener, ActionError> {
     let may_be_remote = settings.tls.is_some() || settings.allow_plain_http;
     let remote = |listen: &str| {
         ActionError::new(
@@ -25,7 +30,40 @@ pub(crate) async fn listen(settings: &ServerSettings) -> Result<Listener, Action
         )
     };
     let refused = (!may_be_remote).then_some(remote);
-    listen_on("listen", &settings.listen, settings.reuse_port, refused).await
+    let Some(given) = given else {
+        return listen_on("listen", &settings.listen, settings.reuse_port, refused).await;
+    };
+    let taken = given
+        .set_nonblocking(true)
+        .and_then(|()| TcpListener::from_std(given))
+        .and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = taken.map_err(not_handed_over)?;
+    match refused {
+        Some(remote) if !address.ip().is_loopback() => Err(remote(&address.to_string())),
+        _ => Ok((listener, address)),
+    }
+}
+
+/// The listening socket that a service manager has handed over (the protocol of `sd_listen_fds(3)`), in place of `listen` in
+/// `[server]`.
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`] when it is no TCP socket, or not the only one.
+pub fn handed_over() -> Result<Option<std::net::TcpListener>, ActionError> {
+    let mut handed = ListenFd::from_env();
+    if handed.len() > 1 {
+        return Err(not_handed_over(io::Error::other("there are several")));
+    }
+    handed.take_tcp_listener(0).map_err(not_handed_over)
+}
+
+fn not_handed_over(error: io::Error) -> ActionError {
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("the socket that the service manager handed over cannot be used: {error}"),
+        "Give the socket unit one `ListenStream` with an address and port, and `Accept=no`.",
+    )
+    .with_source(error)
 }
 
 /// Listens for operators, where the settings name an address for them: for those of this machine, unless told otherwise.

@@ -37,6 +37,7 @@ mod tls;
 mod validators;
 
 pub use auth::Callers;
+pub use bind::handed_over;
 pub use notify::ServiceState;
 pub use reload::ConfigFiles;
 pub use scans::scan_runtime;

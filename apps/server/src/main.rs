@@ -5,7 +5,8 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use flowlake_data_action::{ActionError, Pipeline, ProcessEnvironment, Project};
 use flowlake_server::{
-    Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry, scan_runtime,
+    Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry, handed_over,
+    scan_runtime,
 };
 use tikv_jemallocator::Jemalloc;
 use tokio::{
@@ -105,6 +106,7 @@ async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
         .await?;
     let server = Server::try_new(pipeline, callers, settings)?
         .with_telemetry(telemetry.clone())
+        .with_listener(handed_over()?)
         .start()
         .await?;
     announce(&server);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -38,6 +38,7 @@ pub struct Server {
     state: AppState,
     settings: ServerSettings,
     tls: Option<Arc<Tls>>,
+    listener: Option<TcpListener>,
 }
 
 /// A server that answers.
@@ -92,6 +93,7 @@ impl Server {
             state,
             settings,
             tls,
+            listener: None,
         })
     }
 
@@ -102,12 +104,19 @@ impl Server {
         self
     }
 
+    /// Listens on this socket instead of the address of the settings.
+    #[must_use]
+    pub fn with_listener(mut self, listener: Option<TcpListener>) -> Self {
+        self.listener = listener;
+        self
+    }
+
     /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].
     ///
     /// # Errors
     /// `config.invalid` when an address cannot be bound, or would tell keys to a network in the clear.
     pub async fn start(self) -> Result<RunningServer, ActionError> {
-        let (listener, address) = bind::listen(&self.settings).await?;
+        let (listener, address) = bind::listen(&self.settings, self.listener).await?;
         let admin = bind::listen_for_operators(&self.settings).await?;
         let stopping = Arc::clone(&self.state.stopping);
         let failures = self.state.failures.clone();

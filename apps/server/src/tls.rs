@@ -219,3 +219,26 @@ fn invalid(path: &Path, what: &str) -> ActionError {
         "Put PEM files of a certificate with its chain and of its private key there, and name them in [server.tls].",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use flowlake_data_action::TlsSettings;
+
+    use super::{PROTOCOLS, read};
+
+    #[test]
+    fn no_request_comes_with_a_handshake_where_it_could_be_replayed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/certificates");
+        let settings = TlsSettings {
+            certificate: folder.join("server.pem"),
+            private_key: folder.join("server.key"),
+            client_roots: None,
+            check_every: Duration::from_secs(1),
+        };
+        let (_, config) = read(&settings).unwrap();
+        assert_eq!(config.max_early_data_size, 0);
+        assert_eq!(config.alpn_protocols, PROTOCOLS.map(<[u8]>::to_vec));
+    }
+}

@@ -1,7 +1,8 @@
 //! One server takes another's place, and the service manager is notified of the program's state.
 
 use std::{
-    os::unix::net::UnixDatagram,
+    io::{BufRead, BufReader, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -122,5 +123,46 @@ fn a_service_manager_is_told_when_the_program_answers_and_when_it_ends() {
     std::thread::sleep(Duration::from_millis(200));
     signal("-TERM");
     assert_eq!(told(), "STOPPING=1");
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn a_socket_that_a_service_manager_holds_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("flowlake.toml"), CONFIG).unwrap();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let start = |socket: OwnedFd, sockets: u8| {
+        // The manager hands it over as the third, and names the process that it is for.
+        let hand_over = format!(
+            "exec 3<&0 4<&0; LISTEN_PID=$$ LISTEN_FDS={sockets} exec \"$0\" --config \"$1\""
+        );
+        Command::new("sh")
+            .args(["-c", &hand_over, env!("CARGO_BIN_EXE_flowlake-server")])
+            .arg(folder.path())
+            .stdin(socket)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let refused = start(socket.try_clone().unwrap().into(), 2).wait().unwrap();
+    assert_eq!(refused.code(), Some(2), "two sockets were taken");
+    let mut program = start(socket.try_clone().unwrap().into(), 1);
+    // A connection of before the start waits, and is answered.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut said = String::new();
+    BufReader::new(program.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert_eq!(said.trim(), format!("listening on http://{address}"));
+    let id = program.id().to_string();
+    assert!(Command::new("kill").arg(id).status().unwrap().success());
     assert!(program.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! The dashboard in a real browser.
+//! The dashboard, and the page to try the interface, in a real browser.
 
 mod needs_chromium {
     use std::{fs, path::Path, process::Command};
@@ -30,14 +30,34 @@ mod needs_chromium {
                 .status
                 == 400
         );
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/dashboard.cjs");
+        run(
+            "dashboard.cjs",
+            &[
+                &format!("{}/", server.operators_url()),
+                &format!("{}/v1/actions/agent-scorecard", server.url()),
+                Server::KEY,
+            ],
+            &setting.folder,
+        )
+    }
+
+    #[test]
+    fn an_action_is_tried_on_the_page() -> Result<()> {
+        let setting = Setting::start("try-page", 2_000)?;
+        let project = setting.examples("reader", "")?;
+        let server = project.serve()?;
+        let page = format!("{}/try", server.url());
+        run("try.cjs", &[&page, Server::KEY], &setting.folder)
+    }
+
+    /// Runs a script of `node/` with the browser.
+    fn run(script: &str, arguments: &[&str], folder: &Path) -> Result<()> {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
         let output = Command::new("node")
-            .arg(script)
+            .arg(scripts.join(script))
             .arg("chromium")
-            .arg(format!("{}/", server.operators_url()))
-            .arg(format!("{}/v1/actions/agent-scorecard", server.url()))
-            .arg(Server::KEY)
-            .arg(&setting.folder)
+            .args(arguments)
+            .arg(folder)
             .output()?;
         ensure!(
             output.status.success(),

@@ -7,6 +7,7 @@ mod conformance;
 mod cost;
 mod dashboard;
 mod demo;
+mod deploy;
 mod failures;
 mod genesys_sdk;
 mod interface;
