@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
     TransformSettings,
-    error::{BoxError, blame, planning, planning_query, running},
+    error::{BoxError, binding, blame, planning, planning_query, running},
     functions, guard,
     memory::RunPool,
     moments,
@@ -226,7 +226,7 @@ impl Transform {
                 // The engine's words about a plan with values may quote them; those about one with placeholders do not.
                 match state.optimize(&unbound) {
                     Err(told) => planning(told),
-                    Ok(_) => running(error),
+                    Ok(_) => binding(error),
                 }
             })?;
             guard::work(&plan, &limits)?;

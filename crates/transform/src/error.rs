@@ -7,8 +7,8 @@ mod wording;
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 pub(crate) use self::{
-    blame::{blame, taken},
-    classify::{planning, planning_query, running},
+    blame::{BEYOND, blame, moves, taken, told_type},
+    classify::{binding, planning, planning_query, running},
 };
 
 /// Boxed source of an [`Error`].

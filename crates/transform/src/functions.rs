@@ -3,10 +3,13 @@
 mod arguments;
 mod bounded;
 mod business_days;
+mod checked;
 mod growth;
 mod local_time;
 mod phone;
 mod series;
+mod sum;
+mod to_timestamp;
 
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use datafusion::{execution::SessionStateBuilder, logical_expr::ScalarUDF};
 pub(crate) use self::{
     arguments::InvalidArgument,
     bounded::{Bounded, GrowthRefused},
+    checked::{TooLarge, unchecked},
     series::{SERIES, Series},
 };
 
@@ -22,11 +26,16 @@ pub(crate) use self::{
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut builder = builder
         .with_analyzer_rule(Arc::new(Bounded))
+        .with_analyzer_rule(Arc::new(checked::CheckedArithmetic))
         .with_table_functions(series::functions());
     builder
         .scalar_functions()
         .get_or_insert_default()
         .extend(own().into_iter().map(Arc::new));
+    builder
+        .aggregate_functions()
+        .get_or_insert_default()
+        .push(Arc::new(sum::function()));
     builder
 }
 

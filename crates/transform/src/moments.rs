@@ -1,6 +1,7 @@
 //! Comparisons of moments as docs/functions.md says them: a moment without a zone is one of UTC, and a moment with more digits
 //! than a column holds is not cut to them. The engine's own rules do otherwise.
 
+mod casts;
 mod exact;
 mod utc;
 
@@ -11,12 +12,14 @@ use datafusion::{
     optimizer::{Analyzer, Optimizer},
 };
 
-use self::{exact::ExactMoments, utc::UtcMoments};
+use self::{casts::PlainCasts, exact::ExactMoments, utc::UtcMoments};
 
-/// Puts our rules before those of the engine.
+/// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut analyzer = Analyzer::new().rules;
     analyzer.insert(0, Arc::new(UtcMoments));
+    // Behind the rule that makes types agree.
+    analyzer.push(Arc::new(PlainCasts));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactMoments));
     builder

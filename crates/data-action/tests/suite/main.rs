@@ -1,6 +1,7 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
 mod analysts;
+mod arithmetic;
 mod bounds;
 mod broken;
 mod columns;

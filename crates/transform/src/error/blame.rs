@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use datafusion::{
     arrow::{datatypes::DataType, error::ArrowError},
     common::{
-        DataFusionError,
+        DFSchema, DataFusionError,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, LogicalPlan, Operator, expr::BinaryExpr},
+    logical_expr::{
+        Expr, ExprSchemable, LogicalPlan, Operator, expr::BinaryExpr, utils::merge_schema,
+    },
 };
 
-use crate::{Error, ErrorKind, schema::type_name};
+use crate::{Error, ErrorKind, functions::unchecked, schema::type_name};
 
 /// Most parts that are named.
 const NAMED: usize = 3;
@@ -32,28 +34,92 @@ pub(crate) fn blame(plan: &LogicalPlan, error: &DataFusionError) -> Option<Error
         return None;
     }
     let message = match arrow {
+        Some(arrow) if is_of_file(arrow) => return None,
         Some(ArrowError::DivideByZero) => by_zero(plan),
-        Some(ArrowError::ArithmeticOverflow(_)) => "a number is too large for its type: CAST what is computed with to DECIMAL(38, 0) or DOUBLE".to_owned(),
         Some(ArrowError::CastError(_) | ArrowError::ParseError(_)) => casts(plan)?,
-        _ if text.contains("returned more than one row") => {
+        Some(ArrowError::InvalidArgumentError(text)) if text.contains("to store in a") => {
+            casts(plan)?
+        }
+        Some(_) => computed(plan, &text)?,
+        None if text.contains("returned more than one row") => {
             "a subquery that stands for one value gives more than one row: put LIMIT 1 into it, or max(…)".to_owned()
         }
-        _ if text.contains("Cast error") || text.contains("Parser error") => casts(plan)?,
-        _ if text.contains("regex") => functions(plan)?,
-        _ if matches!(
+        None if text.contains("Cast error") || text.contains("Parser error") => casts(plan)?,
+        None if matches!(
             root,
             DataFusionError::Execution(_)
+                | DataFusionError::External(_)
                 | DataFusionError::Plan(_)
                 | DataFusionError::NotImplemented(_)
                 | DataFusionError::Configuration(_)
                 | DataFusionError::Internal(_)
         ) =>
         {
-            functions(plan)?
+            computed(plan, &text)?
         }
-        _ => return None,
+        None => return None,
     };
     Some(Error::new(ErrorKind::NotComputable, message))
+}
+
+/// Whether an error is one of decoding or of the disk, and not of computing.
+fn is_of_file(error: &ArrowError) -> bool {
+    matches!(
+        error,
+        ArrowError::AvroError(_)
+            | ArrowError::CsvError(_)
+            | ArrowError::ExternalError(_)
+            | ArrowError::IoError(..)
+            | ArrowError::IpcError(_)
+            | ArrowError::JsonError(_)
+            | ArrowError::MemoryError(_)
+            | ArrowError::ParquetError(_)
+    )
+}
+
+/// What was computed when it failed: a function that the error names, a moment that was moved, or the functions of the plan.
+fn computed(plan: &LogicalPlan, text: &str) -> Option<String> {
+    let named = calls(plan);
+    let mut named = named.iter().filter(|name| text.contains(name.as_str()));
+    if let (Some(name), None) = (named.next(), named.next()) {
+        let refused = || format!("`{name}` cannot take one of its arguments");
+        return Some(taken(name).unwrap_or_else(refused));
+    }
+    if moves_moments(plan) {
+        return Some(BEYOND.to_owned());
+    }
+    functions(plan)
+}
+
+/// What a moment is that was moved too far.
+pub(crate) const BEYOND: &str = "a moment or a span of time is beyond what the calendar holds";
+
+/// Whether moments, days or spans of time are added or subtracted.
+fn moves_moments(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let _ = plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| Ok(moves(expr, &schema)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found
+}
+
+/// Whether an expression adds or subtracts moments, days or spans of time.
+pub(crate) fn moves(expr: &Expr, schema: &DFSchema) -> bool {
+    let Expr::BinaryExpr(BinaryExpr {
+        left,
+        op: Operator::Plus | Operator::Minus,
+        right,
+    }) = expr
+    else {
+        return false;
+    };
+    [left, right]
+        .into_iter()
+        .any(|side| side.get_type(schema).is_ok_and(|kind| kind.is_temporal()))
 }
 
 fn by_zero(plan: &LogicalPlan) -> String {
@@ -127,37 +193,69 @@ fn wrong_zone(plan: &LogicalPlan) -> Option<String> {
     zones.into_iter().next()
 }
 
-/// What some functions take, in their own order of need.
-const TAKEN: [(&str, &str); 14] = [
+/// What some functions take, in the order of their names.
+const TAKEN: [(&str, &str); 26] = [
+    (
+        "abs",
+        "takes a number other than the smallest of its type, which has no positive twin",
+    ),
     (
         "approx_percentile_cont",
         "takes a percentile from 0 to 1: 0.95 is the 95th",
     ),
+    ("array_resize", "takes a length from 0 on"),
+    ("array_slice", "takes a step other than 0"),
+    ("chr", "takes the number of a Unicode character, such as 65"),
     (
         "count",
-        "with DISTINCT takes one column: count the rows of a subquery with SELECT DISTINCT a, b",
+        "with DISTINCT takes one column: write count(DISTINCT (a, b)), or count the rows of a subquery with SELECT DISTINCT a, b",
     ),
     (
         "date_bin",
-        "takes an interval that is longer than nothing, such as INTERVAL '15 minutes'",
+        "takes an interval that is longer than nothing, without months beside days, such as INTERVAL '15 minutes'",
     ),
     (
         "date_part",
-        "takes year, quarter, month, week, day, hour, minute, second, dow, doy or epoch",
+        "takes year, quarter, month, week, day, hour, minute, second, dow, doy or epoch; of a span of time (one moment - another) day, hour, minute, second or epoch, as a month has no fixed length",
     ),
     (
         "date_trunc",
         "takes year, quarter, month, week, day, hour, minute, second, millisecond or microsecond",
     ),
-    ("decode", "takes text in base64 or hex"),
+    (
+        "decode",
+        "takes text in base64 or hex, and 'base64' or 'hex' as its form",
+    ),
     (
         "digest",
-        "takes md5, sha224, sha256, sha384, sha512, blake2s, blake2b or blake3",
+        "takes md5, sha224, sha256, sha384, sha512, blake2s, blake2b or blake3, the same for all rows",
     ),
-    ("encode", "takes base64 or hex"),
+    ("encode", "takes 'base64' or 'hex' as the form to write"),
+    ("factorial", "takes a whole number from 0 to 20"),
+    (
+        "gcd",
+        "takes two whole numbers whose divisor fits an integer",
+    ),
+    (
+        "lcm",
+        "takes two whole numbers whose multiple fits an integer",
+    ),
+    (
+        "make_date",
+        "takes a year, a month from 1 to 12 and a day of that month",
+    ),
+    (
+        "make_time",
+        "takes an hour from 0 to 23, a minute and a second",
+    ),
+    ("overlay", "takes a place from 1 on"),
     (
         "percentile_cont",
         "takes a percentile from 0 to 1: 0.95 is the 95th",
+    ),
+    (
+        "power",
+        "takes no 0 to a negative power, and its result has to fit the type: CAST to DOUBLE first for large ones",
     ),
     (
         "regexp_replace",
@@ -167,28 +265,33 @@ const TAKEN: [(&str, &str); 14] = [
         "split_part",
         "counts the parts from 1 on, or from -1 on from the end",
     ),
+    ("sqrt", "takes a number from 0 on"),
+    ("substr", "takes a length from 0 on"),
     (
         "to_date",
         "takes a day such as 2026-01-31, or its form: to_date(text, '%d.%m.%Y')",
     ),
     (
         "to_timestamp",
-        "takes a moment such as 2026-01-31T10:00:00, or its form: to_timestamp(text, '%d.%m.%Y %H:%M:%S')",
-    ),
-    (
-        "make_date",
-        "takes a year, a month from 1 to 12 and a day of that month",
+        "takes a moment such as 2026-01-31T10:00:00, or its form, which all rows have: to_timestamp(text, '%d.%m.%Y %H:%M:%S')",
     ),
 ];
 
-/// What the functions of the plan take; those that are known to refuse values come first.
-fn functions(plan: &LogicalPlan) -> Option<String> {
-    let calls = parts(plan, |expr| match expr {
+/// The functions of the plan, as the SQL calls them.
+fn calls(plan: &LogicalPlan) -> BTreeSet<String> {
+    let mut calls = parts(plan, |expr| match expr {
         Expr::ScalarFunction(call) => Some(call.func.name().to_owned()),
         Expr::AggregateFunction(call) => Some(call.func.name().to_owned()),
         Expr::WindowFunction(call) => Some(call.fun.name().to_owned()),
         _ => None,
     });
+    calls.retain(|name| name.starts_with(|first: char| first.is_alphabetic()));
+    calls
+}
+
+/// What the functions of the plan take; those that are known to refuse values come first.
+fn functions(plan: &LogicalPlan) -> Option<String> {
+    let calls = calls(plan);
     let known: Vec<_> = TAKEN
         .iter()
         .filter(|(name, _)| calls.contains(*name))
@@ -212,7 +315,7 @@ pub(crate) fn taken(function: &str) -> Option<String> {
     found.map(|(name, takes)| format!("`{name}` {takes}"))
 }
 
-fn told_type(kind: &DataType) -> String {
+pub(crate) fn told_type(kind: &DataType) -> String {
     super::wording::words(&type_name(kind)).into_owned()
 }
 
@@ -237,7 +340,7 @@ fn parts(plan: &LogicalPlan, of: impl Fn(&Expr) -> Option<String>) -> BTreeSet<S
     let mut found = BTreeSet::new();
     let _ = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            expr.apply(|expr| {
+            unchecked(expr).apply(|expr| {
                 found.extend(of(expr));
                 Ok(TreeNodeRecursion::Continue)
             })

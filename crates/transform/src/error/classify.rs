@@ -15,7 +15,7 @@ use regex::Regex;
 use crate::{
     Error, ErrorKind,
     error::wording,
-    functions::{GrowthRefused, InvalidArgument},
+    functions::{GrowthRefused, InvalidArgument, TooLarge},
     memory::JoinMemoryExhausted,
     scan_store::ScanLimitReached,
     stop::Stopped,
@@ -126,6 +126,33 @@ fn is_of_files(error: &DataFusionError) -> bool {
     }
 }
 
+/// An error of planning with values of parameters, where planning without them succeeds. The engine's words may quote them.
+pub(crate) fn binding(error: DataFusionError) -> Error {
+    static KIND: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?s)(?:to value of|Can't cast value .* to type|as type|to store in a) (\w+)")
+            .expect("the pattern is valid")
+    });
+    let is_known = known_cause(&error).is_some() || is_of_files(error.find_root());
+    if is_known {
+        return running(error);
+    }
+    let text = error.find_root().to_string();
+    let kind = KIND.captures(&text).map_or_else(String::new, |found| {
+        format!(
+            " no {}, as what it stands beside:",
+            wording::words(&found[1])
+        )
+    });
+    Error::new(
+        ErrorKind::InvalidSql,
+        if kind.is_empty() {
+            "the SQL cannot be computed with this value of a parameter".to_owned()
+        } else {
+            format!("the value of a parameter is{kind} declare the parameter with that type")
+        },
+    )
+}
+
 /// An error of running the plan.
 pub(crate) fn running(error: DataFusionError) -> Error {
     match known_cause(&error) {
@@ -149,6 +176,9 @@ fn known_cause(error: &DataFusionError) -> Option<Error> {
         }
         if let Some(growth) = error.downcast_ref::<GrowthRefused>() {
             return Some(Error::new(ErrorKind::MemoryLimit, growth.to_string()));
+        }
+        if let Some(large) = error.downcast_ref::<TooLarge>() {
+            return Some(Error::new(ErrorKind::NotComputable, large.to_string()));
         }
         if let Some(argument) = error.downcast_ref::<InvalidArgument>() {
             return Some(Error::new(ErrorKind::InvalidSql, argument.to_string()));

@@ -147,6 +147,68 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             },
         ),
         rule(
+            r"(.+) is too (?:large|small) to store in a Decimal\d+ of precision (\d+)",
+            |found| {
+                format!(
+                    "`{}` has too many digits for a decimal of {}",
+                    plain(&found[1]),
+                    &found[2]
+                )
+            },
+        ),
+        rule(
+            r"Cannot cast to interval|Interval (?:component|field value) out of range|interval.*[Oo]verflow",
+            |_| super::blame::BEYOND.to_owned(),
+        ),
+        rule(r"(?i)Cannot automatically convert .+ to interval", |_| {
+            "an interval is one text or number with its unit: INTERVAL '3 months'".to_owned()
+        }),
+        rule(r"Overflow converting .+ to Nanosecond", |_| {
+            "a moment in nanoseconds is beyond the years 1677 to 2262: compare with a DATE, or CAST text to TIMESTAMP(6)".to_owned()
+        }),
+        rule(r"Invalid escape character in LIKE", |_| {
+            "ESCAPE takes one character".to_owned()
+        }),
+        rule(r"Encountered non UTF-8 data", |_| {
+            "the bytes of a constant are no text in UTF-8".to_owned()
+        }),
+        rule(
+            r"Expected (?:an integer value|a signed integer literal)",
+            |_| "the second argument of `lag`, `lead` and `nth_value` is a whole number".to_owned(),
+        ),
+        rule(
+            r"Failed to coerce case \((.+?)\) and when \((.+)\) to common types",
+            |found| {
+                format!(
+                    "CASE compares {} with {}: CAST one of them to the type of the other",
+                    a(&found[1]),
+                    a(&found[2])
+                )
+            },
+        ),
+        rule(r"(?s)Unsupported ast node in sqltorel: (\w+)", |found| {
+            format!("the engine knows no {} here", found[1].to_uppercase())
+        }),
+        rule(r"Unsupported Value", |_| {
+            "a constant of this kind is not known here: write text as 'text', bytes as X'00ff'"
+                .to_owned()
+        }),
+        rule(
+            r"Argument (?:\w+\.)?(\S+) to grouping function is not in grouping columns",
+            |found| {
+                format!(
+                    "`grouping` takes a column of GROUP BY, and `{}` is none",
+                    &found[1]
+                )
+            },
+        ),
+        rule(
+            r"Physical plan does not support logical expression (?:Exists|InSubquery)",
+            |_| {
+                "IN (SELECT …) and EXISTS give no column here: put them into WHERE, or LEFT JOIN the subquery and look whether its column is null".to_owned()
+            },
+        ),
+        rule(
             r"Projections require unique expression names.* AS ([^ ]+)\W at position",
             |found| {
                 format!(
@@ -335,7 +397,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             },
         ),
         rule(
-            r"Correlated scalar subquery|[Cc]orrelated (?:sub)?quer|Physical plan does not support logical expression (?:OuterReferenceColumn|ScalarSubquery|Exists|InSubquery)",
+            r"Correlated scalar subquery|[Cc]orrelated (?:sub)?quer|Physical plan does not support logical expression (?:OuterReferenceColumn|ScalarSubquery)",
             |_| {
                 "a subquery that names a column of the outer query must compare it with `=`, and gives one value by an aggregate: write a JOIN, or a function with OVER".to_owned()
             },
@@ -461,6 +523,9 @@ fn plain(text: &str) -> String {
     words(&line).into_owned()
 }
 
+/// A list of what is named as an analyst says it.
+const LIST: &str = r"\b(?:Large|FixedSize)?List(?:View)?\((?:\d+ x )?(?:non-null )?([\w ]+)\)";
+
 /// Arrow's names of types as an analyst says them.
 pub(super) fn words(text: &str) -> Cow<'_, str> {
     static TYPES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -480,6 +545,9 @@ pub(super) fn words(text: &str) -> Cow<'_, str> {
             (r"\bInterval\(\w+\)", "interval"),
             (r"\bDuration\(\w+\)", "duration"),
             (r"\bNull\b", "null"),
+            (r"\b(?:Struct|Map)\((?:[^()]|\([^()]*\))*\)", "object"),
+            (LIST, "list of $1"),
+            (LIST, "list of $1"),
         ]
         .map(|(pattern, name)| (Regex::new(pattern).expect("the pattern is valid"), name))
         .into()

@@ -1,4 +1,4 @@
-//! Bounds on functions whose results can be much larger than their arguments.
+//! Bounds on functions whose results can be much larger than their arguments, and corrections of others of the engine's.
 //!
 //! The memory pool sees what operators keep, not what one expression makes of one batch: `repeat('x', 1000000000)` would
 //! take a gigabyte that nobody counts. So each such call is looked at before and after it is computed.
@@ -8,7 +8,7 @@ use std::{fmt, hash::Hash, sync::Arc};
 use datafusion::{
     arrow::datatypes::{DataType, FieldRef},
     common::{
-        DataFusionError, Result, ScalarValue,
+        DataFusionError, Result,
         config::ConfigOptions,
         tree_node::{Transformed, TreeNode, TreeNodeRewriter},
     },
@@ -19,9 +19,10 @@ use datafusion::{
         expr_rewriter::NamePreserver,
     },
     optimizer::AnalyzerRule,
+    physical_expr::expressions::BinaryExpr as BinaryOperator,
 };
 
-use super::growth::estimate;
+use super::{checked::evaluated, growth::estimate, to_timestamp};
 use crate::sizes::array_bytes;
 
 /// Most bytes that one function may make of one batch.
@@ -104,7 +105,9 @@ impl TreeNodeRewriter for Bound {
     fn f_up(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
         Ok(match expr {
             Expr::ScalarFunction(ScalarFunction { func, args })
-                if GROWING.contains(&func.name()) && !func.inner().is::<BoundedFunction>() =>
+                if (GROWING.contains(&func.name())
+                    || to_timestamp::NAMES.contains(&func.name()))
+                    && !func.inner().is::<BoundedFunction>() =>
             {
                 let func = Arc::new(ScalarUDF::from(BoundedFunction { inner: func }));
                 Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
@@ -152,6 +155,9 @@ impl ScalarUDFImpl for BoundedFunction {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if to_timestamp::NAMES.contains(&self.name()) {
+            return to_timestamp::invoke(&self.inner, call);
+        }
         // Arguments that are all the same for each row are computed once; the engine asks for one row then.
         let once = call
             .args
@@ -219,39 +225,9 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        use datafusion::{
-            arrow::{
-                datatypes::{Field, Schema},
-                record_batch::RecordBatch,
-            },
-            physical_expr::expressions::{BinaryExpr, Column},
-            physical_plan::PhysicalExpr,
-        };
-        let once = call
-            .args
-            .iter()
-            .all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if once { 1 } else { call.number_rows };
-        let columns = call
-            .args
-            .iter()
-            .map(|value| value.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
-        let fields: Vec<_> = columns
-            .iter()
-            .map(|column| Field::new("", column.data_type().clone(), true))
-            .collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let column = |index| Arc::new(Column::new("", index)) as Arc<dyn PhysicalExpr>;
-        // The engine's own operator, whose nulls and types are those of `||`.
-        let concat = BinaryExpr::new(column(0), Operator::StringConcat, column(1));
-        let result = concat.evaluate(&batch)?;
-        match result {
-            ColumnarValue::Array(array) if once => Ok(ColumnarValue::Scalar(
-                ScalarValue::try_from_array(&array, 0)?,
-            )),
-            result => Ok(result),
-        }
+        evaluated(&call, |left, right| {
+            BinaryOperator::new(left, Operator::StringConcat, right)
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use datafusion::{
     arrow::{
         array::{RecordBatch, RecordBatchOptions},
         datatypes::Schema,
+        error::ArrowError,
     },
     common::{
         DFSchema, DataFusionError,
@@ -13,13 +14,16 @@ use datafusion::{
     },
     execution::SessionState,
     logical_expr::{
-        Expr, LogicalPlan, Operator, Volatility, expr::BinaryExpr,
-        physical_planning_context::PhysicalPlanningContext,
+        Expr, LogicalPlan, Operator, Volatility, physical_planning_context::PhysicalPlanningContext,
     },
     physical_expr::create_physical_expr,
 };
 
-use crate::{Error, ErrorKind, error::taken, schema::type_name};
+use crate::{
+    Error, ErrorKind,
+    error::{BEYOND, moves, taken, told_type},
+    functions::{TooLarge, unchecked},
+};
 
 /// Refuses an optimised plan with a constant that cannot be computed.
 ///
@@ -39,11 +43,14 @@ pub(crate) fn constants(
                 if !is_constant(expr) {
                     return Ok(TreeNodeRecursion::Continue);
                 }
-                if is_computed(expr, state) {
-                    return Ok(TreeNodeRecursion::Jump);
+                match failure(expr, state) {
+                    None => Ok(TreeNodeRecursion::Jump),
+                    Some(error) => {
+                        let (expr, error) = innermost(expr, error, state);
+                        refused = Some(told(&unchecked(expr), &error, has_params));
+                        Ok(TreeNodeRecursion::Stop)
+                    }
                 }
-                refused = Some(told(innermost(expr, state), has_params));
-                Ok(TreeNodeRecursion::Stop)
             })
         })
     });
@@ -92,31 +99,36 @@ fn is_constant(expr: &Expr) -> bool {
             .unwrap_or(true)
 }
 
-fn is_computed(expr: &Expr, state: &SessionState) -> bool {
+/// Why a constant cannot be computed; none when it can be.
+fn failure(expr: &Expr, state: &SessionState) -> Option<DataFusionError> {
     let none = DFSchema::empty();
     let context = PhysicalPlanningContext::default();
-    let Ok(expr) = create_physical_expr(expr, &none, state.execution_props(), &context) else {
-        return false;
+    let computed = || {
+        let expr = create_physical_expr(expr, &none, state.execution_props(), &context)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
+        expr.evaluate(&one)
     };
-    let options = RecordBatchOptions::new().with_row_count(Some(1));
-    let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options);
-    let Ok(one) = one else { return true };
     // What is refused for its size or by a function of ours is reported when it runs.
-    match expr.evaluate(&one) {
-        Ok(_) => true,
-        Err(error) => matches!(
-            error.find_root(),
-            DataFusionError::External(_) | DataFusionError::ResourcesExhausted(_)
-        ),
-    }
+    computed().err().filter(|error| match error.find_root() {
+        DataFusionError::External(external) => external.is::<TooLarge>(),
+        DataFusionError::ResourcesExhausted(_) => false,
+        _ => true,
+    })
 }
 
-/// The smallest part that cannot be computed.
-fn innermost<'e>(expr: &'e Expr, state: &SessionState) -> &'e Expr {
-    let mut found = expr;
+/// The smallest part that cannot be computed, and why.
+fn innermost<'e>(
+    expr: &'e Expr,
+    error: DataFusionError,
+    state: &SessionState,
+) -> (&'e Expr, DataFusionError) {
+    let mut found = (expr, error);
     let _ = expr.apply_children(|child| {
-        if is_constant(child) && !is_computed(child, state) {
-            found = innermost(child, state);
+        if is_constant(child)
+            && let Some(error) = failure(child, state)
+        {
+            found = innermost(child, error, state);
             return Ok(TreeNodeRecursion::Stop);
         }
         Ok(TreeNodeRecursion::Continue)
@@ -124,7 +136,7 @@ fn innermost<'e>(expr: &'e Expr, state: &SessionState) -> &'e Expr {
     found
 }
 
-fn told(expr: &Expr, has_params: bool) -> String {
+fn told(expr: &Expr, error: &DataFusionError, has_params: bool) -> String {
     let text = if has_params {
         "a constant of the SQL, or a parameter,".to_owned()
     } else {
@@ -133,16 +145,27 @@ fn told(expr: &Expr, has_params: bool) -> String {
             other => format!("`{}`", other.human_display()),
         }
     };
+    let arrow = match error.find_root() {
+        DataFusionError::ArrowError(arrow, _) => Some(arrow.as_ref()),
+        DataFusionError::External(external) => {
+            if let Some(large) = external.downcast_ref::<TooLarge>() {
+                return large.to_string();
+            }
+            None
+        }
+        _ => None,
+    };
     match expr {
-        Expr::Cast(cast) => format!("{text} is no {}", type_name(cast.field.data_type())),
-        Expr::BinaryExpr(BinaryExpr {
-            op: Operator::Divide | Operator::Modulo,
-            ..
-        }) => format!("{text} divides by zero"),
+        _ if matches!(arrow, Some(ArrowError::DivideByZero)) => format!("{text} divides by zero"),
+        Expr::Cast(cast) => format!("{text} is no {}", told_type(cast.field.data_type())),
         Expr::ScalarFunction(call) => match taken(call.func.name()) {
             Some(takes) => takes,
             None => format!("`{}` cannot take these arguments", call.func.name()),
         },
+        other if moves(other, &DFSchema::empty()) => BEYOND.to_owned(),
+        _ if matches!(arrow, Some(ArrowError::ArithmeticOverflow(_))) => {
+            format!("{text} is too large for its type")
+        }
         _ => format!("{text} cannot be computed"),
     }
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use datafusion::{
     common::{
-        DataFusionError, Result as PlanResult,
+        DFSchema, DataFusionError, Result as PlanResult,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     datasource::source_as_provider,
     execution::context::SQLOptions,
     logical_expr::{
-        Expr, JoinType, LogicalPlan, Operator, TableScan,
+        Expr, ExprSchemable, JoinType, LogicalPlan, Operator, TableScan, WindowFrameBound,
+        WindowFrameUnits,
         expr::{BinaryExpr, ScalarFunction},
         logical_plan::Join,
+        utils::merge_schema,
     },
 };
 use regex::RegexBuilder;
@@ -32,7 +34,69 @@ pub(crate) fn tables(plan: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Re
         .map_err(|_error| not_allowed("changes to data, schemas or settings"))?;
     first_refusal(plan, |node| forbidden(node, tables))?;
     // Here and not in `work`: a constant is computed when the plan is optimised.
-    first_refusal(plan, |node| in_expressions(node, &fixed_size))
+    first_refusal(plan, |node| in_expressions(node, &fixed_size))?;
+    first_refusal(plan, |node| in_expressions(node, &operator))?;
+    first_refusal(plan, |node| {
+        let schema = merge_schema(&node.inputs());
+        in_expressions(node, &|expr| frame(expr, &schema))
+    })
+}
+
+/// Operators of lists and of texts to search, where they stand between other things: the engine makes functions of the others.
+fn operator(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            op: op @ (Operator::AtArrow | Operator::ArrowAt),
+            ..
+        }) => Some(format!(
+            "`{op}` between anything but lists: write strpos(text, part) > 0"
+        )),
+        Expr::BinaryExpr(BinaryExpr {
+            op: Operator::AtAt, ..
+        }) => Some("`@@`: write LIKE or ~".to_owned()),
+        _ => None,
+    }
+}
+
+/// Frames of a distance that the engine counts in a way of its own: 1 of moments as a month, a day of texts as nothing.
+fn frame(expr: &Expr, schema: &DFSchema) -> Option<String> {
+    let Expr::WindowFunction(call) = expr else {
+        return None;
+    };
+    let frame = &call.params.window_frame;
+    let has_distance =
+        [&frame.start_bound, &frame.end_bound]
+            .into_iter()
+            .any(|bound| match bound {
+                WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
+                WindowFrameBound::CurrentRow => false,
+            });
+    if frame.units != WindowFrameUnits::Range || !has_distance {
+        return None;
+    }
+    let by = call.params.order_by.first()?;
+    let kind = by.expr.get_type(schema).ok()?;
+    if kind.is_numeric() {
+        return None;
+    }
+    let is_bare = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => {
+            let text = by
+                .try_as_str()
+                .flatten()
+                .map_or(by.to_string(), str::to_owned);
+            !by.is_null() && text.trim().parse::<f64>().is_ok()
+        }
+        WindowFrameBound::CurrentRow => false,
+    };
+    if !kind.is_temporal() {
+        return Some(
+            "RANGE with a distance over anything but numbers and moments: write ROWS".to_owned(),
+        );
+    }
+    (is_bare(&frame.start_bound) || is_bare(&frame.end_bound)).then(|| {
+        "RANGE with a bare number over moments: write INTERVAL '1 day', or ROWS".to_owned()
+    })
 }
 
 /// Checks an optimised plan, values and all, for work without bounds. Messages hold no values.
@@ -73,8 +137,12 @@ fn fixed_size(expr: &Expr) -> Option<String> {
         return None;
     };
     let text = kind.try_as_str().flatten().unwrap_or_default();
-    text.contains("FixedSize")
-        .then(|| format!("a type of a fixed size in `{}`", func.name()))
+    text.contains("FixedSize").then(|| {
+        format!(
+            "a type of a fixed size in `{}`: leave the cast out",
+            func.name()
+        )
+    })
 }
 
 fn first_refusal(
@@ -205,7 +273,7 @@ fn pattern(expr: &Expr) -> Option<String> {
     };
     let Some(text) = text else {
         return Some(format!(
-            "a regular expression of `{what}` that comes out of the rows: write it into the SQL or a parameter"
+            "a regular expression of `{what}` that comes out of the rows: write it into the SQL or a parameter, or compare with LIKE"
         ));
     };
     let small = text.len() <= LONGEST_REGEX

@@ -7,9 +7,10 @@ use std::{
 
 use datafusion::sql::sqlparser::{
     ast::{
-        BinaryOperator, DataType, ExactNumberInfo, Expr, Function, FunctionArg, GroupByExpr,
-        ObjectName, ObjectNamePart, Query, Select, SetExpr, Spanned, TableFactor,
-        TableFunctionArgs, Visit, Visitor, WindowType, visit_relations,
+        BinaryOperator, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg,
+        FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr,
+        Spanned, TableFactor, TableFunctionArgs, Visit, Visitor, WindowFrame, WindowFrameBound,
+        WindowFrameUnits, WindowType, visit_relations,
     },
     tokenizer::Span,
 };
@@ -25,7 +26,9 @@ use crate::{
 const MOST_RELATIONS: u64 = 500;
 /// Most columns of a CUBE or ROLLUP: a cube of n columns groups the rows 2^n times.
 const MOST_CUBED: usize = 6;
-/// Functions that keep all rows before the present one when used with OVER, for each row anew.
+/// Most rows of a frame that these functions copy for each row.
+const MOST_COPIED: u64 = 100;
+/// Functions that keep all rows before the present one when used with OVER, once for each row.
 const GROWING_WINDOWS: [&str; 3] = ["array_agg", "string_agg", "list"];
 
 /// Checks the text of a query. Refusals name line and column.
@@ -99,7 +102,10 @@ impl Visitor for Syntax {
     fn pre_visit_query(&mut self, query: &Query) -> Found {
         if let Some(with) = &query.with {
             if with.recursive {
-                return refuse("recursive queries", with.with_token.0.span);
+                return refuse(
+                    "recursive queries: write generate_series(…) for a series of numbers or days",
+                    with.with_token.0.span,
+                );
             }
             for cte in &with.cte_tables {
                 let tables = self.named.entry(cte.alias.name.value.clone()).or_default();
@@ -210,7 +216,10 @@ impl Visitor for Syntax {
                     .next()
                     .map_or_else(Span::empty, Spanned::span),
             ),
-            Expr::Function(function) => growing_window(function),
+            Expr::Function(function) => {
+                several_distinct(function)?;
+                growing_window(function)
+            }
             Expr::BinaryOp {
                 op: BinaryOperator::Arrow,
                 ..
@@ -331,17 +340,64 @@ fn changes(body: &SetExpr) -> Found {
     }
 }
 
+/// The engine takes one column here, and says so only when it runs.
+fn several_distinct(function: &Function) -> Found {
+    let FunctionArguments::List(list) = &function.args else {
+        return ControlFlow::Continue(());
+    };
+    let is_count =
+        table_name(&function.name).is_some_and(|name| name.eq_ignore_ascii_case("count"));
+    let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    if is_count && is_distinct && list.args.len() > 1 {
+        return refuse(
+            "count(DISTINCT a, b): write count(DISTINCT (a, b)), where a null is a value as others, or count the rows of a subquery with SELECT DISTINCT a, b",
+            function.name.span(),
+        );
+    }
+    ControlFlow::Continue(())
+}
+
 fn growing_window(function: &Function) -> Found {
     let Some(name) = table_name(&function.name) else {
         return refuse("functions with more than one name", function.name.span());
     };
     let grows = GROWING_WINDOWS.contains(&name.to_lowercase().as_str());
-    match &function.over {
-        Some(WindowType::WindowSpec(_) | WindowType::NamedWindow(_)) if grows => refuse(
-            &format!("`{name}` with OVER, which copies all rows before each row"),
-            function.name.span(),
+    // The engine cannot take a row out of a text again.
+    let moves = !name.eq_ignore_ascii_case("string_agg");
+    let is_small = match &function.over {
+        Some(WindowType::WindowSpec(window)) => {
+            moves && window.window_frame.as_ref().is_some_and(is_small)
+        }
+        Some(WindowType::NamedWindow(_)) => false,
+        None => true,
+    };
+    if !grows || is_small {
+        return ControlFlow::Continue(());
+    }
+    refuse(
+        &format!(
+            "`{name}` with OVER, which copies all rows before each row: give `array_agg` a frame of at most {MOST_COPIED} rows, as in ROWS BETWEEN 10 PRECEDING AND CURRENT ROW"
         ),
-        _ => ControlFlow::Continue(()),
+        function.name.span(),
+    )
+}
+
+/// Whether a frame has few rows at every row.
+fn is_small(frame: &WindowFrame) -> bool {
+    let rows = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => Some(0),
+        WindowFrameBound::Preceding(Some(rows)) | WindowFrameBound::Following(Some(rows)) => {
+            rows.to_string().parse::<u64>().ok()
+        }
+        WindowFrameBound::Preceding(None) | WindowFrameBound::Following(None) => None,
+    };
+    let end = frame.end_bound.as_ref();
+    let ends = (rows(&frame.start_bound), end.map_or(Some(0), rows));
+    match ends {
+        (Some(start), Some(end)) => {
+            frame.units == WindowFrameUnits::Rows && start.saturating_add(end) < MOST_COPIED
+        }
+        _ => false,
     }
 }
 

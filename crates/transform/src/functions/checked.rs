@@ -1,0 +1,287 @@
+//! Arithmetic whose results fit their types, or are an error.
+//!
+//! The engine's own goes on at the other end (`9223372036854775807 + 1` is negative), and writes 38 digits of a decimal that has
+//! more. It has kernels that check, and no way to ask for them (`DataFusion` 55), so the operators become functions that do.
+//! Moments, spans of time and floats are left to the engine: the former it checks, the latter have infinities.
+
+use std::{fmt, hash::Hash, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+        compute::kernels::numeric::neg,
+        datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Schema},
+        error::ArrowError,
+    },
+    common::{
+        DFSchema, DataFusionError, Result, ScalarValue,
+        config::ConfigOptions,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
+        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        binary::BinaryTypeCoercer,
+        expr::{BinaryExpr, ScalarFunction},
+        expr_rewriter::NamePreserver,
+        utils::merge_schema,
+    },
+    optimizer::AnalyzerRule,
+    physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, Column, Literal},
+    physical_plan::PhysicalExpr,
+};
+
+/// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
+const MOST_DIGITS: [u8; 2] = [38, 76];
+
+/// Puts checked operators into a plan, whose types agree by then.
+#[derive(Debug)]
+pub(crate) struct CheckedArithmetic;
+
+/// A result does not fit its type. The text is for callers: it never holds the value.
+#[derive(Debug)]
+pub(crate) struct TooLarge(&'static str);
+
+impl TooLarge {
+    pub(super) fn error(what: &'static str) -> DataFusionError {
+        DataFusionError::External(Box::new(Self(what)))
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for TooLarge {}
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let checked = expr.transform_up(|expr| Ok(checked(expr, &schema)))?;
+                Ok(if checked.transformed {
+                    checked.update_data(|expr| name.restore(expr))
+                } else {
+                    checked
+                })
+            })
+        })
+        .map(|plan| plan.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "checked_arithmetic"
+    }
+}
+
+fn checked(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let is_integer = |expr: &Expr| expr.get_type(schema).is_ok_and(|kind| kind.is_integer());
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if needs_check(&left, op, &right, schema) =>
+        {
+            let func = Arc::new(ScalarUDF::from(Arithmetic::new(op, 2)));
+            let args = vec![*left, *right];
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
+        }
+        Expr::Negative(value) if is_integer(&value) => {
+            let func = Arc::new(ScalarUDF::from(Arithmetic::new(Operator::Minus, 1)));
+            let args = vec![*value];
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+fn needs_check(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> bool {
+    if !matches!(
+        op,
+        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide
+    ) {
+        return false;
+    }
+    let (Ok(left), Ok(right)) = (left.get_type(schema), right.get_type(schema)) else {
+        return false;
+    };
+    match result_type(&left, op, &right) {
+        // A quotient of integers is checked by the engine.
+        Ok(kind) if kind.is_integer() => {
+            op != Operator::Divide && left.is_integer() && right.is_integer()
+        }
+        Ok(DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _)) => {
+            MOST_DIGITS.contains(&digits)
+        }
+        _ => false,
+    }
+}
+
+fn result_type(left: &DataType, op: Operator, right: &DataType) -> Result<DataType> {
+    BinaryTypeCoercer::new(left, &op, right).get_result_type()
+}
+
+/// An expression with the operators that its text has.
+pub(crate) fn unchecked(expr: &Expr) -> Expr {
+    let plain = expr.clone().transform_up(|expr| {
+        let Expr::ScalarFunction(call) = &expr else {
+            return Ok(Transformed::no(expr));
+        };
+        let Some(arithmetic) = call.func.inner().downcast_ref::<Arithmetic>() else {
+            return Ok(Transformed::no(expr));
+        };
+        Ok(match call.args.as_slice() {
+            [value] => Transformed::yes(Expr::Negative(Box::new(value.clone()))),
+            [left, right] => Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(
+                Box::new(left.clone()),
+                arithmetic.op,
+                Box::new(right.clone()),
+            ))),
+            _ => Transformed::no(expr),
+        })
+    });
+    plain.map_or_else(|_| expr.clone(), |plain| plain.data)
+}
+
+/// An operator that checks its result.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Arithmetic {
+    op: Operator,
+    signature: Signature,
+}
+
+impl Arithmetic {
+    fn new(op: Operator, arguments: usize) -> Self {
+        Self {
+            op,
+            signature: Signature::any(arguments, Volatility::Immutable),
+        }
+    }
+
+    fn compute(&self, call: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match call.args.as_slice() {
+            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(neg(array)?)),
+            [ColumnarValue::Scalar(value)] => {
+                let negative = neg(&value.to_array()?)?;
+                let value = ScalarValue::try_from_array(&negative, 0)?;
+                Ok(ColumnarValue::Scalar(value))
+            }
+            _ => evaluated(call, |left, right| {
+                PhysicalBinaryExpr::new(left, self.op, right).with_fail_on_overflow(true)
+            }),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &'static str {
+        match self.op {
+            Operator::Plus => "+",
+            Operator::Minus => "-",
+            Operator::Multiply => "*",
+            _ => "/",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        match given {
+            [left, right] => result_type(left, self.op, right),
+            given => Ok(given.first().cloned().unwrap_or(DataType::Null)),
+        }
+    }
+
+    fn return_field_from_args(&self, given: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let fields = given.arg_fields;
+        let kinds: Vec<_> = fields
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
+        let nullable = fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(
+            self.name(),
+            self.return_type(&kinds)?,
+            nullable,
+        )))
+    }
+
+    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let kind = call.return_type().clone();
+        let result = self
+            .compute(&call)
+            .map_err(|error| match error.find_root() {
+                DataFusionError::ArrowError(arrow, _)
+                    if matches!(arrow.as_ref(), ArrowError::ArithmeticOverflow(_)) =>
+                {
+                    too_large(&kind)
+                }
+                _ => error,
+            })?;
+        if !kind.is_integer() {
+            digits(&result, &kind)?;
+        }
+        Ok(result)
+    }
+}
+
+fn too_large(kind: &DataType) -> DataFusionError {
+    TooLarge::error(if kind.is_integer() {
+        "a number is too large for an integer: CAST one side to DECIMAL(38, 0) or DOUBLE before it is computed with"
+    } else {
+        "a number has more than the 38 digits of a decimal: CAST one side to DOUBLE before it is computed with"
+    })
+}
+
+/// Whether decimals have the digits that their type allows: the engine would write as many and leave out the rest.
+fn digits(result: &ColumnarValue, kind: &DataType) -> Result<()> {
+    let array: ArrayRef = match result {
+        ColumnarValue::Array(array) => Arc::clone(array),
+        ColumnarValue::Scalar(value) => value.to_array()?,
+    };
+    let fits = match kind {
+        DataType::Decimal128(digits, _) => array
+            .as_primitive::<Decimal128Type>()
+            .validate_decimal_precision(*digits),
+        DataType::Decimal256(digits, _) => array
+            .as_primitive::<Decimal256Type>()
+            .validate_decimal_precision(*digits),
+        _ => Ok(()),
+    };
+    fits.map_err(|_error| too_large(kind))
+}
+
+/// One of the engine's own operators over the two arguments of a call: its nulls and types are those of the operator.
+pub(super) fn evaluated(
+    call: &ScalarFunctionArgs,
+    with: impl FnOnce(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>) -> PhysicalBinaryExpr,
+) -> Result<ColumnarValue> {
+    let mut columns = Vec::new();
+    let mut operands = call.args.iter().map(|value| match value {
+        ColumnarValue::Array(array) => {
+            columns.push(Arc::clone(array));
+            Arc::new(Column::new("", columns.len() - 1)) as Arc<dyn PhysicalExpr>
+        }
+        ColumnarValue::Scalar(value) => Arc::new(Literal::new(value.clone())),
+    });
+    let (Some(left), Some(right)) = (operands.next(), operands.next()) else {
+        return Err(DataFusionError::Internal(
+            "an operator of two sides".to_owned(),
+        ));
+    };
+    drop(operands);
+    let fields: Vec<_> = columns
+        .iter()
+        .map(|column| Field::new("", column.data_type().clone(), true))
+        .collect();
+    let rows = columns.first().map_or(1, |column| column.len());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
+    with(left, right).evaluate(&batch)
+}
