@@ -304,7 +304,14 @@ impl Transform {
         let tables: Vec<String> = prepared.tables.keys().cloned().collect();
         let planned = async move {
             let plan = state.statement_to_plan(statement).await;
-            plan.map_err(|error| planning_query(error, |name| query.has_alias(name), &tables))
+            plan.map_err(|error| {
+                let scalar = state.scalar_functions().keys();
+                let functions = scalar
+                    .chain(state.aggregate_functions().keys())
+                    .chain(state.window_functions().keys())
+                    .cloned();
+                planning_query(error, |name| query.has_alias(name), &tables, functions)
+            })
         };
         let plan = apart(planned).await?;
         guard::tables(&plan, &prepared.tables)?;

@@ -70,13 +70,20 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
     Error::new(ErrorKind::InvalidSql, message)
 }
 
-/// An error of planning a query, which may name one of its own aliases where that is not known, or a declared table in another
-/// spelling.
+/// An error of planning a query, which may name one of its own aliases where that is not known, a declared table in another
+/// spelling, or a function that there is not.
 pub(crate) fn planning_query(
     error: DataFusionError,
     has_alias: impl Fn(&str) -> bool,
     tables: &[String],
+    functions: impl Iterator<Item = String>,
 ) -> Error {
+    if let DataFusionError::Plan(text) = error.find_root()
+        && let Some(name) = wording::unknown_function(text)
+    {
+        let message = wording::no_function(name, functions);
+        return Error::new(ErrorKind::InvalidSql, message);
+    }
     if let DataFusionError::SchemaError(schema, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, .. } = schema.as_ref()
         && field.relation.is_none()

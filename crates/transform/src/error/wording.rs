@@ -76,10 +76,6 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         (Regex::new(pattern).expect("the pattern is valid"), told)
     };
     vec![
-        rule(
-            r"(?s)Invalid function '([^']*)'(?:\.\s*Did you mean '([^']*)')?",
-            |found| no_function(&found[1], found.get(2).map(|near| near.as_str())),
-        ),
         rule(r"There is no window function named (\w+)", |found| {
             format!("`{}` is no function with OVER: leave OVER out", &found[1])
         }),
@@ -434,7 +430,14 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     ]
 });
 
-fn no_function(name: &str, suggested: Option<&str>) -> String {
+/// The function that a message of the engine says it does not know.
+pub(super) fn unknown_function(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("Invalid function '")?;
+    rest.split('\'').next()
+}
+
+/// There is none of this name. The engine's own suggestion is another one in each run, of several that are as near.
+pub(super) fn no_function(name: &str, known: impl Iterator<Item = String>) -> String {
     let lower = name.to_lowercase();
     if WINDOWS.contains(&lower.as_str()) {
         return format!("`{name}` needs OVER (…): which rows it looks at, in which order");
@@ -442,7 +445,9 @@ fn no_function(name: &str, suggested: Option<&str>) -> String {
     if let Some((_, instead)) = ELSEWHERE.iter().find(|(other, _)| *other == lower) {
         return format!("there is no function `{name}`: write {instead}");
     }
-    let near = suggested.filter(|near| strsim::jaro_winkler(near, &lower) >= NEAR);
+    let near = known
+        .filter(|near| strsim::jaro_winkler(near, &lower) >= NEAR)
+        .min_by_key(|near| (strsim::levenshtein(near, &lower), near.clone()));
     match near {
         Some(near) => format!("there is no function `{name}`; did you mean `{near}`?"),
         None => format!("there is no function `{name}`"),

@@ -7,8 +7,8 @@ use std::{hash::Hash, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, BooleanArray},
-        compute::{CastOptions, cast, cast_with_options},
+        array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array},
+        compute::{CastOptions, cast, cast_with_options, sum},
         datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type},
     },
     common::{Result, ScalarValue, not_impl_err},
@@ -21,7 +21,7 @@ use datafusion::{
     },
 };
 
-use super::checked::TooLarge;
+use super::checked::{TooLarge, largest_bits};
 
 pub(super) fn function() -> AggregateUDF {
     AggregateUDF::from(WideSum(Sum::new()))
@@ -60,6 +60,19 @@ fn widened(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         DataType::Duration(_) => return widened(&cast(array, &DataType::Int64)?, to),
         _ => cast(array, to)?,
     })
+}
+
+/// The sum of a batch of integers of 64 bits. As long as their largest leaves room for all of them, they are added as they are.
+fn folded(array: &ArrayRef) -> Option<Decimal128Array> {
+    let array = array.as_primitive_opt::<Int64Type>()?;
+    let rows = usize::BITS - array.len().leading_zeros();
+    let sum = if largest_bits(array.values()) + rows <= 62 {
+        sum(array).map(i128::from)
+    } else {
+        let values = array.iter().flatten().map(i128::from);
+        (array.null_count() < array.len()).then(|| values.sum())
+    };
+    Some(Decimal128Array::from_iter([sum]))
 }
 
 /// A sum in its own type.
@@ -126,6 +139,7 @@ impl AggregateUDFImpl for WideSum {
             inner: self.0.accumulator(widely(&args, to.clone()))?,
             own: args.return_type().clone(),
             wide: to,
+            folds: !args.is_distinct,
         }))
     }
 
@@ -148,14 +162,23 @@ impl AggregateUDFImpl for WideSum {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        let Some(to) = wide(args.return_type()) else {
+        let own = args.return_type().clone();
+        let Some(to) = wide(&own) else {
             return self.0.create_groups_accumulator(args);
         };
+        let widely = widely(&args, to.clone());
+        let inner = self.0.create_groups_accumulator(widely)?;
+        let narrow = match own {
+            DataType::Int64 => Some(Narrow {
+                inner: self.0.create_groups_accumulator(args)?,
+                largest: 0,
+            }),
+            _ => None,
+        };
         Ok(Box::new(WideGroups {
-            inner: self
-                .0
-                .create_groups_accumulator(widely(&args, to.clone()))?,
-            own: args.return_type().clone(),
+            narrow,
+            inner,
+            own,
             wide: to,
         }))
     }
@@ -177,6 +200,7 @@ impl AggregateUDFImpl for WideSum {
                 .create_sliding_accumulator(widely(&args, to.clone()))?,
             own: args.return_type().clone(),
             wide: to,
+            folds: false,
         }))
     }
 
@@ -199,11 +223,20 @@ struct Wide {
     inner: Box<dyn Accumulator>,
     own: DataType,
     wide: DataType,
+    /// Whether a batch may be given to the engine as its sum: not when it asks which values there were, or how many.
+    folds: bool,
 }
 
 impl Wide {
     fn values(&self, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let values = values.iter().map(|array| widened(array, &self.wide));
+        let values = values.iter().map(|array| {
+            if self.folds
+                && let Some(sum) = folded(array)
+            {
+                return Ok(Arc::new(sum.with_data_type(self.wide.clone())) as ArrayRef);
+            }
+            widened(array, &self.wide)
+        });
         values.collect()
     }
 }
@@ -242,15 +275,46 @@ impl Accumulator for Wide {
 
 /// A sum for each group.
 struct WideGroups {
+    /// Adds integers of 64 bits as they are, as long as no sum of them can be too large.
+    narrow: Option<Narrow>,
     inner: Box<dyn GroupsAccumulator>,
     own: DataType,
     wide: DataType,
+}
+
+struct Narrow {
+    inner: Box<dyn GroupsAccumulator>,
+    /// No sum is larger than this.
+    largest: u128,
+}
+
+impl Narrow {
+    /// Whether no sum can be too large with these values.
+    fn has_room(&mut self, values: &[ArrayRef]) -> bool {
+        let largest = values.iter().map(|array| {
+            let array = array.as_primitive::<Int64Type>();
+            (array.len() as u128) << largest_bits(array.values())
+        });
+        self.largest = self.largest.saturating_add(largest.sum());
+        self.largest <= 1 << 62
+    }
 }
 
 impl WideGroups {
     fn values(&self, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let values = values.iter().map(|array| widened(array, &self.wide));
         values.collect()
+    }
+
+    /// Goes on in the wider type.
+    fn widen(&mut self) -> Result<()> {
+        let Some(mut narrow) = self.narrow.take() else {
+            return Ok(());
+        };
+        let sums = narrow.inner.evaluate(EmitTo::All)?;
+        let groups: Vec<usize> = (0..sums.len()).collect();
+        let sums = self.values(&[sums])?;
+        self.inner.merge_batch(&sums, &groups, groups.len())
     }
 }
 
@@ -262,19 +326,35 @@ impl GroupsAccumulator for WideGroups {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
+        if let Some(narrow) = &mut self.narrow {
+            if narrow.has_room(values) {
+                return narrow.inner.update_batch(values, groups, filter, total);
+            }
+            self.widen()?;
+        }
         let values = self.values(values)?;
         self.inner.update_batch(&values, groups, filter, total)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        narrowed(&self.inner.evaluate(emit_to)?, &self.own)
+        match &mut self.narrow {
+            Some(narrow) => narrow.inner.evaluate(emit_to),
+            None => narrowed(&self.inner.evaluate(emit_to)?, &self.own),
+        }
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.inner.state(emit_to)
+        match &mut self.narrow {
+            Some(narrow) => {
+                let sums = narrow.inner.evaluate(emit_to)?;
+                self.values(&[sums])
+            }
+            None => self.inner.state(emit_to),
+        }
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
+        self.widen()?;
         self.inner.merge_batch(states, groups, total)
     }
 
@@ -287,6 +367,94 @@ impl GroupsAccumulator for WideGroups {
     }
 
     fn size(&self) -> usize {
-        self.inner.size()
+        let narrow = self.narrow.as_ref().map_or(0, |narrow| narrow.inner.size());
+        narrow + self.inner.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use datafusion::{
+        arrow::{
+            array::{ArrayRef, AsArray, Int64Array, RecordBatch},
+            datatypes::Int64Type,
+        },
+        datasource::MemTable,
+        execution::SessionStateBuilder,
+        prelude::{SessionConfig, SessionContext},
+    };
+
+    /// Values that are small at first and large later, so that sums begin in their own type.
+    fn batches() -> Vec<Vec<(i64, Option<i64>)>> {
+        (0..40)
+            .map(|batch: i64| {
+                (0..50_i64)
+                    .map(|row| {
+                        let large = i64::MAX >> (40 - batch);
+                        let value = if (row + batch) % 2 == 0 {
+                            large
+                        } else {
+                            -large
+                        };
+                        (row % 7, (row % 11 != 0).then_some(value))
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn sums_are_those_of_a_wider_type() {
+        let batches = batches();
+        let tables: Vec<RecordBatch> = batches
+            .iter()
+            .map(|rows| {
+                let groups: Int64Array = rows.iter().map(|(group, _)| Some(*group)).collect();
+                let values: Int64Array = rows.iter().map(|(_, value)| *value).collect();
+                let columns = [("g", Arc::new(groups) as ArrayRef), ("v", Arc::new(values))];
+                RecordBatch::try_from_iter(columns).unwrap()
+            })
+            .collect();
+        let (mut groups, mut whole) = (BTreeMap::<i64, i128>::new(), 0);
+        for (group, value) in batches.iter().flatten() {
+            let value = i128::from(value.unwrap_or(0));
+            *groups.entry(*group).or_default() += value;
+            whole += value;
+        }
+        for partitions in [1, 3] {
+            let config = SessionConfig::new().with_target_partitions(partitions);
+            let builder = SessionStateBuilder::new()
+                .with_default_features()
+                .with_config(config);
+            let session =
+                SessionContext::new_with_state(crate::functions::register(builder).build());
+            let parts = tables.chunks(tables.len().div_ceil(partitions));
+            let parts = parts.map(<[RecordBatch]>::to_vec).collect();
+            let table = MemTable::try_new(tables[0].schema(), parts).unwrap();
+            session.register_table("t", Arc::new(table)).unwrap();
+            let ask = async |sql: &str| {
+                let rows = session.sql(sql).await.unwrap().collect().await;
+                rows.map(|rows| {
+                    let columns = rows.iter().map(|batch| {
+                        let values = batch.column(0).as_primitive::<Int64Type>();
+                        values.values().to_vec()
+                    });
+                    columns.flatten().map(i128::from).collect::<Vec<_>>()
+                })
+            };
+            let found = ask("SELECT sum(v) FROM t").await.unwrap();
+            assert_eq!(found, [whole]);
+            let found = ask("SELECT sum(v) AS s FROM t GROUP BY g ORDER BY g").await;
+            assert_eq!(found.unwrap(), groups.values().copied().collect::<Vec<_>>());
+            for sql in [
+                "SELECT sum(abs(v)) FROM t",
+                "SELECT sum(abs(v)) AS s FROM t GROUP BY g",
+            ] {
+                let told = ask(sql).await.unwrap_err().to_string();
+                assert!(told.contains("too large"), "{told}");
+            }
+        }
     }
 }
