@@ -1,6 +1,7 @@
 //! Rows as bytes: JSON, NDJSON, CSV, Arrow IPC, Parquet, batch by batch.
 
 mod csv;
+mod keys;
 mod range;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ const GROUP_ROWS: usize = 65_536;
 ///
 /// JSON, NDJSON and CSV hold numbers digit by digit, timestamps as ISO 8601 with their offset where they have one, and
 /// binary as hexadecimal. What is no number (NaN, infinities) is `null` in JSON and NDJSON, and `NaN`, `inf` or `-inf` in CSV.
-/// Lists, structs and maps are JSON, also in a field of CSV. In CSV null is an empty field, and an empty text is `""`.
+/// Lists, structs and maps are JSON, also in a field of CSV; keys of maps are written out as its names. In CSV null is an empty field, and an empty text is `""`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowFormat {
@@ -224,6 +225,7 @@ pub(crate) fn json_without_nulls<F: JsonFormat>(batch: &RecordBatch) -> Result<V
 
 fn written<F: JsonFormat>(batch: &RecordBatch, builder: WriterBuilder) -> Result<Vec<u8>, Error> {
     range::check(batch)?;
+    let batch = &keys::as_text(batch)?;
     let mut writer = builder.build::<_, F>(Vec::new());
     writer
         .write(batch)

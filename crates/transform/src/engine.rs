@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
     TransformSettings,
-    error::{BoxError, binding, blame, planning, planning_query, running},
+    error::{Asked, BoxError, binding, blame, planning, planning_query, running},
     functions, guard,
     memory::RunPool,
     moments,
@@ -305,16 +305,26 @@ impl Transform {
         let planned = async move {
             let plan = state.statement_to_plan(statement).await;
             plan.map_err(|error| {
-                let scalar = state.scalar_functions().keys();
-                let functions = scalar
-                    .chain(state.aggregate_functions().keys())
-                    .chain(state.window_functions().keys())
-                    .cloned();
-                planning_query(error, |name| query.has_alias(name), &tables, functions)
+                let functions = || {
+                    let scalar = state.scalar_functions().keys();
+                    scalar
+                        .chain(state.aggregate_functions().keys())
+                        .chain(state.window_functions().keys())
+                        .cloned()
+                        .collect()
+                };
+                let asked = Asked {
+                    has_alias: &|name| query.has_alias(name),
+                    quoted: &|name| query.quoted(name),
+                    tables: &tables,
+                    functions: &functions,
+                };
+                planning_query(error, &asked)
             })
         };
         let plan = apart(planned).await?;
         guard::tables(&plan, &prepared.tables)?;
+        guard::capitals(&plan, &prepared.query.capitals())?;
         distinct_columns(&plan)?;
         Ok(plan)
     }

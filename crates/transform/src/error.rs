@@ -8,7 +8,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 pub(crate) use self::{
     blame::{BEYOND, blame, moves, taken, told_type},
-    classify::{binding, planning, planning_query, running},
+    classify::{Asked, binding, planning, planning_query, running},
 };
 
 /// Boxed source of an [`Error`].

@@ -7,6 +7,7 @@ mod checked;
 mod growth;
 mod local_time;
 mod phone;
+mod rounding;
 mod series;
 mod sum;
 mod to_timestamp;

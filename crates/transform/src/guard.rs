@@ -10,7 +10,7 @@ mod syntax;
 
 pub(crate) use self::{
     constants::constants,
-    plan::{tables, work},
+    plan::{capitals, tables, work},
     syntax::syntax,
 };
 

@@ -3,6 +3,7 @@
 
 mod casts;
 mod exact;
+mod spans;
 mod utc;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use datafusion::{
     optimizer::{Analyzer, Optimizer},
 };
 
-use self::{casts::PlainCasts, exact::ExactMoments, utc::UtcMoments};
+use self::{casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, utc::UtcMoments};
 
 /// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
@@ -20,6 +21,7 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     analyzer.insert(0, Arc::new(UtcMoments));
     // Behind the rule that makes types agree.
     analyzer.push(Arc::new(PlainCasts));
+    analyzer.push(Arc::new(ComparedSpans));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactMoments));
     builder

@@ -205,6 +205,8 @@ pub(crate) fn settled(schema: &Schema) -> Schema {
 fn settle(field: &FieldRef) -> FieldRef {
     let kind = match field.data_type() {
         DataType::Null => DataType::Utf8,
+        // Beside an integer, the engine would compute with 16 bits: 70000 is none of them.
+        DataType::Float16 => DataType::Float32,
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(settle).collect()),
         DataType::List(item) => DataType::List(settle(item)),
         DataType::Dictionary(_, value) => value.as_ref().clone(),

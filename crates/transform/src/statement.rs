@@ -12,8 +12,8 @@ use datafusion::{
         sqlparser::{
             ast::{
                 BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, FunctionArguments,
-                ObjectNamePart, Query, Select, SelectItem, Statement as SqlStatement, TimezoneInfo,
-                Value, ValueWithSpan, VisitMut, Visitor, VisitorMut,
+                Ident, ObjectNamePart, Query, Select, SelectItem, Statement as SqlStatement,
+                TimezoneInfo, Value, ValueWithSpan, VisitMut, Visitor, VisitorMut,
             },
             tokenizer::Span,
         },
@@ -52,6 +52,7 @@ impl QueryText {
             Statement::Statement(mut query) if matches!(*query, SqlStatement::Query(_)) => {
                 precedence::correct(&mut query);
                 let _ = query.visit(&mut Columns);
+                let _ = query.visit(&mut Quantified);
                 Ok(Self { query })
             }
             other => Err(not_allowed(&format!(
@@ -77,6 +78,25 @@ impl QueryText {
         let mut found = Aliases { name, found: false };
         let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
         found.found
+    }
+
+    /// Where a name in double quotes stands that is no column by itself: `at line 1, column 8`.
+    pub(crate) fn quoted(&self, name: &str) -> Option<String> {
+        let mut names = Names::default();
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut names);
+        let mut quoted = names.0.iter().filter(|ident| ident.quote_style.is_some());
+        let start = quoted.find(|ident| ident.value == name)?.span.start;
+        Some(format!("at line {}, column {}", start.line, start.column))
+    }
+
+    /// The names with capitals that stand without quotes, which are read as if they had none.
+    pub(crate) fn capitals(&self) -> BTreeSet<String> {
+        let mut names = Names::default();
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut names);
+        let bare = names.0.into_iter().filter(|ident| {
+            ident.quote_style.is_none() && ident.value.contains(char::is_uppercase)
+        });
+        bare.map(|ident| ident.value).collect()
     }
 
     /// Whether a `*` leaves columns out or replaces them, so that the plan no longer names all that the SQL does.
@@ -164,16 +184,57 @@ const COLUMNS: [&str; 4] = ["user", "current_user", "session_user", "current_cat
 /// Makes columns of what the parser takes for functions.
 struct Columns;
 
+/// Makes IN of `= ANY (SELECT …)`, and NOT IN of `<> ALL (SELECT …)`. The engine (`DataFusion` 55) takes a column of the subquery for
+/// that of the same name outside, and finds every row.
+struct Quantified;
+
+impl VisitorMut for Quantified {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let (left, right, negated) = match expr {
+            Expr::AnyOp {
+                left,
+                compare_op: BinaryOperator::Eq,
+                right,
+                ..
+            } => (left, right, false),
+            Expr::AllOp {
+                left,
+                compare_op: BinaryOperator::NotEq,
+                right,
+            } => (left, right, true),
+            _ => return ControlFlow::Continue(()),
+        };
+        if let Expr::Subquery(subquery) = right.as_ref() {
+            *expr = Expr::InSubquery {
+                expr: left.clone(),
+                subquery: subquery.clone(),
+                negated,
+            };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 impl VisitorMut for Columns {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expr
             && matches!(function.args, FunctionArguments::None)
-            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
-            && COLUMNS.contains(&name.value.to_lowercase().as_str())
         {
-            *expr = Expr::Identifier(name.clone());
+            let names = function.name.0.iter().map(ObjectNamePart::as_ident);
+            let names: Option<Vec<Ident>> = names.map(Option::<&Ident>::cloned).collect();
+            if let Some(names) = names
+                && let Some(last) = names.last()
+                && COLUMNS.contains(&last.value.to_lowercase().as_str())
+            {
+                *expr = match names.as_slice() {
+                    [name] => Expr::Identifier(name.clone()),
+                    _ => Expr::CompoundIdentifier(names),
+                };
+            }
         }
         ControlFlow::Continue(())
     }
@@ -190,6 +251,23 @@ impl Visitor for WithOver {
             && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
         {
             self.0.insert(name.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names that stand for values.
+#[derive(Default)]
+struct Names(Vec<Ident>);
+
+impl Visitor for Names {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Identifier(name) => self.0.push(name.clone()),
+            Expr::CompoundIdentifier(names) => self.0.extend(names.iter().cloned()),
+            _ => {}
         }
         ControlFlow::Continue(())
     }

@@ -26,6 +26,10 @@ async fn a_get_with_parameters_is_the_same_question() {
     let path = "/v1/actions/echo?number=1234567890.000000000012345678&envelope=rows";
     let rows = ask(&setting, get(path, "")).await.json();
     assert_eq!(rows[0]["number"], "1234567890.000000000012345678");
+    let headers = format!("Authorization: Bearer {KEY}\r\nContent-Type: application/json\r\n");
+    let body = r#"{"number": 1234567890123456.78}"#;
+    let rows = ask(&setting, post("/v1/actions/echo", &headers, body)).await;
+    assert_eq!(rows.json()["data"][0]["number"], "1234567890123456.78");
     for (path, code) in [
         ("look-up?ani=100&ani=100", "request.invalid"),
         ("look-up?ani=100&%61ni=101", "request.invalid"),

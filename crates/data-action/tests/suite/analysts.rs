@@ -1,5 +1,6 @@
 //! SQL as analysts write it: it works, cold and from memory.
 
+use flowlake_data_action::ErrorCode;
 use serde_json::json;
 
 use crate::support::lake::Lake;
@@ -17,6 +18,19 @@ async fn common_queries_give_rows() {
         .answers(&[
             ("SELECT user FROM t WHERE id = 2", json!([{ "user": "bo" }])),
             ("SELECT user, count(*) AS n FROM t GROUP BY user ORDER BY user", json!([{ "user": "ann", "n": 2 }, { "user": "bo", "n": 1 }])),
+            ("SELECT t.user FROM t WHERE t.user = 'bo'", json!([{ "user": "bo" }])),
+            ("SELECT a.id FROM t a WHERE ms > (SELECT avg(ms) FROM t b WHERE b.user = a.user)", json!([{ "id": 3 }])),
+            ("SELECT id FROM t WHERE id = ANY (SELECT id FROM t WHERE id > 2)", json!([{ "id": 3 }])),
+            ("SELECT id FROM t WHERE id = SOME (SELECT id FROM t WHERE id > 2)", json!([{ "id": 3 }])),
+            ("SELECT id FROM t WHERE id IN (SELECT id FROM t WHERE id > 2)", json!([{ "id": 3 }])),
+            ("SELECT id FROM t WHERE id <> ALL (SELECT id FROM t WHERE id > 2) ORDER BY id", json!([{ "id": 1 }, { "id": 2 }])),
+            ("SELECT id FROM t WHERE NOT id = ANY (SELECT id FROM t WHERE id > 2) ORDER BY id", json!([{ "id": 1 }, { "id": 2 }])),
+            ("SELECT id FROM t WHERE EXISTS (SELECT id FROM t s WHERE s.id = t.id AND id > 2)", json!([{ "id": 3 }])),
+            ("SELECT MAP {1: 'a', 2: 'b'} AS v FROM t WHERE id = 1", json!([{ "v": { "1": "a", "2": "b" } }])),
+            ("SELECT make_array(MAP {1.5: id}) AS v FROM t WHERE id = 1", json!([{ "v": [{ "1.5": 1 }] }])),
+            ("SELECT named_struct('m', MAP {CAST(started AS DATE): id}) AS v FROM t WHERE id = 1", json!([{ "v": { "m": { "2026-01-05": 1 } } }])),
+            ("SELECT a.id FROM t a JOIN t b ON named_struct('x', a.id) = named_struct('x', b.id) WHERE b.id = 2", json!([{ "id": 2 }])),
+            ("SELECT a.id FROM t a JOIN t b ON make_array(a.id) = make_array(b.id) WHERE b.id = 2", json!([{ "id": 2 }])),
             ("SELECT * EXCLUDE (text, started, user) FROM t WHERE id = 1", json!([{ "id": 1, "ms": 100 }])),
             ("SELECT * EXCEPT (text, started, user) FROM t WHERE id = 1", json!([{ "id": 1, "ms": 100 }])),
             ("SELECT id FROM public.t WHERE id = 1", json!([{ "id": 1 }])),
@@ -92,4 +106,59 @@ async fn dates_beyond_the_calendar_are_errors() {
         let (code, message) = told.as_ref().expect_err(sql);
         assert_eq!(code.as_str(), "sql.not_computable", "{sql}: {message}");
     }
+}
+
+/// A text in double quotes is a name for the engine; it is often a telephone number.
+#[tokio::test]
+async fn text_in_double_quotes_is_in_no_message() {
+    let lake = Lake::new().file("a.csv", "id,phone\n1,+12025550142\n");
+    let queries = [
+        r#"SELECT id FROM t WHERE phone = "+12025550142""#,
+        r#"SELECT id FROM t WHERE phone IN ("+12025550142", "x")"#,
+        r#"SELECT id FROM t WHERE phone LIKE "+12025550142%""#,
+        r#"SELECT "+12025550142" AS v FROM t"#,
+        r#"SELECT count(*) AS n FROM t GROUP BY "+12025550142""#,
+        r#"SELECT count(*) AS n FROM t HAVING max(phone) = "+12025550142""#,
+        r#"SELECT id FROM t ORDER BY "+12025550142""#,
+        r#"SELECT a.id FROM t a JOIN t b ON a.phone = b."+12025550142""#,
+        r#"SELECT id FROM t WHERE phone = "phone 12025550142""#,
+    ];
+    for (told, sql) in lake.ask(&queries).await.into_iter().zip(queries) {
+        let (code, message) = told.expect_err(sql);
+        assert_eq!(code, ErrorCode::SqlUnknownColumn, "{sql}: {message}");
+        assert!(!message.contains("2025550142"), "{sql}: {message}");
+        assert!(message.contains("at line 1, column "), "{sql}: {message}");
+    }
+    let told = lake.ask(&queries[..1]).await;
+    assert_eq!(
+        told[0].as_ref().unwrap_err().1,
+        "there is no column of the name in double quotes at line 1, column 32; text stands in single quotes: 'text' (columns: id, phone)"
+    );
+}
+
+#[tokio::test]
+async fn columns_that_differ_in_capitals_alone_are_never_mistaken() {
+    let lake = Lake::new().file("a.csv", "A,a,B,id\nupper,lower,b,1\n");
+    let told = lake
+        .ask(&[
+            "SELECT A AS v FROM t",
+            "SELECT t.A AS v FROM t",
+            "SELECT id AS v FROM t WHERE A = 'lower'",
+        ])
+        .await;
+    for told in told {
+        let (code, message) = told.unwrap_err();
+        assert_eq!(code, ErrorCode::SqlInvalid, "{message}");
+        assert_eq!(
+            message,
+            r#"`A` can be one of "A", "a": write the one that is meant in double quotes"#
+        );
+    }
+    lake.answers(&[
+        (r#"SELECT "A" AS v FROM t"#, json!([{ "v": "upper" }])),
+        (r#"SELECT "a" AS v FROM t"#, json!([{ "v": "lower" }])),
+        ("SELECT a AS v FROM t", json!([{ "v": "lower" }])),
+        ("SELECT ID AS v FROM t", json!([{ "v": 1 }])),
+    ])
+    .await;
 }

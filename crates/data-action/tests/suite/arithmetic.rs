@@ -68,6 +68,14 @@ async fn what_does_not_fit_is_an_error() {
         "SELECT lcm(big, big - n) AS v FROM t",
         "SELECT factorial(n * 30) AS v FROM t",
         "SELECT chr(-n) AS v FROM t",
+        "SELECT round(big, -19) AS v FROM t",
+        "SELECT round(big, -id * 19) AS v FROM t",
+        "SELECT n << 64 AS v FROM t",
+        "SELECT n << 63 AS v FROM t",
+        "SELECT big << id AS v FROM t",
+        "SELECT n << -id AS v FROM t",
+        "SELECT n >> 64 AS v FROM t",
+        "SELECT id FROM t WHERE n << 64 = 1",
     ];
     let told = numbers().ask(&queries).await;
     for (told, sql) in told.iter().zip(queries) {
@@ -87,6 +95,10 @@ async fn constants_that_do_not_fit_are_the_sqls_fault() {
         "SELECT CAST('99999999999999999999999999999999999999' AS DECIMAL(38, 0)) + 1 AS v FROM t",
         "SELECT id FROM t WHERE n < 9223372036854775807 + 1",
         "SELECT DATE '2026-01-01' + INTERVAL '999999 years' AS v FROM t",
+        "SELECT round(7000000000000000000, -19) AS v FROM t",
+        "SELECT 1 << 64 AS v FROM t",
+        "SELECT 1 << 63 AS v FROM t",
+        "SELECT 1 >> -1 AS v FROM t",
         "SELECT day = 5 AS v FROM t",
         "SELECT id FROM t WHERE day IN (5, 6)",
         "SELECT id FROM t WHERE day BETWEEN 20260101 AND 20260131",
@@ -137,6 +149,19 @@ async fn what_fits_is_computed() {
             ("SELECT id, sum(n) AS v FROM t GROUP BY id ORDER BY id", json!([{ "id": 1, "v": 1 }, { "id": 2, "v": 1 }, { "id": 3, "v": null }])),
             // The engine computes no branch that is not taken.
             ("SELECT CASE WHEN big > 0 THEN 0 ELSE big + 1 END AS v FROM t WHERE id = 1", one(json!(0))),
+            ("SELECT round(big, -18) AS v FROM t WHERE id = 1", one(json!(9_000_000_000_000_000_000_i64))),
+            ("SELECT round(big, -20) AS v FROM t WHERE id = 1", one(json!(0))),
+            ("SELECT round(n, -19) AS v FROM t WHERE id = 1", one(json!(0))),
+            ("SELECT round(n * 1.25, 400) AS v FROM t WHERE id = 1", one(json!(1.25))),
+            ("SELECT round(n * 1e300, 20) AS v FROM t WHERE id = 1", one(json!(1e300))),
+            ("SELECT round(n * 1e300, -400) AS v FROM t WHERE id = 1", one(json!(0.0))),
+            ("SELECT round(n * 1.25, id) AS v FROM t WHERE id = 1", one(json!(1.3))),
+            ("SELECT round(7e18, -19) AS v FROM t WHERE id = 1", one(json!(1e19))),
+            ("SELECT n << 62 AS v FROM t WHERE id = 1", one(json!(4_611_686_018_427_387_904_i64))),
+            ("SELECT -n << 63 AS v FROM t WHERE id = 1", one(json!(i64::MIN))),
+            ("SELECT big >> 62 AS v FROM t WHERE id = 1", one(json!(1))),
+            ("SELECT small >> 63 AS v FROM t WHERE id = 1", one(json!(-1))),
+            ("SELECT n << id AS v FROM t ORDER BY id", json!([{ "v": 2 }, { "v": 4 }, { "v": null }])),
             ("SELECT TRY_CAST(big AS INT) AS v FROM t WHERE id = 1", one(json!(null))),
             ("SELECT id + 1 AS v FROM t WHERE id + 1 = 2", one(json!(2))),
             ("SELECT day + 1 AS v FROM t WHERE id = 1", one(json!("2026-01-06"))),
@@ -222,4 +247,44 @@ async fn a_parameter_of_another_kind_is_named() {
     }
     assert_eq!(told[5], Ok(json!([{ "id": 1 }, { "id": 2 }])));
     assert_eq!(told[6], Ok(json!([{ "id": 1 }])));
+}
+
+/// The engine compares months first, then days, then the rest: 30 hours were shorter than a day.
+#[tokio::test]
+async fn spans_of_time_are_compared_by_their_length() {
+    let lake = Lake::new().file(
+        "a.csv",
+        "id,a,b\n1,2026-01-01T00:00:00,2026-01-02T06:00:00\n2,2026-01-01T00:00:00,2026-01-01T00:10:00\n3,,\n",
+    );
+    let ids = |ids: &[i64]| json!(ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>());
+    lake.answers(&[
+        ("SELECT id FROM t WHERE b - a > INTERVAL '1 day'", ids(&[1])),
+        ("SELECT id FROM t WHERE INTERVAL '1 day' < b - a", ids(&[1])),
+        ("SELECT id FROM t WHERE b - a < INTERVAL '1 day'", ids(&[2])),
+        ("SELECT id FROM t WHERE b - a = INTERVAL '1 day 6 hours'", ids(&[1])),
+        ("SELECT id FROM t WHERE b - a = INTERVAL '30 hours'", ids(&[1])),
+        ("SELECT id FROM t WHERE b - a <> INTERVAL '30 hours'", ids(&[2])),
+        ("SELECT id FROM t WHERE b - a >= INTERVAL '1 day' + INTERVAL '6 hours'", ids(&[1])),
+        ("SELECT id FROM t WHERE b - a BETWEEN INTERVAL '1 minute' AND INTERVAL '1 day'", ids(&[2])),
+        ("SELECT id FROM t WHERE b - a NOT BETWEEN INTERVAL '1 minute' AND INTERVAL '1 day'", ids(&[1])),
+        ("SELECT id FROM t WHERE b - a IN (INTERVAL '600 seconds', INTERVAL '30 hours') ORDER BY id", ids(&[1, 2])),
+        ("SELECT id FROM t WHERE a - b < -INTERVAL '1 day'", ids(&[1])),
+        ("SELECT id FROM t WHERE now() - a > INTERVAL '1 day' ORDER BY id", ids(&[1, 2])),
+        ("SELECT id FROM t WHERE b - a > INTERVAL '599 seconds 999999 microseconds' ORDER BY id", ids(&[1, 2])),
+        ("SELECT x.id FROM t x JOIN t y ON x.id = y.id AND y.b - x.a > INTERVAL '1 day'", ids(&[1])),
+        ("SELECT id FROM t GROUP BY id HAVING max(b - a) > INTERVAL '1 day'", ids(&[1])),
+        (
+            "SELECT id, CASE WHEN b - a > INTERVAL '1 day' THEN 'long' ELSE 'short' END AS v FROM t ORDER BY id",
+            json!([{ "id": 1, "v": "long" }, { "id": 2, "v": "short" }, { "id": 3, "v": "short" }]),
+        ),
+        ("SELECT INTERVAL '25 hours' > INTERVAL '1 day' AS v FROM t WHERE id = 1", json!([{ "v": true }])),
+    ])
+    .await;
+    let told = lake
+        .ask(&[
+            "SELECT id FROM t WHERE b - a > INTERVAL '1 month'",
+            "SELECT id FROM t WHERE CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL) > INTERVAL '1 day'",
+        ])
+        .await;
+    assert_eq!(codes(&told), ["sql.invalid", "sql.invalid"]);
 }

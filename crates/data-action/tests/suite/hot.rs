@@ -177,8 +177,10 @@ async fn reading_a_new_version_leaves_a_record_of_its_own() {
         "{reload}"
     );
     assert_eq!(reload["params"], json!({}));
-    // A version that cannot be read is recorded as well, with its code.
-    std::fs::write(&path, "ani,name,tier\n\"").unwrap();
+    // A version that cannot be read is recorded as well, with its code. It comes whole: an empty file is no version.
+    let next = path.with_extension("next");
+    std::fs::write(&next, "ani,name,tier\n\"").unwrap();
+    std::fs::rename(&next, &path).unwrap();
     while records(&house, "(hot tables)").len() < 2 {
         assert_eq!(ask().await, json!("Eva"));
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

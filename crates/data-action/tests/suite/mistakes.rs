@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use flowlake_data_action::{Action, ActionDefinition, ActionError};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::support::House;
 
@@ -78,6 +78,55 @@ async fn each_mistake_is_told_as_reviewed() {
             differs.join("\n"),
             file.display()
         );
+    }
+}
+
+/// `check` plans to the end, with the types of parameters and without their values.
+#[tokio::test]
+async fn what_can_never_run_is_found_by_check() {
+    let queries = [
+        "SELECT queue FROM calls WHERE answered = 'x'",
+        "SELECT queue FROM calls WHERE answered = $p",
+        "SELECT queue FROM calls WHERE handle_ms = 'abc'",
+        "SELECT queue FROM calls LIMIT 'x'",
+        "SELECT queue FROM calls LIMIT -1",
+        "SELECT 1/0 AS v FROM calls",
+        "SELECT 9223372036854775807 + 1 AS v FROM calls",
+        "SELECT queue FROM calls WHERE note ~ '('",
+        "SELECT queue FROM calls WHERE row_number() OVER (ORDER BY queue) = 1",
+        "SELECT CAST(day AS BOOLEAN) AS v FROM calls",
+        "SELECT date_trunc('dayz', started) AS v FROM calls",
+        "SELECT date_trunc(queue, started) AS v FROM calls",
+        "SELECT lenght(queue) AS v FROM calls",
+    ];
+    let actions: Vec<String> = queries
+        .iter()
+        .enumerate()
+        .map(|(number, sql)| {
+            let param = if sql.contains("$p") {
+                "[params.p]\ntype = \"string\"\ndefault = \"x\"\n"
+            } else {
+                ""
+            };
+            format!(
+                "name = \"m{number}\"\n{param}[query]\nsql = '''{sql}'''\n[tables.calls]\nuri = \"s3://lake/exports/calls.csv\"\n"
+            )
+        })
+        .collect();
+    let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+    let allow = json!([
+        { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/exports/*"] },
+    ]);
+    let files = [("exports/calls.csv", CALLS)];
+    let house = House::furnished(&files, allow, "", &actions, |_| {}).await;
+    let inspector = house.inspector().await;
+    for (number, sql) in queries.iter().enumerate() {
+        let found = Box::pin(inspector.check(&format!("m{number}"), &Map::new())).await;
+        let error = match found.map(|found| found.columns) {
+            Err(error) | Ok(Some(Err(error))) => error,
+            Ok(_) => panic!("{sql}"),
+        };
+        assert_eq!(error.code().as_str(), "sql.invalid", "{sql}: {error:?}");
     }
 }
 

@@ -7,6 +7,10 @@
 
 use std::sync::Arc;
 
+use flowlake_transform::arrow::{
+    array::{ArrayRef, Float16Array},
+    datatypes::{ArrowPrimitiveType, Float16Type},
+};
 use parquet::{
     basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type, Int96, Int96Type},
@@ -18,7 +22,10 @@ use parquet::{
 };
 use serde_json::json;
 
-use crate::readers::{Case, case, check};
+use crate::{
+    readers::{Case, case, check},
+    support::parquet as written,
+};
 
 /// Values of one column, with their definition and repetition levels.
 enum Values<'a> {
@@ -221,7 +228,45 @@ async fn lists_and_maps_of_all_forms() {
         );
         let rows = json!([{ "k": [7, -8], "v": ["seven", null] }, { "k": null, "v": null }]);
         let sql = "SELECT map_keys(m) AS k, map_values(m) AS v FROM t";
-        cases.push(case("t.parquet", content, "", sql, Ok(rows)));
+        cases.push(case("t.parquet", content.clone(), "", sql, Ok(rows)));
+        let rows = json!([{ "m": { "7": "seven", "-8": null } }, { "m": null }]);
+        cases.push(case("t.parquet", content, "", all, Ok(rows)));
     }
+    check(cases).await;
+}
+
+#[tokio::test]
+async fn floats_of_16_bits() {
+    let half = <Float16Type as ArrowPrimitiveType>::Native::from_f32;
+    let values = Float16Array::from(vec![
+        Some(half(1.5)),
+        None,
+        Some(half(-0.25)),
+        Some(half(1.5)),
+    ]);
+    let content = written::file(&[("v", Arc::new(values) as ArrayRef)]);
+    let of = |sql, rows| case("t.parquet", content.clone(), "", sql, Ok(rows));
+    let cases = vec![
+        of(
+            "SELECT v FROM t",
+            json!([{ "v": 1.5 }, { "v": null }, { "v": -0.25 }, { "v": 1.5 }]),
+        ),
+        of(
+            "SELECT count(*) AS n FROM t WHERE v = 1.5",
+            json!([{ "n": 2 }]),
+        ),
+        of(
+            "SELECT v, count(*) AS n FROM t WHERE v > 0 GROUP BY v",
+            json!([{ "v": 1.5, "n": 2 }]),
+        ),
+        of(
+            "SELECT sum(v) AS s, min(v) AS l, max(v) AS m FROM t",
+            json!([{ "s": 2.75, "l": -0.25, "m": 1.5 }]),
+        ),
+        of(
+            "SELECT v * 200000 AS d FROM t WHERE v < 0",
+            json!([{ "d": -50000.0 }]),
+        ),
+    ];
     check(cases).await;
 }

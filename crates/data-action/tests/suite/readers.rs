@@ -286,6 +286,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn dialects_of_exports() {
     const ALL: &str = "SELECT * FROM t";
+    const TITLE: &str = "line 2 has 2 fields and 1 were expected: a title in front of the header is left out by `skip_lines`";
     let rows = || Ok(json!([{ "a": 1, "b": "x" }, { "a": 2, "b": "y, z" }]));
     let mut cases = Vec::new();
     let mut csv = |text: &str, table: &'static str, expected: Result<Value, &'static str>| {
@@ -348,11 +349,16 @@ async fn dialects_of_exports() {
         "skip_lines = 2\ncolumns = { a = 'integer' }",
         Err("ends within the 2 lines of `skip_lines`"),
     );
-    csv(
-        &format!("Report\n{body}"),
-        "",
-        Err("line 4 has 2 fields and 1 were expected"),
-    );
+    csv(&format!("Report\n{body}"), "", Err(TITLE));
+    // A title over lines that no comma divides, and the line that Excel writes.
+    csv("Report of calls\na;b\n1;x\n2;y\n", "", Err(TITLE));
+    csv("Report of calls\na,b\n1,x\n2,y\n", "", Err(TITLE));
+    csv(&format!("sep=;\n{body}"), "", rows());
+    csv(&format!("\u{feff}sep=;\n{body}"), "", rows());
+    csv(&format!("\"sep=;\"\n{body}"), "", rows());
+    csv("SEP=|\na|b\n1|x\n2|\"y, z\"\n", "", rows());
+    csv("sep=;\na,b\n1,x\n2,\"y, z\"\n", "delimiter = ','", rows());
+    csv(&format!("sep=;\n{body}"), "skip_lines = 1", rows());
     // Lines behind it.
     csv(&format!("{body}\nTotal;3\n\n"), "footer_lines = 1", rows());
     csv(
@@ -506,6 +512,13 @@ async fn what_is_found_of_a_dialect_is_told() {
             ",",
             Some(true),
             vec!["skip_lines = 2"],
+        ),
+        (
+            "excel",
+            "sep=;\na;b\n1;x\n",
+            ";",
+            Some(true),
+            vec!["skip_lines = 1"],
         ),
     ];
     let actions: Vec<_> = files.iter().map(|(name, ..)| action(name)).collect();

@@ -194,7 +194,7 @@ fn wrong_zone(plan: &LogicalPlan) -> Option<String> {
 }
 
 /// What some functions take, in the order of their names.
-const TAKEN: [(&str, &str); 26] = [
+const TAKEN: [(&str, &str); 27] = [
     (
         "abs",
         "takes a number other than the smallest of its type, which has no positive twin",
@@ -235,6 +235,10 @@ const TAKEN: [(&str, &str); 26] = [
     (
         "gcd",
         "takes two whole numbers whose divisor fits an integer",
+    ),
+    (
+        "get_field",
+        "takes the name of a member as constant text, or a key of the type that the map has",
     ),
     (
         "lcm",

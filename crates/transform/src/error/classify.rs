@@ -43,10 +43,7 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
                 valid_fields,
             } = schema.as_ref()
             {
-                return Error::new(
-                    ErrorKind::UnknownColumn,
-                    unknown_column(field, valid_fields),
-                );
+                return unknown_column(field, valid_fields, None);
             }
             schema.to_string()
         }
@@ -70,35 +67,49 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
     Error::new(ErrorKind::InvalidSql, message)
 }
 
+/// What a query and the engine are asked about when the query cannot be planned.
+pub(crate) struct Asked<'a> {
+    /// Whether the query gives a name with AS.
+    pub(crate) has_alias: &'a dyn Fn(&str) -> bool,
+    /// Where a name stands in double quotes.
+    pub(crate) quoted: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) tables: &'a [String],
+    /// The functions that there are.
+    pub(crate) functions: &'a dyn Fn() -> Vec<String>,
+}
+
 /// An error of planning a query, which may name one of its own aliases where that is not known, a declared table in another
-/// spelling, or a function that there is not.
-pub(crate) fn planning_query(
-    error: DataFusionError,
-    has_alias: impl Fn(&str) -> bool,
-    tables: &[String],
-    functions: impl Iterator<Item = String>,
-) -> Error {
-    if let DataFusionError::Plan(text) = error.find_root()
-        && let Some(name) = wording::unknown_function(text)
-    {
-        let message = wording::no_function(name, functions);
-        return Error::new(ErrorKind::InvalidSql, message);
-    }
-    if let DataFusionError::SchemaError(schema, _) = error.find_root()
-        && let SchemaError::FieldNotFound { field, .. } = schema.as_ref()
-        && field.relation.is_none()
-        && has_alias(field.name())
-    {
-        let name = field.name();
-        return Error::new(
-            ErrorKind::UnknownColumn,
-            format!(
-                "`{name}` is a name that the SELECT gives with AS, and is not known here (as in WHERE and ON): repeat the expression, or select from a subquery"
-            ),
-        );
+/// spelling, text in double quotes, or a function that there is not.
+pub(crate) fn planning_query(error: DataFusionError, asked: &Asked<'_>) -> Error {
+    match error.find_root() {
+        DataFusionError::Plan(text) => {
+            if let Some(name) = wording::unknown_function(text) {
+                let message = wording::no_function(name, (asked.functions)());
+                return Error::new(ErrorKind::InvalidSql, message);
+            }
+        }
+        DataFusionError::SchemaError(schema, _) => {
+            if let SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } = schema.as_ref()
+            {
+                let name = field.name();
+                if field.relation.is_none() && (asked.has_alias)(name) {
+                    return Error::new(
+                        ErrorKind::UnknownColumn,
+                        format!(
+                            "`{name}` is a name that the SELECT gives with AS, and is not known here (as in WHERE and ON): repeat the expression, or select from a subquery"
+                        ),
+                    );
+                }
+                return unknown_column(field, valid_fields, (asked.quoted)(name));
+            }
+        }
+        _ => {}
     }
     let told = planning(error);
-    let capitals = tables.iter().find(|table| {
+    let capitals = asked.tables.iter().find(|table| {
         let bare = table.to_lowercase();
         told.kind() == ErrorKind::UnknownTable
             && bare != **table
@@ -332,7 +343,10 @@ fn data_error(text: &str) -> Option<Error> {
     })
 }
 
-fn unknown_column(field: &Column, valid: &[Column]) -> String {
+/// A column that there is not. What stands in double quotes is often a text, such as a telephone number, which no message holds:
+/// then its place is given, where it is known.
+fn unknown_column(field: &Column, valid: &[Column], quoted: Option<String>) -> Error {
+    let told = |text: String| Error::new(ErrorKind::UnknownColumn, text);
     let name = field.name();
     if let Some(table) = &field.relation {
         let tables: BTreeSet<String> = valid
@@ -342,11 +356,11 @@ fn unknown_column(field: &Column, valid: &[Column]) -> String {
             .collect();
         if !tables.contains(table.table()) && !tables.is_empty() {
             let tables: Vec<_> = tables.iter().map(|table| format!("`{table}`")).collect();
-            return format!(
+            return told(format!(
                 "there is no table or alias `{}` here; there is {}",
                 table.table(),
                 tables.join(", ")
-            );
+            ));
         }
     }
     let mut names: Vec<_> = valid.iter().map(Column::name).collect();
@@ -360,16 +374,20 @@ fn unknown_column(field: &Column, valid: &[Column]) -> String {
         .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
     let nearest = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8);
     // Only a name in double quotes keeps its capitals and blanks.
-    let is_quoted = name.contains(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || c == '_'));
+    let is_quoted = quoted.is_some()
+        || name.contains(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || c == '_'));
+    let column = match quoted {
+        _ if !is_quoted || same.is_some() => format!("`{name}`"),
+        Some(place) => format!("of the name in double quotes {place}"),
+        None => "of a name in double quotes".to_owned(),
+    };
     let nearest = match (same, nearest) {
         (Some(same), _) if same.contains(|c: char| c.is_uppercase()) => {
             format!("; a name with capitals stands in double quotes: \"{same}\"")
         }
         (Some(same), _) => format!("; there is `{same}`, which is another name"),
         (None, Some(nearest)) => format!("; did you mean `{nearest}`?"),
-        (None, None) if is_quoted => {
-            format!("; text stands in single quotes: '{name}'")
-        }
+        (None, None) if is_quoted => "; text stands in single quotes: 'text'".to_owned(),
         (None, None) => String::new(),
     };
     let more = names.len().saturating_sub(LISTED_COLUMNS);
@@ -380,12 +398,14 @@ fn unknown_column(field: &Column, valid: &[Column]) -> String {
     };
     names.truncate(LISTED_COLUMNS);
     if names.is_empty() {
-        return format!("there is no column `{name}` here: no table is in reach");
+        return told(format!(
+            "there is no column {column} here: no table is in reach"
+        ));
     }
-    format!(
-        "there is no column `{name}`{nearest} (columns: {}{rest})",
+    told(format!(
+        "there is no column {column}{nearest} (columns: {}{rest})",
         names.join(", ")
-    )
+    ))
 }
 
 #[cfg(test)]

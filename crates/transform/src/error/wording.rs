@@ -5,9 +5,11 @@ use std::{borrow::Cow, sync::LazyLock};
 use regex::{Captures, Regex};
 
 /// Functions that other databases have, and what to write here.
-const ELSEWHERE: [(&str, &str); 27] = [
+const ELSEWHERE: [(&str, &str); 31] = [
     ("charindex", "strpos(text, part)"),
     ("convert", "CAST(x AS type)"),
+    ("count_if", "count(*) FILTER (WHERE condition)"),
+    ("countif", "count(*) FILTER (WHERE condition)"),
     ("dateadd", "moment + INTERVAL '1 day'"),
     ("date_add", "moment + INTERVAL '1 day'"),
     (
@@ -18,6 +20,7 @@ const ELSEWHERE: [(&str, &str); 27] = [
         "date_diff",
         "date_part('epoch', b - a) for seconds, or b - a of two dates for days",
     ),
+    ("date_format", "to_char(moment, '%d.%m.%Y')"),
     ("date_sub", "moment - INTERVAL '1 day'"),
     ("format", "to_char(moment, '%d.%m.%Y')"),
     ("getdate", "now()"),
@@ -32,6 +35,7 @@ const ELSEWHERE: [(&str, &str); 27] = [
     ("month", "date_part('month', day)"),
     ("percentile", "approx_percentile_cont(x, 0.95)"),
     ("quantile", "approx_percentile_cont(x, 0.95)"),
+    ("regexp_extract", "regexp_match(text, pattern)[1]"),
     ("safe_cast", "TRY_CAST(x AS type)"),
     ("str_to_date", "to_date(text, '%d.%m.%Y')"),
     ("strftime", "to_char(moment, '%d.%m.%Y')"),
@@ -253,6 +257,24 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                 )
             },
         ),
+        rule(r"Field \S+ not found in struct", |_| {
+            "the object has no member of the name that is asked for".to_owned()
+        }),
+        rule(r"Field name must be a non-empty string", |_| {
+            "a member is named by a constant text: object['name']".to_owned()
+        }),
+        rule(
+            r"Schema contains qualified field name .+ and unqualified field name (.+) which would be ambiguous",
+            |found| {
+                format!(
+                    "two columns of the answer are called `{}`: give one another name with AS",
+                    found[1].trim_matches('"')
+                )
+            },
+        ),
+        rule(r"FETCH clause is not supported", |_| {
+            "FETCH FIRST is not known here: write LIMIT 10 at the end".to_owned()
+        }),
         rule(r"Substring without for/from", |_| {
             "`substr` needs the place to begin at: substr(text, 1, 3)".to_owned()
         }),
@@ -437,7 +459,7 @@ pub(super) fn unknown_function(text: &str) -> Option<&str> {
 }
 
 /// There is none of this name. The engine's own suggestion is another one in each run, of several that are as near.
-pub(super) fn no_function(name: &str, known: impl Iterator<Item = String>) -> String {
+pub(super) fn no_function(name: &str, known: Vec<String>) -> String {
     let lower = name.to_lowercase();
     if WINDOWS.contains(&lower.as_str()) {
         return format!("`{name}` needs OVER (…): which rows it looks at, in which order");
@@ -446,6 +468,7 @@ pub(super) fn no_function(name: &str, known: impl Iterator<Item = String>) -> St
         return format!("there is no function `{name}`: write {instead}");
     }
     let near = known
+        .into_iter()
         .filter(|near| strsim::jaro_winkler(near, &lower) >= NEAR)
         .min_by_key(|near| (strsim::levenshtein(near, &lower), near.clone()));
     match near {
@@ -495,6 +518,11 @@ fn not_taken(function: &str, kinds: &str) -> String {
         return format!("`{function}` needs arguments");
     }
     let kinds = words(kinds);
+    if matches!(function, "date_part" | "date_trunc") {
+        return format!(
+            "`{function}` takes a unit and a date or timestamp, as in {function}('day', moment), and here stands ({kinds})"
+        );
+    }
     format!("`{function}` does not take ({kinds}): CAST the arguments, or count them")
 }
 

@@ -189,12 +189,17 @@ impl CsvDecoder {
         let (fields, expected) = (record.fields(), layout.fields);
         if fields != expected {
             let more = if fields == 1 { "field" } else { "fields" };
+            let title = if expected == 1 {
+                ": a title in front of the header is left out by `skip_lines`"
+            } else {
+                ""
+            };
             match self.misfits.on_error {
                 OnError::Null => self.misfits.null_value(),
                 OnError::Fail | OnError::Skip => {
                     self.misfits.row(
                         format_args!("line {line}"),
-                        format_args!("has {fields} {more} and {expected} were expected"),
+                        format_args!("has {fields} {more} and {expected} were expected{title}"),
                     )?;
                     return Ok(false);
                 }

@@ -190,12 +190,17 @@ fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
 }
 
 /// The delimiter that divides each of the first records into so many columns, when it is known how many there are; otherwise
-/// the one that divides them most evenly. `None` when none divides them at all.
+/// the one that divides them most evenly. `None` when none divides them at all. Where none divides the first line, it is a title, or
+/// one column: a delimiter that divides all others makes that an error, which names the line.
 pub(crate) fn delimiter(
     text: &[u8],
     dialect: Dialect,
     columns: Option<usize>,
 ) -> Option<Delimiter> {
+    let of = |byte| Dialect {
+        delimiter: Delimiter::byte(byte),
+        ..dialect
+    };
     if columns.is_some_and(|columns| columns > 1) {
         let single = DELIMITERS.into_iter().map(Delimiter::byte);
         let twice = DELIMITERS.into_iter();
@@ -214,14 +219,7 @@ pub(crate) fn delimiter(
     }
     let mut best: Option<(usize, usize, u8)> = None;
     for byte in DELIMITERS {
-        let delimiter = Delimiter::byte(byte);
-        let Some(found) = divided(
-            text,
-            Dialect {
-                delimiter,
-                ..dialect
-            },
-        ) else {
+        let Some(found) = divided(text, of(byte)) else {
             continue;
         };
         let share = found.even * 1000 / found.records;
@@ -233,13 +231,44 @@ pub(crate) fn delimiter(
             best = Some((share, found.fields, byte));
         }
     }
-    let (_, _, byte) = best?;
+    let Some((_, _, byte)) = best else {
+        if columns == Some(1) {
+            return None;
+        }
+        let others = &text[line_end(text, false)?..];
+        let divides = |byte: &u8| {
+            divided(others, of(*byte)).is_some_and(|found| {
+                found.fields > 1 && found.records > 1 && found.even == found.records
+            })
+        };
+        return DELIMITERS.into_iter().find(divides).map(Delimiter::byte);
+    };
     let twice = Delimiter::of(&[byte, byte])?;
     Some(if is_doubled(text, dialect, byte) {
         twice
     } else {
         Delimiter::byte(byte)
     })
+}
+
+/// The delimiter that Excel writes into a first line of its own: `sep=;`.
+pub(crate) fn separator(text: &[u8]) -> Option<Delimiter> {
+    let line = &text[..line_end(text, true)?];
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let inside = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""));
+    let (name, delimiter) = inside.unwrap_or(line).split_at_checked(4)?;
+    let is_one = matches!(
+        delimiter,
+        [b'\t' | b' ' | b',' | b';' | b'|' | b':' | b'^' | b'~' | b'#']
+    );
+    if !name.eq_ignore_ascii_case(b"sep=") || !is_one {
+        return None;
+    }
+    Delimiter::of(delimiter)
 }
 
 /// Whether a delimiter always stands twice: every second field, also of the header, is then an empty one.

@@ -56,7 +56,7 @@ pub(crate) fn is_possible(from: &DataType, to: &ColumnType) -> bool {
 
 /// Whether each value of a type is one of another, so that none can be a misfit.
 pub(crate) fn is_lossless(from: &DataType, to: &ColumnType) -> bool {
-    use DataType::{Decimal128, Dictionary, Float32, Float64, Null, Struct, Timestamp};
+    use DataType::{Decimal128, Dictionary, Float16, Float32, Float64, Null, Struct, Timestamp};
     if let Dictionary(_, value) = from {
         return is_lossless(value, to);
     }
@@ -71,7 +71,7 @@ pub(crate) fn is_lossless(from: &DataType, to: &ColumnType) -> bool {
         }
         (from, to) if from.is_signed_integer() && to.is_signed_integer() => bits(to) >= bits(from),
         (from, Float64) if from.is_integer() => bits(from) <= 32,
-        (Float32, Float64) => true,
+        (Float16, Float32 | Float64) | (Float32, Float64) => true,
         (from, Decimal128(precision, scale)) if from.is_integer() => {
             i16::from(*precision) - i16::from(*scale) >= if bits(from) <= 32 { 10 } else { 20 }
         }

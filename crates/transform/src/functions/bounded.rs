@@ -22,7 +22,7 @@ use datafusion::{
     physical_expr::expressions::BinaryExpr as BinaryOperator,
 };
 
-use super::{checked::evaluated, growth::estimate, to_timestamp};
+use super::{checked::evaluated, growth::estimate, rounding, to_timestamp};
 use crate::sizes::array_bytes;
 
 /// Most bytes that one function may make of one batch.
@@ -106,6 +106,7 @@ impl TreeNodeRewriter for Bound {
         Ok(match expr {
             Expr::ScalarFunction(ScalarFunction { func, args })
                 if (GROWING.contains(&func.name())
+                    || func.name() == "round"
                     || to_timestamp::NAMES.contains(&func.name()))
                     && !func.inner().is::<BoundedFunction>() =>
             {
@@ -157,6 +158,9 @@ impl ScalarUDFImpl for BoundedFunction {
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if to_timestamp::NAMES.contains(&self.name()) {
             return to_timestamp::invoke(&self.inner, call);
+        }
+        if self.name() == "round" {
+            return rounding::invoke(&self.inner, call);
         }
         // Arguments that are all the same for each row are computed once; the engine asks for one row then.
         let once = call

@@ -9,7 +9,10 @@ use std::{fmt, hash::Hash, sync::Arc};
 use datafusion::{
     arrow::{
         array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
-        compute::kernels::numeric::neg,
+        compute::{
+            cast,
+            kernels::{cmp::neq, numeric::neg},
+        },
         datatypes::{DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Int64Type, Schema},
         error::ArrowError,
     },
@@ -101,7 +104,12 @@ fn checked(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 fn needs_check(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> bool {
     if !matches!(
         op,
-        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide
+        Operator::Plus
+            | Operator::Minus
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::BitwiseShiftLeft
+            | Operator::BitwiseShiftRight
     ) {
         return false;
     }
@@ -204,6 +212,14 @@ impl Arithmetic {
                 let value = ScalarValue::try_from_array(&negative, 0)?;
                 Ok(ColumnarValue::Scalar(value))
             }
+            [value, distance]
+                if matches!(
+                    self.op,
+                    Operator::BitwiseShiftLeft | Operator::BitwiseShiftRight
+                ) =>
+            {
+                shifted(self.op, value, distance, call)
+            }
             args => {
                 let checks = !has_room(self.op, args);
                 evaluated(call, |left, right| {
@@ -220,6 +236,8 @@ impl ScalarUDFImpl for Arithmetic {
             Operator::Plus => "+",
             Operator::Minus => "-",
             Operator::Multiply => "*",
+            Operator::BitwiseShiftLeft => "<<",
+            Operator::BitwiseShiftRight => ">>",
             _ => "/",
         }
     }
@@ -266,6 +284,50 @@ impl ScalarUDFImpl for Arithmetic {
         }
         Ok(result)
     }
+}
+
+/// Bits moved, all of them within the integer: the engine takes a distance of 64 for one of 0, and drops bits.
+fn shifted(
+    op: Operator,
+    value: &ColumnarValue,
+    distance: &ColumnarValue,
+    call: &ScalarFunctionArgs,
+) -> Result<ColumnarValue> {
+    let moved = |op: Operator, value: &ColumnarValue| {
+        let args = vec![value.clone(), distance.clone()];
+        let call = ScalarFunctionArgs {
+            args,
+            ..call.clone()
+        };
+        evaluated(&call, |value, distance| {
+            PhysicalBinaryExpr::new(value, op, distance)
+        })
+    };
+    let beyond = |holds: bool| {
+        if holds {
+            return Ok(());
+        }
+        Err(TooLarge::error(
+            "`<<` and `>>` move bits by a number from 0 to 63, and none out of an integer",
+        ))
+    };
+    let width = distance.data_type().primitive_width().unwrap_or(0) * 8;
+    let distances = distance.to_array(1)?;
+    let whole = cast(&distances, &DataType::Int64)?;
+    let within = whole
+        .as_primitive::<Int64Type>()
+        .iter()
+        .flatten()
+        .all(|distance| usize::try_from(distance).is_ok_and(|distance| distance < width));
+    beyond(within && whole.null_count() == distances.null_count())?;
+    let result = moved(op, value)?;
+    if op == Operator::BitwiseShiftLeft {
+        let back = moved(Operator::BitwiseShiftRight, &result)?;
+        let sides = ColumnarValue::values_to_arrays(&[back, value.clone()])?;
+        let differs = neq(&sides[0], &sides[1])?;
+        beyond(differs.true_count() == 0)?;
+    }
+    Ok(result)
 }
 
 fn too_large(kind: &DataType) -> DataFusionError {

@@ -5,16 +5,17 @@
 use datafusion::{
     arrow::{
         array::{RecordBatch, RecordBatchOptions},
-        datatypes::Schema,
+        datatypes::{DataType, Schema},
         error::ArrowError,
     },
     common::{
-        DFSchema, DataFusionError,
+        DFSchema, DataFusionError, ScalarValue,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     execution::SessionState,
     logical_expr::{
-        Expr, LogicalPlan, Operator, Volatility, physical_planning_context::PhysicalPlanningContext,
+        Expr, ExprSchemable, LogicalPlan, Operator, Volatility,
+        physical_planning_context::PhysicalPlanningContext, utils::merge_schema,
     },
     physical_expr::create_physical_expr,
 };
@@ -35,10 +36,15 @@ pub(crate) fn constants(
 ) -> Result<(), Error> {
     let mut refused = None;
     let _ = plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 if is_branch(expr) {
                     return Ok(TreeNodeRecursion::Jump);
+                }
+                if let Some(message) = unit(expr, &schema, state) {
+                    refused = Some(message);
+                    return Ok(TreeNodeRecursion::Stop);
                 }
                 if !is_constant(expr) {
                     return Ok(TreeNodeRecursion::Continue);
@@ -58,6 +64,36 @@ pub(crate) fn constants(
         Some(message) => Err(Error::new(ErrorKind::InvalidSql, message)),
         None => Ok(()),
     }
+}
+
+/// What is wrong with the first argument of `date_trunc`, `date_part` or `date_bin`, which is the same for all rows.
+fn unit(expr: &Expr, schema: &DFSchema, state: &SessionState) -> Option<String> {
+    let Expr::ScalarFunction(call) = expr else {
+        return None;
+    };
+    let name = call.func.name();
+    let is_constant = !call.args.first()?.any_column_refs();
+    if name == "date_bin" && !is_constant {
+        return Some("the first argument of `date_bin` is an interval as a constant: write date_bin(INTERVAL '15 minutes', moment)".to_owned());
+    }
+    let ([_, moment], "date_trunc" | "date_part") = (call.args.as_slice(), name) else {
+        return None;
+    };
+    if !is_constant {
+        return Some(format!(
+            "the first argument of `{name}` is a unit as a constant: write {name}('day', moment)"
+        ));
+    }
+    // Computed for one moment, as no row is there yet.
+    let kind = moment.get_type(schema).ok()?;
+    let mut one = call.clone();
+    let zero = match kind {
+        DataType::Date32 => ScalarValue::Date32(Some(0)),
+        kind => ScalarValue::new_zero(&kind).ok()?,
+    };
+    one.args[1] = Expr::Literal(zero, None);
+    failure(&Expr::ScalarFunction(one), state)?;
+    taken(name)
 }
 
 /// What computes some of its parts only.

@@ -1,8 +1,9 @@
 //! What the plan of a query may not come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::{
+    arrow::datatypes::DataType,
     common::{
         DFSchema, DataFusionError, Result as PlanResult,
         tree_node::{TreeNode, TreeNodeRecursion},
@@ -21,7 +22,8 @@ use regex::RegexBuilder;
 
 use super::{LONGEST_REGEX, REGEX_BYTES};
 use crate::{
-    Error, Limits, error::planning, functions::Series, prepared::Table, statement::not_allowed,
+    Error, ErrorKind, Limits, error::planning, functions::Series, prepared::Table,
+    statement::not_allowed,
 };
 
 /// Checks a plan: no change of anything, no table but the declared ones.
@@ -40,6 +42,39 @@ pub(crate) fn tables(plan: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Re
         let schema = merge_schema(&node.inputs());
         in_expressions(node, &|expr| frame(expr, &schema))
     })
+}
+
+/// Refuses a name with capitals that several columns have, which differ in them alone: without quotes, it would be that without.
+pub(crate) fn capitals(plan: &LogicalPlan, names: &BTreeSet<String>) -> Result<(), Error> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut columns = BTreeSet::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let fields = scan.source.schema();
+            columns.extend(fields.fields().iter().map(|field| field.name().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    for name in names {
+        let lower = name.to_lowercase();
+        let alike: Vec<_> = columns
+            .iter()
+            .filter(|column| column.to_lowercase() == lower)
+            .map(|column| format!("\"{column}\""))
+            .collect();
+        if alike.len() > 1 {
+            return Err(Error::new(
+                ErrorKind::InvalidSql,
+                format!(
+                    "`{name}` can be one of {}: write the one that is meant in double quotes",
+                    alike.join(", ")
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Operators of lists and of texts to search, where they stand between other things: the engine makes functions of the others.
@@ -107,8 +142,32 @@ pub(crate) fn work(plan: &LogicalPlan, limits: &Limits) -> Result<(), Error> {
         {
             return Some(refused);
         }
+        if let LogicalPlan::Join(join) = node
+            && join
+                .on
+                .iter()
+                .any(|(left, _)| has_map(left, join.left.schema()))
+        {
+            return Some(
+                "a join that compares maps: compare their values, as in a.m['key'] = b.m['key']"
+                    .to_owned(),
+            );
+        }
         in_expressions(node, &pattern)
     })
+}
+
+/// Whether a value is a map, or has one in it: the engine finds no rows by them.
+fn has_map(expr: &Expr, schema: &DFSchema) -> bool {
+    fn is_map(kind: &DataType) -> bool {
+        match kind {
+            DataType::Map(..) => true,
+            DataType::Struct(fields) => fields.iter().any(|field| is_map(field.data_type())),
+            DataType::List(item) | DataType::LargeList(item) => is_map(item.data_type()),
+            _ => false,
+        }
+    }
+    expr.get_type(schema).is_ok_and(|kind| is_map(&kind))
 }
 
 /// The first refusal of an expression of a node.
@@ -248,17 +307,18 @@ fn pattern(expr: &Expr) -> Option<String> {
             if !func.name().starts_with("regexp_") {
                 return None;
             }
-            (func.name().to_owned(), args.get(1)?)
+            (format!("`{}`", func.name()), args.get(1)?)
         }
         Expr::BinaryExpr(BinaryExpr {
             op:
-                op @ (Operator::RegexMatch
+                Operator::RegexMatch
                 | Operator::RegexIMatch
                 | Operator::RegexNotMatch
-                | Operator::RegexNotIMatch),
+                | Operator::RegexNotIMatch,
             right,
             ..
-        }) => (op.to_string(), right.as_ref()),
+            // The engine makes operators of `regexp_like` before this is looked at.
+        }) => ("`~` or `regexp_like`".to_owned(), right.as_ref()),
         Expr::SimilarTo(like) => ("SIMILAR TO".to_owned(), like.pattern.as_ref()),
         _ => return None,
     };
@@ -273,7 +333,7 @@ fn pattern(expr: &Expr) -> Option<String> {
     };
     let Some(text) = text else {
         return Some(format!(
-            "a regular expression of `{what}` that comes out of the rows: write it into the SQL or a parameter, or compare with LIKE"
+            "a regular expression of {what} that comes out of the rows: write it into the SQL or a parameter, or compare with LIKE"
         ));
     };
     let small = text.len() <= LONGEST_REGEX
@@ -283,7 +343,7 @@ fn pattern(expr: &Expr) -> Option<String> {
         };
     (!small).then(|| {
         format!(
-            "a regular expression of `{what}` that is longer than {LONGEST_REGEX} bytes, or larger than 1 MiB when compiled"
+            "a regular expression of {what} that is longer than {LONGEST_REGEX} bytes, or larger than 1 MiB when compiled"
         )
     })
 }

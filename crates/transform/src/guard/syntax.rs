@@ -225,9 +225,23 @@ impl Visitor for Syntax {
                 ..
             }
             | Expr::Lambda(_) => refuse(
-                "`->`, a function of its own: unnest the list and put a condition on its items",
+                "`x -> …`, a function that stands in an argument: write FROM (SELECT id, unnest(list) AS x FROM t) and a condition or an expression on x",
                 expr.span(),
             ),
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }
+                if matches!(right.as_ref(), Expr::Subquery(_)) =>
+            {
+                refuse(
+                    "ANY and ALL of a subquery but for `= ANY` and `<> ALL`: compare with (SELECT min(…) FROM …) or (SELECT max(…) FROM …)",
+                    expr.span(),
+                )
+            }
+            Expr::AtTimeZone { time_zone, .. } if !matches!(time_zone.as_ref(), Expr::Value(_)) => {
+                refuse(
+                    "a zone behind AT TIME ZONE that is no constant: write local_time(moment, zone)",
+                    time_zone.span(),
+                )
+            }
             Expr::Cast { data_type, .. } => ignored_length(data_type, expr.span()),
             Expr::TypedString(typed) => ignored_length(&typed.data_type, expr.span()),
             _ => ControlFlow::Continue(()),

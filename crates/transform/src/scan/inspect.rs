@@ -310,11 +310,18 @@ fn csv_options(
     mut options: CsvOptions,
     plain: &Plain,
 ) -> CsvOptions {
-    let declared = spec.delimiter.is_some() || format == Format::Tsv;
+    let mut declared = spec.delimiter.is_some() || format == Format::Tsv;
     if format == Format::Tsv && spec.delimiter.is_none() {
         options.dialect.delimiter = Delimiter::byte(b'\t');
     }
-    if spec.skip_lines.is_none() {
+    let separator = detect::separator(&plain.bytes).filter(|_| spec.skip_lines.is_none());
+    if let Some(separator) = separator {
+        options.skip_lines = 1;
+        if !declared {
+            options.dialect.delimiter = separator;
+            declared = true;
+        }
+    } else if spec.skip_lines.is_none() {
         let fixed = declared.then_some(options.dialect.delimiter);
         options.skip_lines = detect::lines_before(&plain.bytes, options.dialect, fixed);
     }

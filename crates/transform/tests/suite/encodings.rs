@@ -10,12 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::{
     arrow::{
-        array::Int64Builder,
         array::{
-            ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array,
-            Int64Array, ListArray, MapArray, MapBuilder, RecordBatch, StringArray, StringBuilder,
-            StringViewArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
-            UInt64Array,
+            ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, Date32Array, Decimal128Array,
+            Float64Array, Int64Array, Int64Builder, ListArray, MapArray, MapBuilder, RecordBatch,
+            StringArray, StringBuilder, StringViewArray, StructArray, TimestampMicrosecondArray,
+            TimestampNanosecondArray, UInt64Array,
         },
         compute::concat_batches,
         datatypes::{DataType, Field, Fields, Int64Type, Schema},
@@ -267,8 +266,8 @@ fn no_rows_are_still_a_document_with_its_columns() {
 
 #[test]
 fn a_type_that_a_format_cannot_hold_is_told() {
-    let mut map = MapBuilder::new(None, Int64Builder::new(), Int64Builder::new());
-    map.keys().append_value(1);
+    let mut map = MapBuilder::new(None, BinaryBuilder::new(), Int64Builder::new());
+    map.keys().append_value(b"\xff");
     map.values().append_value(2);
     map.append(true).unwrap();
     let batch = RecordBatch::try_from_iter([("m", Arc::new(map.finish()) as ArrayRef)]).unwrap();

@@ -1,0 +1,199 @@
+//! Comparisons of spans of time. The engine (`DataFusion` 55) compares months first, then days, then the rest, so that a difference
+//! of 30 hours, which has no days, is shorter than INTERVAL '1 day'. Here the lengths are compared.
+
+use datafusion::{
+    arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit},
+    common::{
+        DFSchema, Result, ScalarValue,
+        config::ConfigOptions,
+        internal_datafusion_err, plan_err,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{
+        Expr, ExprSchemable, LogicalPlan, Operator, cast,
+        expr::{Between, BinaryExpr, Cast, InList},
+        expr_rewriter::NamePreserver,
+        utils::merge_schema,
+    },
+    optimizer::AnalyzerRule,
+};
+
+const DAY_NANOS: i128 = 86_400_000_000_000;
+
+/// See the module. Works on plans whose types agree.
+#[derive(Debug)]
+pub(crate) struct ComparedSpans;
+
+impl AnalyzerRule for ComparedSpans {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let compared = expr.transform_up(|expr| compared(expr, &schema))?;
+                Ok(if compared.transformed {
+                    compared.update_data(|expr| name.restore(expr))
+                } else {
+                    compared
+                })
+            })
+        })
+        .map(|plan| plan.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "compared_spans"
+    }
+}
+
+fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_interval = |expr: &Expr| {
+        let kind = expr.get_type(schema);
+        kind.is_ok_and(|kind| matches!(kind, DataType::Interval(_)))
+    };
+    let compared = match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if is_comparison(op) && is_interval(&left) && is_interval(&right) =>
+        {
+            let [left, right] = lengths(&[*left, *right], schema)?
+                .try_into()
+                .map_err(|_| internal_datafusion_err!("a comparison has two sides"))?;
+            Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+        }
+        Expr::Between(Between {
+            expr,
+            negated,
+            low,
+            high,
+        }) if is_interval(&expr) => {
+            let [expr, low, high] = lengths(&[*expr, *low, *high], schema)?
+                .try_into()
+                .map_err(|_| internal_datafusion_err!("BETWEEN has three parts"))?;
+            let (low, high) = (Box::new(low), Box::new(high));
+            Expr::Between(Between::new(Box::new(expr), negated, low, high))
+        }
+        Expr::InList(InList {
+            expr,
+            list,
+            negated,
+        }) if is_interval(&expr) => {
+            let sides: Vec<_> = std::iter::once(*expr).chain(list).collect();
+            let mut all = lengths(&sides, schema)?;
+            let expr = Box::new(all.remove(0));
+            Expr::InList(InList::new(expr, all, negated))
+        }
+        other => return Ok(Transformed::no(other)),
+    };
+    Ok(Transformed::yes(compared))
+}
+
+fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// One side of a comparison.
+enum Side {
+    /// A difference of moments, in this unit.
+    Difference(Expr, TimeUnit),
+    /// Nanoseconds of a constant; none of a null.
+    Length(Option<i128>),
+}
+
+/// The sides in one unit: the finest that one of them has.
+fn lengths(sides: &[Expr], schema: &DFSchema) -> Result<Vec<Expr>> {
+    let sides = sides.iter().map(|expr| side(expr, schema));
+    let sides = sides.collect::<Result<Vec<_>>>()?;
+    let is_fine = |side: &Side| match side {
+        Side::Difference(_, unit) => *unit == TimeUnit::Nanosecond,
+        Side::Length(nanos) => nanos.is_some_and(|nanos| nanos % 1_000 != 0),
+    };
+    let unit = if sides.iter().any(is_fine) {
+        TimeUnit::Nanosecond
+    } else {
+        TimeUnit::Microsecond
+    };
+    let sides = sides.into_iter().map(|side| match side {
+        Side::Difference(expr, own) if own == unit => Ok(expr),
+        Side::Difference(expr, _) => Ok(cast(expr, DataType::Duration(unit))),
+        Side::Length(nanos) => constant(nanos, unit),
+    });
+    sides.collect()
+}
+
+fn side(expr: &Expr, schema: &DFSchema) -> Result<Side> {
+    if let Some(nanos) = length(expr)? {
+        return Ok(Side::Length(nanos));
+    }
+    if let Expr::Cast(Cast { expr, .. }) = expr
+        && let DataType::Duration(unit) = expr.get_type(schema)?
+    {
+        return Ok(Side::Difference(expr.as_ref().clone(), unit));
+    }
+    plan_err!(
+        "a span of time is compared with a constant such as INTERVAL '30 minutes', or as a number: date_part('epoch', b - a) > 60"
+    )
+}
+
+/// The nanoseconds of a constant interval.
+fn length(expr: &Expr) -> Result<Option<Option<i128>>> {
+    Ok(match expr {
+        Expr::Literal(value, _) if value.is_null() => Some(None),
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => {
+            let IntervalMonthDayNano {
+                months,
+                days,
+                nanoseconds,
+            } = interval;
+            if *months != 0 {
+                return plan_err!(
+                    "a month has no fixed length: compare a span of time with days or hours, as in INTERVAL '30 days'"
+                );
+            }
+            Some(Some(
+                i128::from(*days) * DAY_NANOS + i128::from(*nanoseconds),
+            ))
+        }
+        Expr::Negative(inner) => length(inner)?.map(|nanos| nanos.map(|nanos| -nanos)),
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Operator::Plus | Operator::Minus),
+            right,
+        }) => match (length(left)?, length(right)?) {
+            (Some(left), Some(right)) => Some(left.zip(right).map(|(left, right)| {
+                if *op == Operator::Plus {
+                    left + right
+                } else {
+                    left - right
+                }
+            })),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn constant(nanos: Option<i128>, unit: TimeUnit) -> Result<Expr> {
+    let of_unit = |nanos| match unit {
+        TimeUnit::Nanosecond => nanos,
+        _ => nanos / 1_000,
+    };
+    let Ok(count) = nanos.map(of_unit).map(i64::try_from).transpose() else {
+        return plan_err!("an interval is longer than spans of time can be");
+    };
+    let value = match unit {
+        TimeUnit::Nanosecond => ScalarValue::DurationNanosecond(count),
+        _ => ScalarValue::DurationMicrosecond(count),
+    };
+    Ok(Expr::Literal(value, None))
+}
