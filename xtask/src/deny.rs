@@ -1,7 +1,5 @@
 //! `cargo xtask deny`: what the dependencies are allowed to be.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use xshell::cmd;
@@ -19,7 +17,9 @@ impl Deny {
     #[expect(clippy::unused_self, reason = "every chore is run in the same way")]
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
-        let deny = workspace::step("install cargo-deny", || install(workspace))?;
+        let deny = workspace::step("install cargo-deny", || {
+            workspace.tool("cargo-deny", VERSION)
+        })?;
         workspace::command(
             "deny",
             cmd!(
@@ -46,25 +46,4 @@ impl Deny {
             ),
         )
     }
-}
-
-/// The path of a cargo-deny of our version, built into the target directory when it is not there yet.
-fn install(workspace: &Workspace) -> Result<PathBuf> {
-    let tools = workspace.target().join("tools");
-    let program = tools.join("bin").join("cargo-deny");
-    let shell = &workspace.shell;
-    for candidate in [program.clone(), PathBuf::from("cargo-deny")] {
-        let version = cmd!(shell, "{candidate} --version")
-            .quiet()
-            .ignore_stderr()
-            .read();
-        if version.is_ok_and(|version| version.trim_end().ends_with(VERSION)) {
-            return Ok(candidate);
-        }
-    }
-    let build = tools.join("build");
-    // Unoptimised: it is built once and runs for a second.
-    cmd!(shell, "cargo install --quiet --locked --debug --root {tools} --target-dir {build} cargo-deny@{VERSION}").run()?;
-    shell.remove_path(&build)?;
-    Ok(program)
 }

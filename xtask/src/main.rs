@@ -8,6 +8,7 @@
 mod bench;
 mod check;
 mod ci;
+mod deb;
 mod deny;
 mod differential;
 mod dist;
@@ -40,6 +41,7 @@ enum Command {
     Bench(bench::Bench),
     Check(check::Check),
     Ci(ci::Ci),
+    Deb(deb::Deb),
     Deny(deny::Deny),
     Differential(differential::Differential),
     Dist(dist::Dist),
@@ -67,6 +69,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Bench(chore) => chore.run(&workspace),
         Command::Check(chore) => chore.run(&workspace),
         Command::Ci(chore) => chore.run(&workspace),
+        Command::Deb(chore) => chore.run(&workspace),
         Command::Deny(chore) => chore.run(&workspace),
         Command::Differential(chore) => chore.run(&workspace),
         Command::Dist(chore) => chore.run(&workspace).map(drop),

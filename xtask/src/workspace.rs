@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, Package};
-use xshell::{Cmd, Shell};
+use xshell::{Cmd, Shell, cmd};
 
 /// Binaries and tests that need tools from outside, kept out of `cargo xtask test`.
 pub(crate) const E2E_PACKAGE: &str = "flowlake-e2e";
@@ -65,6 +65,27 @@ impl Workspace {
         // Below the workspace, wherever the target directory is: nextest's `store.dir`.
         let store = self.root().join("target").join("nextest");
         store.join(profile).join("junit.xml")
+    }
+
+    /// The path of a tool in just this version, built into the target directory when it is not there yet.
+    pub(crate) fn tool(&self, name: &str, version: &str) -> Result<PathBuf> {
+        let tools = self.target().join("tools");
+        let program = tools.join("bin").join(name);
+        let shell = &self.shell;
+        for candidate in [program.clone(), PathBuf::from(name)] {
+            let found = cmd!(shell, "{candidate} --version").quiet().ignore_stderr();
+            if found
+                .read()
+                .is_ok_and(|found| found.trim_end().ends_with(version))
+            {
+                return Ok(candidate);
+            }
+        }
+        let build = tools.join("build");
+        // Unoptimised: it is built once and runs for a second.
+        cmd!(shell, "cargo install --quiet --locked --debug --root {tools} --target-dir {build} {name}@{version}").run()?;
+        shell.remove_path(&build)?;
+        Ok(program)
     }
 
     /// Whether `cargo NAME` is installed.
