@@ -189,7 +189,7 @@ async fn every_row_of_delimited_text_has_its_fields_whatever_is_asked_for() {
 
 #[tokio::test]
 async fn json_is_what_the_standard_says_on_every_line() {
-    const FAULTS: [(&str, &str); 8] = [
+    const FAULTS: [(&str, &str); 9] = [
         (
             "{\"k\": 2,}",
             "column 9 is not valid JSON: a key in quotes was expected",
@@ -221,6 +221,10 @@ async fn json_is_what_the_standard_says_on_every_line() {
         (
             "{\"k\": \"\\x\"}",
             "column 9 is not valid JSON: a backslash",
+        ),
+        (
+            "{\"k\": \"\\ud800\"}",
+            "column 14 is not valid JSON: an escape is one half of a surrogate pair",
         ),
     ];
     let many = "{\"k\":1,\"name\":\"someone\"}\n".repeat(MANY);

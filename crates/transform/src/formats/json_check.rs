@@ -40,7 +40,60 @@ fn is_json(text: &[u8]) -> bool {
         .nth(DEEPEST)
         .is_some();
     serde_json::from_slice::<IgnoredAny>(text).is_ok()
+        && surrogates_are_paired(text)
         && !(may_be_deep && shape(text) == Shape::TooDeep)
+}
+
+/// Whether the escapes of a text that is JSON are characters: the halves of a surrogate pair are none, and nothing can be read
+/// from one of them. RFC 8259 leaves open what a reader makes of it.
+fn surrogates_are_paired(text: &[u8]) -> bool {
+    let mut start = 0;
+    while let Some(place) = memchr::memchr(b'\\', &text[start..]) {
+        let escape = start + place;
+        match half(text, escape) {
+            None => start = escape + 2,
+            Some(Half::High) if half(text, escape + 6) == Some(Half::Low) => start = escape + 12,
+            Some(_) => return false,
+        }
+    }
+    true
+}
+
+/// A half of a surrogate pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    High,
+    Low,
+}
+
+/// What half an escape is, if it is one.
+fn half(text: &[u8], escape: usize) -> Option<Half> {
+    match text.get(escape..)? {
+        [
+            b'\\',
+            b'u',
+            b'd' | b'D',
+            b'8' | b'9' | b'a' | b'b' | b'A' | b'B',
+            ..,
+        ] => Some(Half::High),
+        [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => Some(Half::Low),
+        _ => None,
+    }
+}
+
+/// Whether the half at this escape, which is no part of another, has its other half beside it.
+fn is_paired(text: &[u8], escape: usize) -> bool {
+    match half(text, escape) {
+        None => true,
+        Some(Half::High) => half(text, escape + 6) == Some(Half::Low),
+        Some(Half::Low) => escape.checked_sub(6).is_some_and(|before| {
+            let backslashes = text[..before]
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte == b'\\');
+            half(text, before) == Some(Half::High) && backslashes.count() % 2 == 0
+        }),
+    }
 }
 
 /// Whether a text that begins with a bracket is one value, by its brackets alone.
@@ -248,7 +301,8 @@ impl Carry {
             match text.get(start + place as usize + 1..)? {
                 [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {}
                 [b'u', a, b, c, d, ..]
-                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {}
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit())
+                        && is_paired(text, start + place as usize) => {}
                 _ => return None,
             }
             if place as usize == BLOCK - 1 {
@@ -320,7 +374,7 @@ pub(crate) fn number(text: &[u8]) -> Option<usize> {
 mod tests {
     use serde::de::IgnoredAny;
 
-    use super::{Flat, has_controls, is_value, lines_are_objects};
+    use super::{Flat, has_controls, is_value, lines_are_objects, surrogates_are_paired};
     use crate::formats::{
         compare::{run, run_anywhere},
         json_grammar,
@@ -334,7 +388,8 @@ mod tests {
         let found = lines_are_objects(text);
         let expected = text.split(|&byte| byte == b'\n').all(|line| {
             let blank = line.iter().all(|byte| b" \t\r".contains(byte));
-            let value = serde_json::from_slice::<IgnoredAny>(line).is_ok();
+            let value =
+                serde_json::from_slice::<IgnoredAny>(line).is_ok() && surrogates_are_paired(line);
             assert_eq!(is_value(line), value, "{:?}", String::from_utf8_lossy(line));
             assert_eq!(
                 json_grammar::fault(line).is_none(),
@@ -357,6 +412,7 @@ mod tests {
         "{\"a\":[1,{\"b\":[]}],\"c\":{}}",
         "{\"\\u00e9\\/\":\"\\u00E9\\b\\f\\n\\r\\t\"}",
         "{\"a\":\"{\\\"b\\\": [1, 2,]}\"}",
+        "{\"a\":\"\\ud83d\\uDE00\\uD83D\\ude00 \\\\ud83d\"}",
         "{}",
         "",
         " \t\r",
@@ -379,6 +435,13 @@ mod tests {
         "{\"k\":nul}",
         "{\"k\":\"\\x\"}",
         "{\"k\":\"\\u12g4\"}",
+        "{\"k\":\"\\ud800\"}",
+        "{\"k\":\"\\udc00\"}",
+        "{\"k\":\"\\ud800x\\udc00\"}",
+        "{\"k\":\"\\ud800\\n\"}",
+        "{\"k\":\"\\ud800\\ud800\\udc00\"}",
+        "{\"k\":\"\\ud800\\udc00\\udc00\"}",
+        "{\"k\":\"\\\\ud800\\udc00\"}",
         "{\"k\":'x'}",
         "{k:1}",
         "{\"k\":1}}",

@@ -13,7 +13,11 @@ pub(crate) struct Grammar {
     depth: usize,
     /// Whether what comes in text is the rest of a character.
     rest: Rest,
+    /// Whether the first half of a surrogate pair came last in text.
+    is_half: bool,
 }
+
+const HALF: Wrong = Wrong::Json("an escape is one half of a surrogate pair, without the other");
 
 /// What is wrong with a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +60,10 @@ enum State {
     Escape {
         key: bool,
     },
-    /// How many digits of a code point are missing.
+    /// The digits of a code point so far, and how many are missing.
     Hex {
         key: bool,
+        code: u32,
         missing: u8,
     },
     Minus,
@@ -101,6 +106,7 @@ impl Default for Grammar {
             arrays: 0,
             depth: 0,
             rest: Rest::NONE,
+            is_half: false,
         }
     }
 }
@@ -120,7 +126,9 @@ pub(crate) fn fault(text: &[u8]) -> Option<(usize, Wrong)> {
 impl Grammar {
     /// Takes bytes that hold neither quote nor backslash nor end of line, inside of text.
     pub(crate) fn text(&mut self, bytes: &[u8]) -> Result<(), (usize, Wrong)> {
-        let in_text = matches!(self.state, State::Text { .. }) && self.rest.missing == 0;
+        let in_text = matches!(self.state, State::Text { .. })
+            && self.rest.missing == 0
+            && (!self.is_half || bytes.is_empty());
         if in_text && bytes.iter().all(|byte| (b' '..0x80).contains(byte)) {
             return Ok(());
         }
@@ -133,23 +141,38 @@ impl Grammar {
         match self.state {
             State::Text { key } => return self.text_byte(byte, key),
             State::Escape { key } => {
+                if self.is_half && byte != b'u' {
+                    return Err(HALF);
+                }
                 self.state = match byte {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text { key },
-                    b'u' => State::Hex { key, missing: 4 },
+                    b'u' => State::Hex {
+                        key,
+                        code: 0,
+                        missing: 4,
+                    },
                     _ => return Err(Wrong::Json("a backslash stands before no such character")),
                 };
             }
-            State::Hex { key, missing } => {
-                if !byte.is_ascii_hexdigit() {
+            State::Hex { key, code, missing } => {
+                let Some(digit) = char::from(byte).to_digit(16) else {
                     return Err(Wrong::Json("a hexadecimal digit was expected"));
-                }
+                };
+                let code = code << 4 | digit;
                 self.state = match missing {
                     1 => State::Text { key },
                     _ => State::Hex {
                         key,
+                        code,
                         missing: missing - 1,
                     },
                 };
+                if missing == 1 {
+                    if self.is_half != (0xdc00..0xe000).contains(&code) {
+                        return Err(HALF);
+                    }
+                    self.is_half = (0xd800..0xdc00).contains(&code);
+                }
             }
             State::Word([first, rest @ ..]) => {
                 if byte != *first {
@@ -187,6 +210,9 @@ impl Grammar {
             first,
             last,
         };
+        if self.is_half && byte != b'\\' {
+            return Err(HALF);
+        }
         match byte {
             b'"' if key => self.state = State::AfterKey,
             b'"' => self.ended_value(),
@@ -332,7 +358,7 @@ impl Grammar {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grammar, Wrong, fault};
+    use super::{Grammar, HALF, Wrong, fault};
 
     #[test]
     fn the_place_and_what_was_expected() {
@@ -373,6 +399,10 @@ mod tests {
                 json(2, "a backslash stands before no such character"),
             ),
             ("\"\\u12\"", json(5, "a hexadecimal digit was expected")),
+            ("\"\\ud800\"", Some((7, HALF))),
+            ("\"\\ud800\\n\"", Some((8, HALF))),
+            ("\"\\udc00\"", Some((6, HALF))),
+            ("\"\\ud83d\\ude00\"", None),
             (
                 "{\"k\": [1, -2.5e+3, true, \"\\u00e9 é\"], \"j\": {}} ",
                 None,
