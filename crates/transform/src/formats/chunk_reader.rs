@@ -87,9 +87,11 @@ impl Cutter {
         })
     }
 
-    /// Gives the memory of a chunk back.
+    /// Gives the memory of a chunk back. That of a record far larger than a chunk is not kept.
     pub(crate) fn recycle(&mut self, cut: Cut) {
-        self.spare.push(cut.text);
+        if cut.text.capacity() <= 2 * LONGEST_CHUNKS * self.chunk_bytes {
+            self.spare.push(cut.text);
+        }
     }
 }
 

@@ -194,6 +194,7 @@ impl RowBuffer {
             Err(_) => self.row_by_row()?,
         };
         self.text.clear();
+        self.text.shrink_to(2 * BATCH_BYTES);
         self.ends.clear();
         self.lines.clear();
         let columns = self

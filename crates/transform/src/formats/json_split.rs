@@ -6,7 +6,7 @@ use std::fmt;
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 use super::{
-    DEEPEST, LONGEST_RECORD_BYTES,
+    BATCH_BYTES, DEEPEST, LONGEST_RECORD_BYTES,
     json_grammar::{Grammar, Wrong},
 };
 
@@ -499,6 +499,7 @@ impl JsonSplitter {
         let result = Self::give(&row, self.row_place, taker);
         self.row = row;
         self.row.clear();
+        self.row.shrink_to(2 * BATCH_BYTES);
         result
     }
 
