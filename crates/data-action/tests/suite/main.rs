@@ -8,6 +8,7 @@ mod columns;
 mod config;
 mod costs;
 mod damaged;
+mod documented;
 mod engine;
 mod error_page;
 mod formats;
