@@ -45,7 +45,7 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
             {
                 return unknown_column(field, valid_fields, None);
             }
-            schema.to_string()
+            wording::reworded(&schema.to_string())
         }
         DataFusionError::SQL(parser, _) => format!("the SQL cannot be read: {parser}"),
         DataFusionError::Plan(text)

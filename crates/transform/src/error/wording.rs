@@ -487,6 +487,9 @@ fn compared(left: &str, op: &str, right: &str) -> String {
         ("timestamp" | "date", _) | (_, "timestamp" | "date") => {
             "write a moment as TIMESTAMP '2026-01-05 10:00:00' or DATE '2026-01-05'"
         }
+        ("duration" | "interval", _) | (_, "duration" | "interval") => {
+            "a span of time is compared with another, such as INTERVAL '5 minutes'"
+        }
         _ => "CAST one of them to the type of the other",
     };
     format!(
