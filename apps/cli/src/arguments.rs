@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use flowlake_data_action::RowFormat;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 use uuid::Uuid;
 
 use crate::{
     access::AccessCommand, actions::ActionsArguments, audit::AuditCommand, cost::CostCommand,
-    parameter::parameter, profile::ProfileSource,
+    format::Format, parameter::parameter, profile::ProfileSource, sql::Sql,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.
@@ -31,6 +30,9 @@ pub(crate) struct Arguments {
         value_parser = log_filter
     )]
     pub(crate) log: String,
+    /// Report a failure as one JSON object on standard error, for scripts
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -44,6 +46,8 @@ fn log_filter(text: &str) -> Result<String, ParseError> {
 pub(crate) enum Command {
     /// Run an action and print its rows
     Run(Run),
+    /// Ask a question of files on S3 and on this machine, without an action or a configuration
+    Sql(Box<Sql>),
     /// Tell in plain language what an action would do: files, bytes, conditions, steps, memory, columns
     Explain(Explain),
     /// Check configuration, access and readability without running anything
@@ -83,40 +87,6 @@ pub(crate) struct Run {
     /// Give everything: metadata, cost, audit record and profile too (`table` and `json`)
     #[arg(long)]
     pub(crate) full: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table for people
-    Table,
-    /// The answer as the server gives it
-    Json,
-    /// One JSON object a row
-    Ndjson,
-    /// Comma-separated values with a header
-    Csv,
-    /// Arrow IPC stream
-    Arrow,
-    /// Apache Parquet
-    Parquet,
-}
-
-impl Format {
-    /// The encoding of the rows alone; none where the whole answer is shown.
-    pub(crate) const fn of_rows(self) -> Option<RowFormat> {
-        match self {
-            Self::Table | Self::Json => None,
-            Self::Ndjson => Some(RowFormat::Ndjson),
-            Self::Csv => Some(RowFormat::Csv),
-            Self::Arrow => Some(RowFormat::Arrow),
-            Self::Parquet => Some(RowFormat::Parquet),
-        }
-    }
-
-    /// Whether it is no text.
-    pub(crate) const fn is_binary(self) -> bool {
-        matches!(self, Self::Arrow | Self::Parquet)
-    }
 }
 
 #[derive(Debug, Args)]

@@ -121,7 +121,7 @@ async fn run_examples(pipeline: &Pipeline, files: &SampleFiles) -> Result<(), Fa
         let answer = run_one(pipeline, action, params).await?;
         output::print(&format!(
             "{}\n{}\n",
-            output::table(&answer)?,
+            output::table(&answer, crate::grid::terminal_width())?,
             text::report(&answer)
         ))?;
     }

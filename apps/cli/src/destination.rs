@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::arguments::Format;
+use crate::format::Format;
 
 /// A file that nobody sees yet, and what becomes of it.
 #[derive(Debug)]

@@ -11,11 +11,14 @@ mod destination;
 mod doctor;
 mod explain;
 mod failure;
+mod format;
+mod grid;
 mod init;
 mod output;
 mod parameter;
 mod profile;
 mod run;
+mod sql;
 mod text;
 
 use std::process::ExitCode;
@@ -47,13 +50,14 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(execute(&arguments)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(arguments.json),
     }
 }
 
 async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
+        Command::Sql(sql) => Box::pin(sql::sql(&arguments.config, sql)).await,
         Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,

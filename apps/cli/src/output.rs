@@ -1,12 +1,18 @@
 //! Rows and reports on standard output.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use flowlake_data_action::Answer;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
-use crate::{arguments::Format, failure::Failure};
+use crate::{
+    failure::Failure,
+    format::Format,
+    grid::{GridColumn, grid, terminal_width},
+};
 
 /// Writes to standard output; a broken pipe comes back as an error that ends the command quietly.
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -27,8 +33,16 @@ pub(crate) fn note(text: &str) {
 /// The whole answer for people, or for programs.
 pub(crate) fn answer(answer: &Answer, format: Format, full: bool) -> Result<String, Failure> {
     Ok(match format {
-        Format::Table if full => format!("{}\n{}\n", table(answer)?, crate::text::report(answer)),
-        Format::Table => format!("{}\n{}\n", table(answer)?, crate::text::summary(answer)),
+        Format::Table if full => format!(
+            "{}\n{}\n",
+            table(answer, terminal_width())?,
+            crate::text::report(answer)
+        ),
+        Format::Table => format!(
+            "{}\n{}\n",
+            table(answer, terminal_width())?,
+            crate::text::summary(answer)
+        ),
         _ if full => json(answer)?,
         _ => json(&answer.to_flow())?,
     })
@@ -41,41 +55,34 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
         .map_err(|error| Failure::Io(error.into()))
 }
 
-/// The rows as objects, numbers kept digit by digit.
-fn objects(answer: &Answer) -> Result<Vec<Map<String, Value>>, Failure> {
-    serde_json::from_str(answer.data.get()).map_err(|error| Failure::Io(error.into()))
-}
-
-/// The rows as a table: numbers to the right, nulls empty.
-pub(crate) fn table(answer: &Answer) -> Result<String, Failure> {
-    let rows = objects(answer)?;
-    let mut table = Table::new();
-    table
-        .load_preset(UTF8_FULL_CONDENSED)
-        .set_header(&answer.columns);
-    for row in &rows {
-        table.add_row(
-            answer
-                .columns
-                .iter()
-                .map(|column| row.get(column).map_or_else(String::new, text)),
-        );
-    }
-    for (index, column) in answer.columns.iter().enumerate() {
-        let numeric = rows
-            .iter()
-            .any(|row| row.get(column).is_some_and(Value::is_number));
-        if let Some(column) = table.column_mut(index).filter(|_| numeric) {
-            column.set_cell_alignment(CellAlignment::Right);
+/// The rows as a table, no wider than `width`: numbers to the right and digit by digit, nulls empty.
+pub(crate) fn table(answer: &Answer, width: Option<usize>) -> Result<String, Failure> {
+    let rows: Vec<HashMap<String, &RawValue>> =
+        serde_json::from_str(answer.data.get()).map_err(|error| Failure::Io(error.into()))?;
+    let columns = answer.columns.iter().map(|name| {
+        let values = || {
+            rows.iter()
+                .map(|row| row.get(name).map(|value| value.get()))
+        };
+        GridColumn {
+            name: name.clone(),
+            is_number: values().flatten().any(is_number),
+            cells: values()
+                .map(|value| value.map_or_else(String::new, text))
+                .collect(),
         }
-    }
-    Ok(table.to_string())
+    });
+    Ok(grid(columns.collect(), width))
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+fn is_number(json: &str) -> bool {
+    json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
+/// A value as people write it.
+fn text(json: &str) -> String {
+    match json {
+        "null" => String::new(),
+        json => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
     }
 }

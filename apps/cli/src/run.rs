@@ -3,16 +3,14 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionRequest, Answer, Caller, Environment, Pipeline, ProcessEnvironment, Project, RowOutput,
+    ActionRequest, Answer, Caller, Environment, Failure as ActionFailure, Pipeline,
+    ProcessEnvironment, Project, RowOutput,
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::{Format, Run},
-    destination::Destination,
-    failure::Failure,
-    output, text,
+    arguments::Run, destination::Destination, failure::Failure, format::Format, output, text,
 };
 
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
@@ -34,17 +32,7 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
             ..RowOutput::default()
         };
     }
-    let cancellation = request.cancellation.clone();
-    let mut attempt = std::pin::pin!(pipeline.run(request));
-    let result = tokio::select! {
-        result = &mut attempt => result,
-        _ = tokio::signal::ctrl_c() => {
-            // The attempt still ends by itself, with its audit record.
-            cancellation.cancel();
-            attempt.await
-        }
-    };
-    let answer = match result {
+    let answer = match finished(&pipeline, request).await {
         Ok(answer) => answer,
         Err(failure) => {
             if format == Format::Json {
@@ -63,18 +51,35 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
     if let Some(destination) = destination {
         destination.release()?;
     }
-    remarks(&answer, to);
+    remarks(&answer, to, "the action's max_rows");
     Ok(())
 }
 
+/// Runs a request to its end; Ctrl-C ends it earlier.
+pub(crate) async fn finished(
+    pipeline: &Pipeline,
+    request: ActionRequest,
+) -> Result<Answer, ActionFailure> {
+    let cancellation = request.cancellation.clone();
+    let mut attempt = std::pin::pin!(pipeline.run(request));
+    tokio::select! {
+        result = &mut attempt => result,
+        _ = tokio::signal::ctrl_c() => {
+            // The attempt still ends by itself, with its audit record.
+            cancellation.cancel();
+            attempt.await
+        }
+    }
+}
+
 /// What rows alone do not say.
-fn remarks(answer: &Answer, to: Option<&Path>) {
+pub(crate) fn remarks(answer: &Answer, to: Option<&Path>, row_limit: &str) {
     for warning in &answer.cost_tracking.warnings {
         output::note(warning);
     }
     if answer.truncated {
         output::note(&format!(
-            "only the first {} rows: the action's max_rows cut the rest off",
+            "only the first {} rows: {row_limit} cut the rest off",
             answer.row_count
         ));
     }

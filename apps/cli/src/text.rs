@@ -1,7 +1,7 @@
 //! The parts of an answer that are not rows, as lines for people.
 
 use flowlake_cost_audit::Cost;
-use flowlake_data_action::{Answer, AnswerObject};
+use flowlake_data_action::Answer;
 
 /// One line: rows, bytes, time, cost, audit id.
 pub(crate) fn summary(answer: &Answer) -> String {
@@ -18,10 +18,10 @@ pub(crate) fn summary(answer: &Answer) -> String {
 /// Metadata, cost, audit record and profile, a paragraph each.
 pub(crate) fn report(answer: &Answer) -> String {
     let mut lines = Vec::new();
-    for AnswerObject { bucket, object } in &answer.metadata {
+    for read in &answer.metadata {
+        let object = &read.object;
         lines.push(format!(
-            "metadata  s3://{bucket}/{} · {} · etag {} · modified {}",
-            object.location,
+            "metadata  {read} · {} · etag {} · modified {}",
             bytes(object.size),
             object.etag.as_deref().unwrap_or("none"),
             object.last_modified.format("%Y-%m-%d %H:%M:%SZ"),

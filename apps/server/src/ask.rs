@@ -117,6 +117,7 @@ impl AppState {
         };
         let request = ActionRequest {
             action,
+            question: None,
             params,
             output,
             if_none_match,

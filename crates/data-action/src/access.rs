@@ -102,6 +102,9 @@ pub(crate) async fn found(
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
     let location = &found.files.table.location;
+    if location.is_local() {
+        return Ok(());
+    }
     if let Some(named) = &found.named {
         return object(access, location.bucket(), named, note).await;
     }

@@ -27,7 +27,7 @@ pub(crate) async fn admit(
     if let Some(denied) = &request.denied {
         return Err(denied.clone());
     }
-    let action = Arc::clone(services.action(&request.action)?);
+    let action = services.asked(request)?;
     let bound = action.prepared.bind(&request.params, attempt.started_at)?;
     attempt.draft().record.params = ledger.params(&bound);
     let locations = action.prepared.locations(&bound)?;
@@ -69,15 +69,20 @@ fn by_policy(
         .try_for_each(|table| services.policy.check(&table.location))
 }
 
-/// Asks who we are and whether that principal may read or list each location.
+/// Asks who we are and whether that principal may read or list each location on S3.
 async fn by_iam(
     services: &Services,
     attempt: &Attempt,
     locations: &[TableLocation],
 ) -> Result<(), ActionError> {
+    // Of files of this machine, the operating system decides.
+    let mut of_s3 = locations.iter().filter(|table| !table.location.is_local());
+    let Some(first) = of_s3.next() else {
+        return Ok(());
+    };
     let identity = services.access.identity().await?;
     attempt.draft().record.principal = Some(identity.arn.clone());
-    for table in locations {
+    for table in std::iter::once(first).chain(of_s3) {
         access::location(&services.access, &table.location, attempt.note()).await?;
     }
     Ok(())

@@ -118,6 +118,10 @@ impl Attempt {
             id: new_id(started_at).to_string(),
             time: started_at,
             action,
+            sql: request
+                .question
+                .as_ref()
+                .map(|asked| asked.prepared.outline()),
             caller: request.caller.name.clone(),
             organization: request.caller.organization.clone(),
             conversation_id: request.caller.conversation_id.clone(),

@@ -1,10 +1,11 @@
 //! From a loaded project to a running pipeline.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
 use flowlake_cost_audit::{
-    AuditLog, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock, Destination, PriceTable,
+    AuditLog, AuditSettings, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock,
+    Destination, ErrorKind as AuditErrorKind, PriceTable,
     audit::{SealingKey, SegmentSink, ShipSettings, Shipper},
 };
 use flowlake_genesys_auth::Secret;
@@ -25,6 +26,11 @@ use crate::{
     services::Services,
     stores::S3,
 };
+
+/// The region of the prices, where none is configured.
+const DEFAULT_REGION: &str = "us-east-1";
+/// Processes that may each write a log of their own below one folder at the same time.
+const MOST_FOLDERS: u32 = 1000;
 
 /// Builds a [`Pipeline`]; see [`Pipeline::builder`].
 #[derive(Debug)]
@@ -53,6 +59,15 @@ impl PipelineBuilder {
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Asks nothing of AWS: for questions over files of this machine alone.
+    #[must_use]
+    pub fn without_aws(mut self) -> Self {
+        // The region is looked for in the network where nothing says it.
+        let region = &mut self.project.config.aws.region;
+        region.get_or_insert_with(|| DEFAULT_REGION.to_owned());
         self
     }
 
@@ -93,16 +108,15 @@ impl PipelineBuilder {
             ship,
         } = Box::pin(self.checked(environment)).await?;
         let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
-        let audit = open_audit(&config.audit, sealing_key, Arc::clone(&clock))?;
+        let (audit, directory) = open_audit(&config.audit, sealing_key.as_ref(), &clock)?;
         let budgets = if budget.has_limits() || destination == Destination::Internet {
             // After the log is open: nobody else writes it any more.
-            Budgets::restore(budget, Arc::clone(&clock), &config.audit.log.directory)?
+            Budgets::restore(budget, Arc::clone(&clock), &directory)?
         } else {
             Budgets::new(budget, Arc::clone(&clock))
         };
-        let shipper = ship.map(|(sink, settings)| {
-            Shipper::start(config.audit.log.directory.clone(), sink, settings, clock)
-        });
+        let shipper =
+            ship.map(|(sink, settings)| Shipper::start(directory.clone(), sink, settings, clock));
         let ship = config.audit.ship.as_ref();
         let ships_first = ship.is_some_and(|ship| ship.before_answer);
         let pricing = Pricing {
@@ -134,7 +148,7 @@ impl PipelineBuilder {
             ledger,
             reporter,
             documents,
-            audit_directory: config.audit.log.directory,
+            audit_directory: directory,
             running,
             scans,
             stop: CancellationToken::new(),
@@ -201,7 +215,7 @@ impl PipelineBuilder {
             .build()?;
         let region = sdk
             .region()
-            .map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
+            .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
         let genesys = config.genesys.as_ref();
         Ok(Checked {
             hot,
@@ -331,16 +345,37 @@ pub(crate) fn budget_settings(
     Ok(settings)
 }
 
+/// Opens the log, and gives its folder.
 fn open_audit(
     settings: &AuditConfig,
-    sealing_key: Option<SealingKey>,
-    clock: Arc<dyn AuditClock>,
-) -> Result<AuditLog, ActionError> {
-    let mut builder = AuditLog::builder(settings.log.clone()).with_clock(clock);
-    if let Some(key) = sealing_key {
-        builder = builder.with_sealing_key(key);
+    sealing_key: Option<&SealingKey>,
+    clock: &Arc<dyn AuditClock>,
+) -> Result<(AuditLog, PathBuf), ActionError> {
+    let open = |directory: PathBuf| {
+        let log = AuditSettings {
+            directory: directory.clone(),
+            ..settings.log.clone()
+        };
+        let mut builder = AuditLog::builder(log).with_clock(Arc::clone(clock));
+        if let Some(key) = sealing_key {
+            builder = builder.with_sealing_key(key.clone());
+        }
+        builder.open().map(|log| (log, directory))
+    };
+    let directory = &settings.log.directory;
+    if !settings.in_free_folder {
+        return Ok(open(directory.clone())?);
     }
-    Ok(builder.open()?)
+    let mut opened = open(directory.join("1"));
+    for number in 2..=MOST_FOLDERS {
+        match opened {
+            Err(error) if error.kind() == AuditErrorKind::Locked => {
+                opened = open(directory.join(number.to_string()));
+            }
+            _ => break,
+        }
+    }
+    Ok(opened?)
 }
 
 /// Where finished segments are shipped to.

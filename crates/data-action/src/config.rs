@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flowlake_aws_access::{AccessSettings, AwsSettings};
+use flowlake_aws_access::{AccessMode, AccessSettings, AwsSettings};
 use flowlake_cost_audit::BudgetSettings;
 use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
@@ -152,6 +152,42 @@ impl Config {
 }
 
 impl Project {
+    /// What questions are asked with: the settings of the folder without its actions, or of the file itself. Its policy and its
+    /// audit log hold for them too.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] naming file, line and column.
+    pub fn for_questions(path: &Path) -> Result<Self, ActionError> {
+        let (folder, mut config) = Config::load(path)?;
+        // Those of its actions, which are not there.
+        config.budget.actions.clear();
+        Ok(Self::without_actions(folder, config))
+    }
+
+    /// What questions are asked with where no configuration is: AWS as its own tools find it, where S3 decides what may be read,
+    /// and an audit log in a folder of `state` that no other process writes.
+    #[must_use]
+    pub fn without_files(state: &Path) -> Self {
+        let mut config = Config {
+            policy: PolicySettings::of_s3(),
+            ..Config::default()
+        };
+        config.access.mode = AccessMode::Probe;
+        config.audit.log.directory = state.join("audit");
+        config.audit.in_free_folder = true;
+        Self::without_actions(state.to_owned(), config)
+    }
+
+    fn without_actions(folder: PathBuf, config: Config) -> Self {
+        Self {
+            folder,
+            config,
+            actions: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            documents: Documents::default(),
+        }
+    }
+
     /// Loads `path` (a folder with `flowlake.toml`, or the file itself) and the action files beside it. A file that is no action
     /// is in [`Self::broken`]; the builder of a pipeline decides whether that stops anything.
     ///

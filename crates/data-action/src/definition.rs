@@ -156,6 +156,14 @@ impl Action {
                 .map(Arc::new)
                 .map_err(|error| ActionError::from(error).in_action(&definition.name))
         });
+        Ok(Self::of(definition, prepared, hot.transpose()?))
+    }
+
+    pub(crate) fn of(
+        definition: ActionDefinition,
+        prepared: Prepared,
+        hot: Option<Arc<HotQuery>>,
+    ) -> Self {
         let ActionDefinition {
             name,
             query,
@@ -163,14 +171,14 @@ impl Action {
             limits,
             ..
         } = &definition;
-        Ok(Self {
-            hot: hot.transpose()?,
+        Self {
+            hot,
             fingerprint: Fingerprint::of(&(name, &query.sql, tables, limits.max_rows)),
             is_repeatable: prepared.is_repeatable(),
             definition,
             prepared,
             columns: RwLock::default(),
-        })
+        }
     }
 
     /// The name in the URL and on the command line.

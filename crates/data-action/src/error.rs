@@ -4,6 +4,7 @@ mod convert;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+use flowlake_transform::Place;
 use serde::{Serialize, Serializer};
 
 /// Boxed source of an [`ActionError`].
@@ -19,6 +20,8 @@ pub struct ActionError {
     code: ErrorCode,
     message: String,
     advice: String,
+    /// Boxed, since few errors have one.
+    place: Option<Box<Place>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -109,6 +112,12 @@ error_codes! {
     S3Unavailable = "s3.unavailable", 503, 6, true;
     /// What S3 sent does not match what it announced.
     S3Corrupt = "s3.corrupt", 502, 4, true;
+    /// The file does not exist on this machine.
+    FileNotFound = "file.not_found", 404, 4, false;
+    /// The file on this machine cannot be read, or is none.
+    FileUnreadable = "file.unreadable", 403, 3, false;
+    /// The file on this machine changed while it was read, twice in a row.
+    FileChanged = "file.changed", 409, 4, true;
     /// The SQL of the action cannot be planned.
     SqlInvalid = "sql.invalid", 422, 2, false;
     /// The SQL of the action does something that actions may not do.
@@ -184,6 +193,7 @@ impl ActionError {
             code,
             message: message.into(),
             advice: advice.into(),
+            place: None,
             retry_after: None,
             source: None,
         }
@@ -193,6 +203,26 @@ impl ActionError {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// The same error, of this place in the SQL.
+    #[must_use]
+    pub(crate) fn with_place(mut self, place: Option<Place>) -> Self {
+        self.place = place.map(Box::new);
+        self
+    }
+
+    /// Where in the SQL the error is, if that is known.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.place.as_deref().copied()
+    }
+
+    /// The same error with other advice.
+    #[must_use]
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        advice.clone_into(&mut self.advice);
         self
     }
 
@@ -251,15 +281,21 @@ impl ActionError {
         detail
     }
 
-    /// The body that callers see: `{"code", "message", "advice", "retryable"}`.
+    /// The body that callers see: `{"code", "message", "advice", "retryable"}`, and `line` and `column` of the SQL where they are
+    /// known.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({
+        let mut body = serde_json::json!({
             "code": self.code.as_str(),
             "message": self.message,
             "advice": self.advice,
             "retryable": self.is_retryable(),
-        })
+        });
+        if let Some(place) = &self.place {
+            body["line"] = place.line.into();
+            body["column"] = place.column.into();
+        }
+        body
     }
 }
 

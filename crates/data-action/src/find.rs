@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use flowlake_s3_stream::{ListedObject, ObjectMetadata, S3Stream};
-use flowlake_transform::{FileCollector, Prepared, TableFiles, TableLocation};
+use flowlake_transform::{FileCollector, Location, Prepared, TableFiles, TableLocation};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path;
 
-use crate::{ActionError, ReadPolicy, versions::Versions};
+use crate::{
+    ActionError, ReadPolicy, local::LocalFiles, stores::RequestStores, versions::Versions,
+};
 
 /// Keys of one page of `ListObjectsV2`.
 const KEYS_PER_LIST: u64 = 1000;
@@ -20,8 +22,8 @@ pub(crate) trait Bucket: Sync {
         path: &Path,
     ) -> impl Future<Output = Result<Arc<ObjectMetadata>, ActionError>> + Send;
 
-    /// Every object whose key begins with `prefix`, as they come.
-    fn list(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, ActionError>>;
+    /// Every object whose key begins with the location's prefix, as they come.
+    fn list(&self, location: &Location) -> BoxStream<'static, Result<ListedObject, ActionError>>;
 
     /// Reads of the object are of the listed version, or fail.
     fn expect(&self, path: &Path, listed: &ListedObject);
@@ -32,8 +34,24 @@ impl Bucket for S3Stream {
         Ok(self.metadata(path).await?)
     }
 
-    fn list(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+    fn list(&self, location: &Location) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+        let prefix = location.list_prefix().unwrap_or_default();
         self.list_objects(prefix).map_err(ActionError::from).boxed()
+    }
+
+    fn expect(&self, path: &Path, listed: &ListedObject) {
+        Self::expect(self, path, listed);
+    }
+}
+
+impl Bucket for LocalFiles {
+    async fn head(&self, path: &Path) -> Result<Arc<ObjectMetadata>, ActionError> {
+        Ok(self.metadata(path).await?)
+    }
+
+    fn list(&self, location: &Location) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+        let files = Self::list_files(location);
+        files.map_err(ActionError::from).boxed()
     }
 
     fn expect(&self, path: &Path, listed: &ListedObject) {
@@ -59,6 +77,20 @@ pub(crate) struct FoundObject {
     pub(crate) storage_class: Option<String>,
 }
 
+/// Finds the objects of one location in the store that has them.
+pub(crate) async fn find_in(
+    stores: &RequestStores,
+    policy: &ReadPolicy,
+    prepared: &Prepared,
+    table: &TableLocation,
+) -> Result<Found, ActionError> {
+    if table.location.is_local() {
+        return find(policy, prepared, table, &stores.local).await;
+    }
+    let bucket = stores.view(table.location.bucket())?;
+    find(policy, prepared, table, &bucket).await
+}
+
 /// Finds the objects of one location: by a HEAD where it names one, by a listing with the location's own prefix where it
 /// names more. What was listed is read in that version or not at all.
 ///
@@ -73,7 +105,7 @@ pub(crate) async fn find(
     let bucket = location.bucket();
     let mut files = FileCollector::new(prepared, table.clone());
     if let Some(path) = location.path() {
-        policy.check_key(bucket, path.as_ref())?;
+        check_key(policy, location, path.as_ref())?;
         let object = lake.head(path).await?;
         files.take(object.to_object_meta());
         let planned = FoundObject {
@@ -91,7 +123,7 @@ pub(crate) async fn find(
         });
     }
     let (mut objects, mut versions) = (Vec::new(), Versions::default());
-    let mut listing = lake.list(location.list_prefix().unwrap_or_default());
+    let mut listing = lake.list(location);
     let mut listed: u64 = 0;
     while let Some(object) = listing.try_next().await? {
         listed += 1;
@@ -100,7 +132,7 @@ pub(crate) async fn find(
             object.to_object_meta(path)
         })?;
         if is_file {
-            policy.check_key(bucket, &object.key)?;
+            check_key(policy, location, &object.key)?;
             versions.add(bucket, &object.key, object.etag.as_deref(), None);
             objects.push(FoundObject {
                 size: object.size,
@@ -115,6 +147,14 @@ pub(crate) async fn find(
         versions,
         list_requests: listed.div_ceil(KEYS_PER_LIST).max(1),
     })
+}
+
+/// The policy has nothing to say of files of this machine, see [`ReadPolicy::check`].
+fn check_key(policy: &ReadPolicy, location: &Location, key: &str) -> Result<(), ActionError> {
+    if location.is_local() {
+        return Ok(());
+    }
+    policy.check_key(location.bucket(), key)
 }
 
 impl Found {

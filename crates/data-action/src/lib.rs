@@ -15,12 +15,14 @@ mod function;
 mod health;
 mod inspect;
 mod ledger;
+mod local;
 mod metrics;
 mod observer;
 mod params;
 mod pipeline;
 mod plan;
 mod policy;
+mod question;
 mod read;
 mod reloaded;
 mod report;
@@ -62,11 +64,13 @@ pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use params::{NotParameters, parameters};
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
+pub use question::Question;
 pub use report::RecordName;
 pub use request::{ActionRequest, Caller, RowOutput};
 pub use status::{AuditState, HotState, PipelineStatus};
 pub use unauthorized::UnauthorizedRequests;
 
 pub use flowlake_transform::{
-    Explanation, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo, sent_name,
+    Explanation, LOCAL_FILES, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,
+    sent_name,
 };

@@ -233,12 +233,13 @@ impl Pipeline {
 
 /// One attempt from its start to its record and its answer. Panics inside are caught, so that they are recorded too.
 async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Answer, Failure> {
-    let action = parts.services.actions.get(&request.action);
+    let configured = parts.services.actions.get(&request.action);
+    let action = request.question.as_ref().or(configured);
     // Any other name was made up by the caller.
-    let name = match action {
-        Some(_) => request.action.clone(),
-        None => sent_name(&request.action),
-    };
+    let name = action.map_or_else(
+        || sent_name(&request.action),
+        |action| action.name().to_owned(),
+    );
     let attempt = Attempt::new(&parts.services.clock, &request, name);
     let limit = action.map_or(UNKNOWN_ACTION_LIMIT, |action| {
         action.definition.limits.timeout
@@ -288,7 +289,12 @@ async fn walk(
     let admitted = admit(services, ledger, attempt, request).await?;
     let read = || reader.read(attempt, &admitted, request);
     let read = match read().await {
-        Err(error) if error.code() == ErrorCode::S3ObjectChanged => {
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorCode::S3ObjectChanged | ErrorCode::FileChanged
+            ) =>
+        {
             let action = admitted.action.name();
             tracing::info!(
                 action,
@@ -303,7 +309,10 @@ async fn walk(
     {
         admitted.action.note_columns(&answered.rows.schema);
     }
-    read
+    read.map_err(|error| match request.question {
+        Some(_) => error.of_question(),
+        None => error,
+    })
 }
 
 fn answer(

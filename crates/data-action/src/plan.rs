@@ -7,7 +7,7 @@ use flowlake_transform::{Files, Prepared, TableLocation};
 use crate::{
     ActionError, access,
     attempt::Attempt,
-    find::{Found, FoundObject, find},
+    find::{Found, FoundObject, find_in},
     services::Services,
     stores::RequestStores,
     versions::Versions,
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct ReadPlan {
     /// The files of each table.
     pub(crate) files: Files,
-    /// The same objects, as their price needs them.
+    /// Those on S3, as their price needs them.
     pub(crate) objects: Vec<FoundObject>,
     /// The versions of all of them.
     pub(crate) versions: Versions,
@@ -32,10 +32,13 @@ impl ReadPlan {
         let (mut files, mut objects, mut list_requests) = (Vec::new(), Vec::new(), 0);
         let mut versions = Versions::default();
         for found in found {
+            let is_local = found.files.table.location.is_local();
             files.push(found.files);
-            objects.extend(found.objects);
+            if !is_local {
+                objects.extend(found.objects);
+                list_requests += found.list_requests;
+            }
             versions.extend(found.versions);
-            list_requests += found.list_requests;
         }
         Ok(Self {
             files: Files::try_new(prepared, files)?,
@@ -57,8 +60,7 @@ pub(crate) async fn plan(
     let finding = async {
         let mut found = Vec::with_capacity(locations.len());
         for table in locations {
-            let bucket = stores.view(table.location.bucket())?;
-            found.push(find(&services.policy, prepared, table, &bucket).await?);
+            found.push(find_in(stores, &services.policy, prepared, table).await?);
         }
         Ok::<_, ActionError>(found)
     };

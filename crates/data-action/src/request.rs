@@ -7,13 +7,15 @@ use flowlake_transform::RowFormat;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ActionError, AttemptObserver, versions::Tag};
+use crate::{Action, ActionError, AttemptObserver, versions::Tag};
 
 /// One request to run an action.
 #[derive(Debug, Clone, Default)]
 pub struct ActionRequest {
     /// The action's name.
     pub action: String,
+    /// The question that is asked in place of a configured action; [`Self::action`] then has no meaning.
+    pub question: Option<Arc<Action>>,
     /// Parameter values by name: JSON of the declared type, or a string that reads as it.
     pub params: Map<String, Value>,
     /// Who asks.
@@ -59,8 +61,7 @@ pub struct RowOutput {
     /// Whether JSON is written as a Genesys Cloud data action needs it: members that are null are left out, and an integer
     /// beyond 2^53 - 1 is an error.
     pub for_flows: bool,
-    /// An empty file of the caller's that rows not in JSON are written to as they come, instead of being kept in memory. What
-    /// is in it is an answer only when the attempt has succeeded: its audit record is written after the rows.
+    /// An empty file of the caller's that rows are written to as they come, instead of being kept in memory. What is in it is an answer only when the attempt has succeeded: its audit record is written after the rows.
     pub file: Option<Arc<File>>,
 }
 

@@ -8,7 +8,7 @@ use flowlake_aws_access::Access;
 use flowlake_genesys_auth::TokenSource;
 use flowlake_transform::{Transform, sent_name};
 
-use crate::{Action, ActionError, Clock, ErrorCode, ReadPolicy, stores::S3};
+use crate::{Action, ActionError, ActionRequest, Clock, ErrorCode, ReadPolicy, stores::S3};
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +28,14 @@ impl Services {
     /// The calendar time of the clock, in milliseconds since 1970.
     pub(crate) fn now_unix_ms(&self) -> u64 {
         u64::try_from(self.clock.now().timestamp_millis()).unwrap_or_default()
+    }
+
+    /// What is asked: the question of the request, else the configured action that it names.
+    pub(crate) fn asked(&self, request: &ActionRequest) -> Result<Arc<Action>, ActionError> {
+        let question = request.question.as_ref();
+        question
+            .map_or_else(|| self.action(&request.action), Ok)
+            .cloned()
     }
 
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {

@@ -1,4 +1,5 @@
-//! The S3 stores of one request: one view per bucket, each with its own meter and its own pinned versions.
+//! The stores of one request: one view per bucket of S3, each with its own meter and its own pinned versions, and the files of this
+//! machine.
 
 use std::{
     collections::BTreeMap,
@@ -8,10 +9,10 @@ use std::{
 use flowlake_s3_stream::{
     MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
 };
-use flowlake_transform::{BoxError, StoreResolver};
+use flowlake_transform::{BoxError, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
 
-use crate::ActionError;
+use crate::{ActionError, local::LocalFiles};
 
 /// What all requests of a process share: the client, the metadata cache and the budget of bytes in flight.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl S3 {
 pub(crate) struct RequestStores {
     shared: Arc<S3>,
     views: Mutex<BTreeMap<String, S3Stream>>,
+    pub(crate) local: LocalFiles,
 }
 
 impl RequestStores {
@@ -74,6 +76,7 @@ impl RequestStores {
         Self {
             shared,
             views: Mutex::default(),
+            local: LocalFiles::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl RequestStores {
         Ok(view)
     }
 
-    /// What was moved, over all buckets, per bucket.
+    /// What was moved, over all buckets of S3, per bucket.
     pub(crate) fn usage(&self) -> Vec<(String, MeterSnapshot)> {
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         views
@@ -100,14 +103,14 @@ impl RequestStores {
     /// The object versions that this request read, with their buckets.
     pub(crate) fn objects(&self) -> Vec<(String, Arc<ObjectMetadata>)> {
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        views
-            .iter()
-            .flat_map(|(bucket, view)| {
-                view.pinned()
-                    .into_iter()
-                    .map(|(_, metadata)| (bucket.clone(), metadata))
-            })
-            .collect()
+        let of_s3 = views.iter().flat_map(|(bucket, view)| {
+            view.pinned()
+                .into_iter()
+                .map(|(_, metadata)| (bucket.clone(), metadata))
+        });
+        let local = self.local.pinned().into_iter();
+        let local = local.map(|metadata| (LOCAL_FILES.to_owned(), metadata));
+        of_s3.chain(local).collect()
     }
 
     /// Forgets the cached metadata of everything this request has seen, so that a retry sees the present versions.
@@ -129,6 +132,9 @@ impl RequestStores {
 
 impl StoreResolver for RequestStores {
     fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
+        if bucket == LOCAL_FILES {
+            return Ok(Arc::new(self.local.clone()));
+        }
         Ok(Arc::new(self.view(bucket)?))
     }
 }

@@ -16,7 +16,7 @@ use flowlake_aws_access::{
 use flowlake_cost_audit::AuditObject;
 use flowlake_s3_stream::{ListedObject, ObjectMetadata};
 use flowlake_transform::{
-    BoundParams, BoxError, Run, StoreResolver, Transform, arrow::array::AsArray,
+    BoundParams, BoxError, Location, Run, StoreResolver, Transform, arrow::array::AsArray,
     arrow::datatypes::Int64Type,
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -85,7 +85,8 @@ impl Bucket for Lake<'_> {
         }))
     }
 
-    fn list(&self, prefix: &str) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+    fn list(&self, location: &Location) -> BoxStream<'static, Result<ListedObject, ActionError>> {
+        let prefix = location.list_prefix().unwrap_or_default();
         self.asked.lock().unwrap().lists += 1;
         self.prefixes.lock().unwrap().push(prefix.to_owned());
         let objects = self.world.objects.iter();
@@ -205,6 +206,7 @@ async fn walk(
     let policy = ReadPolicy::try_new(&PolicySettings {
         allow: of(&world.allow),
         deny: of(&world.deny),
+        ..PolicySettings::default()
     })?;
     let locations = action.prepared.locations(&BoundParams::default())?;
     for table in &locations {

@@ -26,8 +26,8 @@ use object_store::{ObjectStore, path::Path};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
-    TransformSettings,
+    BoundParams, Error, ErrorKind, Files, LOCAL_FILES, Prepared, RowStream, TableInfo,
+    TableLocation, TransformSettings,
     error::{Asked, BoxError, binding, blame, planning, planning_query, running},
     functions, guard,
     memory::RunPool,
@@ -50,7 +50,7 @@ pub struct Output {
 
 /// Gives the stores that a run reads from.
 pub trait StoreResolver: Any + Send + Sync {
-    /// The store of a bucket.
+    /// The store of a bucket, or of all files of this machine for [`LOCAL_FILES`].
     ///
     /// # Errors
     /// Whatever keeps the store from being used.
@@ -436,6 +436,9 @@ fn scan_stores<'a>(
 
 /// What the engine calls the store of a bucket.
 pub(crate) fn store_url(bucket: &str) -> Result<ObjectStoreUrl, Error> {
+    if bucket == LOCAL_FILES {
+        return Ok(ObjectStoreUrl::local_filesystem());
+    }
     ObjectStoreUrl::parse(format!("s3://{bucket}")).map_err(planning)
 }
 
@@ -503,6 +506,8 @@ impl TransformBuilder {
         if let Some(threads) = settings.threads {
             config = config.with_target_partitions(threads);
         }
+        // Errors of planning then say where in the SQL they are.
+        config.options_mut().sql_parser.collect_spans = true;
         config.options_mut().execution.parquet.pushdown_filters = true;
         // The bound of one file without values hides that of the others (DataFusion 55.2): `min` beside `max` over several files
         // was wrong. Without it, `min` and `max` that footers do not answer read all groups of rows.

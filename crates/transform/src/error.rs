@@ -2,6 +2,7 @@
 
 mod blame;
 mod classify;
+mod place;
 mod wording;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
@@ -22,7 +23,19 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    place: Option<Place>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// A place in the SQL. Lines and characters are counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The first character in the line.
+    pub column: u64,
+    /// Characters that belong to it, at least 1: those in its first line.
+    pub length: u64,
 }
 
 /// What a caller can do about an [`Error`].
@@ -68,6 +81,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            place: None,
             source: None,
         }
     }
@@ -75,6 +89,17 @@ impl Error {
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
+    }
+
+    /// The same error, of this place in the SQL.
+    pub(crate) fn at(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Where in the SQL the error is, if that is known.
+    #[must_use]
+    pub const fn place(&self) -> Option<Place> {
+        self.place
     }
 
     /// What a caller can do about it.

@@ -38,7 +38,7 @@ pub use columns::{ColumnType, Columns};
 pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat};
 pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBuilder};
-pub use error::{BoxError, Error, ErrorKind};
+pub use error::{BoxError, Error, ErrorKind, Place};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
 pub use hot::{
@@ -46,7 +46,7 @@ pub use hot::{
     HotTablesBuilder, HotView, OnNoRoom, Reload,
 };
 pub use limits::Limits;
-pub use location::{KeyPattern, Location};
+pub use location::{KeyPattern, LOCAL_FILES, Location};
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunStats};

@@ -1,5 +1,7 @@
 //! What a table reads: a bucket, and one key, all keys below a prefix, or the keys that match a glob.
 //!
+//! Files of this machine are seen as one more bucket, [`LOCAL_FILES`]. The key of a file is its path without the first `/`.
+//!
 //! Policy, IAM questions, listings, the engine, explanations and records all use this type, so that they agree on what a
 //! uri means.
 
@@ -12,6 +14,9 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use object_store::path::Path;
 
 pub use self::pattern::KeyPattern;
+
+/// The name of the bucket of all files of this machine. No bucket of S3 can be called so.
+pub const LOCAL_FILES: &str = "(local files)";
 
 /// The objects that one uri of a table names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,8 @@ enum Keys {
     Like {
         pattern: Arc<KeyPattern>,
         prefix: String,
+        /// Slashes that a key has; any number where it is not said.
+        slashes: Option<usize>,
     },
 }
 
@@ -59,20 +66,39 @@ impl Location {
         if bucket.ends_with("--x-s3") {
             prefix.truncate(prefix.rfind('/').map_or(0, |slash| slash + 1));
         }
+        // A `*` stays in its folder, as shells have it: with as many slashes as the pattern, no `*` can stand for one.
+        let is_of_folder = &*bucket == LOCAL_FILES && !text.contains("**") && !text.ends_with('/');
+        let slashes = is_of_folder.then(|| text.matches('/').count());
         Self {
             bucket,
             text,
             keys: Keys::Like {
                 pattern: Arc::new(pattern),
                 prefix,
+                slashes,
             },
         }
     }
 
-    /// The bucket's name.
+    /// The bucket's name; [`LOCAL_FILES`] for files of this machine.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
+    }
+
+    /// Whether the location is of files of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        &*self.bucket == LOCAL_FILES
+    }
+
+    /// Slashes that the keys of a listing have, where the location says so: folders below need not be looked into.
+    #[must_use]
+    pub const fn slashes(&self) -> Option<usize> {
+        match &self.keys {
+            Keys::Like { slashes, .. } => *slashes,
+            _ => None,
+        }
     }
 
     /// The key, prefix or glob as it was written, with its parameters filled in.
@@ -119,7 +145,12 @@ impl Location {
         match &self.keys {
             Keys::One(_) => key == self.text,
             Keys::Below => key.starts_with(&self.text),
-            Keys::Like { pattern, .. } => pattern.matches(key),
+            Keys::Like {
+                pattern, slashes, ..
+            } => {
+                pattern.matches(key)
+                    && slashes.is_none_or(|slashes| key.matches('/').count() == slashes)
+            }
         }
     }
 
@@ -157,9 +188,13 @@ impl Location {
     }
 }
 
-/// `s3://bucket/key`.
+/// `s3://bucket/key`, or the path of a file.
 impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "s3://{}/{}", self.bucket, self.text)
+        if self.is_local() {
+            write!(formatter, "/{}", self.text)
+        } else {
+            write!(formatter, "s3://{}/{}", self.bucket, self.text)
+        }
     }
 }

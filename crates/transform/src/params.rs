@@ -81,6 +81,26 @@ pub enum ParamType {
     List,
 }
 
+impl ParamSpec {
+    /// A parameter of a type, without a default.
+    #[must_use]
+    pub fn of(kind: ParamType) -> Self {
+        Self {
+            kind,
+            items: None,
+            default: None,
+            time_zone: None,
+            max_items: None,
+            pattern: None,
+            min: None,
+            max: None,
+            values: Vec::new(),
+            sensitive: false,
+            description: String::new(),
+        }
+    }
+}
+
 /// Most items of a list that does not say otherwise.
 const DEFAULT_MAX_ITEMS: usize = 1000;
 /// Most items that a list can be allowed to have: each is a literal in the plan.

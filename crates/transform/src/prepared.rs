@@ -1,12 +1,18 @@
 //! An action's SQL, tables and parameters, checked as far as that goes without reading a file.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::DataType;
 use serde_json::{Map, Value};
 
 use crate::{
-    BoundParams, BoundValue, Error, ErrorKind, Limits, Location, ParamSpec, ParamType, TableSpec,
+    BoundParams, BoundValue, Error, ErrorKind, LOCAL_FILES, Limits, Location, ParamSpec, ParamType,
+    TableSpec,
+    formats::infer::text_type,
     guard,
     params::ParamSet,
     statement::QueryText,
@@ -64,15 +70,35 @@ impl Prepared {
     /// # Errors
     /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAllowed`].
     pub fn try_new(spec: TransformSpec) -> Result<Self, Error> {
-        let query = QueryText::parse(&spec.sql)?;
-        guard::syntax(&query)?;
         if spec.tables.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidSpec,
                 "no table is declared under [tables]",
             ));
         }
-        let params = ParamSet::try_new(spec.params)?;
+        Self::checked(QueryText::parse(&spec.sql)?, spec, None)
+    }
+
+    /// The same for a question that a person asks: its SQL may name files itself (`FROM 's3://bucket/key'`,
+    /// `FROM 'data/*.csv'`), and files of this machine too, relative to `folder`, which is absolute. Parameters that are no part of
+    /// a uri are sensitive.
+    ///
+    /// # Errors
+    /// As of [`Self::try_new`].
+    pub fn ask(mut spec: TransformSpec, folder: &Path) -> Result<Self, Error> {
+        let mut query = QueryText::parse(&spec.sql)?;
+        for (name, uri) in query.take_files(spec.tables.keys()) {
+            spec.tables.insert(name, TableSpec::at(&uri));
+        }
+        Self::checked(query, spec, Some(folder))
+    }
+
+    fn checked(
+        query: QueryText,
+        spec: TransformSpec,
+        folder: Option<&Path>,
+    ) -> Result<Self, Error> {
+        guard::syntax(&query)?;
         let tables = spec
             .tables
             .into_iter()
@@ -80,12 +106,21 @@ impl Prepared {
                 Ok((
                     name.clone(),
                     Table {
-                        uris: spec.validate(&name)?,
+                        uris: spec.validate(&name, folder)?,
                         spec,
                     },
                 ))
             })
             .collect::<Result<BTreeMap<_, _>, Error>>()?;
+        let mut params = spec.params;
+        if folder.is_some() {
+            // Nobody has said which values are personal. What is in a file's name is recorded with it.
+            let in_uris: BTreeSet<&str> = tables.values().flat_map(Table::uri_params).collect();
+            for (name, param) in &mut params {
+                param.sensitive = !in_uris.contains(name.as_str());
+            }
+        }
+        let params = ParamSet::try_new(params)?;
         let mut used = query.placeholders()?;
         used.extend(
             tables
@@ -182,6 +217,19 @@ impl Prepared {
             .collect()
     }
 
+    /// The SQL with its constants left out, for a record: they may be personal data.
+    #[must_use]
+    pub fn outline(&self) -> String {
+        self.query.outline()
+    }
+
+    /// Whether it reads no object of S3.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let mut uris = self.tables.values().flat_map(|table| &table.uris);
+        uris.all(|uri| uri.bucket() == LOCAL_FILES)
+    }
+
     /// Everything that its tables can name, whatever the parameters are: what a policy has to allow.
     pub fn reach(&self) -> impl Iterator<Item = Reach> {
         let uris = self.tables.values().flat_map(|table| &table.uris);
@@ -200,5 +248,22 @@ impl Prepared {
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
+    }
+}
+
+impl ParamType {
+    /// The type of a value that somebody writes without one: the narrowest that a field of CSV with this text would have.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        match text_type(text) {
+            DataType::Int64 => Self::Integer,
+            DataType::Decimal128(..) => Self::Decimal,
+            // A parameter has no float; what is no number of digits is text.
+            DataType::Float64 if text.contains(|c: char| c.is_ascii_digit()) => Self::Decimal,
+            DataType::Boolean => Self::Boolean,
+            DataType::Date32 => Self::Date,
+            DataType::Timestamp(..) => Self::Timestamp,
+            _ => Self::String,
+        }
     }
 }

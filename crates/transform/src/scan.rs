@@ -34,6 +34,8 @@ pub(crate) struct TableScan {
     pub(crate) heads: Arc<Heads>,
     /// Threads that decode.
     pub(crate) threads: usize,
+    /// Whether its files are of this machine.
+    is_local: bool,
     facts: Mutex<HashMap<Path, Arc<Facts>>>,
 }
 
@@ -43,13 +45,24 @@ impl TableScan {
         counts: Arc<MisfitCounts>,
         heads: Arc<Heads>,
         threads: usize,
+        is_local: bool,
     ) -> Self {
         Self {
             spec,
             counts,
             heads,
             threads,
+            is_local,
             facts: Mutex::default(),
+        }
+    }
+
+    /// A file's name for people: its key, or its path on this machine.
+    pub(crate) fn name_of(&self, path: &Path) -> Arc<str> {
+        if self.is_local {
+            format!("/{path}").into()
+        } else {
+            path.as_ref().into()
         }
     }
 

@@ -103,6 +103,7 @@ impl TableBuilder<'_> {
             Arc::clone(self.counts),
             Arc::new(Heads::default()),
             self.session.copied_config().target_partitions(),
+            self.found[0].table.location.is_local(),
         ));
         let partitions = Partitions::of(self.spec, &located)?;
         let FilesColumns {
@@ -211,7 +212,7 @@ impl TableBuilder<'_> {
                             format!(
                                 "column `{column}` is {} in {} and {} in files before it: declare one type for it under `types`",
                                 schema::type_name(&right),
-                                file.location,
+                                scan.name_of(&file.location),
                                 schema::type_name(&left)
                             ),
                         )
@@ -293,7 +294,10 @@ impl TableBuilder<'_> {
             if bytes >= LARGEST_HEAD || examined.whole {
                 return Err(Error::new(
                     ErrorKind::MalformedData,
-                    format!("{}: no record ends within its first bytes", file.location),
+                    format!(
+                        "{}: no record ends within its first bytes",
+                        scan.name_of(&file.location)
+                    ),
                 ));
             }
             bytes *= HEAD_GROWTH;
@@ -323,8 +327,8 @@ impl TableBuilder<'_> {
             }
         };
         let declared = self.spec.columns.is_some();
-        let path = file.location.as_ref();
-        let examined = inspect::examine(self.spec, path, head, !declared).await?;
+        let name = scan.name_of(&file.location);
+        let examined = inspect::examine(self.spec, &name, head, !declared).await?;
         if declared {
             scan.learn(&file.location, Arc::new(examined.facts.clone()));
         }

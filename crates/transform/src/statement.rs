@@ -1,5 +1,6 @@
 //! The action's SQL as a syntax tree, and how parameters come into it: as typed placeholders, never as text.
 
+mod files;
 mod precedence;
 mod repeatable;
 
@@ -20,7 +21,7 @@ use datafusion::{
     },
 };
 
-use crate::{BoundParams, BoundValue, Error, ErrorKind, error::planning};
+use crate::{BoundParams, BoundValue, Error, ErrorKind, Place, error::planning};
 
 /// Longest SQL of an action in bytes.
 const LONGEST_SQL: usize = 256 * 1024;
@@ -160,6 +161,7 @@ pub(crate) fn not_allowed_at(what: &str, span: Span) -> Error {
         "{what}, at line {}, column {}",
         span.start.line, span.start.column
     ))
+    .at(Place::of_part(span))
 }
 
 pub(crate) fn not_allowed(what: &str) -> Error {

@@ -1,6 +1,6 @@
 //! `[tables.NAME]` of an action: which files, and how they are written.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::{
     Deserialize, Deserializer,
@@ -271,6 +271,13 @@ const fn thirty_two() -> usize {
 }
 
 impl TableSpec {
+    /// The files at `uri`, of which everything is found out.
+    #[must_use]
+    pub fn at(uri: &str) -> Self {
+        serde_json::from_value(serde_json::json!({ "uri": uri }))
+            .expect("only the uri has no default")
+    }
+
     /// The declared type of a column.
     pub(crate) fn declared_type(&self, name: &str) -> Option<&ColumnType> {
         let columns = self.columns.as_ref();
@@ -279,8 +286,13 @@ impl TableSpec {
             .or_else(|| self.types.get(name))
     }
 
-    /// Checks what can be checked without reading a file; the parsed uris.
-    pub(crate) fn validate(&self, table: &str) -> Result<Vec<UriTemplate>, Error> {
+    /// Checks what can be checked without reading a file; the parsed uris. With a folder, those that do not begin with `s3://`
+    /// are files of this machine, relative to it.
+    pub(crate) fn validate(
+        &self,
+        table: &str,
+        folder: Option<&Path>,
+    ) -> Result<Vec<UriTemplate>, Error> {
         let invalid = |message: String| Err(Error::new(ErrorKind::InvalidSpec, message));
         self.validate_dialect(table)?;
         let delimiter = self.delimiter.as_deref();
@@ -341,7 +353,12 @@ impl TableSpec {
         let uris = self
             .uri
             .iter()
-            .map(|uri| UriTemplate::parse(table, uri))
+            .map(|uri| match folder {
+                Some(folder) if !uri.starts_with("s3://") => {
+                    UriTemplate::parse_local(table, uri, folder)
+                }
+                _ => UriTemplate::parse(table, uri),
+            })
             .collect::<Result<Vec<_>, _>>()?;
         match uris.split_first() {
             None => invalid(format!("table `{table}` has no uri")),

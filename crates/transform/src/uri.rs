@@ -3,11 +3,11 @@
 //! The bucket is fixed text. A parameter fills a part of one segment and can never add a segment, climb out of one, or
 //! turn into a wildcard.
 
-use std::sync::Arc;
+use std::{path::Path as Folder, sync::Arc};
 
 use object_store::path::Path;
 
-use crate::{BoundParams, Error, ErrorKind, KeyPattern, Location};
+use crate::{BoundParams, Error, ErrorKind, KeyPattern, LOCAL_FILES, Location};
 
 /// Characters that make a location name more than one object.
 pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
@@ -36,24 +36,14 @@ enum Part {
 
 impl UriTemplate {
     pub(crate) fn parse(table: &str, text: &str) -> Result<Self, Error> {
-        let invalid = |why: &str| {
-            Error::new(
-                ErrorKind::InvalidSpec,
-                format!("the uri `{text}` of table `{table}` {why}"),
-            )
-        };
+        let invalid = |why: &str| invalid(table, text, why);
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| invalid("must begin with s3://"))?;
         let (bucket, key) = rest
             .split_once('/')
             .ok_or_else(|| invalid("names no object: write s3://bucket/key"))?;
-        // A person who reads a record would not see them.
-        if text.contains(char::is_control) || text.trim() != text {
-            return Err(invalid(
-                "may not hold control characters or blanks at its ends",
-            ));
-        }
+        check_visible(table, text)?;
         if scheme != "s3" || bucket.is_empty() || key.is_empty() {
             return Err(invalid("must be s3://bucket/key"));
         }
@@ -68,6 +58,51 @@ impl UriTemplate {
         if key.starts_with('/') {
             return Err(invalid("may not hold `.`, `..` or empty segments"));
         }
+        Self::of_key(table, text, bucket.into(), key)
+    }
+
+    /// A file of this machine, a folder of them with a `/` at its end, or a glob; relative to `folder`, which is absolute.
+    pub(crate) fn parse_local(table: &str, text: &str, folder: &Folder) -> Result<Self, Error> {
+        let invalid = |why: &str| invalid(table, text, why);
+        check_visible(table, text)?;
+        let path = text.strip_prefix("file://").unwrap_or(text);
+        if path.contains("://") || path.is_empty() {
+            return Err(invalid("must be s3://bucket/key, or the path of a file"));
+        }
+        let folder = folder
+            .to_str()
+            .filter(|folder| !folder.contains(['{', '}']) && !folder.contains(WILDCARDS));
+        let whole = match folder {
+            _ if path.starts_with('/') => path.to_owned(),
+            Some(folder) => format!("{folder}/{path}"),
+            None => {
+                return Err(invalid(
+                    "cannot be found from this folder, whose name has one of the characters `*?[{}` or is no UTF-8: write an absolute path",
+                ));
+            }
+        };
+        let mut segments: Vec<&str> = Vec::new();
+        for segment in whole.split('/') {
+            match segment {
+                "" | "." => {}
+                ".." => {
+                    segments.pop();
+                }
+                other => segments.push(other),
+            }
+        }
+        let mut key = segments.join("/");
+        if path.ends_with('/') || matches!(path.rsplit('/').next(), Some("." | "..")) {
+            key.push('/');
+        }
+        if segments.is_empty() {
+            return Err(invalid("names all files of this machine"));
+        }
+        Self::of_key(table, text, LOCAL_FILES.into(), &key)
+    }
+
+    fn of_key(table: &str, text: &str, bucket: Arc<str>, key: &str) -> Result<Self, Error> {
+        let invalid = |why: &str| invalid(table, text, why);
         let parts = parse_parts(key)
             .ok_or_else(|| invalid("has a `{` without its `}`, or no name between them"))?;
         for part in &parts {
@@ -91,7 +126,7 @@ impl UriTemplate {
             ));
         }
         Ok(Self {
-            bucket: bucket.into(),
+            bucket,
             parts,
             shape,
         })
@@ -225,6 +260,25 @@ impl Location {
         }
         template.fill(&BoundParams::default())
     }
+}
+
+fn invalid(table: &str, text: &str, why: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidSpec,
+        format!("the uri `{text}` of table `{table}` {why}"),
+    )
+}
+
+/// A person who reads a record would not see them.
+fn check_visible(table: &str, text: &str) -> Result<(), Error> {
+    if text.contains(char::is_control) || text.trim() != text {
+        return Err(invalid(
+            table,
+            text,
+            "may not hold control characters or blanks at its ends",
+        ));
+    }
+    Ok(())
 }
 
 fn is_folder(part: &Part) -> bool {

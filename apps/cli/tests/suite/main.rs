@@ -6,4 +6,5 @@ mod arguments;
 mod doctor;
 mod doors;
 mod generated;
+mod sql;
 mod support;

@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
     "sequence",
     "time",
     "id",
@@ -108,6 +108,7 @@ const COLUMNS: [&str; 33] = [
     "address",
     "trace_id",
     "user",
+    "sql",
 ];
 
 fn write_csv(
@@ -149,13 +150,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         text(&record.correlation_id),
         text(&record.principal),
         text(&record.decision),
-        join(
-            record
-                .objects
-                .iter()
-                .map(|object| format!("s3://{}/{}", object.bucket, object.key))
-                .collect(),
-        ),
+        join(record.objects.iter().map(ToString::to_string).collect()),
         record.bytes_transferred.to_string(),
         record.bytes_scanned.to_string(),
         record.rows.to_string(),
@@ -197,6 +192,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         text(&record.address),
         text(&record.trace_id),
         text(&record.user),
+        text(&record.sql),
     ]
 }
 

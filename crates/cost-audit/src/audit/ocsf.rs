@@ -72,6 +72,7 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
             "request_ids": record.request_ids,
             "rows": record.rows,
             "skipped_rows": record.skipped_rows,
+            "sql": record.sql,
             "trace_id": record.trace_id,
             "user": record.user,
         },
@@ -104,9 +105,9 @@ fn resources(entry: &AuditEntry) -> Vec<Value> {
         .map(|object| {
             json!({
                 "data": { "etag": object.etag, "size": object.size },
-                "name": format!("s3://{}/{}", object.bucket, object.key),
-                "type": "AWS::S3::Object",
-                "uid": arn(&object.bucket, &object.key),
+                "name": object.to_string(),
+                "type": if object.is_local() { "File" } else { "AWS::S3::Object" },
+                "uid": (!object.is_local()).then(|| arn(&object.bucket, &object.key)),
                 "version": object.version_id,
             })
         })

@@ -1,6 +1,6 @@
 //! What is written down about one attempt.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -10,6 +10,9 @@ use crate::error::{BoxError, Error, ErrorKind};
 
 /// Marks every record, so that compliance tools find them.
 pub const COMPLIANCE_TAG: &str = "S3-ACCESS-AUDIT";
+
+/// Stands in place of a bucket for files of the machine itself.
+const LOCAL_FILES: &str = "(local files)";
 
 /// Few records are longer, so that few have to be moved while they are written.
 const USUAL_BYTES: usize = 1024;
@@ -85,6 +88,9 @@ pub struct AuditRecord {
     /// Rows that did not fit and were left out, as the action's table says.
     #[serde(skip_serializing_if = "is_zero")]
     pub skipped_rows: u64,
+    /// What was asked where no configured action was: the SQL without its constants, which may be personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
     /// How it ended.
     pub status: AuditStatus,
     /// When the attempt began.
@@ -124,7 +130,7 @@ pub enum AuditStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditObject {
-    /// The bucket.
+    /// The bucket; `(local files)` for a file of the machine itself, whose key is its path without the first `/`.
     pub bucket: String,
     /// The `ETag` that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +143,25 @@ pub struct AuditObject {
     /// The version that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+}
+
+impl AuditObject {
+    /// Whether it is a file of the machine itself: no bucket can be called so.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.bucket == LOCAL_FILES
+    }
+}
+
+/// `s3://bucket/key`, or the path of a file.
+impl fmt::Display for AuditObject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_local() {
+            write!(formatter, "/{}", self.key)
+        } else {
+            write!(formatter, "s3://{}/{}", self.bucket, self.key)
+        }
+    }
 }
 
 /// A zero is left out: most records have none of these, and records of before must keep their hash.
@@ -176,6 +201,7 @@ impl Default for AuditRecord {
             request_ids: Vec::new(),
             rows: 0,
             skipped_rows: 0,
+            sql: None,
             status: AuditStatus::Failed,
             time: DateTime::UNIX_EPOCH,
             trace_id: None,

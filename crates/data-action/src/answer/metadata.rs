@@ -1,9 +1,10 @@
 //! `metadata` of the full answer: one entry for each object version that was read.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use flowlake_s3_stream::{Checksum, ObjectMetadata};
+use flowlake_transform::LOCAL_FILES;
 use serde::{Serialize, Serializer};
 
 /// The class of an object for which S3 names none.
@@ -15,7 +16,7 @@ const STANDARD: &str = "STANDARD";
 /// and of what else is known of it that which S3 has sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerObject {
-    /// The bucket.
+    /// The bucket; [`LOCAL_FILES`] for files of this machine.
     pub bucket: String,
     /// What S3 said of the version.
     pub object: Arc<ObjectMetadata>,
@@ -30,7 +31,7 @@ struct Entry<'a> {
     content_length: u64,
     last_modified: DateTime<Utc>,
     etag: Option<&'a str>,
-    storage_class: &'a str,
+    storage_class: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +50,26 @@ struct Entry<'a> {
     checksum: Option<&'a Checksum>,
 }
 
+impl AnswerObject {
+    /// Whether it is a file of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.bucket == LOCAL_FILES
+    }
+}
+
+/// `s3://bucket/key`, or the path of a file.
+impl fmt::Display for AnswerObject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.object.location;
+        if self.is_local() {
+            write!(formatter, "/{key}")
+        } else {
+            write!(formatter, "s3://{}/{key}", self.bucket)
+        }
+    }
+}
+
 impl Serialize for AnswerObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let object = &self.object;
@@ -59,7 +80,10 @@ impl Serialize for AnswerObject {
             content_length: object.size,
             last_modified: object.last_modified,
             etag: object.etag.as_deref(),
-            storage_class: object.storage_class.as_deref().unwrap_or(STANDARD),
+            storage_class: match self.is_local() {
+                true => None,
+                false => Some(object.storage_class.as_deref().unwrap_or(STANDARD)),
+            },
             version_id: object.version_id.as_deref(),
             content_encoding: object.content_encoding.as_deref(),
             server_side_encryption: object.server_side_encryption.as_deref(),

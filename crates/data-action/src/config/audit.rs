@@ -28,6 +28,9 @@ pub struct AuditConfig {
     pub seal_key: Option<SecretSource>,
     /// Where finished segments are copied to.
     pub ship: Option<ShipConfig>,
+    /// Whether the log is the first one below its folder, by number, that no other process writes.
+    #[serde(skip)]
+    pub(crate) in_free_folder: bool,
 }
 
 /// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.

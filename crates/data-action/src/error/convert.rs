@@ -9,6 +9,7 @@ use flowlake_s3_stream as s3;
 use flowlake_transform as transform;
 
 use super::{ActionError, ErrorCode};
+use crate::local::{LocalError, LocalErrorKind};
 
 impl ActionError {
     /// The same error with the action's name before its message.
@@ -18,10 +19,11 @@ impl ActionError {
         self
     }
 
-    /// The S3 error in a source chain, as ours; `None` when S3 is not the cause.
+    /// The error of S3 or of a file of this machine in a source chain, as ours; `None` when neither is the cause.
     pub(crate) fn from_chain(error: &(dyn StdError + 'static)) -> Option<Self> {
         s3::Error::find(error)
             .map(|found| Self::new(s3_code(found.kind()), found.to_string(), found.advice()))
+            .or_else(|| LocalError::find(error).map(local))
     }
 }
 
@@ -29,6 +31,39 @@ impl From<s3::Error> for ActionError {
     fn from(error: s3::Error) -> Self {
         Self::new(s3_code(error.kind()), error.to_string(), error.advice()).with_source(error)
     }
+}
+
+impl From<LocalError> for ActionError {
+    fn from(error: LocalError) -> Self {
+        local(&error).with_source(error)
+    }
+}
+
+/// The error of a file of this machine, as ours.
+fn local(error: &LocalError) -> ActionError {
+    let (code, advice) = match error.kind() {
+        LocalErrorKind::Missing(_) => (
+            ErrorCode::FileNotFound,
+            "Correct the path; one that does not begin with `/` is relative to the present folder.",
+        ),
+        LocalErrorKind::Failed(_) => (
+            ErrorCode::FileUnreadable,
+            "Give this user the right to read it, or copy it to where it can be read.",
+        ),
+        LocalErrorKind::Folder => (
+            ErrorCode::FileUnreadable,
+            "Write a `/` behind its name to read all files below it, or a pattern such as 'data/*.csv'.",
+        ),
+        LocalErrorKind::Special => (
+            ErrorCode::FileUnreadable,
+            "Copy what it gives to a file: a file is looked into before it is read.",
+        ),
+        LocalErrorKind::Changed => (
+            ErrorCode::FileChanged,
+            "Ask again when nobody writes the file.",
+        ),
+    };
+    ActionError::new(code, error.to_string(), advice)
 }
 
 fn s3_code(kind: s3::ErrorKind) -> ErrorCode {
@@ -63,7 +98,9 @@ impl From<transform::Error> for ActionError {
             return cause;
         }
         let (code, advice) = transform_code(&error);
-        Self::new(code, error.to_string(), advice).with_source(error)
+        Self::new(code, error.to_string(), advice)
+            .with_place(error.place())
+            .with_source(error)
     }
 }
 

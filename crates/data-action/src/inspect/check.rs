@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Action, ActionError, AnswerColumn, AnswerColumns, access,
-    find::{Found, find},
+    find::{Found, find_in},
     plan::ReadPlan,
     services::Services,
     stores::RequestStores,
@@ -188,9 +188,10 @@ async fn fill(
 ) -> Result<Found, ActionError> {
     services.policy.check(&table.location)?;
     let note = |decision| check.decisions.push(decision);
-    access::location(&services.access, &table.location, note).await?;
-    let bucket = stores.view(table.location.bucket())?;
-    let found = find(&services.policy, prepared, table, &bucket).await?;
+    if !table.location.is_local() {
+        access::location(&services.access, &table.location, note).await?;
+    }
+    let found = find_in(stores, &services.policy, prepared, table).await?;
     check.size = found.named.as_ref().map(|object| object.size);
     check.warning = found.warning();
     let note = |decision| check.decisions.push(decision);

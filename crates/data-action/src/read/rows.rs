@@ -151,7 +151,7 @@ impl RowWriter {
 
 impl Encoding {
     fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
-        if output.format == RowFormat::Json {
+        if output.format == RowFormat::Json && output.file.is_none() {
             return Ok(Self::Json(if output.for_flows {
                 JsonRows::for_flows()
             } else {

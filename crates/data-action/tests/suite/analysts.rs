@@ -78,7 +78,7 @@ async fn tables_with_capitals_are_named_in_double_quotes() {
     let (_, message) = house.run("bare", json!({})).await.unwrap_err();
     assert_eq!(
         message,
-        "there is no table `calls` under [tables]; a name with capitals stands in double quotes: \"Calls\""
+        "there is no table `calls`; a name with capitals stands in double quotes: \"Calls\""
     );
 }
 

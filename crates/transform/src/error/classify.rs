@@ -14,7 +14,7 @@ use regex::Regex;
 
 use crate::{
     Error, ErrorKind,
-    error::wording,
+    error::{Place, wording},
     functions::{GrowthRefused, InvalidArgument, TooLarge},
     memory::JoinMemoryExhausted,
     scan_store::ScanLimitReached,
@@ -26,6 +26,11 @@ const LISTED_COLUMNS: usize = 30;
 
 /// An error of planning the SQL over the files' schemas.
 pub(crate) fn planning(error: DataFusionError) -> Error {
+    let place = Place::of(&error);
+    told(error).at(place)
+}
+
+fn told(error: DataFusionError) -> Error {
     if let Some(found) = known_cause(&error) {
         return found.with_source(error);
     }
@@ -33,7 +38,7 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
     if let DataFusionError::Collection(mut all) = error {
         return match all.is_empty() {
             true => Error::new(ErrorKind::InvalidSql, "the SQL cannot be planned"),
-            false => planning(all.swap_remove(0)),
+            false => told(all.swap_remove(0)),
         };
     }
     let message = match error.find_root() {
@@ -58,7 +63,7 @@ pub(crate) fn planning(error: DataFusionError) -> Error {
                 .unwrap_or_default();
             return Error::new(
                 ErrorKind::UnknownTable,
-                format!("there is no table `{name}` under [tables]"),
+                format!("there is no table `{name}`"),
             );
         }
         root if is_of_files(root) => return running_root(root, &error),
@@ -81,6 +86,11 @@ pub(crate) struct Asked<'a> {
 /// An error of planning a query, which may name one of its own aliases where that is not known, a declared table in another
 /// spelling, text in double quotes, or a function that there is not.
 pub(crate) fn planning_query(error: DataFusionError, asked: &Asked<'_>) -> Error {
+    let place = Place::of(&error);
+    not_planned(error, asked).at(place)
+}
+
+fn not_planned(error: DataFusionError, asked: &Asked<'_>) -> Error {
     match error.find_root() {
         DataFusionError::Plan(text) => {
             if let Some(name) = wording::unknown_function(text) {
@@ -119,7 +129,8 @@ pub(crate) fn planning_query(error: DataFusionError, asked: &Asked<'_>) -> Error
         Some(table) => Error::new(
             ErrorKind::UnknownTable,
             format!("{told}; a name with capitals stands in double quotes: \"{table}\""),
-        ),
+        )
+        .at(told.place()),
         None => told,
     }
 }

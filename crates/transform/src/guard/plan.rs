@@ -232,12 +232,8 @@ fn forbidden(node: &LogicalPlan, tables: &BTreeMap<String, Table>) -> Option<Str
                 .schema()
                 .is_none_or(|schema| schema == "public")
                 && tables.contains_key(name);
-            (!own && !is_series(scan)).then(|| {
-                format!(
-                    "reading `{}`, which is not declared under [tables]",
-                    scan.table_name
-                )
-            })
+            (!own && !is_series(scan))
+                .then(|| format!("reading `{}`, which is no declared table", scan.table_name))
         }
         LogicalPlan::RecursiveQuery(_) => Some("recursive queries".to_owned()),
         LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => {

@@ -64,7 +64,7 @@ impl RowsOpener {
         let path = file.location.clone();
         let misfits = Misfits {
             on_error: self.scan.spec.on_error,
-            file: path.as_ref().into(),
+            file: self.scan.name_of(&path),
             counts: Arc::clone(&self.scan.counts),
         };
         let spec = &self.scan.spec;
@@ -83,8 +83,8 @@ impl RowsOpener {
         let facts = match (self.scan.known(&path), &head) {
             (Some(facts), _) => facts,
             (None, Some(head)) => {
-                let found =
-                    inspect::examine(&self.scan.spec, path.as_ref(), head.clone(), false).await;
+                let name = self.scan.name_of(&path);
+                let found = inspect::examine(&self.scan.spec, &name, head.clone(), false).await;
                 Arc::new(found.map_err(external)?.facts)
             }
             (None, None) => {

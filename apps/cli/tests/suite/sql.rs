@@ -1,0 +1,505 @@
+//! `flowlake sql`: questions of files on this machine and on S3, without an action.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{House, output_of, record};
+
+const CALLS: &str = "id,ani,queue,ms\n\
+    1,+12025550142,Sales,1200\n\
+    2,+12025550143,Support,34000\n\
+    3,+12025550144,Sales,900\n";
+
+/// A person in a folder of files, with nothing configured.
+struct Desk {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        };
+        desk.lay("data/calls.csv", CALLS);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn lay(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowlake"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("USER", "tester")
+            // Whoever asked AWS for anything would be heard to fail.
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        output_of(self.command(arguments)).await
+    }
+
+    /// What it prints as rows and as remarks, once it has ended with this exit code.
+    async fn asked(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let output = self.run(arguments).await;
+        let out = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}\n{out}\n{told}"
+        );
+        (out, told)
+    }
+
+    async fn rows(&self, sql: &str, more: &[&str]) -> Value {
+        let arguments = [&["sql", sql, "--format", "json"], more].concat();
+        let (out, _) = self.asked(&arguments, 0).await;
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+    }
+
+    /// Why there are no rows.
+    async fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let (out, told) = self.asked(arguments, code).await;
+        assert_eq!(out, "", "{arguments:?}");
+        told
+    }
+
+    /// The audit records, of a log that no other process wrote at the same time.
+    async fn records(&self) -> Vec<Value> {
+        let log = self.path("home/.local/state/flowlake/audit/1");
+        let log = log.display().to_string();
+        let all = [
+            "audit",
+            "tail",
+            "-n",
+            "1000",
+            "--directory",
+            &log,
+            "--output",
+            "jsonl",
+        ];
+        let (out, _) = self.asked(&all, 0).await;
+        out.lines().map(record).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_this_machine_is_asked_with_nothing_configured() {
+    let desk = Desk::new();
+    let sql = "SELECT queue, sum(ms) AS ms FROM 'data/calls.csv' WHERE ani <> '+12025550143' GROUP BY queue";
+    let (out, told) = desk.asked(&["sql", sql], 0).await;
+    assert_eq!(
+        out,
+        "┌───────┬──────┐\n\
+         │ queue ┆   ms │\n\
+         ╞═══════╪══════╡\n\
+         │ Sales ┆ 2100 │\n\
+         └───────┴──────┘\n"
+    );
+    assert!(told.contains("1 rows, 96 B read"), "{told}");
+    let records = desk.records().await;
+    let record = &records[0];
+    let file = desk.path("data/calls.csv").canonicalize().unwrap();
+    let key = file.to_str().unwrap().trim_start_matches('/');
+    assert_eq!(record["objects"][0]["bucket"], "(local files)");
+    assert_eq!(record["objects"][0]["key"], key);
+    assert_eq!(
+        (&record["action"], &record["caller"]),
+        (&json!("(sql)"), &json!("cli:tester"))
+    );
+    // Constants may be personal data.
+    assert_eq!(
+        record["sql"],
+        "SELECT queue, sum(ms) AS ms FROM \"calls\" WHERE ani <> ? GROUP BY queue"
+    );
+    assert_eq!(
+        (&record["rows"], &record["bytes_transferred"]),
+        (&json!(1), &json!(0))
+    );
+    assert!(record.get("principal").is_none(), "{record}");
+}
+
+#[tokio::test]
+async fn rows_come_in_every_format_to_standard_output_or_a_file() {
+    let desk = Desk::new();
+    let sql = "SELECT id, queue FROM 'data/calls.csv' WHERE id < 3 ORDER BY id";
+    let expected = json!([{ "id": 1, "queue": "Sales" }, { "id": 2, "queue": "Support" }]);
+    assert_eq!(desk.rows(sql, &[]).await, expected);
+    let (out, _) = desk.asked(&["sql", sql, "--format", "ndjson"], 0).await;
+    assert_eq!(
+        out,
+        "{\"id\":1,\"queue\":\"Sales\"}\n{\"id\":2,\"queue\":\"Support\"}\n"
+    );
+    let (out, told) = desk.asked(&["sql", sql, "--format", "csv"], 0).await;
+    assert_eq!(
+        (out.as_str(), told.as_str()),
+        ("id,queue\r\n1,Sales\r\n2,Support\r\n", "")
+    );
+    for file in [
+        "out.json",
+        "out.ndjson",
+        "out.csv",
+        "out.parquet",
+        "out.arrow",
+    ] {
+        let (out, told) = desk.asked(&["sql", sql, "-o", file], 0).await;
+        assert_eq!(out, "", "{file}");
+        assert!(told.contains(&format!("written to {file}")), "{told}");
+        let read = format!("SELECT id, queue FROM '{file}' ORDER BY id");
+        assert_eq!(desk.rows(&read, &[]).await, expected, "{file}");
+    }
+    let told = desk.refused(&["sql", sql, "-o", "out.xyz"], 2).await;
+    assert!(told.contains("does not say a format"), "{told}");
+    assert!(!desk.path("out.xyz").exists());
+}
+
+#[tokio::test]
+async fn patterns_of_files_stay_in_their_folder_as_those_of_shells_do() {
+    let desk = Desk::new();
+    for (file, id) in [
+        ("a", 1),
+        ("b", 2),
+        ("deep/c", 3),
+        ("deep/er/d", 4),
+        (".git/e", 5),
+        ("_f", 6),
+    ] {
+        desk.lay(&format!("logs/{file}.csv"), &format!("id\n{id}\n"));
+    }
+    desk.lay("logs/year=2026/g.csv", "id\n7\n");
+    let ids = async |files: &str| {
+        let sql = format!("SELECT id FROM '{files}' ORDER BY id");
+        let rows = desk.rows(&sql, &[]).await;
+        let ids = rows.as_array().unwrap().iter();
+        ids.map(|row| row["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("logs/*.csv").await, [1, 2]);
+    assert_eq!(ids("./logs/../logs/[ab].csv").await, [1, 2]);
+    assert_eq!(ids("logs/*/*.csv").await, [3, 7]);
+    assert_eq!(ids("logs/deep/**.csv").await, [3, 4]);
+    assert_eq!(ids("logs/deep/").await, [3, 4]);
+    let absolute = desk.path("logs/deep/").display().to_string();
+    assert_eq!(ids(&absolute).await, [3, 4]);
+    assert_eq!(ids(&format!("file://{absolute}c.csv")).await, [3]);
+    let rows = desk.rows("SELECT year FROM 'logs/year=*/*.csv'", &[]).await;
+    assert_eq!(rows, json!([{ "year": 2026 }]));
+    let told = desk
+        .refused(&["sql", "SELECT 1 FROM 'logs/*.json'"], 4)
+        .await;
+    assert!(
+        told.contains("data.no_files") && told.contains("/logs/*.json"),
+        "{told}"
+    );
+    let told = desk
+        .refused(&["sql", "SELECT 1 FROM 'logs/x.csv'"], 4)
+        .await;
+    assert!(
+        told.contains("file.not_found") && told.contains("/logs/x.csv does not exist"),
+        "{told}"
+    );
+    let told = desk.refused(&["sql", "SELECT 1 FROM 'logs'"], 3).await;
+    assert!(
+        told.contains("file.unreadable") && told.contains("is a folder"),
+        "{told}"
+    );
+    let told = desk
+        .refused(&["sql", "SELECT 1 FROM 'http://x/y.csv'"], 2)
+        .await;
+    assert!(
+        told.contains("must be s3://bucket/key, or the path of a file"),
+        "{told}"
+    );
+    // What could not be read is in the record too.
+    let records = desk.records().await;
+    let codes: Vec<_> = records
+        .iter()
+        .map(|record| record["code"].as_str().unwrap())
+        .collect();
+    assert!(
+        codes.ends_with(&["data.no_files", "file.not_found", "file.unreadable"]),
+        "{codes:?}"
+    );
+}
+
+#[tokio::test]
+async fn tables_have_names_and_options_and_the_sql_parameters() {
+    let desk = Desk::new();
+    desk.lay(
+        "data/odd.txt",
+        "1;x;2026-01-05\n2;\"y;z\";2026-02-05\nbroken\n",
+    );
+    let odd = "odd=data/odd.txt,format=csv,delimiter=;,header=false,on_error=skip,columns={n=\"integer\",t=\"string\",d=\"date\"}";
+    let sql = "SELECT t FROM odd WHERE n = $n AND d = $d";
+    let given = ["-t", odd, "--param", "n=2", "--param", "d=2026-02-05"];
+    assert_eq!(desk.rows(sql, &given).await, json!([{ "t": "y;z" }]));
+    // Of two tables and a file in one query, each has its name.
+    let sql =
+        "SELECT calls.queue, odd.t FROM 'data/calls.csv' JOIN odd ON odd.n = calls.id ORDER BY n";
+    let rows = desk.rows(sql, &["-t", odd]).await;
+    assert_eq!(
+        rows,
+        json!([{ "queue": "Sales", "t": "x" }, { "queue": "Support", "t": "y;z" }])
+    );
+    // A number that is an account's: text, where that is said.
+    let sql = "SELECT count(*) AS calls FROM 'data/calls.csv' WHERE CAST(id AS VARCHAR) = $id";
+    let rows = desk.rows(sql, &["--param", "id:string=3"]).await;
+    assert_eq!(rows, json!([{ "calls": 1 }]));
+    desk.lay(
+        "q.sql",
+        "-- a file\nSELECT count(*) AS calls FROM 'data/{name}.csv';\n",
+    );
+    let (out, _) = desk
+        .asked(
+            &[
+                "sql",
+                "-f",
+                "q.sql",
+                "--param",
+                "name=calls",
+                "--format",
+                "csv",
+            ],
+            0,
+        )
+        .await;
+    assert_eq!(out, "calls\r\n3\r\n");
+    let told = desk
+        .refused(&["sql", "SELECT $x FROM 'data/calls.csv'"], 2)
+        .await;
+    assert!(told.contains("the parameter `x` is used"), "{told}");
+    let told = desk.refused(&["sql", "SELECT 1 FROM nowhere"], 2).await;
+    assert!(
+        told.contains("sql.unknown_table") && told.contains("-t NAME=FILE"),
+        "{told}"
+    );
+    let told = desk
+        .refused(&["sql", "SELECT 1", "-t", "t=a.csv,delimiters=;"], 2)
+        .await;
+    assert!(told.contains("delimiters"), "{told}");
+    // A value of a parameter is recorded as a hash.
+    let recorded = serde_json::to_string(&desk.records().await).unwrap();
+    assert!(!recorded.contains("2026-02-05"), "{recorded}");
+}
+
+#[tokio::test]
+async fn a_question_is_guarded_as_an_action_is() {
+    let desk = Desk::new();
+    for sql in [
+        "DROP TABLE calls",
+        "COPY (SELECT 1) TO 'x.csv'",
+        "SELECT * FROM 'data/calls.csv'; SELECT 1",
+        "WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r",
+    ] {
+        let told = desk.refused(&["sql", sql], 3).await;
+        assert!(told.contains("sql.not_allowed"), "{sql}: {told}");
+    }
+    let told = desk.refused(&["sql", "SELEC 1"], 2).await;
+    assert!(told.contains("sql.invalid"), "{told}");
+    assert_eq!(
+        desk.rows("SELECT 1 + 1 AS two", &[]).await,
+        json!([{ "two": 2 }])
+    );
+    // An action, which a server may run, names no file of the machine.
+    desk.lay(
+        "project/flowlake.toml",
+        "[audit.log]\ndirectory = \"audit\"\n",
+    );
+    desk.lay(
+        "project/actions/here.toml",
+        "name = \"here\"\n[tables.t]\nuri = \"data/calls.csv\"\n[query]\nsql = \"SELECT 1 FROM t\"\n",
+    );
+    let (out, told) = desk.asked(&["--config", "project", "check"], 2).await;
+    assert!(out.contains("must begin with s3://"), "{out}{told}");
+}
+
+#[tokio::test]
+async fn long_answers_are_cut_in_tables_alone_and_a_reader_may_stop() {
+    let desk = Desk::new();
+    let rows: String = (0..3000)
+        .map(|n| format!("{n},a text of some length\n"))
+        .collect();
+    desk.lay("many.csv", &format!("n,text\n{rows}"));
+    let all = "SELECT * FROM 'many.csv'";
+    let (out, told) = desk.asked(&["sql", all, "--width", "20"], 0).await;
+    assert_eq!(out.lines().count(), 1004, "{told}");
+    assert!(out.contains("a text of…"), "{out}");
+    assert!(told.contains("only the first 1000 rows: --rows"), "{told}");
+    let (out, told) = desk.asked(&["sql", all, "--format", "csv"], 0).await;
+    assert_eq!((out.lines().count(), told.as_str()), (3001, ""));
+    let (out, _) = desk
+        .asked(&["sql", all, "--rows", "2", "--format", "ndjson"], 0)
+        .await;
+    assert_eq!(out.lines().count(), 2);
+
+    let series =
+        "SELECT a.n, a.text, b.n AS m FROM 'many.csv' a JOIN 'many.csv' b ON a.n % 50 = b.n % 50";
+    let mut command = desk.command(&["sql", series, "--format", "csv"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap().trim(), "n,text,m");
+    drop(lines);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[tokio::test]
+async fn two_may_ask_at_the_same_time() {
+    let desk = Desk::new();
+    let ask = || desk.asked(&["sql", "SELECT count(*) FROM 'data/calls.csv'"], 0);
+    tokio::join!(ask(), ask(), ask());
+}
+
+#[tokio::test]
+async fn objects_of_s3_are_read_as_aws_tools_would_read_them() {
+    let house = House::new().await;
+    let mut desk = Desk::new();
+    desk.variables = house.variables.clone().into_iter().collect();
+    for (name, url) in [
+        ("AWS_ENDPOINT_URL", house.stack.aws_url()),
+        ("AWS_ENDPOINT_URL_S3", house.stack.s3_url()),
+    ] {
+        desk.variables.push((name.to_owned(), url.to_string()));
+    }
+    desk.lay("vip.csv", "ani,vip\n+12025550142,yes\n");
+    let sql = "SELECT customers.name, vip.vip FROM 's3://lake/exports/customers.csv' JOIN 'vip.csv' ON vip.ani = customers.ani";
+    let (out, _) = desk.asked(&["sql", sql, "--format", "csv"], 0).await;
+    assert_eq!(out, "name,vip\r\nAna,yes\r\n");
+    let rows = desk
+        .rows("SELECT count(*) AS n FROM 's3://lake/exports/*.csv'", &[])
+        .await;
+    assert_eq!(rows, json!([{ "n": 3 }]));
+    let told = desk
+        .refused(&["sql", "SELECT 1 FROM 's3://lake/exports/none.csv'"], 4)
+        .await;
+    assert!(told.contains("s3.no_such_key"), "{told}");
+    let told = desk
+        .refused(&["sql", "SELECT 1 FROM 's3://lake/secret/x.csv'"], 3)
+        .await;
+    assert!(
+        told.contains("denied") || told.contains("refused"),
+        "{told}"
+    );
+    let records = desk.records().await;
+    let objects = records[0]["objects"].as_array().unwrap();
+    let buckets: Vec<_> = objects
+        .iter()
+        .map(|object| object["bucket"].as_str().unwrap())
+        .collect();
+    assert_eq!(buckets, ["(local files)", "lake"]);
+    assert_eq!(records[0]["principal"], crate::support::READER);
+    assert!(records[0]["bytes_transferred"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn in_a_project_its_policy_and_its_audit_log_hold() {
+    let house = House::new().await;
+    let sql = "SELECT name FROM 's3://lake/exports/customers.csv' WHERE calls = 3";
+    let rows = house.json(&["sql", sql, "--format", "json"], 0).await;
+    assert_eq!(rows, json!([{ "name": "Ana" }]));
+    let told = house
+        .told(&["sql", "SELECT 1 FROM 's3://lake/secret/x.csv'"], 3)
+        .await;
+    assert!(told.contains("policy.denied"), "{told}");
+    let tail = house.told(&["audit", "tail", "--output", "jsonl"], 0).await;
+    let records: Vec<_> = tail.lines().map(record).collect();
+    assert_eq!(records.len(), 2);
+    assert_eq!(
+        records[0]["sql"],
+        "SELECT name FROM \"customers\" WHERE calls = ?"
+    );
+    assert_eq!(records[1]["code"], "policy.denied");
+}
+
+#[tokio::test]
+async fn an_error_of_the_sql_shows_its_place() {
+    let desk = Desk::new();
+    for (sql, line, marks, code) in [
+        (
+            "SELECT quue FROM 'data/calls.csv'",
+            "1 | SELECT quue FROM",
+            "    |        ^^^^\n",
+            4,
+        ),
+        (
+            "SELECT id\nFROM 'data/calls.csv'\nWHERE quee = 1",
+            "3 | WHERE quee = 1",
+            "    |       ^^^^\n",
+            4,
+        ),
+        (
+            "SELECT id FROM 'data/calls.csv' c WHERE d.id = 1",
+            "1 | SELECT",
+            "^^^^\n",
+            4,
+        ),
+        (
+            "SELECT lenn(queue) FROM 'data/calls.csv'",
+            "1 | SELECT lenn",
+            "    |        ^^^^",
+            2,
+        ),
+        (
+            "SELECT id FORM 'data/calls.csv'",
+            "1 | SELECT id FORM",
+            "    |                ^",
+            2,
+        ),
+        ("SELECT id, FROM nowhere", "1 | SELECT id, FROM", "^", 2),
+        (
+            "SELECT id INTO x FROM 'data/calls.csv'",
+            "1 | SELECT id INTO x",
+            "    |                ^\n",
+            3,
+        ),
+    ] {
+        let told = desk.refused(&["sql", sql], code).await;
+        assert!(told.contains(line) && told.contains(marks), "{sql}\n{told}");
+    }
+    let told = desk
+        .refused(
+            &["--json", "sql", "SELECT 1,\n quue FROM 'data/calls.csv'"],
+            4,
+        )
+        .await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["error"]["code"], "sql.unknown_column");
+    assert_eq!(
+        (&told["error"]["line"], &told["error"]["column"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(told["error"]["retryable"], false);
+    assert!(told["audit_id"].is_string(), "{told}");
+}
