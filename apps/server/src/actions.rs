@@ -1,5 +1,7 @@
 //! `/v1/actions`: list and run.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     body::{Body, HttpBody},
@@ -27,7 +29,7 @@ const ROUTE: &str = "/v1/actions/{name}";
 
 /// `GET /v1/actions`: names, descriptions and parameters of what the caller may run, and may choose.
 pub(crate) async fn list(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
@@ -62,7 +64,7 @@ pub(crate) fn offered<'a>(
 
 /// `POST /v1/actions/{name}` with a JSON object of parameters.
 pub(crate) async fn run(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     request: Request,
@@ -90,7 +92,7 @@ pub(crate) async fn run(
 
 /// `GET /v1/actions/{name}?name=value`, and `HEAD`.
 pub(crate) async fn look(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     request: Request,

@@ -136,7 +136,7 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// `GET /metrics`: Prometheus text, or OpenMetrics for scrapers that accept it.
 async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response {
-    let (gauges, pipeline) = (state.live.gauges(), state.live.state().pipeline);
+    let (gauges, pipeline) = (state.live.gauges(), state.live.state().pipeline.clone());
     let mut accepted = headers.get_all(ACCEPT).iter();
     let openmetrics =
         accepted.any(|value| value.to_str().is_ok_and(|text| text.contains(OPENMETRICS)));
@@ -152,7 +152,7 @@ async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Respons
 
 /// `GET /v1/profiler`: the profile as JSON.
 async fn profiler(State(state): State<AdminState>) -> Response {
-    let pipeline = state.live.state().pipeline;
+    let pipeline = state.live.state().pipeline.clone();
     Json(pipeline.profiler().snapshot(pipeline.now_unix_ms())).into_response()
 }
 

@@ -1,6 +1,9 @@
 //! `POST /v1/actions/{name}/batch`: several questions of one action, each an attempt by itself.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use axum::{
     Extension,
@@ -32,7 +35,7 @@ const MOST_BYTES: usize = 16 << 20;
 const PATH: &str = "Send the batch to /v1/actions/NAME/batch.";
 
 pub(crate) async fn run(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     request: Request,

@@ -1,5 +1,7 @@
 //! `GET /openapi.json`: the interface as OpenAPI 3.1, of the actions that the caller may run; and a page to try it.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -17,7 +19,7 @@ use crate::{actions::offered, peer::Peer, state::AppState};
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) async fn openapi(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderValue, Version, header::CONNECTION},
 };
 use flowlake_data_action::{Clock, Gauge, ServerSettings};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hyper::{
     Request,
     body::Incoming,
@@ -283,32 +284,48 @@ impl Connections {
         });
         let builder = builder(limits.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(io, service));
-        let mut stopped = pin!(self.stopped(|| activity.is_served()));
+        let mut calls = Calls::new();
+        calls.push(Box::pin(self.cut.cancelled().map(|()| Call::Cut)));
+        let stopped = self.stopped(|| activity.is_served());
+        calls.push(Box::pin(stopped.map(|()| Call::Close)));
+        calls.push(look_after(limits.look_again()));
         let mut closing = false;
         loop {
-            let pause = if closing {
-                CLOSE_LIMIT
-            } else {
-                limits.look_again()
-            };
-            tokio::select! {
+            let call = tokio::select! {
+                biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(error = %error, "a connection broke");
                     }
                     return;
                 }
-                () = self.cut.cancelled() => return,
-                () = stopped.as_mut(), if !closing => {}
-                () = sleep(pause) => match activity.overdue(limits.peer) {
-                    // A connection that is to close because all do may still answer.
-                    None => continue,
-                    Some(_) if closing => return,
-                    Some(Overdue::Header) => { self.counts.closed_header.fetch_add(1, Relaxed); }
-                    Some(Overdue::Idle) => { self.counts.closed_idle.fetch_add(1, Relaxed); }
-                },
+                Some(call) = calls.next() => call,
+            };
+            let overdue = activity.overdue(limits.peer);
+            match (call, overdue) {
+                (Call::Cut, _) => return,
+                (Call::Close, _) => {}
+                // A connection that is to close because all do may still answer.
+                (Call::Look, None) if closing => {
+                    calls.push(look_after(CLOSE_LIMIT));
+                    continue;
+                }
+                (Call::Look, None) => {
+                    calls.push(look_after(limits.look_again()));
+                    continue;
+                }
+                (Call::Look, Some(_)) if closing => return,
+                (Call::Look, Some(Overdue::Header)) => {
+                    self.counts.closed_header.fetch_add(1, Relaxed);
+                }
+                (Call::Look, Some(Overdue::Idle)) => {
+                    self.counts.closed_idle.fetch_add(1, Relaxed);
+                }
             }
             closing = true;
+            calls.clear();
+            calls.push(Box::pin(self.cut.cancelled().map(|()| Call::Cut)));
+            calls.push(look_after(CLOSE_LIMIT));
             connection.as_mut().graceful_shutdown();
         }
     }
@@ -370,6 +387,25 @@ impl Connections {
         ];
         connections.into_iter().chain(tls).collect()
     }
+}
+
+/// What a connection is to do beside answering.
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    /// End at once.
+    Cut,
+    /// End when it has answered.
+    Close,
+    /// See whether its peer takes too long.
+    Look,
+}
+
+/// The calls that may come. Each has a waker of its own, so that the many times when a request or an answer goes on do not poll them:
+/// a poll of a token that all connections share takes its lock.
+type Calls<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Call> + Send + 'a>>>;
+
+fn look_after<'a>(pause: Duration) -> Pin<Box<dyn Future<Output = Call> + Send + 'a>> {
+    Box::pin(sleep(pause).map(|()| Call::Look))
 }
 
 fn builder(max_header_bytes: usize) -> auto::Builder<TokioExecutor> {

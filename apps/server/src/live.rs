@@ -1,7 +1,7 @@
 //! The state that requests begin with, and its replacement by a reload.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError, RwLock,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Live {
 
 #[derive(Debug)]
 struct Current {
-    state: AppState,
+    state: Arc<AppState>,
     router: Router,
 }
 
@@ -43,13 +43,14 @@ pub(crate) struct ReloadNotes {
 
 impl Live {
     pub(crate) fn new(state: AppState) -> Self {
+        let state = Arc::new(state);
         let notes = ReloadNotes {
             loaded_at_unix_ms: state.pipeline.now_unix_ms(),
             ..ReloadNotes::default()
         };
         Self {
             current: RwLock::new(Current {
-                router: router(state.clone()),
+                router: router(Arc::clone(&state)),
                 state,
             }),
             reloads: AtomicU64::new(0),
@@ -59,9 +60,9 @@ impl Live {
     }
 
     /// The state that a request begins with now.
-    pub(crate) fn state(&self) -> AppState {
+    pub(crate) fn state(&self) -> Arc<AppState> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.state.clone()
+        Arc::clone(&current.state)
     }
 
     /// The router over that state.
@@ -73,8 +74,9 @@ impl Live {
     /// Requests that come from now on begin with this state.
     pub(crate) fn replace(&self, state: AppState, pending_restart: Vec<String>) {
         let now = state.pipeline.now_unix_ms();
+        let state = Arc::new(state);
         let new = Current {
-            router: router(state.clone()),
+            router: router(Arc::clone(&state)),
             state,
         };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,8 @@
 //!
 //! A call of a tool is a question as any other: the same client, policy, IAM, budget, and audit record.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Request, State},
@@ -60,7 +62,7 @@ struct Initialize {
 type Wrong = (i32, String);
 
 pub(crate) async fn message(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {

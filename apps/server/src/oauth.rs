@@ -1,5 +1,7 @@
 //! `POST /oauth/token`: client credentials for a token (RFC 6749, section 4.4), as Genesys Cloud's "User Defined (OAuth)" asks.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     body::Bytes,
@@ -32,7 +34,7 @@ enum Refused {
 }
 
 pub(crate) async fn token(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {

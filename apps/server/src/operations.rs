@@ -1,6 +1,6 @@
 //! What load balancers look at, and the answers of paths that there are not.
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Json,
@@ -22,7 +22,7 @@ pub(crate) async fn live() -> Json<serde_json::Value> {
 }
 
 /// `GET /readyz`: whether requests will be taken. Why not is for operators.
-pub(crate) async fn ready(State(state): State<AppState>) -> Response {
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     match state.unready_reason() {
         None => Json(json!({ "status": "ready" })).into_response(),
         Some(_) => (

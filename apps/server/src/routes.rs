@@ -1,9 +1,12 @@
 //! Which handler answers which path.
 
+use std::sync::Arc;
+
 use axum::{
     Router, middleware,
     routing::{get, post},
 };
+use tower::ServiceBuilder;
 use tower_http::{
     CompressionLevel,
     catch_panic::CatchPanicLayer,
@@ -19,7 +22,7 @@ use crate::{actions, batch, describe, headers, mcp, oauth, operations, state::Ap
 const LEAST_COMPRESSED_BYTES: u16 = 1400;
 
 /// Actions behind credentials; health open, and no more than load balancers need. What operators look at is `admin`.
-pub(crate) fn router(state: AppState) -> Router {
+pub(crate) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/v1/actions", get(actions::list))
         .route("/v1/actions/{name}", get(actions::look).post(actions::run))
@@ -34,9 +37,13 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/readyz", get(operations::ready))
         .fallback(operations::not_found)
         .method_not_allowed_fallback(operations::method_not_allowed)
-        .layer(CatchPanicLayer::custom(operations::panicked))
-        .layer(compression())
-        .layer(middleware::from_fn(headers::guard))
+        .layer(
+            // As one layer: each is a copy of the routes for every request.
+            ServiceBuilder::new()
+                .layer(middleware::from_fn(headers::guard))
+                .layer(compression())
+                .layer(CatchPanicLayer::custom(operations::panicked)),
+        )
         .with_state(state)
 }
 

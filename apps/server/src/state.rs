@@ -22,7 +22,7 @@ use crate::{
     refusal::refuse,
 };
 
-/// Cheap to clone; clones are the same.
+/// What they share is counted, so a clone is the same.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
     pub(crate) pipeline: Pipeline,

@@ -247,15 +247,22 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
     let own = limit.saturating_sub(request.queued_for);
     let given = request.time_left.filter(|given| *given < own);
     let walk = AssertUnwindSafe(walk(&parts, &attempt, &request)).catch_unwind();
-    let outcome = tokio::select! {
-        biased;
-        () = request.cancellation.cancelled() => Err(cancelled()),
-        () = parts.stop.cancelled() => Err(stopping()),
-        result = tokio::time::timeout(given.unwrap_or(own), walk) => match result {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
-            Err(_elapsed) => Err(given.map_or_else(|| timed_out(limit), out_of_time)),
-        },
+    let outcome = if request.cancellation.is_cancelled() {
+        Err(cancelled())
+    } else if parts.running.is_closed() && parts.stop.is_cancelled() {
+        Err(stopping())
+    } else {
+        tokio::select! {
+            // First, so that an answer that comes at once does not wait for the others, which takes the locks of what is shared.
+            biased;
+            result = tokio::time::timeout(given.unwrap_or(own), walk) => match result {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_panic)) => Err(ActionError::new(ErrorCode::Internal, "the attempt panicked", "Report this with the audit id.")),
+                Err(_elapsed) => Err(given.map_or_else(|| timed_out(limit), out_of_time)),
+            },
+            () = request.cancellation.cancelled() => Err(cancelled()),
+            () = parts.stop.cancelled() => Err(stopping()),
+        }
     };
     let ended = outcome.as_ref().map(|answered| &answered.rows.stats);
     let closed = parts.ledger.close(&attempt, ended).await;

@@ -48,7 +48,7 @@ pub(super) async fn verify(State(state): State<AdminState>) -> Response {
             "Wait for its end: /v1/status has it.",
         ));
     };
-    let pipeline = state.live.state().pipeline;
+    let pipeline = state.live.state().pipeline.clone();
     let at_unix_ms = pipeline.now_unix_ms();
     let verifying = tokio::task::spawn_blocking(move || pipeline.verify_audit());
     let report = verifying.await.unwrap_or_else(|error| {
