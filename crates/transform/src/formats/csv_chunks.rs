@@ -70,10 +70,7 @@ impl Chunked for CsvChunks {
                 ..Chunk::default()
             });
         }
-        marks.find(text, simple).ok()?;
-        if !marks.have(fields) {
-            return None;
-        }
+        marks.find(text, simple, fields).ok()?;
         let sifted = found.is_some_and(|found| {
             let most = marks.rows / FEW;
             candidates(found, marks, most, starts, ends)

@@ -83,6 +83,7 @@ struct Find<'a> {
     marks: &'a mut Marks,
     text: &'a [u8],
     dialect: Simple,
+    fields: usize,
 }
 
 /// Text of which no place needs to be known.
@@ -93,7 +94,7 @@ struct Pass<'a> {
 }
 
 /// Number of `\n` in a regular text that begins and ends with a record and whose records all have so many fields; as
-/// [`Marks::find`] and [`Marks::have`], in less than half the time.
+/// [`Marks::find`], in less than half the time.
 ///
 /// # Errors
 /// [`Irregular`], also for text with `\r` or where lines may be comments.
@@ -115,7 +116,8 @@ struct Even {
     /// Delimiters of all records so far, if each has as many as it should.
     expected: u64,
     each: u64,
-    uneven: bool,
+    /// Not 0 when a record had more or fewer.
+    uneven: u64,
 }
 
 impl Even {
@@ -124,33 +126,46 @@ impl Even {
             delimiters: 0,
             expected: 0,
             each: fields.saturating_sub(1) as u64,
-            uneven: fields == 0,
+            uneven: u64::from(fields == 0),
         }
     }
 
     #[inline(always)]
     fn see(&mut self, delimiters: u64, mut records: u64) {
-        while records != 0 {
-            let before = delimiters & (records ^ (records - 1));
-            self.expected += self.each;
-            self.uneven |= self.delimiters + u64::from(before.count_ones()) != self.expected;
-            records &= records - 1;
+        // Most blocks hold the end of one record or of none, in no order that a processor could foresee: both take one way.
+        loop {
+            let ends = u64::from(records != 0);
+            // All, where there is no record.
+            let before = delimiters & (records ^ records.wrapping_sub(1));
+            self.expected += self.each & ends.wrapping_neg();
+            let found = self.delimiters + u64::from(before.count_ones());
+            self.uneven |= (found ^ self.expected) & ends.wrapping_neg();
+            records &= records.wrapping_sub(1);
+            if records == 0 {
+                break;
+            }
         }
         self.delimiters += u64::from(delimiters.count_ones());
     }
 }
 
 impl Marks {
-    /// Marks a text that begins with a record and should end with one.
+    /// Marks a text that begins with a record and should end with one; each should have so many fields.
     ///
     /// # Errors
     /// [`Irregular`]; the marks are then of no use.
-    pub(crate) fn find(&mut self, text: &[u8], dialect: Simple) -> Result<(), Irregular> {
+    pub(crate) fn find(
+        &mut self,
+        text: &[u8],
+        dialect: Simple,
+        fields: usize,
+    ) -> Result<(), Irregular> {
         let marks = self;
         compare::run(Find {
             marks,
             text,
             dialect,
+            fields,
         })
     }
 
@@ -174,15 +189,6 @@ impl Marks {
             written += marks.count_ones() as usize;
         }
         ends.truncate(self.cells);
-    }
-
-    /// Whether every record has so many fields.
-    pub(crate) fn have(&self, fields: usize) -> bool {
-        let mut even = Even::new(fields);
-        for (&fields, &records) in self.fields.iter().zip(&self.records) {
-            even.see(fields & !records, records);
-        }
-        !even.uneven
     }
 
     /// The ends of the fields between two places.
@@ -254,6 +260,7 @@ impl Task for Find<'_> {
             marks,
             text,
             dialect,
+            fields,
         } = self;
         let (blocks, rest) = text.as_chunks::<BLOCK>();
         // Every place is written below, so that what is there from another text does not matter.
@@ -261,6 +268,7 @@ impl Task for Find<'_> {
             places.resize(text.len().div_ceil(BLOCK), 0);
         }
         let mut all = marks.fields.iter_mut().zip(&mut marks.records);
+        let mut even = Even::new(fields);
         let returns = memchr::memchr(b'\r', text).is_some();
         let mut carry = Carry::START;
         let (mut rows, mut cells, mut lines, mut irregular) = (0, 0, 0, 0);
@@ -272,6 +280,7 @@ impl Task for Find<'_> {
             cells += found.fields.count_ones() as usize;
             lines += u64::from(found.lines);
             irregular |= found.irregular;
+            even.see(found.fields & !found.records, found.records);
         };
         for block in blocks {
             put(carry.block(block, dialect, returns, compare));
@@ -280,7 +289,7 @@ impl Task for Find<'_> {
             put(carry.last_block(rest, dialect, returns, compare));
         }
         (marks.rows, marks.cells, marks.lines) = (rows, cells, lines);
-        carry.ended(text, irregular)
+        carry.ended(text, irregular | even.uneven)
     }
 }
 
@@ -318,7 +327,7 @@ impl Task for Pass<'_> {
             irregular |= found.irregular;
             even.see(found.fields & !found.records, found.records);
         }
-        carry.ended(text, irregular | u64::from(even.uneven))?;
+        carry.ended(text, irregular | even.uneven)?;
         Ok(lines)
     }
 }
