@@ -116,6 +116,8 @@ impl Decode for JsonDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let result = self.splitter.push(bytes, &mut self.rows);
         let result = result.or_else(|stopped| self.rows.stop(stopped));
+        // Only now, when the splitter holds no copy of a large row any more.
+        let result = result.and_then(|()| self.rows.flush_if_full());
         out.append(&mut self.rows.ready);
         result
     }
@@ -156,13 +158,11 @@ impl TakeRow for RowBuffer {
         if let Some(keys) = &mut self.keys {
             keys.look_at(row, &self.misfits);
         }
+        self.flush_if_full()?;
         self.text.extend_from_slice(row);
         self.text.push(b'\n');
         self.ends.push(self.text.len());
         self.lines.push(place.line);
-        if self.ends.len() >= self.batch_rows || self.text.len() >= BATCH_BYTES {
-            self.flush()?;
-        }
         Ok(())
     }
 }
@@ -182,6 +182,13 @@ impl RowBuffer {
             self.flush()?;
         }
         Err(torn(&self.misfits, stopped))
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), Error> {
+        if self.ends.len() >= self.batch_rows || self.text.len() >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Error> {
