@@ -206,9 +206,18 @@ fn complete(record: &mut AuditRecord, ended: Result<&RunStats, &ActionError>) {
             record.status = AuditStatus::Failed;
             error.code().as_str().clone_into(&mut record.code);
             record.http_status = Some(error.code().http_status());
-            record.message = Some(error.message().to_owned());
+            // What is wrong with a question is said in its own words, and its constants may be personal data.
+            let is_told = record.sql.is_none() || !is_of_the_question(&record.code);
+            record.message = is_told.then(|| error.message().to_owned());
         }
     }
+}
+
+/// Whether a failure is the fault of what was asked, by its code.
+fn is_of_the_question(code: &str) -> bool {
+    ["sql.", "param.", "internal"]
+        .iter()
+        .any(|kind| code.starts_with(kind))
 }
 
 fn unpriced(reason: &CostError) -> ActionError {

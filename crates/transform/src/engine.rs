@@ -36,6 +36,7 @@ use crate::{
     scan_store::{ScanMeter, ScanStore},
     source::{Source, TableBuilder},
     stop::StopSwitch,
+    yielding,
 };
 
 /// What a query answers with, as far as its plan says.
@@ -381,7 +382,8 @@ impl Transform {
             .with_config(self.config.clone())
             .with_runtime_env(Arc::new(runtime))
             .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-        let state = functions::register(moments::register(builder)).build();
+        let builder = yielding::register(moments::register(builder));
+        let state = functions::register(builder).build();
         Ok(SessionContext::new_with_state(state))
     }
 }

@@ -32,6 +32,7 @@ mod statement;
 mod stop;
 mod table;
 mod uri;
+mod yielding;
 
 pub use columns::{ColumnType, Columns};
 /// The Arrow that rows come in: callers use this one, so that there is one of it.

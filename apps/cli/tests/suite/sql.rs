@@ -444,6 +444,68 @@ async fn in_a_project_its_policy_and_its_audit_log_hold() {
 }
 
 #[tokio::test]
+async fn constants_of_a_question_that_fails_are_in_no_record() {
+    let desk = Desk::new();
+    let questions = [
+        "SELECT CAST('491701234567 x' AS INTEGER)",
+        "SELECT id FROM 'data/calls.csv' WHERE id = '491701234567 x'",
+        "SELECT DATE '491701234567'",
+        "SELECT CAST('491701234567x' AS BOOLEAN)",
+        "SELECT INTERVAL '491701234567'",
+        "SELECT 491701234567 / 0",
+        "SELECT 1 AS a ORDER BY 491701234567",
+        "SELECT arrow_cast(1, '491701234567')",
+    ];
+    for sql in questions {
+        let output = desk.run(&["sql", sql]).await;
+        assert!(!output.status.success(), "{sql}");
+    }
+    let records = desk.records().await;
+    assert_eq!(records.len(), questions.len());
+    for record in records {
+        assert!(!record.to_string().contains("491701234567"), "{record}");
+        assert_eq!(record["status"], "failed", "{record}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_not_replaced_and_a_file_keeps_its_rights() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let desk = Desk::new();
+    let ask = |to: &'static str| ["sql", "SELECT 1 AS a", "--format", "csv", "-o", to];
+    std::fs::create_dir(desk.path("folder")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(desk.path("socket")).unwrap();
+    for to in ["folder", "socket"] {
+        let told = desk.refused(&ask(to), 6).await;
+        assert!(told.contains("it is no file"), "{told}");
+    }
+    assert!(!std::fs::metadata(desk.path("socket")).unwrap().is_file());
+    std::fs::write(desk.path("old.csv"), "old").unwrap();
+    let rights = PermissionsExt::from_mode(0o640);
+    std::fs::set_permissions(desk.path("old.csv"), rights).unwrap();
+    std::os::unix::fs::symlink("old.csv", desk.path("link.csv")).unwrap();
+    desk.asked(&ask("link.csv"), 0).await;
+    assert_eq!(
+        std::fs::read_to_string(desk.path("old.csv")).unwrap(),
+        "a\r\n1\r\n"
+    );
+    let mode = |file| {
+        std::fs::metadata(desk.path(file))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode("old.csv"), 0o640);
+    assert!(desk.path("link.csv").is_symlink());
+    desk.asked(&ask("new.csv"), 0).await;
+    std::fs::write(desk.path("any"), "").unwrap();
+    assert_eq!(mode("new.csv"), mode("any"));
+}
+
+#[tokio::test]
 async fn an_error_of_the_sql_shows_its_place() {
     let desk = Desk::new();
     for (sql, line, marks, code) in [

@@ -487,6 +487,25 @@ async fn a_time_bomb_ends_within_its_limit() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Timeout);
 }
 
+/// A batch of one side makes millions of rows with the other; nothing else is read meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_on_few_keys_ends_within_its_limit() {
+    let mut csv = "g,v\n".to_owned();
+    for row in 0..40_000 {
+        csv += &format!("{},{row}\n", row % 7);
+    }
+    let case = Case::of("t.csv", csv).await.limits(Limits {
+        timeout: Duration::from_millis(300),
+        ..Limits::default()
+    });
+    let sql = "SELECT a.g, count(*) AS n, sum(a.v * b.v) AS s FROM t a JOIN t b ON a.g = b.g GROUP BY a.g";
+    let join = tokio::spawn(async move { case.run(sql).await.map(drop) });
+    let ended = tokio::time::timeout(Duration::from_secs(20), join)
+        .await
+        .expect("the limit must end the query");
+    assert_eq!(ended.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+}
+
 #[tokio::test]
 async fn a_join_without_memory_ends_with_the_limits_error_and_is_not_begun_anew() {
     let case = Case::of("t.csv", bomb_table(3000)).await.limits(Limits {
