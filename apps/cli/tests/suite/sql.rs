@@ -53,7 +53,7 @@ impl Desk {
             .env_clear()
             .env("HOME", self.path("home"))
             .env("USER", "tester")
-            // Whoever asked AWS for anything would be heard to fail.
+            // What asks AWS for anything fails.
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
