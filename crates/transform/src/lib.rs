@@ -18,6 +18,7 @@ mod limits;
 mod location;
 mod memory;
 mod moments;
+mod named;
 mod params;
 mod prepared;
 mod row_stream;

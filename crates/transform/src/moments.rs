@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use datafusion::{
     execution::SessionStateBuilder,
+    logical_expr::Operator,
     optimizer::{Analyzer, Optimizer},
 };
 
@@ -27,4 +28,18 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     builder
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(optimizer)
+}
+
+fn is_comparison(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
 }

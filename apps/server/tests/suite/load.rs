@@ -124,7 +124,7 @@ async fn scans_take_no_thread_of_look_ups_and_refusals() {
     let setting = setting.await.unwrap();
     let hot = call("hot-look-up");
     assert_eq!(setting.send(&hot).await.unwrap().status, 200);
-    // The only thread of scans is busy until it is told to go on.
+    // The only thread of scans is busy until the test releases it.
     let (release, busy) = mpsc::channel::<()>();
     scans.spawn(async move { busy.recv() });
     let read = look_up(KEY);

@@ -16,14 +16,13 @@ use datafusion::{
         ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
         ScalarUDFImpl, Signature, Volatility,
         expr::{BinaryExpr, ScalarFunction},
-        expr_rewriter::NamePreserver,
     },
     optimizer::AnalyzerRule,
     physical_expr::expressions::BinaryExpr as BinaryOperator,
 };
 
 use super::{checked::evaluated, growth::estimate, rounding, to_timestamp};
-use crate::sizes::array_bytes;
+use crate::{named, sizes::array_bytes};
 
 /// Most bytes that one function may make of one batch.
 const MOST_BYTES: u64 = 64 << 20;
@@ -78,16 +77,7 @@ pub(crate) struct GrowthRefused {
 impl AnalyzerRule for Bounded {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let rewritten = expr.rewrite(&mut Bound)?;
-                Ok(if rewritten.transformed {
-                    rewritten.update_data(|expr| name.restore(expr))
-                } else {
-                    rewritten
-                })
-            })
+            named::expressions(node, |expr| expr.rewrite(&mut Bound))
         })
         .map(|plan| plan.data)
     }

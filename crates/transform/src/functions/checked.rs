@@ -26,13 +26,14 @@ use datafusion::{
         ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
         binary::BinaryTypeCoercer,
         expr::{BinaryExpr, ScalarFunction},
-        expr_rewriter::NamePreserver,
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
     physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, Column, Literal},
     physical_plan::PhysicalExpr,
 };
+
+use crate::named;
 
 /// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
 const MOST_DIGITS: [u8; 2] = [38, 76];
@@ -63,15 +64,8 @@ impl AnalyzerRule for CheckedArithmetic {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let checked = expr.transform_up(|expr| Ok(checked(expr, &schema)))?;
-                Ok(if checked.transformed {
-                    checked.update_data(|expr| name.restore(expr))
-                } else {
-                    checked
-                })
+            named::expressions(node, |expr| {
+                expr.transform_up(|expr| Ok(checked(expr, &schema)))
             })
         })
         .map(|plan| plan.data)

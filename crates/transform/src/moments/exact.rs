@@ -12,13 +12,14 @@ use datafusion::{
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, Operator,
         expr::{Between, BinaryExpr, InList},
-        expr_rewriter::NamePreserver,
         lit,
         simplify::SimplifyContext,
         utils::merge_schema,
     },
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule, simplify_expressions::ExprSimplifier},
 };
+
+use crate::named;
 
 /// See the module.
 #[derive(Debug)]
@@ -68,15 +69,8 @@ impl OptimizerRule for ExactMoments {
             schema: &schema,
             simplifier: ExprSimplifier::new(context),
         };
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let compared = expr.transform_up(|expr| Ok(exact.compared(expr)))?;
-            Ok(if compared.transformed {
-                compared.update_data(|expr| name.restore(expr))
-            } else {
-                compared
-            })
+        named::expressions(plan, |expr| {
+            expr.transform_up(|expr| Ok(exact.compared(expr)))
         })
     }
 }

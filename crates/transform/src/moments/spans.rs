@@ -12,11 +12,13 @@ use datafusion::{
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, Operator, cast,
         expr::{Between, BinaryExpr, Cast, InList},
-        expr_rewriter::NamePreserver,
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
+
+use super::is_comparison;
+use crate::named;
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
@@ -28,15 +30,8 @@ impl AnalyzerRule for ComparedSpans {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let compared = expr.transform_up(|expr| compared(expr, &schema))?;
-                Ok(if compared.transformed {
-                    compared.update_data(|expr| name.restore(expr))
-                } else {
-                    compared
-                })
+            named::expressions(node, |expr| {
+                expr.transform_up(|expr| compared(expr, &schema))
             })
         })
         .map(|plan| plan.data)
@@ -86,20 +81,6 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         other => return Ok(Transformed::no(other)),
     };
     Ok(Transformed::yes(compared))
-}
-
-fn is_comparison(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
 }
 
 /// One side of a comparison.

@@ -20,12 +20,15 @@ use datafusion::{
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, Operator, Union,
         expr::{Between, BinaryExpr, Case, Cast, InList, InSubquery, ScalarFunction},
-        expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema},
+        expr_rewriter::coerce_plan_expr_for_schema,
         logical_plan::Join,
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
+
+use super::is_comparison;
+use crate::named;
 
 /// See the module.
 #[derive(Debug)]
@@ -53,15 +56,8 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&inputs);
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let aligned = expr.transform_up(|expr| aligned(expr, &schema))?;
-        Ok(if aligned.transformed {
-            aligned.update_data(|expr| name.restore(expr))
-        } else {
-            aligned
-        })
+    named::expressions(plan, |expr| {
+        expr.transform_up(|expr| aligned(expr, &schema))
     })
 }
 
@@ -129,7 +125,7 @@ enum Text {
 
 fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let changed = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
             together(vec![left, right], schema, Text::IsRead)?
         }
         Expr::BinaryExpr(BinaryExpr {
@@ -165,20 +161,6 @@ fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     } else {
         Transformed::no(expr)
     })
-}
-
-fn compares(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
 }
 
 /// Brings two moments of different zones to UTC: the engine cannot take one from the other.
