@@ -11,7 +11,7 @@ use flowlake_server::{
 use tikv_jemallocator::Jemalloc;
 use tokio::{
     runtime::{Handle, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
@@ -109,9 +109,11 @@ async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
         .with_listener(handed_over()?)
         .start()
         .await?;
+    // Before anybody hears that it is ready: a signal that nobody waits for ends the process.
+    let signals = Signals::listen()?;
     announce(&server);
     ServiceState::Ready.tell(&ProcessEnvironment);
-    run(&server, &arguments, &mut files, reload_every).await?;
+    run(&server, &arguments, &mut files, reload_every, signals).await;
     ServiceState::Stopping.tell(&ProcessEnvironment);
     tracing::info!("stopping: running requests may finish");
     let stopped = server.stop().await;
@@ -143,20 +145,37 @@ fn load(arguments: &Arguments) -> Result<Project, ActionError> {
     Ok(project)
 }
 
+/// The signals that the process waits for, from when this is made.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let on = |kind| signal(kind).map_err(|error| Failure::Action(Box::new(internal(error))));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for a signal to stop. SIGHUP reloads the certificate and the configuration, and so does a change of its files.
 async fn run(
     server: &RunningServer,
     arguments: &Arguments,
     files: &mut ConfigFiles,
     reload_every: Duration,
-) -> Result<(), Failure> {
-    let on = |kind| signal(kind).map_err(|error| Failure::Action(Box::new(internal(error))));
-    let (mut terminate, mut hang_up) = (on(SignalKind::terminate())?, on(SignalKind::hangup())?);
+    mut signals: Signals,
+) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hang_up.recv() => {
                 if let Err(error) = server.reload_certificate() {
                     tracing::error!(code = error.code().as_str(), advice = error.advice(), "{error}");
                 }
