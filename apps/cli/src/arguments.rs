@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::{
     access::AccessCommand, actions::ActionsArguments, audit::AuditCommand, cost::CostCommand,
-    format::Format, parameter::parameter, profile::ProfileSource, sql::Sql,
+    format::Format, parameter::parameter, profile::ProfileSource, sql::Sql, test::Test,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, 2 input or configuration, 3 access, 4 data, 5 a limit, 6 a service did not answer, 70 a fault of flowlake; of `actions diff` also 1 for a difference and 7 for one that breaks flows."
+    after_help = "Exit codes: 0 done, 2 input or configuration, 3 access, 4 data, 5 a limit, 6 a service did not answer, 70 a fault of flowlake; 1 a test that fails; of `actions diff` also 1 for a difference and 7 for one that breaks flows."
 )]
 pub(crate) struct Arguments {
     /// flowlake.toml, or the folder that holds it
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Ask a question of files on S3 and on this machine, without an action or a configuration
     Sql(Box<Sql>),
+    /// Test actions over tables of their own: no S3, no credentials
+    Test(Test),
     /// Tell in plain language what an action would do: files, bytes, conditions, steps, memory, columns
     Explain(Explain),
     /// Check configuration, access and readability without running anything

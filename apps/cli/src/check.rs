@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionCheck, ActionDefinition, ActionError, Pipeline, ProcessEnvironment, Project, TableInfo,
+    ActionCheck, ActionDefinition, ActionError, ErrorCode, Pipeline, ProcessEnvironment, Project,
+    TableInfo,
 };
 
 use crate::{
@@ -12,11 +13,13 @@ use crate::{
     failure::Failure,
     output,
     run::parameters,
+    test::strays,
     text,
 };
 
 pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
     let project = Project::load(config)?;
+    let tests = project.test_files()?;
     let inspector = Pipeline::builder(project)
         .inspect(&ProcessEnvironment)
         .await?;
@@ -34,6 +37,14 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     };
     let params = parameters(&arguments.params);
     let mut worst = None;
+    if arguments.actions.is_empty() {
+        let known = inspector.actions().map(|action| action.name().to_owned());
+        let known = known.chain(inspector.broken().map(|(name, _)| name.to_owned()));
+        for stray in strays(tests.keys(), &known.collect::<Vec<_>>()) {
+            output::print(&format!("✗ tests: {stray}\n"))?;
+            worst = Some(ErrorCode::ConfigInvalid.exit_code());
+        }
+    }
     let asked = |name: &str| {
         arguments.actions.is_empty() || arguments.actions.iter().any(|asked| asked == name)
     };

@@ -17,6 +17,9 @@ use crate::{arguments::Init, demo::EXAMPLE_CONFIG, failure::Failure, output};
 const FIRST_ACTION: &str =
     include_str!("../../../examples/contact-centre/actions/agent-scorecard.toml");
 
+const FIRST_TESTS: &str =
+    include_str!("../../../examples/contact-centre/actions/agent-scorecard.test.toml");
+
 /// The AWS account that the AWS Lambda data actions of Genesys Cloud come from, in all regions but those below.
 const GENESYS_ACCOUNT: &str = "765628985471";
 /// That of the region for the government of the United States.
@@ -97,8 +100,9 @@ fn files(arguments: &Init) -> Result<(), Failure> {
     fs::create_dir_all(&actions)?;
     write_new(&folder.join(CONFIG_FILE), &first_config())?;
     write_new(&actions.join("agent-scorecard.toml"), FIRST_ACTION)?;
+    write_new(&actions.join("agent-scorecard.test.toml"), FIRST_TESTS)?;
     output::print(&format!(
-        "Wrote {0}/{CONFIG_FILE} and {0}/actions/agent-scorecard.toml.\nSet your bucket in both, then: flowlake --config {0} check --param agent_id=agent-0042\n",
+        "Wrote {0}/{CONFIG_FILE}, {0}/actions/agent-scorecard.toml and {0}/actions/agent-scorecard.test.toml.\nTest the action without AWS: flowlake --config {0} test\nSet your bucket in the first two, then: flowlake --config {0} check --param agent_id=agent-0042\n",
         folder.display()
     ))?;
     Ok(())

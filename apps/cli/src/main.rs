@@ -5,6 +5,7 @@ mod actions;
 mod arguments;
 mod audit;
 mod check;
+mod colour;
 mod cost;
 mod demo;
 mod destination;
@@ -19,6 +20,7 @@ mod parameter;
 mod profile;
 mod run;
 mod sql;
+mod test;
 mod text;
 
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
         Command::Sql(sql) => Box::pin(sql::sql(&arguments.config, sql)).await,
+        Command::Test(test) => Box::pin(test::test(&arguments.config, test)).await,
         Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,

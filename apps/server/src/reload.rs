@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flowlake_data_action::{ActionError, CONFIG_FILE, Change, Environment, Project};
+use flowlake_data_action::{ActionError, CONFIG_FILE, Change, Environment, Project, action_files};
 use sha2::{Digest, Sha256};
 
 use crate::{RunningServer, live::Live};
@@ -150,10 +150,7 @@ fn digest(path: &Path, named: &[PathBuf]) -> [u8; 32] {
     };
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut files = vec![file.clone()];
-    let actions = fs::read_dir(folder.join("actions"));
-    let actions = actions.into_iter().flatten().flatten();
-    let actions = actions.map(|entry| entry.path());
-    files.extend(actions.filter(|path| path.extension().is_some_and(|end| end == "toml")));
+    files.extend(action_files(folder).into_iter().flatten());
     files.extend_from_slice(named);
     files.sort();
     let mut digest = Sha256::new();
@@ -184,6 +181,7 @@ mod tests {
         assert!(!files.look());
         assert!(files.look() && !files.look());
         std::fs::write(actions.join("notes.txt"), "no action").unwrap();
+        std::fs::write(actions.join("a.test.toml"), "[[case]]").unwrap();
         assert!(!files.look() && !files.look());
         std::fs::remove_file(actions.join("a.toml")).unwrap();
         let secret = folder.path().join("secret");

@@ -10,14 +10,14 @@ use flowlake_cost_audit::{
 };
 use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
-use flowlake_transform::{HotTables, Transform};
+use flowlake_transform::{HotTables, Transform, TransformSettings};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
     Action, ActionDefinition, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode,
-    Inspector, Pipeline, Project, ReadPolicy, SystemClock,
+    Inspector, Pipeline, Project, ReadPolicy, SystemClock, TestBench,
     clock::HotTime,
     ledger::{Ledger, Pricing, S3Sink},
     pipeline::Parts,
@@ -175,6 +175,32 @@ impl PipelineBuilder {
         }
         let checked = Box::pin(self.checked(environment)).await?;
         Ok(Inspector::new(checked.services))
+    }
+
+    /// Checks the actions, and opens and asks nothing: for tests of actions over objects of their own.
+    ///
+    /// # Errors
+    /// `config.invalid` for what `flowlake.toml` says. An action that cannot be read stops none of the others.
+    pub fn bench(self) -> Result<TestBench, ActionError> {
+        let Project {
+            config,
+            actions,
+            mut broken,
+            ..
+        } = self.project;
+        let actions = check_actions(actions, &mut broken, |_| None);
+        let settings = TransformSettings {
+            // That of the project may be a running server's.
+            spill_directory: None,
+            ..config.transform
+        };
+        let engine = Transform::builder().with_settings(settings).build()?;
+        Ok(TestBench {
+            actions,
+            broken,
+            policy: ReadPolicy::try_new(&config.policy)?,
+            engine,
+        })
     }
 
     async fn checked(self, environment: &dyn Environment) -> Result<Checked, ActionError> {

@@ -37,11 +37,14 @@ pub use self::server::{
     ForwardedHeader, IpNetwork, OwnTokenSettings, ServerKey, ServerSettings, TlsSettings,
 };
 pub use self::telemetry::TelemetrySettings;
-pub(crate) use self::toml_error::read_toml;
+pub use self::toml_error::{nearest, read_toml};
 use crate::{ActionDefinition, ActionError, ErrorCode, PolicySettings};
 
 /// The name of the configuration file in its folder.
 pub const CONFIG_FILE: &str = "flowlake.toml";
+
+/// How the names of files end that test an action: `actions/NAME.test.toml`.
+pub const TEST_SUFFIX: &str = ".test.toml";
 
 /// The content of `flowlake.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -173,9 +176,15 @@ impl Project {
             ..Config::default()
         };
         config.access.mode = AccessMode::Probe;
-        config.audit.log.directory = state.join("audit");
-        config.audit.in_free_folder = true;
-        Self::without_actions(state.to_owned(), config)
+        let mut project = Self::without_actions(state.to_owned(), config);
+        project.record_in(state.join("audit"));
+        project
+    }
+
+    /// Records go to a folder below this one that no other process writes, and not to that of `[audit.log]`.
+    pub fn record_in(&mut self, directory: PathBuf) {
+        self.config.audit.log.directory = directory;
+        self.config.audit.in_free_folder = true;
     }
 
     fn without_actions(folder: PathBuf, config: Config) -> Self {
@@ -202,13 +211,26 @@ impl Project {
             broken: BTreeMap::new(),
             folder,
         };
-        for path in action_files(&project.folder.join("actions"))? {
+        for path in action_files(&project.folder)? {
             if let Err(error) = project.add(&path) {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
                 project.broken.insert(name.into_owned(), error);
             }
         }
         Ok(project)
+    }
+
+    /// The files that test actions, by the names of the actions that they are of.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] for a folder that cannot be listed.
+    pub fn test_files(&self) -> Result<BTreeMap<String, PathBuf>, ActionError> {
+        let files = toml_files(&self.folder.join("actions"))?.into_iter();
+        let named = files.filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(TEST_SUFFIX)?;
+            Some((name.to_owned(), path))
+        });
+        Ok(named.collect())
     }
 
     fn add(&mut self, path: &Path) -> Result<(), ActionError> {
@@ -243,8 +265,18 @@ fn read_file(path: &Path) -> Result<String, ActionError> {
     })
 }
 
-/// The action files of a folder in order of name; a folder that does not exist has none.
-fn action_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
+/// The action files of a project in order of name.
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`] for a folder that cannot be listed.
+pub fn action_files(project: &Path) -> Result<Vec<PathBuf>, ActionError> {
+    let mut files = toml_files(&project.join("actions"))?;
+    files.retain(|path| !path.to_string_lossy().ends_with(TEST_SUFFIX));
+    Ok(files)
+}
+
+/// The files of a folder that end in `.toml`, in order of name; a folder that does not exist has none.
+fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
     let unreadable = |error: std::io::Error| {
         ActionError::new(
             ErrorCode::ConfigInvalid,

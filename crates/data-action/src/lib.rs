@@ -4,6 +4,7 @@ mod access;
 mod admit;
 mod answer;
 mod attempt;
+mod bench;
 mod builder;
 mod clients;
 mod clock;
@@ -24,6 +25,7 @@ mod plan;
 mod policy;
 mod question;
 mod read;
+mod read_only;
 mod reloaded;
 mod report;
 mod request;
@@ -36,6 +38,7 @@ mod versions;
 mod worlds;
 
 pub use answer::{Answer, AnswerObject, CacheServed, CostTracking, FlowAnswer, HotServed, Profile};
+pub use bench::{TestBench, TestObjects, TestRun};
 pub use builder::PipelineBuilder;
 pub use clients::{
     BasicSettings, CALLER_PARAM, CertificateMatch, ClientSettings, IssuerSettings,
@@ -46,7 +49,8 @@ pub use config::{
     AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, CostSettings, Documents, Door,
     Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings, IpNetwork,
     OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey,
-    ServerSettings, ShipConfig, TelemetrySettings, TlsSettings,
+    ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings, TlsSettings, action_files, nearest,
+    read_toml,
 };
 pub use definition::{
     Action, ActionDefinition, AnswerColumn, AnswerColumns, DataActionSettings, FlowShape,

@@ -20,17 +20,17 @@ use flowlake_s3_stream::{ListedObject, ObjectMetadata};
 use flowlake_transform::{LOCAL_FILES, Location};
 use futures::{StreamExt, stream::BoxStream};
 use object_store::{
-    Attributes, CopyOptions, Error as StoreError, GetOptions, GetResult, GetResultPayload,
-    ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, RenameOptions, path::Path,
+    Attributes, Error as StoreError, GetOptions, GetResult, GetResultPayload, ObjectMeta,
+    path::Path,
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-pub(crate) use self::error::{LocalError, LocalErrorKind};
-use self::{
-    described::{described, unknown},
-    walk::Walk,
+use self::{described::described, walk::Walk};
+pub(crate) use self::{
+    described::unknown,
+    error::{LocalError, LocalErrorKind},
 };
+use crate::read_only::Objects;
 
 /// Bytes that are read from a file at a time.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -184,42 +184,14 @@ fn read_exactly(file: &mut fs::File, path: &Path, bytes: u64) -> Result<Bytes, S
     Err(failed.into_store(path))
 }
 
-fn read_only() -> StoreError {
-    StoreError::NotSupported {
-        source: "files of this machine are only read, one by one".into(),
-    }
-}
-
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl ObjectStore for LocalFiles {
-    async fn put_opts(
-        &self,
-        _location: &Path,
-        _payload: PutPayload,
-        _opts: PutOptions,
-    ) -> Result<PutResult, StoreError> {
-        Err(read_only())
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        _location: &Path,
-        _opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>, StoreError> {
-        Err(read_only())
-    }
-
-    async fn get_opts(
-        &self,
-        location: &Path,
-        options: GetOptions,
-    ) -> Result<GetResult, StoreError> {
-        let (files, path) = (self.clone(), location.clone());
-        let opened = spawn_blocking(move || files.open(&path, &options)).await;
+impl Objects for LocalFiles {
+    async fn object(&self, path: &Path, options: GetOptions) -> Result<GetResult, StoreError> {
+        let (files, name) = (self.clone(), path.clone());
+        let opened = spawn_blocking(move || files.open(&name, &options)).await;
         let (mut file, meta, range) = opened??;
         let (pieces, mut received) = mpsc::channel(PIECES_AHEAD);
-        let (path, wanted) = (location.clone(), range.clone());
+        let (path, wanted) = (path.clone(), range.clone());
         spawn_blocking(move || send_pieces(&mut file, &path, &wanted, &pieces));
         let pieces = futures::stream::poll_fn(move |context| received.poll_recv(context));
         Ok(GetResult {
@@ -230,12 +202,8 @@ impl ObjectStore for LocalFiles {
         })
     }
 
-    async fn get_ranges(
-        &self,
-        location: &Path,
-        ranges: &[Range<u64>],
-    ) -> Result<Vec<Bytes>, StoreError> {
-        let (files, path, ranges) = (self.clone(), location.clone(), ranges.to_vec());
+    async fn ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let (files, path, ranges) = (self.clone(), path.clone(), ranges.to_vec());
         let read = spawn_blocking(move || {
             let (mut file, meta, _) = files.open(&path, &GetOptions::default())?;
             let failed = |error| LocalError::failed(&file_path(&path), error).into_store(&path);
@@ -248,47 +216,6 @@ impl ObjectStore for LocalFiles {
             Ok(pieces)
         });
         read.await?
-    }
-
-    fn delete_stream(
-        &self,
-        _locations: BoxStream<'static, Result<Path, StoreError>>,
-    ) -> BoxStream<'static, Result<Path, StoreError>> {
-        futures::stream::once(async { Err(read_only()) }).boxed()
-    }
-
-    fn list(&self, _prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta, StoreError>> {
-        futures::stream::once(async { Err(read_only()) }).boxed()
-    }
-
-    fn list_with_offset(
-        &self,
-        _prefix: Option<&Path>,
-        _offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta, StoreError>> {
-        futures::stream::once(async { Err(read_only()) }).boxed()
-    }
-
-    async fn list_with_delimiter(&self, _prefix: Option<&Path>) -> Result<ListResult, StoreError> {
-        Err(read_only())
-    }
-
-    async fn copy_opts(
-        &self,
-        _from: &Path,
-        _to: &Path,
-        _options: CopyOptions,
-    ) -> Result<(), StoreError> {
-        Err(read_only())
-    }
-
-    async fn rename_opts(
-        &self,
-        _from: &Path,
-        _to: &Path,
-        _options: RenameOptions,
-    ) -> Result<(), StoreError> {
-        Err(read_only())
     }
 }
 

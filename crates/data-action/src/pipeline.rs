@@ -382,7 +382,8 @@ fn answer(
     })
 }
 
-fn column_names(schema: &Schema) -> Vec<String> {
+/// The names of an answer's columns, in order.
+pub(crate) fn column_names(schema: &Schema) -> Vec<String> {
     let fields = schema.fields().iter();
     fields.map(|field| field.name().clone()).collect()
 }

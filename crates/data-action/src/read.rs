@@ -13,11 +13,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::{cold::rows, kept::KeptStatus, rows::Answered};
 use self::{
     hot::HotReader,
     kept::{Kept, KeptAnswer, Question},
 };
-pub(crate) use self::{kept::KeptStatus, rows::Answered};
 use crate::{
     Action, ActionError, ActionRequest, CacheServed, CacheSettings,
     admit::Admitted,
@@ -223,7 +223,7 @@ impl Reader {
             attempt,
             admitted,
             &plan.files,
-            stores,
+            stores.as_ref(),
             &request.output,
             request.explain,
         );

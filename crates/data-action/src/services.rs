@@ -8,7 +8,9 @@ use flowlake_aws_access::Access;
 use flowlake_genesys_auth::TokenSource;
 use flowlake_transform::{Transform, sent_name};
 
-use crate::{Action, ActionError, ActionRequest, Clock, ErrorCode, ReadPolicy, stores::S3};
+use crate::{
+    Action, ActionError, ActionRequest, Clock, ErrorCode, ReadPolicy, config::nearest, stores::S3,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -39,27 +41,34 @@ impl Services {
     }
 
     pub(crate) fn action(&self, name: &str) -> Result<&Arc<Action>, ActionError> {
-        if let Some(error) = self.broken.get(name) {
-            return Err(error.clone());
-        }
-        self.actions.get(name).ok_or_else(|| {
-            let nearest = self.actions.keys().max_by(|a, b| {
-                strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
-            });
-            let advice = match nearest {
-                Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => {
-                    format!("Did you mean `{nearest}`?")
-                }
-                _ => format!(
-                    "Configured actions: {}.",
-                    self.actions.keys().cloned().collect::<Vec<_>>().join(", ")
-                ),
-            };
-            ActionError::new(
-                ErrorCode::ActionUnknown,
-                format!("there is no action `{}`", sent_name(name)),
-                advice,
-            )
-        })
+        find_action(&self.actions, &self.broken, name)
     }
+}
+
+/// The action of that name.
+///
+/// # Errors
+/// Why it cannot be run, or [`ErrorCode::ActionUnknown`] with the nearest name that exists.
+pub(crate) fn find_action<'a>(
+    actions: &'a BTreeMap<String, Arc<Action>>,
+    broken: &BTreeMap<String, ActionError>,
+    name: &str,
+) -> Result<&'a Arc<Action>, ActionError> {
+    if let Some(error) = broken.get(name) {
+        return Err(error.clone());
+    }
+    actions.get(name).ok_or_else(|| {
+        let advice = nearest(name, actions.keys()).map_or_else(
+            || {
+                let names: Vec<_> = actions.keys().cloned().collect();
+                format!("Configured actions: {}.", names.join(", "))
+            },
+            |nearest| format!("Did you mean `{nearest}`?"),
+        );
+        ActionError::new(
+            ErrorCode::ActionUnknown,
+            format!("there is no action `{}`", sent_name(name)),
+            advice,
+        )
+    })
 }

@@ -12,7 +12,7 @@ use flowlake_s3_stream::{
 use flowlake_transform::{BoxError, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
 
-use crate::{ActionError, local::LocalFiles};
+use crate::{ActionError, local::LocalFiles, read_only::ReadOnlyStore};
 
 /// What all requests of a process share: the client, the metadata cache and the budget of bytes in flight.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl RequestStores {
 impl StoreResolver for RequestStores {
     fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
         if bucket == LOCAL_FILES {
-            return Ok(Arc::new(self.local.clone()));
+            return Ok(Arc::new(ReadOnlyStore(self.local.clone())));
         }
         Ok(Arc::new(self.view(bucket)?))
     }

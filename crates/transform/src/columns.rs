@@ -29,6 +29,11 @@ impl Columns {
         self.0.is_empty()
     }
 
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&ColumnType> {
         self.0
             .iter()

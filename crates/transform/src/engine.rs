@@ -213,7 +213,11 @@ impl Transform {
         prepared: &Prepared,
         bound: &BoundParams,
     ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
-        let state = session.state();
+        let mut state = session.state();
+        if let Some(now) = bound.now() {
+            // The moment that defaults such as `yesterday` were computed from: `now()` is of the same day.
+            state.execution_props_mut().query_execution_start_time = Some(now);
+        }
         let limits = prepared.limits.clone();
         let (_, values) = prepared.query.bind(bound);
         let has_params = bound.entries().next().is_some();

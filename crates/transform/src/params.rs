@@ -170,7 +170,7 @@ impl ParamSet {
                 format!("there is no parameter `{unknown}`; {known}"),
             ));
         }
-        let mut bound = BoundParams::default();
+        let mut bound = BoundParams::at(now);
         for (name, param) in &self.0 {
             let value = sent
                 .get(name)

@@ -8,3 +8,4 @@ mod doors;
 mod generated;
 mod sql;
 mod support;
+mod tests;

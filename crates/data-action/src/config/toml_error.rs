@@ -10,7 +10,10 @@ use crate::{ActionError, ErrorCode};
 const SIMILAR: f64 = 0.7;
 
 /// Parses `text`; `path` names the file in errors.
-pub(crate) fn read_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ActionError> {
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`] with file, line and column, and for unknown keys the nearest known one.
+pub fn read_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ActionError> {
     toml::from_str(text).map_err(|error| {
         let place = error
             .span()
@@ -47,11 +50,17 @@ fn suggestion(message: &str) -> Option<String> {
     }
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
-    quoted
-        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+    nearest(unknown, quoted)
+}
+
+/// The known name that an unknown one was probably meant to be.
+pub fn nearest(unknown: &str, known: impl IntoIterator<Item = impl AsRef<str>>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(unknown, known.as_ref()), known))
         .filter(|(similarity, _)| *similarity >= SIMILAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
+        .map(|(_, known)| known.as_ref().to_owned())
 }
 
 #[cfg(test)]

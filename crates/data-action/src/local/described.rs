@@ -20,8 +20,8 @@ pub(super) fn described(location: Path, found: &fs::Metadata) -> ObjectMetadata 
     }
 }
 
-/// A file of which nothing is known.
-pub(super) fn unknown(location: Path) -> ObjectMetadata {
+/// An object of which nothing is known.
+pub(crate) fn unknown(location: Path) -> ObjectMetadata {
     ObjectMetadata {
         location,
         size: 0,

@@ -1,21 +1,19 @@
 //! Rows straight from the files, through the engine.
 
-use std::sync::Arc;
-
 use flowlake_profiler::Phase;
-use flowlake_transform::{Files, Run, Transform};
+use flowlake_transform::{Files, Run, StoreResolver, Transform};
 use futures::StreamExt;
 
 use super::rows::{RowWriter, Rows};
-use crate::{ActionError, RowOutput, admit::Admitted, attempt::Attempt, stores::RequestStores};
+use crate::{ActionError, RowOutput, admit::Admitted, attempt::Attempt};
 
 /// Runs the SQL over the files of a plan.
-pub(super) async fn rows(
+pub(crate) async fn rows(
     engine: &Transform,
     attempt: &Attempt,
     admitted: &Admitted,
     files: &Files,
-    stores: &Arc<RequestStores>,
+    stores: &dyn StoreResolver,
     output: &RowOutput,
     explain: bool,
 ) -> Result<Rows, ActionError> {
@@ -24,7 +22,7 @@ pub(super) async fn rows(
             prepared: &admitted.action.prepared,
             bound: &admitted.bound,
             files,
-            stores: stores.as_ref(),
+            stores,
         };
         let mut stream = engine.run(&run).await?;
         let mut rows = RowWriter::begin(output, &stream.schema())?;

@@ -187,7 +187,10 @@ impl fmt::Debug for BoundValue {
 
 /// A value for every parameter of an action.
 #[derive(Debug, Clone, Default)]
-pub struct BoundParams(BTreeMap<String, Bound>);
+pub struct BoundParams {
+    values: BTreeMap<String, Bound>,
+    now: Option<DateTime<Utc>>,
+}
 
 #[derive(Debug, Clone)]
 struct Bound {
@@ -196,19 +199,32 @@ struct Bound {
 }
 
 impl BoundParams {
+    /// No values yet. `now` is the time of the request, which `yesterday` and `now()` are relative to.
+    pub(super) const fn at(now: DateTime<Utc>) -> Self {
+        Self {
+            values: BTreeMap::new(),
+            now: Some(now),
+        }
+    }
+
+    /// What `now()` and its like are in the SQL; the machine's time where no request was bound.
+    pub(crate) const fn now(&self) -> Option<DateTime<Utc>> {
+        self.now
+    }
+
     pub(super) fn insert(&mut self, name: String, value: BoundValue, sensitive: bool) {
-        self.0.insert(name, Bound { value, sensitive });
+        self.values.insert(name, Bound { value, sensitive });
     }
 
     /// The value of one parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&BoundValue> {
-        self.0.get(name).map(|bound| &bound.value)
+        self.values.get(name).map(|bound| &bound.value)
     }
 
     /// Name, value, and whether the value is sensitive, in order of name.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &BoundValue, bool)> {
-        self.0
+        self.values
             .iter()
             .map(|(name, bound)| (name.as_str(), &bound.value, bound.sensitive))
     }

@@ -121,7 +121,7 @@ fn steps() -> Result<Vec<(String, Vec<String>)>> {
             (None, None) => anyhow::bail!("an output without a command: {line}"),
         }
     }
-    ensure!(steps.len() == 5, "{steps:?}");
+    ensure!(steps.len() == 6, "{steps:?}");
     Ok(steps)
 }
 
