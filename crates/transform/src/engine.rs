@@ -10,7 +10,7 @@ use std::{
 use datafusion::{
     arrow::datatypes::SchemaRef,
     catalog::MemoryCatalogProviderList,
-    common::TableReference,
+    common::{TableReference, runtime::SpawnedTask},
     execution::{
         SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
@@ -23,7 +23,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use object_store::{ObjectStore, path::Path};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     BoundParams, Error, ErrorKind, Files, LOCAL_FILES, Prepared, RowStream, TableInfo,
@@ -392,21 +392,32 @@ impl Transform {
     }
 }
 
-/// Runs planning in a task of its own. A plan can take the processor for seconds without yielding, and the request's timer has to
-/// run meanwhile.
+/// Runs planning in a thread of its own: a plan can take the processor for seconds without yielding, and a worker has other tasks.
 async fn apart<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match AbortOnDropHandle::new(tokio::spawn(work)).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
+    let (held, mut dropped) = oneshot::channel::<()>();
+    let runtime = Handle::current();
+    let planning = SpawnedTask::spawn_blocking(move || {
+        // It ends at the next pause when nobody waits for it any more.
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = &mut dropped => None,
+                done = work => Some(done),
+            }
+        })
+    });
+    let done = planning.await;
+    drop(held);
+    match done {
+        Ok(Some(result)) => result,
+        Err(error) if error.is_panic() => Err(Error::new(
             // The engine is not ours.
-            Ok(_panic) => Err(Error::new(
-                ErrorKind::InvalidSql,
-                "the engine cannot plan this SQL: write it in another way",
-            )),
-            Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
-        },
+            ErrorKind::InvalidSql,
+            "the engine cannot plan this SQL: write it in another way",
+        )),
+        Ok(None) | Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
     }
 }
 

@@ -23,7 +23,7 @@ use std::{
 
 use object_store::path::Path;
 
-use self::{head::Heads, inspect::Facts};
+use self::{head::Heads, inspect::Facts, parquet::ParquetRuntime};
 use crate::{TableSpec, formats::misfit::MisfitCounts};
 
 /// What the readers of one table share in one run.
@@ -36,6 +36,7 @@ pub(crate) struct TableScan {
     pub(crate) threads: usize,
     /// Whether its files are of this machine.
     is_local: bool,
+    pub(crate) parquet: ParquetRuntime,
     facts: Mutex<HashMap<Path, Arc<Facts>>>,
 }
 
@@ -46,6 +47,7 @@ impl TableScan {
         heads: Arc<Heads>,
         threads: usize,
         is_local: bool,
+        parquet: ParquetRuntime,
     ) -> Self {
         Self {
             spec,
@@ -53,6 +55,7 @@ impl TableScan {
             heads,
             threads,
             is_local,
+            parquet,
             facts: Mutex::default(),
         }
     }

@@ -3,17 +3,17 @@
 
 mod partitions;
 
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
-    common::TableReference,
+    common::{TableReference, runtime::SpawnedTask},
     datasource::{TableProvider, file_format::FileFormat, listing::PartitionedFile},
     prelude::SessionContext,
 };
-use futures::FutureExt;
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use self::partitions::Partitions;
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         format::RowsFormat,
         head::{self, HEAD_BYTES, Head, Heads},
         inspect::{self, Examined, Facts},
-        parquet::{self, ParquetFiles},
+        parquet::{self, ParquetFiles, ParquetRuntime, metadata},
         schema_cache::SchemaCache,
     },
     schema,
@@ -104,6 +104,7 @@ impl TableBuilder<'_> {
             Arc::new(Heads::default()),
             self.session.copied_config().target_partitions(),
             self.found[0].table.location.is_local(),
+            ParquetRuntime::of(&self.session.runtime_env()),
         ));
         let partitions = Partitions::of(self.spec, &located)?;
         let FilesColumns {
@@ -336,22 +337,26 @@ impl TableBuilder<'_> {
     }
 
     async fn parquet_facts(&self, file: &ObjectMeta) -> Result<Facts, Error> {
-        let format = parquet::format();
-        let state = self.session.state();
-        let files = std::slice::from_ref(file);
+        let (state, store) = (self.session.state(), Arc::clone(&self.store));
+        let (format, object) = (parquet::format(), file.clone());
+        let runtime = Handle::current();
+        // Of many columns, it takes long.
+        let finding = SpawnedTask::spawn_blocking(move || {
+            runtime.block_on(async {
+                let footers = ParquetRuntime::of(state.runtime_env()).footers;
+                // The engine finds it in the cache.
+                metadata::fetch(store.as_ref(), &object, Some(&footers)).await?;
+                format.infer_schema(&state, &store, &[object]).await
+            })
+        });
         // The decoder of Parquet 59 takes a length in the footer at its word and panics where it is beyond the file.
-        let found = AssertUnwindSafe(format.infer_schema(&state, &self.store, files))
-            .catch_unwind()
-            .await;
-        let schema = found
-            .map_err(|_panic| {
-                Error::new(
-                    ErrorKind::MalformedData,
-                    format!("{} is not valid Parquet, or is cut off", file.location),
-                )
-            })?
-            .map_err(planning)?;
-        Ok(Facts::parquet(Some(schema)))
+        let found = finding.await.map_err(|_panic| {
+            Error::new(
+                ErrorKind::MalformedData,
+                format!("{} is not valid Parquet, or is cut off", file.location),
+            )
+        })?;
+        Ok(Facts::parquet(Some(found.map_err(planning)?)))
     }
 
     fn info(

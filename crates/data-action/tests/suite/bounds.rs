@@ -20,7 +20,11 @@ use async_compression::tokio::write::{BzEncoder, XzEncoder, ZstdEncoder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::support::House;
+use crate::support::{
+    House,
+    parquet::{self, Pages, page, unsigned, zigzag},
+};
+use ::parquet::basic::Compression as Codec;
 
 const MIB: usize = 1 << 20;
 /// The memory pool of the engine and what may come on top of it, without what a program has before it reads anything.
@@ -228,29 +232,18 @@ fn a_dictionary_of_gigabytes() {
     )]);
 }
 
-fn long(value: i64) -> Vec<u8> {
-    let mut left = (value << 1 ^ value >> 63).cast_unsigned();
-    let mut bytes = Vec::new();
-    while left >= 0x80 {
-        bytes.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
-        left >>= 7;
-    }
-    bytes.push(u8::try_from(left).unwrap());
-    bytes
-}
-
 fn avro(schema: &str, codec: &str, blocks: &[(i64, i64, &[u8])]) -> Vec<u8> {
     let mut file = b"Obj\x01".to_vec();
-    file.extend(long(2));
+    file.extend(zigzag(2));
     for text in ["avro.schema", schema, "avro.codec", codec] {
-        file.extend(long(i64::try_from(text.len()).unwrap()));
+        file.extend(zigzag(i64::try_from(text.len()).unwrap()));
         file.extend(text.as_bytes());
     }
-    file.extend(long(0));
+    file.extend(zigzag(0));
     file.extend([7; 16]);
     for (rows, size, bytes) in blocks {
-        file.extend(long(*rows));
-        file.extend(long(*size));
+        file.extend(zigzag(*rows));
+        file.extend(zigzag(*size));
         file.extend(*bytes);
         file.extend([7; 16]);
     }
@@ -312,14 +305,14 @@ fn avro_that_says_it_has_more_than_it_has() {
         ),
         case(
             "t.avro",
-            avro(NULLS, "null", &[(1, 10, &long(1 << 60))]),
+            avro(NULLS, "null", &[(1, 10, &zigzag(1 << 60))]),
             "",
             COUNT,
             Err("values without content"),
         ),
         case(
             "t.avro",
-            avro(LISTS, "null", &[(1, 10, &long(1 << 60)[..9])]),
+            avro(LISTS, "null", &[(1, 10, &zigzag(1 << 60)[..9])]),
             "",
             COUNT,
             Err("not valid Avro"),
@@ -366,10 +359,129 @@ fn avro_that_says_it_has_more_than_it_has() {
     }
     // A header of 60 MiB that never ends.
     let mut header = b"Obj\x01".to_vec();
-    header.extend(long(1 << 40));
+    header.extend(zigzag(1 << 40));
     header.resize(60 * MIB, 0);
     cases.push(case("t.avro", header, "", COUNT, Err("not valid Avro")));
     check(cases);
+}
+
+const PLAIN: i64 = 0;
+const DELTA_LENGTHS: i64 = 6;
+
+fn pages(kind: &'static str, codec: Codec, rows: usize, bytes: Vec<u8>) -> Pages {
+    Pages {
+        kind,
+        columns: 1,
+        codec,
+        rows: i64::try_from(rows).unwrap(),
+        bytes,
+        index: None,
+    }
+}
+
+#[test]
+fn parquet_whose_pages_are_larger_than_memory() {
+    const NO_ROOM: Result<Value, &str> = Err("which is more memory than is left");
+    let zstd = Codec::ZSTD(::parquet::basic::ZstdLevel::default());
+    let sum = "SELECT count(*) AS n, sum(c0) AS s FROM t";
+    let zeros = |bytes: usize| {
+        let packed = in_each(&vec![0; bytes]).swap_remove(1).1;
+        let rows = bytes / 8;
+        let bytes = page(false, PLAIN, i64::try_from(rows).unwrap(), bytes, &packed);
+        pages("int64", zstd, rows, bytes)
+    };
+    let parquet =
+        |pages: &Pages, table, sql, expected| case("t.parquet", pages.file(), table, sql, expected);
+    let large = zeros(300 * MIB);
+    let mut cases = vec![
+        // It truly has so many.
+        parquet(&large, "", sum, NO_ROOM),
+        parquet(
+            &zeros(20 * MIB),
+            "",
+            sum,
+            Ok(json!([{ "n": 20 * MIB / 8, "s": 0 }])),
+        ),
+    ];
+    // It says so alone, in pages and in dictionaries.
+    let lie = 2_000_000_000;
+    for dictionary in [false, true] {
+        let page = page(dictionary, PLAIN, 10, lie, b"\x00");
+        let pages = pages("binary", Codec::SNAPPY, 10, page);
+        for table in ["", "on_error = \"null\""] {
+            cases.push(parquet(&pages, table, "SELECT c0 FROM t", NO_ROOM));
+        }
+    }
+    // Each column has little, in the same bytes.
+    let many = Pages {
+        columns: 1000,
+        ..zeros(MIB)
+    };
+    cases.push(parquet(&many, "", "SELECT * FROM t LIMIT 1", NO_ROOM));
+    cases.push(parquet(
+        &many,
+        "",
+        sum,
+        Ok(json!([{ "n": MIB / 8, "s": 0 }])),
+    ));
+    check(cases);
+}
+
+#[test]
+fn parquet_that_says_it_has_more_than_it_has() {
+    let malformed = || Err("is not valid Parquet");
+    let lengths = |count: u64| [&unsigned(128)[..], &[4], &unsigned(count), &[0]].concat();
+    let texts = |count: u64| {
+        let lengths = lengths(count);
+        let page = page(false, DELTA_LENGTHS, 10, lengths.len(), &lengths);
+        pages("binary", Codec::UNCOMPRESSED, 10, page).file()
+    };
+    let plain = page(false, PLAIN, 1, 8, &[0; 8]);
+    let indexed = Pages {
+        // A list of two thousand million places, of which none comes.
+        index: Some([&[0x19, 0xfc][..], &unsigned(i32::MAX as u64), &[0; 64]].concat()),
+        ..pages("int64", Codec::UNCOMPRESSED, 1, plain)
+    };
+    let read = "SELECT c0 FROM t";
+    check(vec![
+        case(
+            "t.parquet",
+            parquet::with_endless_groups(),
+            "",
+            read,
+            malformed(),
+        ),
+        case(
+            "t.parquet",
+            parquet::with_endless_groups(),
+            "on_error = \"null\"",
+            read,
+            malformed(),
+        ),
+        case("t.parquet", indexed.file(), "", read, malformed()),
+        case("t.parquet", texts(1 << 40), "", read, malformed()),
+        case(
+            "t.parquet",
+            texts(1 << 33),
+            "on_error = \"null\"",
+            read,
+            malformed(),
+        ),
+        case(
+            "t.parquet",
+            parquet::of_equal_texts(&"x".repeat(MIB), 300),
+            "",
+            "SELECT max(length(c0)) AS n FROM t",
+            Err("which is more memory than is left"),
+        ),
+        case(
+            "t.parquet",
+            parquet::of_equal_texts(&"x".repeat(MIB / 64), 3000),
+            "",
+            "SELECT max(length(c0)) AS n FROM t",
+            Ok(json!([{ "n": MIB / 64 }])),
+        ),
+    ]);
 }
 
 #[test]
@@ -381,7 +493,23 @@ fn ten_thousand_columns() {
     let one = "SELECT count(*) AS n, sum(c9999) AS c FROM t";
     let header = format!("{}\n{}\n", names.join(","), vec!["1"; 10_000].join(","));
     let short = |rows: usize| format!("{header}{}", "1\n".repeat(rows));
+    let parquet = Pages {
+        columns: 10_000,
+        ..pages(
+            "int64",
+            Codec::UNCOMPRESSED,
+            1,
+            page(false, PLAIN, 1, 8, &[1, 0, 0, 0, 0, 0, 0, 0]),
+        )
+    };
     check(vec![
+        case(
+            "t.parquet",
+            parquet.file(),
+            "",
+            one,
+            Ok(json!([{ "n": 1, "c": 1 }])),
+        ),
         case(
             "t.ndjson",
             few(300_000),

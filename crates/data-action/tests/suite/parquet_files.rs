@@ -8,14 +8,16 @@
 use std::sync::Arc;
 
 use flowlake_transform::arrow::{
-    array::{ArrayRef, Float16Array},
+    array::{ArrayRef, Float16Array, ListBuilder, StringArray, StringBuilder},
     datatypes::{ArrowPrimitiveType, Float16Type},
 };
 use parquet::{
-    basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel},
+    basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type, Int96, Int96Type},
     file::{
-        properties::WriterProperties, reader::FileReader, serialized_reader::SerializedFileReader,
+        properties::{WriterProperties, WriterVersion},
+        reader::FileReader,
+        serialized_reader::SerializedFileReader,
         writer::SerializedFileWriter,
     },
     schema::parser::parse_message_type,
@@ -24,7 +26,7 @@ use serde_json::json;
 
 use crate::{
     readers::{Case, case, check},
-    support::parquet as written,
+    support::{lake::Lake, parquet as written},
 };
 
 /// Values of one column, with their definition and repetition levels.
@@ -269,4 +271,48 @@ async fn floats_of_16_bits() {
         ),
     ];
     check(cases).await;
+}
+
+/// Texts whose lengths are written as differences, also of values that are null or in lists.
+#[tokio::test]
+async fn texts_by_their_lengths() {
+    let name = |n: usize| (n % 7 != 3).then(|| format!("caller {}{}", n % 4, "x".repeat(n % 11)));
+    let names: ArrayRef = Arc::new((0..60).map(name).collect::<StringArray>());
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    for n in 0..60_usize {
+        for tag in 0..n % 3 {
+            tags.values()
+                .append_option((tag != 1).then(|| format!("tag {n}")));
+        }
+        tags.append(n % 5 != 4);
+    }
+    let tags: ArrayRef = Arc::new(tags.finish());
+    let columns = [("name", names), ("tags", tags)];
+    let expected = [
+        (
+            "SELECT count(*) AS n, count(name) AS names, sum(length(name)) AS l, sum(cardinality(tags)) AS t FROM t",
+            json!([{ "n": 60, "names": 51, "l": 645, "t": 48 }]),
+        ),
+        (
+            "SELECT name, tags FROM t WHERE name = 'caller 1xxxxx'",
+            json!([
+                { "name": "caller 1xxxxx", "tags": ["tag 5", null] },
+                { "name": "caller 1xxxxx", "tags": null },
+            ]),
+        ),
+    ];
+    for encoding in [
+        Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        Encoding::DELTA_BYTE_ARRAY,
+    ] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            for page in [7, 1000] {
+                let file = written::encoded(&columns, encoding, version, page);
+                let lake = Lake::new().file("t.parquet", file.clone());
+                lake.answers(&expected).await;
+                let lake = Lake::new().file("t.parquet", file);
+                lake.table("on_error = \"skip\"").answers(&expected).await;
+            }
+        }
+    }
 }

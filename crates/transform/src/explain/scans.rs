@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
-    datasource::{
-        physical_plan::{FileScanConfig, parquet::metadata::DFParquetMetadata},
-        source::DataSourceExec,
-    },
+    datasource::{physical_plan::FileScanConfig, source::DataSourceExec},
     logical_expr::{LogicalPlan, TableScan},
     parquet::file::metadata::ParquetMetaData,
     physical_plan::ExecutionPlan,
@@ -16,7 +13,11 @@ use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 
 use super::leaves;
-use crate::{Error, ErrorKind, Run, TableInfo, error::planning, scan::source::RowsSource};
+use crate::{
+    Error, ErrorKind, Run, TableInfo,
+    error::planning,
+    scan::{parquet::metadata, source::RowsSource},
+};
 
 /// Footers of Parquet files that are looked at; of more files, the rest is taken to be like these.
 const FOOTERS: usize = 32;
@@ -218,10 +219,7 @@ async fn footers(
         .collect();
     let (mut rows, mut bytes, mut looked_at) = (0_u64, 0_u64, 0_u64);
     for file in files.values().take(FOOTERS) {
-        let footer = DFParquetMetadata::new(store, file)
-            .fetch_metadata()
-            .await
-            .map_err(planning)?;
+        let footer = metadata::fetch(store, file, None).await.map_err(planning)?;
         rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
         bytes += column_bytes(&footer, &read);
         looked_at += file.size;

@@ -18,6 +18,7 @@ use datafusion::arrow::{
     datatypes::{DataType, SchemaRef},
     ipc::{Message, convert::fb_to_schema, reader::StreamDecoder, root_as_message},
 };
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use flowlake_gunzip::inflate;
 use futures::StreamExt;
 
@@ -29,7 +30,7 @@ use super::{
     exact,
     misfit::Misfits,
 };
-use crate::{Compression, Error, OnError, schema::type_name};
+use crate::{Compression, Error, ErrorKind, OnError, schema::type_name};
 
 /// Bytes of Avro blocks that are decoded together: each time, the file's header is read again.
 const AVRO_PIECE_BYTES: usize = 1 << 20;
@@ -43,6 +44,8 @@ const ARROW_FILE_MAGIC: &[u8] = b"ARROW1";
 const LONGEST_DESCRIPTION_BYTES: usize = 16 << 20;
 /// The rows of a message of Arrow IPC may not take more, compressed or not.
 const LONGEST_MESSAGE_BYTES: usize = 128 << 20;
+/// Bytes of a message of Arrow IPC, with its rows, that a reader may hold without asking the engine's pool.
+const FREE_MESSAGE_BYTES: usize = 16 << 20;
 /// Rows without a byte that a block or message may have.
 const MOST_EMPTY_ROWS: u64 = 1 << 20;
 
@@ -143,11 +146,14 @@ pub(crate) struct ArrowDecoder {
     begun: bool,
     is_file: bool,
     ended: bool,
+    /// The memory of a large message.
+    reserved: Option<MemoryReservation>,
 }
 
 impl ArrowDecoder {
     pub(crate) fn new(adapter: Adapter) -> Self {
         Self {
+            reserved: None,
             adapter,
             decoder: StreamDecoder::new(),
             bytes: Vec::new(),
@@ -157,6 +163,27 @@ impl ArrowDecoder {
             is_file: false,
             ended: false,
         }
+    }
+
+    /// Takes the memory of large messages out of a pool.
+    pub(crate) fn with_pool(mut self, pool: &Arc<dyn MemoryPool>) -> Self {
+        self.reserved = Some(MemoryConsumer::new("messages of Arrow").register(pool));
+        self
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), Error> {
+        let Some(reserved) = &self.reserved else {
+            return Ok(());
+        };
+        let more = bytes.saturating_sub(FREE_MESSAGE_BYTES);
+        reserved.try_resize(more).map_err(|_full| {
+            let file = &self.adapter.misfits.file;
+            let message = format!(
+                "{file}: reading one batch of its rows takes {} MiB, which is more memory than is left",
+                bytes >> 20
+            );
+            Error::new(ErrorKind::MemoryLimit, message)
+        })
     }
 
     /// The columns that the first message declares; `None` when it is not complete.
@@ -238,17 +265,17 @@ impl ArrowDecoder {
         }
         let end = start + length + body;
         let Some(body) = bytes.get(start + length..end) else {
+            self.reserve(end)?;
             self.wanted = end;
             return Ok(None);
         };
-        match unpacked_bytes(&message, body) {
-            None => Err(self.invalid()),
-            Some(bytes) if bytes > LONGEST_MESSAGE_BYTES as u64 => Err(self.too_large()),
-            Some(_) => {
-                self.wanted = 0;
-                Ok(Some(end))
-            }
+        let unpacked = unpacked_bytes(&message, body).ok_or_else(|| self.invalid())?;
+        if unpacked > LONGEST_MESSAGE_BYTES as u64 {
+            return Err(self.too_large());
         }
+        self.reserve(end + usize::try_from(unpacked).unwrap_or(usize::MAX))?;
+        self.wanted = 0;
+        Ok(Some(end))
     }
 
     fn too_large(&self) -> Error {
@@ -258,9 +285,17 @@ impl ArrowDecoder {
 
     /// Decodes the next message.
     fn message(&mut self, end: usize) -> Result<Option<RecordBatch>, Error> {
-        let message = self.bytes[self.done..self.done + end].to_vec();
-        self.done += end;
-        let mut buffer = Buffer::from_vec(message);
+        // A large message is not held twice: what is behind it is moved instead.
+        let message = if end > self.bytes.len() / 2 {
+            let behind = self.bytes.split_off(self.done + end);
+            let message = std::mem::replace(&mut self.bytes, behind);
+            Buffer::from_vec(message).slice(std::mem::take(&mut self.done))
+        } else {
+            let message = self.bytes[self.done..self.done + end].to_vec();
+            self.done += end;
+            Buffer::from_vec(message)
+        };
+        let mut buffer = message;
         let mut found = None;
         while !buffer.is_empty() {
             let decoder = &mut self.decoder;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, SchemaRef},
     common::runtime::SpawnedTask,
+    execution::memory_pool::MemoryPool,
 };
 use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
@@ -535,7 +536,12 @@ impl Facts {
     }
 
     /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
-    pub(crate) fn decoder(&self, asked: Asked, misfits: Misfits) -> Result<Box<dyn Decode>, Error> {
+    pub(crate) fn decoder(
+        &self,
+        asked: Asked,
+        misfits: Misfits,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Result<Box<dyn Decode>, Error> {
         Ok(match self.format {
             Format::Csv | Format::Tsv => {
                 return Err(Error::new(
@@ -547,7 +553,9 @@ impl Facts {
                 Box::new(JsonDecoder::new(asked, self.json.clone(), misfits))
             }
             Format::Avro => Box::new(AvroDecoder::new(Adapter::new(asked, misfits))),
-            Format::Arrow => Box::new(ArrowDecoder::new(Adapter::new(asked, misfits))),
+            Format::Arrow => {
+                Box::new(ArrowDecoder::new(Adapter::new(asked, misfits)).with_pool(pool))
+            }
             Format::Parquet => {
                 return Err(misfits.error("is Parquet, which other files of the table are not"));
             }

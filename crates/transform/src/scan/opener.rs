@@ -17,7 +17,9 @@ use super::{
     TableScan,
     chunks::{self, ChunkReading},
     head::{self, HEAD_BYTES, Head},
-    inspect, parquet_rows,
+    inspect,
+    parquet::TrustedReaders,
+    parquet_rows,
     reading::{PIECE_BYTES, Reading, Text},
 };
 use crate::{
@@ -71,7 +73,7 @@ impl RowsOpener {
         let own_parquet = spec.on_error != OnError::Fail;
         let named = spec.format.or_else(|| detect::by_name(path.as_ref()).0);
         if own_parquet && named == Some(Format::Parquet) {
-            return parquet_rows::rows(self.store, &file, self.asked, misfits).await;
+            return self.parquet_rows(&file, misfits).await;
         }
         let head = match self.scan.heads.get(&path) {
             Some(head) => Some(head),
@@ -93,7 +95,7 @@ impl RowsOpener {
             }
         };
         if own_parquet && facts.format == Format::Parquet {
-            return parquet_rows::rows(self.store, &file, self.asked, misfits).await;
+            return self.parquet_rows(&file, misfits).await;
         }
         let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
         let bytes = decompress_ahead(bytes, facts.compression);
@@ -113,13 +115,26 @@ impl RowsOpener {
         } else {
             PIECE_BYTES
         };
-        let decoder = facts.decoder(self.asked, misfits).map_err(external)?;
+        let pool = &self.scan.parquet.pool;
+        let decoder = facts.decoder(self.asked, misfits, pool);
+        let decoder = decoder.map_err(external)?;
         let reading = Reading {
             text,
             decoder,
             piece_bytes,
         };
         Ok(reading.rows())
+    }
+}
+
+impl RowsOpener {
+    async fn parquet_rows(
+        self,
+        file: &ObjectMeta,
+        misfits: Misfits,
+    ) -> datafusion::common::Result<Rows> {
+        let readers = TrustedReaders::new(self.store, self.scan.parquet.clone());
+        parquet_rows::rows(&readers, file, self.asked, misfits).await
     }
 }
 

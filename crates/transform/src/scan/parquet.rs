@@ -1,5 +1,6 @@
 //! Parquet is read by the engine; here is what it takes on trust.
 //!
+//! - [`compact`], [`delta`], [`metadata`] and [`pages`]: numbers of elements and sizes of pages, which the decoder allocates by.
 //! - [`footer`]: statistics that say less than the engine reads out of them are left out.
 //! - [`adapt`]: a column that a file has in another type than the table is converted without a loss, or the file is an error.
 //!   Conditions on a column where that may come stay above the scan, and its statistics are not used.
@@ -10,7 +11,11 @@
 
 mod adapt;
 mod checked;
+mod compact;
+mod delta;
 mod footer;
+pub(crate) mod metadata;
+mod pages;
 mod tally;
 
 use std::{
@@ -45,8 +50,8 @@ use datafusion::{
         file::metadata::{ParquetMetaData, RowGroupMetaData},
     },
     physical_expr::{
-        EquivalenceProperties, LexOrdering, PhysicalSortExpr, projection::ProjectionExprs,
-        utils::collect_columns,
+        EquivalenceProperties, LexOrdering, PhysicalSortExpr, expressions::lit,
+        projection::ProjectionExprs, utils::collect_columns,
     },
     physical_plan::{
         DisplayFormatType, ExecutionPlan, PhysicalExpr, SortOrderPushdownResult,
@@ -57,10 +62,10 @@ use datafusion::{
 use datafusion_datasource::morsel::Morselizer;
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
+pub(crate) use self::footer::{ParquetRuntime, TrustedReaders};
 use self::{
-    adapt::ExactColumns,
+    adapt::{ExactColumns, own_field},
     checked::{CheckedMorsels, FilteredMorsels},
-    footer::TrustedReaders,
 };
 use crate::{
     TableSpec,
@@ -160,21 +165,20 @@ impl Seen {
         table: &Schema,
         exact: &ExactColumns,
     ) -> HashSet<String> {
-        let nested = table.fields().iter().filter(|field| {
-            !field.data_type().is_nested()
-                && own
-                    .field_with_name(field.name())
-                    .is_ok_and(|own| own.data_type().is_nested())
+        let both = table.fields().iter().enumerate();
+        let both = both.filter_map(|(place, field)| {
+            let own = own_field(own, place, field.name())?;
+            Some((field, own))
         });
+        let nested = both
+            .clone()
+            .filter(|(field, own)| !field.data_type().is_nested() && own.data_type().is_nested());
         let mut footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         footers
             .nested
-            .extend(nested.map(|field| field.name().clone()));
-        let unsure = table.fields().iter().filter(|field| {
-            let own = own.field_with_name(field.name());
-            own.is_ok_and(|own| exact.may_misfit(own, field))
-        });
-        let unsure: HashSet<String> = unsure.map(|field| field.name().clone()).collect();
+            .extend(nested.map(|(field, _)| field.name().clone()));
+        let unsure = both.filter(|(field, own)| exact.may_misfit(own, field));
+        let unsure: HashSet<String> = unsure.map(|(field, _)| field.name().clone()).collect();
         footers.unsure.extend(unsure.iter().cloned());
         let groups = footer.row_groups().iter().map(Group::of).collect();
         footers.groups.insert(file.clone(), groups);
@@ -255,8 +259,7 @@ impl FileFormat for ParquetFiles {
             .runtime_env()
             .cache_manager
             .get_file_metadata_cache();
-        let reader = DFParquetMetadata::new(store, object).with_file_metadata_cache(Some(cache));
-        let footer = checked::without_panic(&object.location, reader.fetch_metadata()).await?;
+        let footer = metadata::fetch(store.as_ref(), object, Some(&cache)).await?;
         let file = footer.file_metadata();
         let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
         self.tell_unlisted(&object.location, &own);
@@ -291,8 +294,7 @@ impl FileFormat for ParquetFiles {
         })?;
         let runtime = session.runtime_env();
         let store = runtime.object_store(&config.object_store_url)?;
-        let cache = runtime.cache_manager.get_file_metadata_cache();
-        let readers = Arc::new(TrustedReaders::new(store, cache));
+        let readers = Arc::new(TrustedReaders::new(store, ParquetRuntime::of(runtime)));
         let inner = source.inner.clone();
         let source = source.with(inner.with_parquet_file_reader_factory(readers));
         let config = FileScanConfigBuilder::from(config)
@@ -359,8 +361,17 @@ impl FileSource for CheckedParquet {
             let filtered = FilteredMorsels::new(source, condition, store, config, partition);
             return Ok(Box::new(filtered));
         }
+        let fields = self.inner.table_schema().file_schema().fields();
+        let inner = if fields.iter().any(|field| field.data_type().is_floating()) {
+            // Without a condition, the engine adapts no column of a file that has the table's types: see `adapt`.
+            let none = self.inner.with_predicate(lit(true));
+            let none = none.with_pushdown_filters(false);
+            none.create_morselizer(store, config, partition)?
+        } else {
+            self.inner.create_morselizer(store, config, partition)?
+        };
         Ok(Box::new(CheckedMorsels {
-            inner: self.inner.create_morselizer(store, config, partition)?,
+            inner,
             seen: Arc::clone(&self.seen),
             limit: config.limit,
         }))

@@ -9,8 +9,7 @@ use datafusion::{
     common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile,
-        physical_plan::parquet::Int96Coercer,
-        physical_plan::{ParquetFileReaderFactory, parquet::DefaultParquetFileReaderFactory},
+        physical_plan::{ParquetFileReaderFactory, parquet::Int96Coercer},
     },
     parquet::{
         arrow::{
@@ -23,14 +22,17 @@ use datafusion::{
     physical_plan::metrics::ExecutionPlanMetricsSet,
 };
 use futures::{FutureExt, StreamExt};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
-use super::opener::{Rows, external};
+use super::{
+    opener::{Rows, external},
+    parquet::TrustedReaders,
+};
 use crate::formats::{binary::Adapter, chunk::Asked, misfit::Misfits};
 
 /// The rows of a file, in the columns that are asked for.
 pub(super) async fn rows(
-    store: Arc<dyn ObjectStore>,
+    readers: &TrustedReaders,
     file: &ObjectMeta,
     asked: Asked,
     misfits: Misfits,
@@ -41,7 +43,6 @@ pub(super) async fn rows(
         Some(error @ ParquetError::External(_)) => DataFusionError::ParquetError(error.into()),
         _ => external(of_file.error("is not valid Parquet, or is cut off")),
     };
-    let readers = DefaultParquetFileReaderFactory::new(store);
     let whole = PartitionedFile::new_from_meta(file.clone());
     let metrics = ExecutionPlanMetricsSet::new();
     let mut reader: Box<dyn AsyncFileReader> = readers.create_reader(0, whole, None, &metrics)?;

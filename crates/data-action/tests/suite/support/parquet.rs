@@ -4,23 +4,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flowlake_transform::arrow::{
-    array::{ArrayRef, RecordBatch},
+    array::{ArrayRef, RecordBatch, StringViewBuilder},
     datatypes::{DataType, Field, Schema},
 };
 use parquet::{
     arrow::ArrowWriter,
+    basic::{Compression, Encoding, ZstdLevel},
     column::writer::ColumnCloseResult,
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type},
     file::{
         metadata::{
             ColumnChunkMetaData, FileMetaData, ParquetMetaDataBuilder, ParquetMetaDataWriter,
+            RowGroupMetaData,
         },
-        properties::WriterProperties,
+        properties::{EnabledStatistics, WriterProperties, WriterVersion},
         reader::{FileReader, SerializedFileReader},
         statistics::{Statistics, ValueStatistics},
         writer::SerializedFileWriter,
     },
-    schema::parser::parse_message_type,
+    schema::{parser::parse_message_type, types::SchemaDescriptor},
 };
 
 /// Columns by name; each may hold nulls.
@@ -170,6 +172,158 @@ pub(crate) fn promising(file: Vec<u8>, rows: i64) -> Vec<u8> {
         .finish()
         .unwrap();
     changed
+}
+
+/// A file of one group, whose columns `c0`, `c1` … are all of the same bytes.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// The type of each column, as Parquet writes schemas.
+    pub(crate) kind: &'static str,
+    pub(crate) columns: usize,
+    pub(crate) codec: Compression,
+    pub(crate) rows: i64,
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes that stand for the index of where pages begin.
+    pub(crate) index: Option<Vec<u8>>,
+}
+
+impl Pages {
+    pub(crate) fn file(&self) -> Vec<u8> {
+        let fields = (0..self.columns).map(|column| format!("required {} c{column};", self.kind));
+        let schema = format!("message rows {{ {} }}", fields.collect::<String>());
+        let schema = Arc::new(parse_message_type(&schema).unwrap());
+        let schema = Arc::new(SchemaDescriptor::new(schema));
+        let mut file = b"PAR1".to_vec();
+        file.extend(&self.bytes);
+        let size = i64::try_from(self.bytes.len()).unwrap();
+        let index = self.index.as_ref().map(|index| {
+            file.extend(index);
+            (4 + size, i32::try_from(index.len()).unwrap())
+        });
+        let columns = (0..self.columns).map(|column| {
+            ColumnChunkMetaData::builder(schema.column(column))
+                .set_compression(self.codec)
+                .set_data_page_offset(4)
+                .set_num_values(self.rows)
+                .set_total_compressed_size(size)
+                .set_total_uncompressed_size(size)
+                .set_offset_index_offset(index.map(|(offset, _)| offset))
+                .set_offset_index_length(index.map(|(_, length)| length))
+                .build()
+                .unwrap()
+        });
+        let group = RowGroupMetaData::builder(Arc::clone(&schema))
+            .set_num_rows(self.rows)
+            .set_total_byte_size(size)
+            .set_column_metadata(columns.collect());
+        let footer = FileMetaData::new(1, self.rows, None, None, schema, None);
+        let footer = ParquetMetaDataBuilder::new(footer).add_row_group(group.build().unwrap());
+        let footer = footer.build();
+        ParquetMetaDataWriter::new(&mut file, &footer)
+            .finish()
+            .unwrap();
+        file
+    }
+}
+
+/// A number as Thrift's compact protocol and Avro write it.
+pub(crate) fn zigzag(value: i64) -> Vec<u8> {
+    unsigned((value << 1 ^ value >> 63).cast_unsigned())
+}
+
+pub(crate) fn unsigned(mut left: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while left >= 0x80 {
+        bytes.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
+        left >>= 7;
+    }
+    bytes.push(u8::try_from(left).unwrap());
+    bytes
+}
+
+/// A page with a header that says so many bytes of it when it is unpacked.
+pub(crate) fn page(
+    dictionary: bool,
+    encoding: i64,
+    values: i64,
+    unpacked: usize,
+    packed: &[u8],
+) -> Vec<u8> {
+    const RLE: i64 = 3;
+    let mut page = Vec::new();
+    let mut number = |value: i64| {
+        page.push(0x15);
+        page.extend(zigzag(value));
+    };
+    number(if dictionary { 2 } else { 0 });
+    number(i64::try_from(unpacked).unwrap());
+    number(i64::try_from(packed.len()).unwrap());
+    let own = if dictionary {
+        vec![values, encoding]
+    } else {
+        vec![values, encoding, RLE, RLE]
+    };
+    page.push(if dictionary { 0x4c } else { 0x2c });
+    for value in own {
+        page.push(0x15);
+        page.extend(zigzag(value));
+    }
+    page.extend([0, 0]);
+    page.extend(packed);
+    page
+}
+
+/// A footer that says that it has two thousand million groups of rows.
+pub(crate) fn with_endless_groups() -> Vec<u8> {
+    let mut footer = vec![0x15, 0x02, 0x19, 0x2c];
+    footer.extend(b"\x48\x01m\x15\x02\x00");
+    footer.extend(b"\x15\x04\x25\x00\x18\x02c0\x00");
+    footer.extend([0x16, 0x14, 0x19, 0xfc]);
+    footer.extend(unsigned(i32::MAX as u64));
+    footer.resize(footer.len() + 64, 0);
+    let mut file = b"PAR1".to_vec();
+    file.extend(&footer);
+    file.extend(u32::try_from(footer.len()).unwrap().to_le_bytes());
+    file.extend(b"PAR1");
+    file
+}
+
+/// One column `c0` of so many equal texts, each written as the beginning of the one before.
+pub(crate) fn of_equal_texts(text: &str, rows: usize) -> Vec<u8> {
+    let mut texts = StringViewBuilder::new();
+    let block = texts.append_block(text.as_bytes().to_vec().into());
+    for _ in 0..rows {
+        let length = u32::try_from(text.len()).unwrap();
+        texts.try_append_view(block, 0, length).unwrap();
+    }
+    let texts: ArrayRef = Arc::new(texts.finish());
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .set_statistics_enabled(EnabledStatistics::None);
+    let rows = RecordBatch::try_from_iter([("c0", texts)]).unwrap();
+    written(&rows, properties.build())
+}
+
+/// The file in pages of so many rows, without dictionaries, in one encoding and version.
+pub(crate) fn encoded(
+    columns: &[(&str, ArrayRef)],
+    encoding: Encoding,
+    version: WriterVersion,
+    page: usize,
+) -> Vec<u8> {
+    let columns = columns
+        .iter()
+        .map(|(name, values)| (*name, Arc::clone(values), true));
+    let properties = WriterProperties::builder()
+        .set_writer_version(version)
+        .set_dictionary_enabled(false)
+        .set_encoding(encoding)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_data_page_row_count_limit(page)
+        .set_write_batch_size(page);
+    let rows = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    written(&rows, properties.build())
 }
 
 /// `id` from 1 on and `phones`, a group of repeated groups that are not annotated as a list.

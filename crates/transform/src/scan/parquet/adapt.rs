@@ -2,6 +2,7 @@
 //!
 //! The engine casts them, and a cast rounds, cuts off and moves. Here they are converted without a loss, or the file is an error.
 //! The engine does not see a cast in that, so that its simplifier does not cut a constant to the file's type either.
+//! Floats go the same way, whatever their type, since a zero has no sign here.
 
 use std::{
     fmt,
@@ -55,11 +56,18 @@ impl ExactColumns {
     }
 }
 
+/// A column of a file. Most files have theirs where the table has them, and of many columns not each is compared with each.
+pub(super) fn own_field<'a>(file: &'a Schema, place: usize, name: &str) -> Option<&'a FieldRef> {
+    let there = file.fields().get(place).filter(|own| own.name() == name);
+    there.or_else(|| file.fields().find(name).map(|(_, own)| own))
+}
+
 impl PhysicalExprAdapterFactory for ExactColumns {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let differs = table.fields().iter().any(|field| {
-            let own = file.field_with_name(field.name());
-            own.is_ok_and(|own| own.data_type() != field.data_type())
+        let differs = table.fields().iter().enumerate().any(|(place, field)| {
+            own_field(&file, place, field.name()).is_some_and(|own| {
+                own.data_type() != field.data_type() || own.data_type().is_floating()
+            })
         });
         let (of_table, of_file) = (Arc::clone(&table), Arc::clone(&file));
         let adapter = DefaultPhysicalExprAdapterFactory.create(of_table, of_file)?;
@@ -113,7 +121,22 @@ impl PhysicalExprAdapter for Adapter {
                 name,
             }) as _))
         })?;
-        Ok(exact.data)
+        let zeros = exact.data.transform_up(|node| {
+            let floats = node.downcast_ref::<Column>().and_then(|column| {
+                let (_, own) = self.file.fields().find(column.name())?;
+                own.data_type().is_floating().then_some(own)
+            });
+            Ok(match floats {
+                Some(own) => Transformed::yes(Arc::new(Exact {
+                    column: node,
+                    field: Arc::clone(own),
+                    kind: own.data_type().clone().into(),
+                    name: own.name().clone(),
+                }) as _),
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(zeros.data)
     }
 }
 

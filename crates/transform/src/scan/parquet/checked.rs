@@ -69,6 +69,14 @@ enum Promised {
 }
 
 impl Watched {
+    /// Why a condition could not be computed, when that is why reading ended.
+    fn failure(&self) -> Option<DataFusionError> {
+        match &self.rows {
+            Promised::Read(judged) => judged.failure(),
+            Promised::Unknown | Promised::Rows(_) => None,
+        }
+    }
+
     /// The rows that are promised and those that can be read, when these are fewer.
     fn lacking(&self, given: u64) -> Option<(u64, u64)> {
         if self.limit.is_some_and(|limit| given >= limit as u64) {
@@ -238,7 +246,10 @@ fn counted(
                     count += batch.num_rows() as u64;
                     Some((Ok(batch), Some((rows, count))))
                 }
-                Some(Err(error)) => Some((Err(of_file(&watched.file, error)), None)),
+                Some(Err(error)) => {
+                    let error = watched.failure().unwrap_or(error);
+                    Some((Err(of_file(&watched.file, error)), None))
+                }
                 None => match watched.lacking(count) {
                     Some((promised, count)) => {
                         let error = Error::new(
@@ -257,7 +268,7 @@ fn counted(
     })
 }
 
-fn malformed(file: &Path) -> DataFusionError {
+pub(super) fn malformed(file: &Path) -> DataFusionError {
     DataFusionError::External(Box::new(Error::new(
         ErrorKind::MalformedData,
         format!("{file} is not valid Parquet, or is cut off"),

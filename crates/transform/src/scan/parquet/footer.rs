@@ -4,12 +4,14 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use datafusion::{
-    common::Result,
+    common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile,
         physical_plan::{ParquetFileReaderFactory, parquet::CachedParquetFileReaderFactory},
     },
-    execution::cache::cache_manager::FileMetadataCache,
+    execution::{
+        cache::cache_manager::FileMetadataCache, memory_pool::MemoryPool, runtime_env::RuntimeEnv,
+    },
     parquet::{
         arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
         basic::{Compression, LogicalType, Type},
@@ -22,8 +24,9 @@ use datafusion::{
     physical_plan::metrics::ExecutionPlanMetricsSet,
 };
 use futures::{FutureExt, future::BoxFuture};
-use object_store::{ObjectStore, path::Path};
+use object_store::{ObjectMeta, ObjectStore, path::Path};
 
+use super::{metadata, pages::PageMemory};
 use crate::{Error, ErrorKind};
 
 /// The footer without the statistics that cannot be relied on:
@@ -123,13 +126,38 @@ fn pages_are_trusted(pages: &ColumnIndexMetaData) -> bool {
     }
 }
 
-/// The engine's readers, whose footers are [`trusted`].
+/// What reading Parquet takes of the engine: where footers are kept, and the memory for pages.
+#[derive(Debug, Clone)]
+pub(crate) struct ParquetRuntime {
+    pub(crate) footers: Arc<FileMetadataCache>,
+    pub(crate) pool: Arc<dyn MemoryPool>,
+}
+
+impl ParquetRuntime {
+    pub(crate) fn of(runtime: &RuntimeEnv) -> Self {
+        Self {
+            footers: runtime.cache_manager.get_file_metadata_cache(),
+            pool: Arc::clone(&runtime.memory_pool),
+        }
+    }
+}
+
+/// The engine's readers, whose footers are [`trusted`] and whose pages have room.
 #[derive(Debug)]
-pub(super) struct TrustedReaders(CachedParquetFileReaderFactory);
+pub(crate) struct TrustedReaders {
+    inner: CachedParquetFileReaderFactory,
+    store: Arc<dyn ObjectStore>,
+    runtime: ParquetRuntime,
+}
 
 impl TrustedReaders {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, cache: Arc<FileMetadataCache>) -> Self {
-        Self(CachedParquetFileReaderFactory::new(store, cache))
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, runtime: ParquetRuntime) -> Self {
+        let cache = Arc::clone(&runtime.footers);
+        Self {
+            inner: CachedParquetFileReaderFactory::new(Arc::clone(&store), cache),
+            store,
+            runtime,
+        }
     }
 }
 
@@ -141,15 +169,27 @@ impl ParquetFileReaderFactory for TrustedReaders {
         footer_bytes: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let path = file.object_meta.location.clone();
+        let object = file.object_meta.clone();
         let inner = self
-            .0
+            .inner
             .create_reader(partition, file, footer_bytes, metrics)?;
-        Ok(Box::new(TrustedReader(inner, path)))
+        Ok(Box::new(TrustedReader {
+            inner,
+            store: Arc::clone(&self.store),
+            pages: PageMemory::new(&object.location, &self.runtime.pool),
+            footers: Arc::clone(&self.runtime.footers),
+            object,
+        }))
     }
 }
 
-struct TrustedReader(Box<dyn AsyncFileReader + Send>, Path);
+struct TrustedReader {
+    inner: Box<dyn AsyncFileReader + Send>,
+    store: Arc<dyn ObjectStore>,
+    object: ObjectMeta,
+    footers: Arc<FileMetadataCache>,
+    pages: PageMemory,
+}
 
 /// Refuses a file by the name of its codec when there is no decoder for it.
 fn readable(footer: Arc<ParquetMetaData>, file: &Path) -> ParquetResult<Arc<ParquetMetaData>> {
@@ -166,23 +206,33 @@ fn readable(footer: Arc<ParquetMetaData>, file: &Path) -> ParquetResult<Arc<Parq
 
 impl AsyncFileReader for TrustedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.0.get_bytes(range)
+        self.inner.get_bytes(range)
     }
 
     fn get_byte_ranges(
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.0.get_byte_ranges(ranges)
+        async move {
+            let bytes = self.inner.get_byte_ranges(ranges.clone()).await?;
+            self.pages.admit(&ranges, &bytes)?;
+            Ok(bytes)
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(
         &'a mut self,
-        options: Option<&'a ArrowReaderOptions>,
+        _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let footer = self.0.get_metadata(options).await?;
-            readable(footer, &self.1).map(trusted)
+            let footer = metadata::fetch(self.store.as_ref(), &self.object, Some(&self.footers));
+            let footer = footer.await.map_err(|error| match error {
+                DataFusionError::ParquetError(error) => *error,
+                other => ParquetError::External(Box::new(other)),
+            })?;
+            self.pages.know(&footer);
+            readable(footer, &self.object.location).map(trusted)
         }
         .boxed()
     }

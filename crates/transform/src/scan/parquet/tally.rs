@@ -20,7 +20,7 @@ use datafusion::{
         array::{AsArray, RecordBatch},
         datatypes::{FieldRef, Schema},
     },
-    common::Result,
+    common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile, physical_plan::ParquetFileReaderFactory,
         table_schema::TableSchema,
@@ -46,6 +46,8 @@ use futures::{FutureExt, future::BoxFuture};
 pub(super) struct Tally {
     left_out: AtomicU64,
     read: Mutex<Read>,
+    /// Why a condition could not be computed. The decoder makes a text of it, as of a fault of the file.
+    failure: Mutex<Option<DataFusionError>>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +62,10 @@ struct Read {
 impl Tally {
     fn read(&self) -> MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<DataFusionError>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The condition, which counts the rows that each of its parts leaves out.
@@ -89,6 +95,11 @@ pub(super) struct Judged {
 }
 
 impl Judged {
+    /// Why a condition could not be computed.
+    pub(super) fn failure(&self) -> Option<DataFusionError> {
+        self.tally.failure().take()
+    }
+
     /// The rows that had to be decoded and those that were, when these are fewer; `given` is how many came out of the scan.
     pub(super) fn lacking(&self, given: u64) -> Option<(u64, u64)> {
         let found = given + self.tally.left_out.load(Ordering::Relaxed);
@@ -182,7 +193,10 @@ struct Counting {
 
 impl PhysicalExpr for Counting {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let value = self.condition.evaluate(batch)?;
+        let value = self.condition.evaluate(batch).map_err(|error| {
+            *self.tally.failure() = Some(error);
+            DataFusionError::Execution("a condition cannot be computed".to_owned())
+        })?;
         let rows = batch.num_rows();
         let value = value.into_array(rows)?;
         if let Some(kept) = value.as_boolean_opt() {
