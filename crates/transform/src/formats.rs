@@ -14,6 +14,7 @@ pub(crate) mod csv;
 pub(crate) mod csv_chunks;
 pub(crate) mod detect;
 pub(crate) mod exact;
+pub(crate) mod floats;
 pub(crate) mod infer;
 pub(crate) mod json;
 pub(crate) mod json_check;

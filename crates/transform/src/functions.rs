@@ -4,6 +4,7 @@ mod arguments;
 mod bounded;
 mod business_days;
 mod checked;
+mod floats;
 mod growth;
 mod local_time;
 mod phone;
@@ -28,6 +29,7 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut builder = builder
         .with_analyzer_rule(Arc::new(Bounded))
         .with_analyzer_rule(Arc::new(checked::CheckedArithmetic))
+        .with_analyzer_rule(Arc::new(floats::PlainFloats))
         .with_table_functions(series::functions());
     builder
         .scalar_functions()

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod columns;
+mod comparisons;
 mod encode;
 mod engine;
 mod error;

@@ -10,36 +10,24 @@ use std::sync::Arc;
 
 use datafusion::{
     execution::SessionStateBuilder,
-    logical_expr::Operator,
     optimizer::{Analyzer, Optimizer},
 };
 
 use self::{casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, utc::UtcMoments};
+use crate::comparisons::{ComputedCasts, WideFloats};
 
 /// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut analyzer = Analyzer::new().rules;
     analyzer.insert(0, Arc::new(UtcMoments));
+    analyzer.insert(0, Arc::new(WideFloats));
     // Behind the rule that makes types agree.
     analyzer.push(Arc::new(PlainCasts));
     analyzer.push(Arc::new(ComparedSpans));
+    analyzer.push(Arc::new(ComputedCasts));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactMoments));
     builder
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(optimizer)
-}
-
-fn is_comparison(op: Operator) -> bool {
-    matches!(
-        op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    )
 }

@@ -284,7 +284,23 @@ async fn spans_of_time_are_compared_by_their_length() {
         .ask(&[
             "SELECT id FROM t WHERE b - a > INTERVAL '1 month'",
             "SELECT id FROM t WHERE CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL) > INTERVAL '1 day'",
+            // The engine's order is that of months, then of days, then of the rest.
+            "SELECT id FROM t ORDER BY CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL)",
+            "SELECT max(CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL)) AS v FROM t",
+            "SELECT rank() OVER (ORDER BY CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL)) AS v FROM t",
+            "SELECT greatest(INTERVAL '30 hours', CAST(CAST(id AS VARCHAR) || ' days' AS INTERVAL)) AS v FROM t",
         ])
         .await;
-    assert_eq!(codes(&told), ["sql.invalid", "sql.invalid"]);
+    assert_eq!(codes(&told), ["sql.invalid"; 6]);
+    lake.answers(&[
+        (
+            "SELECT id FROM t ORDER BY b - a DESC NULLS LAST",
+            ids(&[1, 2, 3]),
+        ),
+        (
+            "SELECT min(b - a) AS least, greatest(max(b - a), max(a - b)) AS most FROM t",
+            json!([{ "least": "PT600S", "most": "PT108000S" }]),
+        ),
+    ])
+    .await;
 }

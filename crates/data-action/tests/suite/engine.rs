@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowlake_data_action::ErrorCode;
 use flowlake_transform::arrow::{
     array::{
-        ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray,
+        ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray,
         TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
     },
     datatypes::{DataType, Int64Type},
@@ -691,4 +691,147 @@ async fn rows_that_nobody_wants_need_not_arrive() {
         ),
     ])
     .await;
+}
+
+/// The engine takes -0.0 and 0.0 for equal in some comparisons and for different in others.
+#[tokio::test]
+async fn a_zero_has_no_sign() {
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![-0.0, 0.0, 1.5, 2.0]));
+    let narrow: ArrayRef = Arc::new(Float32Array::from(vec![-0.0, 0.0, 1.5, 2.0]));
+    let ids = || integers((0..4).map(Some));
+    let text = "v,i\n-0.0,0\n0.0,1\n1.5,2\n2.0,3\n".to_owned();
+    let lines =
+        "{\"v\":-0.0,\"i\":0}\n{\"v\":0.0,\"i\":1}\n{\"v\":1.5,\"i\":2}\n{\"v\":2.0,\"i\":3}\n";
+    let both = json!([{ "i": 0 }, { "i": 1 }]);
+    let expected = [
+        ("SELECT i FROM t WHERE v = 0 ORDER BY i", both.clone()),
+        (
+            "SELECT i FROM t WHERE v IN (0.0, 4, 5, 6, 7, 8) ORDER BY i",
+            both.clone(),
+        ),
+        (
+            "SELECT i FROM t WHERE v NOT IN (1.5, 2, 5, 6, 7, 8) AND NOT v IN (0.0, 4, 5, 6, 7)",
+            json!([]),
+        ),
+        (
+            "SELECT i FROM t WHERE CASE v WHEN 0 THEN true ELSE false END ORDER BY i",
+            both.clone(),
+        ),
+        (
+            "SELECT i FROM t WHERE v IN (SELECT v FROM t WHERE i = 1) ORDER BY i",
+            both.clone(),
+        ),
+        (
+            "SELECT i FROM t WHERE nullif(v, 0) IS NULL ORDER BY i",
+            both,
+        ),
+        (
+            "SELECT count(*) AS n FROM t a JOIN t b ON a.v = b.v AND b.i = 0",
+            json!([{ "n": 2 }]),
+        ),
+        (
+            "SELECT i, rank() OVER (ORDER BY v) AS r FROM t ORDER BY v, i DESC LIMIT 3",
+            json!([{ "i": 1, "r": 1 }, { "i": 0, "r": 1 }, { "i": 2, "r": 3 }]),
+        ),
+    ];
+    for (key, content) in [
+        ("a.parquet", parquet::file(&[("v", floats), ("i", ids())])),
+        ("b.parquet", parquet::file(&[("v", narrow), ("i", ids())])),
+        ("a.csv", text.into_bytes()),
+        ("a.ndjson", lines.as_bytes().to_vec()),
+    ] {
+        Lake::new().file(key, content).answers(&expected).await;
+    }
+}
+
+/// Numbers that have no value have one form: 0.0 / 0.0 computes one with a sign, which is the smallest number of all to the engine,
+/// and files may hold others.
+#[tokio::test]
+async fn what_is_no_number_is_one_value() {
+    let odd = f64::from_bits(0xfff8_0000_0000_0001);
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![odd, f64::NAN, 1.5, 0.0]));
+    let ids = integers((0..4).map(Some));
+    let text = "v,i\nNaN,0\nNaN,1\n1.5,2\n0.0,3\n";
+    let both = json!([{ "i": 0 }, { "i": 1 }]);
+    let expected = [
+        (
+            "SELECT i FROM t WHERE v = arrow_cast('NaN', 'Float64') ORDER BY i",
+            both.clone(),
+        ),
+        ("SELECT i FROM t WHERE v > 100 ORDER BY i", both.clone()),
+        (
+            "SELECT i FROM t WHERE v IN (0.0 / 0.0, 4, 5, 6, 7, 8) ORDER BY i",
+            both.clone(),
+        ),
+        (
+            "SELECT i FROM t WHERE (v - v) / 0.0 = arrow_cast('NaN', 'Float64') ORDER BY i",
+            json!([{ "i": 0 }, { "i": 1 }, { "i": 2 }, { "i": 3 }]),
+        ),
+        (
+            "SELECT count(DISTINCT v) AS n, count(DISTINCT isnan(v)) AS m, min(v) AS least FROM t",
+            json!([{ "n": 3, "m": 2, "least": 0.0 }]),
+        ),
+        ("SELECT i FROM t ORDER BY v DESC, i LIMIT 2", both.clone()),
+        (
+            "SELECT a.i FROM t a JOIN t b ON a.v = b.v AND b.i = 1 ORDER BY a.i",
+            both,
+        ),
+    ];
+    for (key, content) in [
+        ("a.parquet", parquet::file(&[("v", floats), ("i", ids)])),
+        ("a.csv", text.as_bytes().to_vec()),
+    ] {
+        Lake::new().file(key, content).answers(&expected).await;
+    }
+}
+
+/// What a comparison casts is computed, and what it compares keeps its digits.
+#[tokio::test]
+async fn comparisons_lose_neither_digits_nor_errors() {
+    let narrow: ArrayRef = Arc::new(Float32Array::from(vec![16_777_216.0, 1.5]));
+    let big = integers([Some(16_777_217), Some(123_456)]);
+    let lake = Lake::new().file("a.parquet", parquet::file(&[("v", narrow), ("n", big)]));
+    lake.answers(&[
+        ("SELECT n FROM t WHERE v = n", json!([])),
+        (
+            "SELECT n FROM t WHERE v < n ORDER BY n",
+            json!([{ "n": 123_456 }, { "n": 16_777_217 }]),
+        ),
+        (
+            "SELECT n FROM t WHERE v IN (16777217, 2, 3, 4, 5)",
+            json!([]),
+        ),
+        (
+            "SELECT n FROM t WHERE v BETWEEN 16777217 AND 16777218",
+            json!([]),
+        ),
+        (
+            "SELECT n FROM t WHERE v = 16777216",
+            json!([{ "n": 16_777_217 }]),
+        ),
+        (
+            "SELECT n FROM t WHERE TRY_CAST(n AS SMALLINT) > 1",
+            json!([]),
+        ),
+        (
+            "SELECT n FROM t WHERE TRY_CAST(n AS SMALLINT) IS NULL AND CAST(n AS INT) > 200000",
+            json!([{ "n": 16_777_217 }]),
+        ),
+        (
+            "SELECT n FROM t WHERE CAST(n AS BIGINT) > 200000",
+            json!([{ "n": 16_777_217 }]),
+        ),
+    ])
+    .await;
+    for sql in [
+        "SELECT n FROM t WHERE CAST(n AS DECIMAL(5, 2)) > 1",
+        "SELECT n FROM t WHERE CAST(n AS SMALLINT) > 1",
+        "SELECT n FROM t WHERE CAST(n AS SMALLINT) IN (1, 2)",
+        "SELECT n FROM t WHERE CAST(n AS SMALLINT) BETWEEN 1 AND 2",
+    ] {
+        for told in lake.ask(&[sql]).await {
+            let (code, message) = told.expect_err(sql);
+            assert_eq!(code, ErrorCode::SqlNotComputable, "{sql}: {message}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use datafusion::arrow::{
     error::ArrowError,
 };
 
-use super::convert;
+use super::{convert, floats::plain};
 use crate::ColumnType;
 
 /// A column, and the rows that held no value of its type: null in it.
@@ -135,6 +135,11 @@ fn item(kind: &DataType) -> Option<&FieldRef> {
 /// # Errors
 /// When [`is_possible`] says no.
 pub(crate) fn column(found: &ArrayRef, kind: &ColumnType) -> Converted {
+    let (column, misfits) = converted(found, kind)?;
+    Ok((plain(&column), misfits))
+}
+
+fn converted(found: &ArrayRef, kind: &ColumnType) -> Converted {
     let (from, to) = (found.data_type(), &kind.kind);
     if from == to {
         return Ok((Arc::clone(found), Vec::new()));

@@ -146,7 +146,8 @@ pub(crate) fn float(text: &[u8]) -> Option<f64> {
     };
     let value: f64 = number.parse().ok()?;
     let ordinary = value != 0.0 && value.abs() < EXACT_INTEGERS;
-    (ordinary || value.is_finite() && keeps_digits(text, value)).then_some(value)
+    // Of a zero it takes the sign: see `floats`.
+    (ordinary || value.is_finite() && keeps_digits(text, value)).then_some(value + 0.0)
 }
 
 #[expect(
@@ -160,7 +161,7 @@ fn float32(text: &[u8]) -> Option<f32> {
     let value: f32 = number.parse().ok()?;
     let wide = f64::from(value);
     let ordinary = value != 0.0 && wide.abs() < 16_777_216.0;
-    (ordinary || value.is_finite() && keeps_digits(text, wide)).then_some(value)
+    (ordinary || value.is_finite() && keeps_digits(text, wide)).then_some(value + 0.0)
 }
 
 /// The text, if it begins as a number does.
@@ -542,6 +543,8 @@ mod tests {
         assert_eq!(float32(b"16777217"), None);
         assert_eq!(float32(b"16777216"), Some(16_777_216.0));
         assert_eq!(float32(b"0.1"), Some(0.1));
+        assert_eq!(float(b"-0.0").map(f64::to_bits), Some(0));
+        assert_eq!(float32(b"-0.0").map(f32::to_bits), Some(0));
     }
 
     #[test]

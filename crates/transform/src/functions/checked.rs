@@ -33,7 +33,8 @@ use datafusion::{
     physical_plan::PhysicalExpr,
 };
 
-use crate::named;
+use super::floats::bare;
+use crate::{comparisons::uncomputed, named};
 
 /// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
 const MOST_DIGITS: [u8; 2] = [38, 76];
@@ -164,11 +165,12 @@ pub(super) fn largest_bits(values: &[i64]) -> u32 {
 /// An expression with the operators that its text has.
 pub(crate) fn unchecked(expr: &Expr) -> Expr {
     let plain = expr.clone().transform_up(|expr| {
-        let Expr::ScalarFunction(call) = &expr else {
-            return Ok(Transformed::no(expr));
+        let found = bare(uncomputed(expr));
+        let Expr::ScalarFunction(call) = &found.data else {
+            return Ok(found);
         };
         let Some(arithmetic) = call.func.inner().downcast_ref::<Arithmetic>() else {
-            return Ok(Transformed::no(expr));
+            return Ok(found);
         };
         Ok(match call.args.as_slice() {
             [value] => Transformed::yes(Expr::Negative(Box::new(value.clone()))),
@@ -177,7 +179,7 @@ pub(crate) fn unchecked(expr: &Expr) -> Expr {
                 arithmetic.op,
                 Box::new(right.clone()),
             ))),
-            _ => Transformed::no(expr),
+            _ => found,
         })
     });
     plain.map_or_else(|_| expr.clone(), |plain| plain.data)

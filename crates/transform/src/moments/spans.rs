@@ -17,7 +17,7 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
-use super::is_comparison;
+use crate::comparisons::is_comparison;
 use crate::named;
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
@@ -30,8 +30,22 @@ impl AnalyzerRule for ComparedSpans {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
             let schema = merge_schema(&node.inputs());
+            let is_interval = |expr: &Expr| {
+                let kind = expr.get_type(&schema);
+                kind.is_ok_and(|kind| matches!(kind, DataType::Interval(_)))
+            };
+            if let LogicalPlan::Sort(sort) = &node
+                && sort.expr.iter().any(|by| is_interval(&by.expr))
+            {
+                return unordered();
+            }
             named::expressions(node, |expr| {
-                expr.transform_up(|expr| compared(expr, &schema))
+                expr.transform_up(|expr| {
+                    if is_ordered(&expr, &is_interval) {
+                        return unordered();
+                    }
+                    compared(expr, &schema)
+                })
             })
         })
         .map(|plan| plan.data)
@@ -40,6 +54,31 @@ impl AnalyzerRule for ComparedSpans {
     fn name(&self) -> &'static str {
         "compared_spans"
     }
+}
+
+/// Whether an expression puts values of a kind in an order, or looks for the first or last in it.
+fn is_ordered(expr: &Expr, of_kind: &dyn Fn(&Expr) -> bool) -> bool {
+    let extreme = |name: &str| ["min", "max", "greatest", "least"].contains(&name);
+    match expr {
+        Expr::AggregateFunction(call) => {
+            let params = &call.params;
+            extreme(call.func.name()) && params.args.iter().any(of_kind)
+                || params.order_by.iter().any(|by| of_kind(&by.expr))
+        }
+        Expr::WindowFunction(call) => {
+            let params = &call.params;
+            extreme(call.fun.name()) && params.args.iter().any(of_kind)
+                || params.order_by.iter().any(|by| of_kind(&by.expr))
+        }
+        Expr::ScalarFunction(call) => extreme(call.func.name()) && call.args.iter().any(of_kind),
+        _ => false,
+    }
+}
+
+fn unordered<T>() -> Result<T> {
+    plan_err!(
+        "intervals have no order, since a month has no fixed length: order by a difference of moments (b - a), or by date_part('epoch', …)"
+    )
 }
 
 fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

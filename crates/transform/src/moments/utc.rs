@@ -27,7 +27,7 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
-use super::is_comparison;
+use crate::comparisons::is_comparison;
 use crate::named;
 
 /// See the module.
