@@ -56,6 +56,10 @@ pub enum Asks {
     Columns(Vec<String>),
     /// An error whose kind and message match.
     Error(Regex),
+    /// Rows as JSON.
+    Data(Value),
+    /// An error whose message has this part.
+    Message(&'static str),
 }
 
 /// What the statements so far have set.

@@ -4,7 +4,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::action::{Asks, Case};
 
@@ -77,6 +77,15 @@ impl Case {
                     .iter()
                     .any(|error| pattern.is_match(error));
                 (!matches).then(|| format!("{code}: {message}, and not {pattern}"))
+            }
+            (Asks::Message(part), Err((code, message))) => {
+                let is_right = message.contains(part) && code != "internal";
+                (!is_right).then(|| format!("{code}: {message}, and not {part}"))
+            }
+            (Asks::Data(rows), Ok(answer)) => {
+                let found = serde_json::from_str::<Value>(answer.data.get());
+                let is_right = found.is_ok_and(|found| found == *rows);
+                (!is_right).then(|| format!("{}, and not {rows}", answer.data))
             }
             (
                 Asks::Rows {

@@ -5,9 +5,13 @@
 //! the programs read.
 
 mod action;
+mod documented;
 mod expected;
 mod file;
 
 pub use action::{Asks, Case, Suite};
+pub use documented::{
+    Documented, Example, examples as documented_tables, lines as documented_functions,
+};
 pub use expected::{Answered, shown};
 pub use file::written;

@@ -1,9 +1,9 @@
-//! The SQL cases of `transform` as action files: the server and the command line answer them as the cases say.
+//! The SQL cases of `transform` and the examples of the docs as action files: the server and the command line answer them as the cases say.
 
 use std::{fs, path::Path, sync::Mutex, thread};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use flowlake_cases::{Answered, Asks, Case, Suite};
+use flowlake_cases::{Answered, Asks, Case, Documented, Suite};
 use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Finished, Project, ProjectSettings};
 use serde_json::Value;
 
@@ -31,7 +31,9 @@ impl Setting {
             .block_on(Suite::load(&cases, BUCKET, "exports/"))
             .map_err(|error| anyhow!(error))?;
         let root = folder.join("buckets");
-        for (key, content) in &suite.files {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/functions.md");
+        let documented = Documented::of(&fs::read_to_string(page)?, BUCKET, "exports/");
+        for (key, content) in suite.files.iter().chain(&documented.files) {
             let path = root.join(BUCKET).join(key);
             fs::create_dir_all(path.parent().context("a key has no folder")?)?;
             fs::write(path, content)?;
@@ -45,6 +47,7 @@ impl Setting {
                 .cases
                 .into_iter()
                 .filter(|case| !case.needs_clock)
+                .chain(documented.cases)
                 .collect(),
         })
     }
@@ -68,7 +71,7 @@ impl Setting {
     /// Cases that are answered with rows.
     fn answered(&self) -> impl Iterator<Item = &Case> {
         let cases = self.cases.iter();
-        cases.filter(|case| matches!(case.asks, Asks::Rows { .. }))
+        cases.filter(|case| matches!(case.asks, Asks::Rows { .. } | Asks::Data(_)))
     }
 
     /// Runs the command line for many cases, some at a time. What is wrong with their answers.
@@ -185,7 +188,7 @@ fn the_command_line_answers_action_files_as_the_cases_say() -> Result<()> {
     // A file that is refused when it is loaded stops all of its project.
     let refused = setting.cases.iter();
     let refused: Vec<&Case> = refused
-        .filter(|case| matches!(case.asks, Asks::Error(_)))
+        .filter(|case| matches!(case.asks, Asks::Error(_) | Asks::Message(_)))
         .collect();
     wrong.extend(setting.by_command_line(&refused, |_, case| setting.project(&case.name, [case]))?);
     let count = answered.len() + refused.len();

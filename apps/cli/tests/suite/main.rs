@@ -5,6 +5,7 @@ mod actions;
 mod arguments;
 mod doctor;
 mod doors;
+mod explain;
 mod generated;
 mod sql;
 mod support;

@@ -36,6 +36,19 @@ impl Desk {
         desk
     }
 
+    /// The same, of a person who may read the house's exports.
+    fn of(house: &House) -> Self {
+        let mut desk = Self::new();
+        desk.variables = house.variables.clone().into_iter().collect();
+        for (name, url) in [
+            ("AWS_ENDPOINT_URL", house.stack.aws_url()),
+            ("AWS_ENDPOINT_URL_S3", house.stack.s3_url()),
+        ] {
+            desk.variables.push((name.to_owned(), url.to_string()));
+        }
+        desk
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -382,17 +395,76 @@ async fn two_may_ask_at_the_same_time() {
     tokio::join!(ask(), ask(), ask());
 }
 
+/// The commands of docs/sql.md, as a shell runs them, over files of ours.
+#[tokio::test]
+async fn each_command_of_the_page_answers() {
+    const GZIP: &[u8] = &[
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 43, 44, 77, 45, 77, 213, 73, 204, 203, 228, 10, 78, 204,
+        73, 45, 214, 49, 48, 48, 55, 68, 48, 141, 184, 0, 92, 230, 237, 243, 32, 0, 0, 0,
+    ];
+    let house = House::new().await;
+    let desk = Desk::of(&house);
+    let exports = house.folder.path().join("buckets/lake/exports");
+    std::fs::write(exports.join("2026-11-29.csv.gz"), GZIP).unwrap();
+    std::fs::write(exports.join("calls.txt"), "a;b\n1;2\n3;4\n5\n").unwrap();
+    for name in ["a.csv", "b.csv"] {
+        desk.lay(name, "ani\n0071\n");
+    }
+    desk.lay(
+        "report.sql",
+        "SELECT queue, sum(ms) AS ms FROM 'data/calls.csv' WHERE $day > DATE '2026-11-01' GROUP BY queue",
+    );
+    let sql = "SELECT queue AS agent FROM 'data/calls.csv' ORDER BY queue";
+    desk.asked(&["sql", sql, "-o", "data/agents.parquet"], 0)
+        .await;
+    let page = include_str!("../../../../docs/sql.md");
+    let commands = page
+        .lines()
+        .filter(|line| line.starts_with("flowlake sql "));
+    let printed = [
+        "│ Sales ┆     2 │",
+        "│ Support │",
+        "",
+        "│        2 │",
+        "│ 0071 │\n│ 0071 │",
+    ];
+    assert_eq!(commands.clone().count(), printed.len());
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_flowlake"));
+    for (command, printed) in commands.zip(printed) {
+        let command = command
+            .replace("s3://genesys-data-lake/calls/", "s3://lake/exports/")
+            .replace("s3://lake/calls.txt", "s3://lake/exports/calls.txt");
+        // A shell, and the program in its path.
+        let desk = desk.command(&[]);
+        let mut ran = Command::new("/bin/sh");
+        ran.args(["-c", &command])
+            .env_clear()
+            .envs(
+                desk.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PATH", program.parent().unwrap())
+            .current_dir(desk.get_current_dir().unwrap())
+            .stdin(Stdio::null());
+        let output = output_of(ran).await;
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && out.contains(printed),
+            "{command}\n{out}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let rows = desk
+        .rows("SELECT * FROM 'report.parquet' ORDER BY ms", &[])
+        .await;
+    let expected = json!([{ "queue": "Sales", "ms": 2100 }, { "queue": "Support", "ms": 34000 }]);
+    assert_eq!(rows, expected);
+}
+
 #[tokio::test]
 async fn objects_of_s3_are_read_as_aws_tools_would_read_them() {
     let house = House::new().await;
-    let mut desk = Desk::new();
-    desk.variables = house.variables.clone().into_iter().collect();
-    for (name, url) in [
-        ("AWS_ENDPOINT_URL", house.stack.aws_url()),
-        ("AWS_ENDPOINT_URL_S3", house.stack.s3_url()),
-    ] {
-        desk.variables.push((name.to_owned(), url.to_string()));
-    }
+    let desk = Desk::of(&house);
     desk.lay("vip.csv", "ani,vip\n+12025550142,yes\n");
     let sql = "SELECT customers.name, vip.vip FROM 's3://lake/exports/customers.csv' JOIN 'vip.csv' ON vip.ani = customers.ani";
     let (out, _) = desk.asked(&["sql", sql, "--format", "csv"], 0).await;

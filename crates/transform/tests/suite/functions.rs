@@ -1,33 +1,15 @@
 //! Every example of `docs/functions.md`, through SQL, with constants and with a column.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot be set up has failed"
-)]
-
 use crate::support::Question;
+use flowlake_cases::documented_functions;
 use flowlake_transform::ErrorKind;
-use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../../docs/functions.md");
-
-/// Expression and result of each line of a table.
-fn examples() -> Vec<(&'static str, Value)> {
-    PAGE.lines()
-        .filter_map(|line| {
-            let (example, result) = line
-                .strip_prefix("| `")?
-                .strip_suffix("` |")?
-                .split_once("` | `")?;
-            Some((example, serde_json::from_str(result).unwrap()))
-        })
-        .collect()
-}
 
 #[tokio::test]
 async fn every_example_of_the_page_gives_its_result() {
     let question = Question::of("t.csv", "n,text\n1,x\n2,\n").await;
-    let examples = examples();
+    let examples = documented_functions(PAGE);
     assert!(examples.len() > 20, "{}", examples.len());
     for (example, expected) in examples {
         let rows = question.rows(&format!("SELECT {example} AS r")).await;
