@@ -21,6 +21,7 @@ mod mistakes;
 mod parquet_files;
 mod pipeline;
 mod readers;
+mod refusals;
 mod sql_cases;
 mod support;
 mod types;

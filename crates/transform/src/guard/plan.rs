@@ -186,6 +186,9 @@ fn in_expressions(node: &LogicalPlan, check: &dyn Fn(&Expr) -> Option<String>) -
     refused
 }
 
+/// Most bytes or items that a value of a fixed size may have.
+const LARGEST_FIXED: u64 = 1024;
+
 /// A type that gives each row, null or not, as many bytes as it says: `FixedSizeBinary(2000000000)`.
 fn fixed_size(expr: &Expr) -> Option<String> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else {
@@ -196,12 +199,33 @@ fn fixed_size(expr: &Expr) -> Option<String> {
         return None;
     };
     let text = kind.try_as_str().flatten().unwrap_or_default();
-    text.contains("FixedSize").then(|| {
+    // What is no type, the engine reports.
+    let kind = text.parse::<DataType>().ok()?;
+    (size_of_each(&kind) > LARGEST_FIXED).then(|| {
         format!(
-            "a type of a fixed size in `{}`: leave the cast out",
+            "a type in `{}` that gives each value more than {LARGEST_FIXED} bytes or items, even to a null: use Binary or List",
             func.name()
         )
     })
+}
+
+/// Bytes or items that each value of a type has by it alone.
+fn size_of_each(kind: &DataType) -> u64 {
+    match kind {
+        DataType::FixedSizeBinary(bytes) => u64::try_from(*bytes).unwrap_or_default(),
+        DataType::FixedSizeList(item, items) => {
+            let items = u64::try_from(*items).unwrap_or_default();
+            items.saturating_mul(size_of_each(item.data_type()).max(1))
+        }
+        DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => {
+            size_of_each(item.data_type())
+        }
+        DataType::Struct(fields) => fields.iter().fold(0, |all, field| {
+            all.saturating_add(size_of_each(field.data_type()))
+        }),
+        DataType::Dictionary(_, value) => size_of_each(value),
+        _ => 0,
+    }
 }
 
 fn first_refusal(
