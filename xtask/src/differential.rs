@@ -15,8 +15,8 @@ pub(crate) struct Differential {
     /// Optimised, which answers several times as fast; the first build takes long.
     #[arg(long)]
     release: bool,
-    /// `queries=` (a million when left out), `seed=` of the first table, `threads=` (2), `seconds=` and `findings=` (5) after
-    /// which it stops. It also stops at Ctrl-C, and prints its figures.
+    /// `queries=` (a million when left out), `seed=` of the first table, `tables=` from it on, `threads=` (2), `seconds=` and
+    /// `findings=` (5) after which it stops. It also stops at Ctrl-C, and prints its figures and the seed to go on with.
     #[arg(last = true)]
     settings: Vec<String>,
 }
@@ -24,13 +24,18 @@ pub(crate) struct Differential {
 impl Differential {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
-        let mut variables = vec![shell.push_env(QUERIES, "1000000")];
+        // With `tables=`, it is done when they are.
+        let has_tables = self.settings.iter().any(|set| set.starts_with("tables="));
+        let queries = if has_tables { u64::MAX } else { 1_000_000 };
+        let mut variables = vec![shell.push_env(QUERIES, queries.to_string())];
         for setting in &self.settings {
-            let Some((name @ ("queries" | "seed" | "findings" | "threads" | "seconds"), value)) =
-                setting.split_once('=')
+            let Some((
+                name @ ("queries" | "seed" | "tables" | "findings" | "threads" | "seconds"),
+                value,
+            )) = setting.split_once('=')
             else {
                 bail!(
-                    "`{setting}` is no setting: there are queries=, seed=, threads=, seconds= and findings="
+                    "`{setting}` is no setting: there are queries=, seed=, tables=, threads=, seconds= and findings="
                 );
             };
             let name = format!("FLOWLAKE_DIFFERENTIAL_{}", name.to_uppercase());

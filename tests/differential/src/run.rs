@@ -39,8 +39,10 @@ const LARGE_ONCE_IN: u64 = 400;
 pub struct Settings {
     /// The first table's seed; the next table has the next.
     pub seed: u64,
-    /// Queries that are answered and compared, at least.
+    /// Queries that are answered and compared, at least, unless there are no more tables.
     pub queries: u64,
+    /// Tables, at most: with the seed, a run's share of a longer one.
+    pub tables: u64,
     /// Tables that are worked on side by side, each by one thread at a time.
     pub at_a_time: usize,
     /// Findings after which no new table is begun.
@@ -71,7 +73,7 @@ pub struct Report {
     pub direct: u64,
     /// Tables.
     pub tables: u64,
-    /// The seed of the first table and the last one that was finished.
+    /// The seed of the first table, and the first one that was not finished: a run with it goes on here.
     pub seeds: (u64, u64),
     /// Queries that no way answers, by their error.
     pub refused: BTreeMap<String, u64>,
@@ -94,11 +96,13 @@ pub async fn run(
         ..Report::default()
     };
     let mut stop = std::pin::pin!(stop);
-    let tables = (0_u64..).map(|number| {
+    let tables = (0..settings.tables).map(|number| {
         let engines = Arc::clone(&engines);
         let seed = settings.seed.wrapping_add(number);
         async move { (seed, tokio::spawn(table(engines, seed)).await) }
     });
+    // Seeds that were finished before one in front of them.
+    let mut ahead = BTreeSet::new();
     let mut tables = std::pin::pin!(stream::iter(tables).buffer_unordered(settings.at_a_time));
     while report.queries < settings.queries && report.findings.len() < settings.most_findings {
         let next = tokio::select! {
@@ -112,7 +116,10 @@ pub async fn run(
         // A panic inside the engine is caught by it; any other is one of these tests.
         let done = done.expect("a table is worked on to its end");
         report.tables += 1;
-        report.seeds.1 = report.seeds.1.max(seed);
+        ahead.insert(seed);
+        while ahead.remove(&report.seeds.1) {
+            report.seeds.1 = report.seeds.1.wrapping_add(1);
+        }
         report.queries += done.queries;
         report.findings.extend(done.findings);
         for (message, count) in done.refused {
@@ -354,7 +361,7 @@ impl Report {
     pub fn summary(&self) -> String {
         let refused: u64 = self.refused.values().sum();
         let mut text = format!(
-            "{} queries over {} tables (seeds {} to {}) compared in {} runs, {} of them without planning; {refused} refused by all ways, {} findings",
+            "{} queries over {} tables (from seed={}, to go on with seed={}) compared in {} runs, {} of them without planning; {refused} refused by all ways, {} findings",
             self.queries,
             self.tables,
             self.seeds.0,
