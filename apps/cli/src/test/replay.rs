@@ -10,7 +10,7 @@ use std::path::Path;
 
 use flowlake_data_action::{
     ActionError, ActionRequest, Answer, ErrorCode, Failure as ActionFailure, Pipeline,
-    ProcessEnvironment, Project,
+    ProcessEnvironment, Project, nearest,
 };
 use rust_decimal::Decimal;
 
@@ -41,7 +41,11 @@ pub(super) async fn replay(config: &Path, arguments: &Test, count: usize) -> Res
     for name in &arguments.actions {
         if !project.actions.contains_key(name) {
             let what = format!("there is no action `{name}`");
-            let advice = "Name an action of the project.";
+            let meant = nearest(name, project.actions.keys());
+            let advice = meant.map_or_else(
+                || "Name an action of the project.".to_owned(),
+                |known| format!("Did you mean `{known}`?"),
+            );
             return Err(ActionError::new(ErrorCode::ActionUnknown, what, advice).into());
         }
     }
@@ -61,6 +65,10 @@ pub(super) async fn replay(config: &Path, arguments: &Test, count: usize) -> Res
     project.record_in(name.into());
     let mut before = project.clone();
     before.actions = old;
+    // A budget of an action that came later.
+    let known = &before.actions;
+    let budgets = &mut before.config.budget.actions;
+    budgets.retain(|name, _| known.contains_key(name));
     let (before, after) = (pipeline(before).await?, pipeline(project).await?);
     let colour = Colour::of_stdout();
     let mut totals = Totals::default();

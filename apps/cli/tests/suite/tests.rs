@@ -613,6 +613,9 @@ async fn requests_of_the_log_are_put_to_the_old_and_the_new_action() {
             0,
         )
         .await;
+    // An action that came later, with a budget.
+    house.action("name = \"later\"\n[tables.customers]\nuri = \"s3://lake/exports/customers.csv\"\n[query]\nsql = \"SELECT name FROM customers\"\n");
+    house.more_config("[budget.actions.later]\ndaily_usd = \"1\"\n");
     // Nothing has changed yet.
     let told = house.told(&["test", "--replay"], 0).await;
     assert!(told.contains("6 requests, 0 different ones"), "{told}");
@@ -686,6 +689,8 @@ async fn requests_of_the_log_are_put_to_the_old_and_the_new_action() {
         )
         .await;
     assert!(records.lines().count() >= 6, "{records}");
+    let told = house.told(&["test", "--replay", "tierz"], 2).await;
+    assert!(told.contains("Did you mean `tiers`?"), "{told}");
     for (against, what) in [
         ("none", "the actions of `none` cannot be read"),
         ("--all", "no revision is called so"),
