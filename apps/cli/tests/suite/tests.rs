@@ -154,8 +154,7 @@ expect = {{ rows = \"ms | id\\n | 2\\n100 | 1\" }}
     );
     let bench = Bench::new(ACTION, &tests);
     let told = bench.told(&["test"], 1);
-    let shown = "\
-    2 of 3 rows differ (- expected, + answered)
+    let shown = "    2 of 3 rows differ (- expected, + answered)
       id |  ms
     -  1 |  99
     +  1 | 100
