@@ -162,3 +162,29 @@ async fn columns_that_differ_in_capitals_alone_are_never_mistaken() {
     ])
     .await;
 }
+
+/// What a file holds is told in the words of docs/tables.md, not in those of the engine.
+#[tokio::test]
+async fn types_that_do_not_fit_are_told_in_the_words_of_the_docs() {
+    for lines in [
+        r#"{"v":["a"]} {"v":"x"}"#,
+        r#"{"v":["a"]} {"v":[["a"]]}"#,
+        r#"{"v":{"a":1}} {"v":[1]}"#,
+        r#"{"v":1} {"v":[1]}"#,
+        r#"{"v":1.5} {"v":{"a":1}}"#,
+        r#"{"v":[{"a":1}]} {"v":[{"a":"x"}]}"#,
+        r#"{"v":true} {"v":"x"}"#,
+    ] {
+        let lake = Lake::new()
+            .file("a.ndjson", lines.replace("} {", "}\n{"))
+            .table("infer_rows = 1");
+        for told in lake.ask(&["SELECT v FROM t"]).await {
+            let (code, message) = told.expect_err(lines);
+            assert_eq!(code, ErrorCode::DataMalformed, "{lines}: {message}");
+            assert!(message.contains("line 2"), "{lines}: {message}");
+            for word in ["Utf8", "Int64", "Float64", "Boolean", "List(", "Struct"] {
+                assert!(!message.contains(word), "{lines}: {message}");
+            }
+        }
+    }
+}
