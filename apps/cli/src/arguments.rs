@@ -33,8 +33,24 @@ pub(crate) struct Arguments {
     /// Report a failure as one JSON object on standard error, for scripts
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) voice: Voice,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How much is said beside rows, and how.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Voice {
+    /// Print no remarks and no progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log each request to S3
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Print no colours; `NO_COLOR` and `CLICOLOR_FORCE` are heard too
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
 }
 
 /// A filter that cannot be read is an error: another one in its place would hide what was asked for.
@@ -83,9 +99,12 @@ pub(crate) struct Run {
     /// How to write the rows
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-    /// The file to write them to, standard output when left out; a file that is there is replaced once all rows are there
+    /// The file, or `s3://bucket/key`, to write them to; standard output when left out. What is there is replaced once all rows are there
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Read also what `[confirm]` of flowlake.toml wants to be asked about
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Give everything: metadata, cost, audit record and profile too (`table` and `json`)
     #[arg(long)]
     pub(crate) full: bool,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod lines;
+mod merge;
 mod place;
 mod verify;
 
@@ -14,14 +15,14 @@ use std::{
 
 use flowlake_cost_audit::{
     Error,
-    audit::{self, AuditEntry, ExportFormat, Follower},
+    audit::{self, AuditEntry, AuditQuery, ExportFormat, Follower},
 };
-use flowlake_data_action::Config;
 
 pub(crate) use self::arguments::AuditCommand;
 use self::{
-    arguments::{Export, Form, Place, Search, Tail},
-    place::{there, typed},
+    arguments::{Export, Form, Search, Tail},
+    merge::Merged,
+    place::logs,
 };
 use crate::{failure::Failure, output};
 
@@ -31,52 +32,68 @@ const POLL: Duration = Duration::from_millis(500);
 pub(crate) async fn audit(config: &Path, command: &AuditCommand) -> Result<(), Failure> {
     match command {
         AuditCommand::Verify(arguments) => verify::verify(config, arguments),
-        AuditCommand::Tail(arguments) => tail(&folder(config, &arguments.place)?, arguments).await,
-        AuditCommand::Search(arguments) => search(&folder(config, &arguments.place)?, arguments),
-        AuditCommand::Export(arguments) => export(&folder(config, &arguments.place)?, arguments),
+        AuditCommand::Tail(arguments) => tail(&logs(config, &arguments.place)?, arguments).await,
+        AuditCommand::Search(arguments) => search(&logs(config, &arguments.place)?, arguments),
+        AuditCommand::Export(arguments) => export(&logs(config, &arguments.place)?, arguments),
     }
 }
 
-/// The log's folder: as typed, or as flowlake.toml says. The action files are not read: they may be wrong, and the log may not.
-fn folder(config: &Path, place: &Place) -> Result<PathBuf, Failure> {
-    let folder = match &place.directory {
-        Some(directory) => typed(config, directory),
-        None => Config::load(config)?.1.audit.log.directory,
-    };
-    there(folder)
-}
-
-async fn tail(folder: &Path, arguments: &Tail) -> Result<(), Failure> {
-    let last = audit::tail(folder, arguments.lines)?;
-    let newest = audit::tail(folder, 1)?.last().map(|entry| entry.sequence);
-    let seen = last.last().map(|entry| entry.sequence).or(newest);
-    print(last.into_iter().map(Ok), arguments.output)?;
+async fn tail(logs: &[PathBuf], arguments: &Tail) -> Result<(), Failure> {
+    let (mut last, mut followers) = (Vec::new(), Vec::new());
+    for log in logs {
+        let newest = audit::tail(log, arguments.lines.max(1))?;
+        let seen = newest.last().map(|entry| entry.sequence);
+        followers.push(Follower::after(log, seen.unwrap_or_default()));
+        last.extend(newest);
+    }
+    in_order(&mut last);
+    let first = last.len().saturating_sub(arguments.lines);
+    print(last.into_iter().skip(first).map(Ok), arguments.output)?;
     if !arguments.follow {
         return Ok(());
     }
-    let mut follower = Follower::after(folder, seen.unwrap_or_default());
     loop {
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
         }
-        let fresh = follower.poll()?;
+        let mut fresh = Vec::new();
+        for follower in &mut followers {
+            fresh.extend(follower.poll()?);
+        }
+        in_order(&mut fresh);
         if !fresh.is_empty() {
             print(fresh.into_iter().map(Ok), arguments.output)?;
         }
     }
 }
 
-fn search(folder: &Path, arguments: &Search) -> Result<(), Failure> {
-    let found = audit::search(folder, arguments.conditions.query())?;
+fn in_order(entries: &mut [AuditEntry]) {
+    entries.sort_by_key(|entry| (entry.record.time, entry.sequence));
+}
+
+/// The records that meet the conditions, oldest first.
+fn found(
+    logs: &[PathBuf],
+    query: &AuditQuery,
+) -> Result<impl Iterator<Item = Result<AuditEntry, Error>>, Error> {
+    let of_logs = logs.iter().map(|log| audit::search(log, query.clone()));
+    let of_logs = of_logs.collect::<Result<Vec<_>, _>>()?;
+    Ok(Merged::new(of_logs).take(query.limit.unwrap_or(usize::MAX)))
+}
+
+fn search(logs: &[PathBuf], arguments: &Search) -> Result<(), Failure> {
+    let query = arguments.conditions.query();
+    let found = found(logs, &query)?;
     print(found, arguments.output)
 }
 
-fn export(folder: &Path, arguments: &Export) -> Result<(), Failure> {
+fn export(logs: &[PathBuf], arguments: &Export) -> Result<(), Failure> {
     let query = arguments.conditions.query();
+    let found = found(logs, &query)?;
     let format = arguments.format.into();
     let Some(path) = &arguments.to else {
-        audit::export(folder, query, format, &mut BufWriter::new(io::stdout()))?;
+        audit::write_entries(found, format, &mut BufWriter::new(io::stdout()))?;
         return Ok(());
     };
     // A file that is there already is somebody's evidence.
@@ -90,7 +107,7 @@ fn export(folder: &Path, arguments: &Export) -> Result<(), Failure> {
                 format!("cannot write {}: {error}", path.display()),
             )
         })?;
-    let count = audit::export(folder, query, format, &mut BufWriter::new(&file))?;
+    let count = audit::write_entries(found, format, &mut BufWriter::new(&file))?;
     file.sync_all()?;
     output::note(&format!("{count} records written to {}", path.display()));
     Ok(())

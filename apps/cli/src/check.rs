@@ -10,9 +10,10 @@ use flowlake_data_action::{
 use crate::{
     actions::{Fit, fit},
     arguments::Check,
+    excerpt::drawn,
     failure::Failure,
     output,
-    run::parameters,
+    parameter::parameters,
     test::strays,
     text,
 };
@@ -35,7 +36,7 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     } else {
         arguments.actions.clone()
     };
-    let params = parameters(&arguments.params);
+    let params = parameters(&arguments.params)?;
     let mut worst = None;
     if arguments.actions.is_empty() {
         let known = inspector.actions().map(|action| action.name().to_owned());
@@ -184,9 +185,10 @@ impl Report {
 
     fn cross(&mut self, what: &str, error: &ActionError) {
         self.lines += &format!(
-            "  ✗ {what}\n    [{}] {}\n    {}\n",
+            "  ✗ {what}\n    [{}] {}\n{}    {}\n",
             error.code(),
             error.message(),
+            error.excerpt().map_or_else(String::new, drawn),
             error.advice()
         );
         self.first_exit_code.get_or_insert(error.code().exit_code());

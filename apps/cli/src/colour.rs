@@ -1,25 +1,26 @@
-//! Colours on standard output: on a terminal, unless `NO_COLOR` is set, and anywhere with `CLICOLOR_FORCE`.
-
-use std::io::{self, IsTerminal};
-
-use flowlake_data_action::{Environment, ProcessEnvironment};
+//! Colours of a text; [`Terminal`](crate::terminal::Terminal) decides where there are any.
 
 /// Whether text is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Colour(bool);
 
 impl Colour {
     /// For files.
     pub(crate) const NONE: Self = Self(false);
 
-    /// As the environment and standard output say (<https://no-color.org>, <https://bixense.com/clicolors>).
-    pub(crate) fn of_stdout() -> Self {
-        let is_set = |name: &str| {
-            let value = ProcessEnvironment.get(name);
-            value.is_some_and(|value| !value.is_empty() && value != "0")
-        };
-        let forced = is_set("CLICOLOR_FORCE");
-        Self(!is_set("NO_COLOR") && (forced || io::stdout().is_terminal()))
+    /// Where there are colours.
+    pub(crate) const fn of(is_coloured: bool) -> Self {
+        Self(is_coloured)
+    }
+
+    /// An error.
+    pub(crate) fn alarm(self, text: &str) -> String {
+        self.painted("1;31", text)
+    }
+
+    /// A remark.
+    pub(crate) fn remark(self, text: &str) -> String {
+        self.painted("1;36", text)
     }
 
     pub(crate) fn green(self, text: &str) -> String {

@@ -4,7 +4,7 @@ mod project;
 
 use std::path::Path;
 
-use flowlake_data_action::{Answer, Clock, Pipeline, SystemClock};
+use flowlake_data_action::{ActionRequest, Answer, Clock, Pipeline, SystemClock};
 use flowlake_dev_stack::{
     DevStack, GenesysSettings, IamDocument, Identity,
     sample::{self, SampleFiles, SampleSettings},
@@ -141,11 +141,13 @@ async fn run_one(
     output::print(&format!(
         "\n━━ flowlake run {action}{typed}\n   {description}\n"
     ))?;
-    let owned: Vec<_> = params
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Ok(pipeline.run(run::request(action, &owned)).await?)
+    Ok(pipeline.run(request(action, params)).await?)
+}
+
+fn request(action: &str, params: &[(&str, &str)]) -> ActionRequest {
+    let params = params.iter();
+    let params = params.map(|&(name, value)| (name.to_owned(), value.into()));
+    run::request(action, params.collect())
 }
 
 /// What a wrong parameter, a missing day, and a file that IAM denies look like.
@@ -157,11 +159,7 @@ async fn show_refusals(pipeline: &Pipeline) -> Result<(), Failure> {
         ("payroll", &[]),
     ];
     for (action, params) in refusals {
-        let owned: Vec<_> = params
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        match pipeline.run(run::request(action, &owned)).await {
+        match pipeline.run(request(action, params)).await {
             Ok(answer) => {
                 return Err(Failure::Stack(
                     format!(

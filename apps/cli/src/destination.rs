@@ -1,4 +1,4 @@
-//! Where rows go: to standard output or a file, and there only when the attempt has ended well.
+//! Where rows go: to standard output, a file or an object of S3, and there only when the attempt has ended well.
 
 use std::{
     fs::{self, File, Permissions},
@@ -7,15 +7,20 @@ use std::{
     sync::Arc,
 };
 
+use flowlake_data_action::{OutputObject, Pipeline};
 use tempfile::{Builder, NamedTempFile};
 
-use crate::format::Format;
+use crate::{failure::Failure, format::Format};
 
 /// A file that nobody sees yet, and what becomes of it.
 #[derive(Debug)]
-pub(crate) struct Destination {
-    file: NamedTempFile,
-    to: Option<PathBuf>,
+pub(crate) enum Destination {
+    /// Rows for standard output, in a file without a name, which nothing can leave behind.
+    Stdout(File),
+    /// Rows for a file, in one beside it.
+    Named(NamedTempFile, PathBuf),
+    /// Rows for an object, in a file without a name.
+    Object(File, OutputObject),
 }
 
 impl Destination {
@@ -23,45 +28,81 @@ impl Destination {
     ///
     /// # Errors
     /// Where no file can be made, and where what is there is no file: it would be gone.
-    pub(crate) fn new(to: Option<&Path>, format: Format) -> io::Result<Self> {
+    pub(crate) fn new(to: Option<&Path>, format: Format) -> Result<Self, Failure> {
         if to.is_none() && format.is_binary() && io::stdout().is_terminal() {
-            return Err(io::Error::new(
+            return Err(Failure::Io(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "this format is not for a terminal: name a file with --output, or use a pipe",
-            ));
+            )));
         }
         let Some(to) = to else {
-            let file = NamedTempFile::new()?;
-            return Ok(Self { file, to: None });
+            return Ok(Self::Stdout(tempfile::tempfile()?));
         };
-        let (file, to) = beside(to).map_err(|error| unwritable(to, &error))?;
-        Ok(Self { file, to: Some(to) })
+        if is_object(to) {
+            let object = to.display().to_string().parse()?;
+            return Ok(Self::Object(tempfile::tempfile()?, object));
+        }
+        let (file, to) = beside(to).map_err(|error| unwritten(to, &error))?;
+        Ok(Self::Named(file, to))
+    }
+
+    /// The name of the file that is not whole yet.
+    pub(crate) fn unfinished(&self) -> Option<&Path> {
+        match self {
+            Self::Named(file, _) => Some(file.path()),
+            _ => None,
+        }
     }
 
     /// For the pipeline to write to.
     pub(crate) fn handle(&self) -> io::Result<Arc<File>> {
-        Ok(Arc::new(self.file.as_file().try_clone()?))
+        Ok(Arc::new(self.file().try_clone()?))
     }
 
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())
+        self.file().write_all(text.as_bytes())
+    }
+
+    /// The object that the rows are for.
+    pub(crate) fn object(&self) -> Option<OutputObject> {
+        match self {
+            Self::Object(_, object) => Some(object.clone()),
+            _ => None,
+        }
     }
 
     /// Makes the rows seen.
-    pub(crate) fn release(mut self) -> io::Result<()> {
-        if let Some(to) = self.to {
-            self.file.as_file().sync_all()?;
-            return self
-                .file
-                .persist(&to)
-                .map(drop)
-                .map_err(|error| unwritable(&to, &error.error));
-        }
-        self.file.rewind()?;
-        let mut stdout = io::stdout().lock();
-        io::copy(&mut self.file, &mut stdout)?;
-        stdout.flush()
+    pub(crate) async fn release(self, pipeline: &Pipeline) -> Result<(), Failure> {
+        let written = match self {
+            Self::Object(mut file, object) => {
+                file.rewind()?;
+                return Ok(pipeline.upload(&object, file).await?);
+            }
+            Self::Stdout(mut file) => {
+                file.rewind()?;
+                let mut stdout = io::stdout().lock();
+                io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush())
+            }
+            Self::Named(file, to) => {
+                file.as_file().sync_all()?;
+                let released = file.persist(&to).map(drop);
+                released.map_err(|error| unwritten(&to, &error.error))
+            }
+        };
+        Ok(written?)
     }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Stdout(file) | Self::Object(file, _) => file,
+            Self::Named(file, _) => file.as_file(),
+        }
+    }
+}
+
+/// Whether a place is an object of S3.
+pub(crate) fn is_object(to: &Path) -> bool {
+    to.to_str().is_some_and(|text| text.starts_with("s3://"))
 }
 
 /// A file in the folder of another, to take its place with the rights that it has; and that place, which a link may only point to.
@@ -101,7 +142,7 @@ const fn of_new_files() -> Option<Permissions> {
     None
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> io::Error {
+fn unwritten(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
         format!("cannot write {}: {error}", path.display()),

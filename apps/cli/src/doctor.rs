@@ -12,14 +12,14 @@ use crate::{
     arguments::{Doctor, DoctorFormat},
     failure::Failure,
     output,
-    run::parameters,
+    parameter::parameters,
 };
 
 pub(crate) async fn doctor(config: &Path, arguments: &Doctor) -> Result<(), Failure> {
     let mut diagnosis = match inspector(config).await {
         Ok(inspector) => {
             let options = DoctorOptions {
-                params: parameters(&arguments.params),
+                params: parameters(&arguments.params)?,
                 cost_explorer: arguments.cost_explorer,
             };
             Box::pin(inspector.diagnose(&options)).await

@@ -13,7 +13,8 @@ use crate::{
     check::detected,
     failure::Failure,
     output,
-    run::{parameters, request},
+    parameter::parameters,
+    run::request,
     text,
 };
 
@@ -22,10 +23,10 @@ pub(crate) async fn explain(config: &Path, arguments: &Explain) -> Result<(), Fa
     let inspector = Pipeline::builder(project.clone())
         .inspect(&ProcessEnvironment)
         .await?;
-    let params = parameters(&arguments.params);
+    let params = parameters(&arguments.params)?;
     let told = Box::pin(inspector.explain(&arguments.action, &params)).await?;
     let answer = if arguments.run {
-        let mut request = request(&arguments.action, &arguments.params);
+        let mut request = request(&arguments.action, params);
         request.explain = true;
         let pipeline = Pipeline::builder(project)
             .with_broken_actions(true)

@@ -1,31 +1,35 @@
 //! How a command fails, and the exit code of it.
 
-use std::{io, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
-use flowlake_data_action::{ActionError, Failure as ActionFailure};
-use flowlake_transform::Place;
-use serde_json::json;
-use unicode_width::UnicodeWidthStr;
+use flowlake_data_action::{ActionError, ErrorCode, Failure as ActionFailure};
+
+use crate::{excerpt::drawn, panics, terminal::Terminal};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An action, or the configuration, failed with a stable code.
     Action(Box<ActionError>, Option<String>),
-    /// A question failed; its SQL is what was typed.
-    Question {
-        failure: Box<ActionFailure>,
-        sql: String,
-    },
     /// `check` found this many things wrong, the first with this exit code; they are printed already.
     Findings(u8),
-    /// Reading or writing locally failed.
+    /// What was to be shown or kept could not be written.
     Io(io::Error),
     /// The embedded stack or the server could not be started or stopped.
     Stack(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Failure {
+    /// Why rows did not come to where they should; a reader that goes away has read enough.
+    pub(crate) fn undelivered(&self) -> Option<ActionError> {
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Io(error) => Some(unwritable(error)),
+            Self::Action(error, _) => Some(error.as_ref().clone()),
+            _ => None,
+        }
+    }
+
     /// Prints the failure to standard error and gives the exit code.
     ///
     /// A broken pipe is not a failure: whoever reads has read enough.
@@ -40,20 +44,16 @@ impl Failure {
                     error: *error,
                     audit_id,
                 };
-                told(&failure, None, as_json)
+                told(&failure, as_json)
             }
-            Self::Question { failure, sql } => told(&failure, Some(&sql), as_json),
             Self::Findings(code) => ExitCode::from(code),
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Io(error) => {
-                match as_json {
-                    true => eprintln!(
-                        "{}",
-                        json!({ "error": { "code": "io", "message": error.to_string() } })
-                    ),
-                    false => eprintln!("error: {error}"),
-                }
-                ExitCode::from(6)
+                let failure = ActionFailure {
+                    error: unwritable(&error),
+                    audit_id: None,
+                };
+                told(&failure, as_json)
             }
             Self::Stack(error) => {
                 eprintln!("error: {error}");
@@ -68,48 +68,69 @@ impl Failure {
     }
 }
 
-/// Prints what an action or a question failed with, and where in its SQL.
+fn unwritable(error: &io::Error) -> ActionError {
+    ActionError::new(
+        ErrorCode::OutputUnwritable,
+        error.to_string(),
+        "Free space, or write to another place.",
+    )
+}
+
+/// The error of a file of the command line that cannot be read.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> ActionError {
+    let (code, advice) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            ErrorCode::FileNotFound,
+            "Correct the path; one that does not begin with `/` is relative to the present folder.",
+        ),
+        _ => (
+            ErrorCode::FileUnreadable,
+            "Name a file that this user may read.",
+        ),
+    };
+    ActionError::new(
+        code,
+        format!("cannot read {}: {error}", path.display()),
+        advice,
+    )
+}
+
+/// Prints what an action or a question failed with, and where in its file or its SQL.
 #[expect(
     clippy::print_stderr,
     reason = "the one place where the command line reports failures"
 )]
-fn told(failure: &ActionFailure, sql: Option<&str>, as_json: bool) -> ExitCode {
+fn told(failure: &ActionFailure, as_json: bool) -> ExitCode {
     let ActionFailure { error, audit_id } = failure;
     if as_json {
-        eprintln!("{}", failure.to_json());
+        let mut told = failure.to_json();
+        // Lines and columns of the file are more use than those of the SQL in it.
+        if let Some(excerpt) = error.excerpt()
+            && let Some(file) = excerpt.file()
+        {
+            told["error"]["file"] = file.into();
+            told["error"]["line"] = excerpt.place().line.into();
+            told["error"]["column"] = excerpt.place().column.into();
+        }
+        eprintln!("{told}");
         return ExitCode::from(error.code().exit_code());
     }
-    eprintln!("error[{}]: {}", error.code(), error.message());
-    let place = sql.zip(error.place());
-    if let Some(excerpt) = place.and_then(|(sql, place)| excerpt(sql, place)) {
-        eprint!("{excerpt}");
+    let colour = Terminal::get().stderr;
+    let begin = colour.alarm(&format!("error[{}]:", error.code()));
+    eprintln!("{begin} {}", error.message());
+    if let Some(excerpt) = error.excerpt() {
+        eprint!("{}", drawn(excerpt));
     }
     eprintln!("  {}", error.advice());
+    if error.code() == ErrorCode::Internal
+        && let Some(place) = panics::last_place()
+    {
+        eprintln!("  panicked at: {place}");
+    }
     if let Some(id) = audit_id {
         eprintln!("  audit record: {id}");
     }
     ExitCode::from(error.code().exit_code())
-}
-
-/// The line of the SQL with marks under the place.
-fn excerpt(sql: &str, place: Place) -> Option<String> {
-    let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
-    let text = sql.lines().nth(line)?;
-    let (begin, length) = (
-        usize::try_from(place.column).ok()?.checked_sub(1)?,
-        usize::try_from(place.length).ok()?,
-    );
-    let text = text.replace('\t', " ");
-    let before: String = text.chars().take(begin).collect();
-    let marked: String = text.chars().skip(begin).take(length).collect();
-    let (before, marked) = (before.width(), marked.width().max(1));
-    let number = place.line.to_string();
-    let margin = " ".repeat(number.len());
-    Some(format!(
-        "  {margin} |\n  {number} | {text}\n  {margin} | {}{}\n",
-        " ".repeat(before),
-        "^".repeat(marked)
-    ))
 }
 
 impl From<ActionError> for Failure {
@@ -149,38 +170,5 @@ impl From<ActionFailure> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use flowlake_transform::Place;
-
-    use super::excerpt;
-
-    #[test]
-    fn the_place_is_marked_under_its_line() {
-        let place = |line, column, length| Place {
-            line,
-            column,
-            length,
-        };
-        let sql = "SELECT 'Köln 日本', quue\nFROM\tcalls";
-        assert_eq!(
-            excerpt(sql, place(1, 19, 4)).unwrap(),
-            "    |\n  1 | SELECT 'Köln 日本', quue\n    |                     ^^^^\n"
-        );
-        assert_eq!(
-            excerpt(sql, place(2, 6, 5)).unwrap(),
-            "    |\n  2 | FROM calls\n    |      ^^^^^\n"
-        );
-        // The end of the text.
-        assert!(
-            excerpt(sql, place(2, 11, 3))
-                .unwrap()
-                .ends_with("|           ^\n")
-        );
-        assert_eq!(excerpt(sql, place(3, 1, 1)), None);
-        assert_eq!(excerpt(sql, place(0, 0, 0)), None);
     }
 }

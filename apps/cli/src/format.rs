@@ -1,7 +1,7 @@
 //! How rows are written.
 
 use clap::ValueEnum;
-use flowlake_data_action::RowFormat;
+use flowlake_data_action::{JsonReader, RowFormat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -28,6 +28,14 @@ impl Format {
             Self::Csv => Some(RowFormat::Csv),
             Self::Arrow => Some(RowFormat::Arrow),
             Self::Parquet => Some(RowFormat::Parquet),
+        }
+    }
+
+    /// Who reads the rows where the whole answer is shown.
+    pub(crate) const fn reader(self) -> JsonReader {
+        match self {
+            Self::Table => JsonReader::Table,
+            _ => JsonReader::Program,
         }
     }
 

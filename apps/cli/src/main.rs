@@ -2,6 +2,7 @@
 
 mod access;
 mod actions;
+mod answering;
 mod arguments;
 mod audit;
 mod check;
@@ -10,28 +11,37 @@ mod cost;
 mod demo;
 mod destination;
 mod doctor;
+mod excerpt;
 mod explain;
 mod failure;
 mod format;
 mod grid;
 mod init;
+mod interrupt;
 mod output;
+mod panics;
 mod parameter;
 mod profile;
+mod progress;
 mod run;
 mod sql;
+mod state;
+mod terminal;
 mod test;
 mod text;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use flowlake_data_action::ProcessEnvironment;
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     arguments::{Arguments, Command},
+    colour::Colour,
     failure::Failure,
+    terminal::Terminal,
 };
 
 /// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
@@ -41,16 +51,26 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    Terminal::set(&arguments.voice, &ProcessEnvironment);
+    let mut filter =
+        EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read");
+    if arguments.voice.verbose {
+        let requests = "flowlake_s3_stream=debug";
+        filter = filter.add_directive(requests.parse().expect("it is a directive"));
+    }
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
-        )
+        .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(Terminal::get().stderr != Colour::NONE)
         .init();
-    let result = tokio::runtime::Runtime::new()
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(execute(&arguments)));
-    match result {
+    let result = panics::caught(|| {
+        let runtime = tokio::runtime::Runtime::new().map_err(Failure::from)?;
+        let result = runtime.block_on(execute(&arguments));
+        // What still runs has nobody who waits for it.
+        runtime.shutdown_background();
+        result
+    });
+    match result.unwrap_or_else(|panicked| Err(panicked.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(arguments.json),
     }

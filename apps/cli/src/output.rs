@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     format::Format,
     grid::{GridColumn, grid, terminal_width},
+    terminal::Terminal,
 };
 
 /// Writes to standard output; a broken pipe comes back as an error that ends the command quietly.
@@ -27,7 +28,10 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     reason = "remarks must not mix with rows on standard output"
 )]
 pub(crate) fn note(text: &str) {
-    eprintln!("note: {text}");
+    let terminal = Terminal::get();
+    if terminal.has_remarks {
+        eprintln!("{} {text}", terminal.stderr.remark("note:"));
+    }
 }
 
 /// The whole answer for people, or for programs.
@@ -75,8 +79,10 @@ pub(crate) fn table(answer: &Answer, width: Option<usize>) -> Result<String, Fai
     Ok(grid(columns.collect(), width))
 }
 
+/// Whether a value is a number, or one that JSON has as text since it is not finite.
 fn is_number(json: &str) -> bool {
-    json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    let is_finite = json.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    is_finite || matches!(json, r#""NaN""# | r#""inf""# | r#""-inf""#)
 }
 
 /// A value as people write it.

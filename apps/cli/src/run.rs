@@ -3,36 +3,50 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionRequest, Answer, Caller, Environment, Failure as ActionFailure, Pipeline,
-    ProcessEnvironment, Project, RowOutput,
+    ActionRequest, Answer, Caller, Environment, Pipeline, ProcessEnvironment, Project, RowOutput,
 };
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    arguments::Run, destination::Destination, failure::Failure, format::Format, output, text,
+    answering::{deliver, finished},
+    arguments::Run,
+    destination::Destination,
+    failure::Failure,
+    format::Format,
+    interrupt::Interrupt,
+    output,
+    parameter::parameters,
+    text,
 };
 
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
-    let pipeline = Pipeline::builder(Project::load(config)?)
+    let interrupt = Interrupt::listen()?;
+    let params = parameters(&arguments.params)?;
+    let project = Project::load(config)?;
+    let confirm = (!arguments.yes).then(|| project.config.confirm.clone());
+    let pipeline = Pipeline::builder(project)
         .with_broken_actions(true)
         .build(&ProcessEnvironment)
         .await?;
     let (format, to) = (arguments.format, arguments.output.as_deref());
-    // Rows alone can be many: they are put by until the audit record is written, and are not kept in memory.
-    let mut destination = match (format.of_rows(), to) {
-        (None, None) => None,
-        _ => Some(Destination::new(to, format)?),
-    };
-    let mut request = request(&arguments.action, &arguments.params);
-    if let (Some(format), Some(destination)) = (format.of_rows(), &destination) {
-        request.output = RowOutput {
-            format,
-            file: Some(destination.handle()?),
-            ..RowOutput::default()
-        };
+    interrupt.work_begins();
+    let destination = Destination::new(to, format)?;
+    interrupt.removes(destination.unfinished());
+    let mut request = request(&arguments.action, params);
+    request.confirm = confirm;
+    match format.of_rows() {
+        // Rows alone can be many: they are put by until the audit record is written, and are not kept in memory.
+        Some(format) => {
+            request.output = RowOutput {
+                format,
+                file: Some(destination.handle()?),
+                ..RowOutput::default()
+            };
+        }
+        None => request.output.reader = format.reader(),
     }
-    let answer = match finished(&pipeline, request).await {
+    request.output.object = destination.object();
+    let answer = match finished(&pipeline, request, &interrupt).await {
         Ok(answer) => answer,
         Err(failure) => {
             if format == Format::Json {
@@ -41,35 +55,13 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
             return Err(failure.into());
         }
     };
-    if format.of_rows().is_none() {
-        let text = output::answer(&answer, format, arguments.full)?;
-        match &mut destination {
-            Some(destination) => destination.write(&text)?,
-            None => output::print(&text)?,
-        }
-    }
-    if let Some(destination) = destination {
-        destination.release()?;
-    }
+    let text = match format.of_rows() {
+        None => output::answer(&answer, format, arguments.full)?,
+        Some(_) => String::new(),
+    };
+    deliver(&pipeline, &answer, destination, &text).await?;
     remarks(&answer, to, "the action's max_rows");
     Ok(())
-}
-
-/// Runs a request to its end; Ctrl-C ends it earlier.
-pub(crate) async fn finished(
-    pipeline: &Pipeline,
-    request: ActionRequest,
-) -> Result<Answer, ActionFailure> {
-    let cancellation = request.cancellation.clone();
-    let mut attempt = std::pin::pin!(pipeline.run(request));
-    tokio::select! {
-        result = &mut attempt => result,
-        _ = tokio::signal::ctrl_c() => {
-            // The attempt still ends by itself, with its audit record.
-            cancellation.cancel();
-            attempt.await
-        }
-    }
 }
 
 /// What rows alone do not say.
@@ -104,26 +96,17 @@ pub(crate) fn remarks(answer: &Answer, to: Option<&Path>, row_limit: &str) {
 }
 
 /// A request of the person at this terminal.
-pub(crate) fn request(action: &str, params: &[(String, String)]) -> ActionRequest {
+pub(crate) fn request(action: &str, params: Map<String, Value>) -> ActionRequest {
     let user = ProcessEnvironment
         .get("USER")
         .unwrap_or_else(|| "unknown".to_owned());
     ActionRequest {
         action: action.to_owned(),
-        params: parameters(params),
+        params,
         caller: Caller {
             name: format!("cli:{user}"),
             ..Caller::default()
         },
-        cancellation: CancellationToken::new(),
         ..ActionRequest::default()
     }
-}
-
-/// Parameters as typed: text that the action reads as each parameter's own type.
-pub(crate) fn parameters(params: &[(String, String)]) -> Map<String, Value> {
-    params
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-        .collect()
 }

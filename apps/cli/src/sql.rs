@@ -4,60 +4,80 @@ mod arguments;
 
 use std::{
     env,
+    fs::File,
     io::{self, IsTerminal, Read},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use bytesize::ByteSize;
 use flowlake_data_action::{
-    Action, ActionError, ActionRequest, Answer, CONFIG_FILE, Environment, ErrorCode,
-    Failure as ActionFailure, Pipeline, ProcessEnvironment, Project, Question, RowFormat,
-    RowOutput,
+    Action, ActionError, Answer, ErrorCode, Pipeline, ProcessEnvironment, Project, Question,
+    RowFormat, RowOutput,
 };
-use flowlake_transform::{Limits, ParamSpec, ParamType};
+use flowlake_transform::{LONGEST_SQL, Limits, ParamSpec, ParamType};
 
 pub(crate) use self::arguments::Sql;
 use crate::{
-    destination::Destination,
-    failure::Failure,
+    answering::{deliver, finished},
+    destination::{Destination, is_object},
+    failure::{Failure, unreadable},
     format::Format,
-    grid, output,
-    run::{self, finished},
-    text,
+    grid,
+    interrupt::Interrupt,
+    output,
+    parameter::by_name,
+    run, state, text,
 };
 
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Rows of a table, unless the command says otherwise.
 const TABLE_ROWS: u64 = 1000;
 
 pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen()?;
     let sql = text_of(arguments)?;
     let format = format(arguments)?;
-    let failed = |error, audit_id| Failure::Question {
-        failure: Box::new(ActionFailure { error, audit_id }),
-        sql: sql.clone(),
-    };
-    let action = Action::ask(question(arguments, sql.clone(), format)?);
-    let action = Arc::new(action.map_err(|error| failed(error, None))?);
-    let mut builder = Pipeline::builder(project(config)?);
-    if action.prepared().is_local() {
+    let action = Arc::new(Action::ask(question(arguments, sql, format)?)?);
+    let project = project(config)?;
+    let confirm = (!arguments.yes).then(|| project.config.confirm.clone());
+    let mut builder = Pipeline::builder(project);
+    let to = arguments.output.as_deref();
+    if action.prepared().is_local() && !to.is_some_and(is_object) {
         builder = builder.without_aws();
     }
     let pipeline = builder.build(&ProcessEnvironment).await?;
-    let mut request = run::request("", &[]);
-    request.params = arguments
-        .params
-        .iter()
-        .map(|param| (param.name.clone(), param.value.clone().into()))
-        .collect();
+    interrupt.work_begins();
+    let destination = Destination::new(to, format)?;
+    interrupt.removes(destination.unfinished());
+    let params = arguments.params.iter();
+    let params = params.map(|param| (param.name.clone(), param.value.clone().into()));
+    let mut request = run::request("", params.collect());
     request.question = Some(action);
-    let answer = answered(&pipeline, request, format, arguments).await;
-    let answer = answer.map_err(|failure| match failure {
-        Failure::Action(error, audit_id) => failed(*error, audit_id),
-        other => other,
-    })?;
+    request.confirm = confirm;
+    match row_format(format) {
+        Some(rows) => {
+            request.output = RowOutput {
+                format: rows,
+                file: Some(destination.handle()?),
+                ..RowOutput::default()
+            };
+        }
+        None => request.output.reader = format.reader(),
+    }
+    request.output.object = destination.object();
+    let answer = finished(&pipeline, request, &interrupt).await?;
+    let text = match format {
+        Format::Table => {
+            let width = arguments.width.or_else(grid::terminal_width);
+            output::table(&answer, width.filter(|_| to.is_none()))? + "\n"
+        }
+        Format::Json => "\n".to_owned(),
+        _ => String::new(),
+    };
+    deliver(&pipeline, &answer, destination, &text).await?;
     run::remarks(&answer, None, "--rows");
-    if let Some(path) = &arguments.output {
+    if let Some(path) = to {
         output::note(&format!(
             "{} written to {}",
             summary(&answer),
@@ -67,42 +87,6 @@ pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
         output::note(&summary(&answer));
     }
     Ok(())
-}
-
-/// Runs the request and writes its rows.
-async fn answered(
-    pipeline: &Pipeline,
-    mut request: ActionRequest,
-    format: Format,
-    arguments: &Sql,
-) -> Result<Answer, Failure> {
-    let to = arguments.output.as_deref();
-    let Some(rows) = row_format(format) else {
-        let answer = finished(pipeline, request).await?;
-        let width = arguments.width.or_else(grid::terminal_width);
-        let table = output::table(&answer, width.filter(|_| to.is_none()))? + "\n";
-        match to {
-            None => output::print(&table)?,
-            Some(_) => {
-                let mut destination = Destination::new(to, format)?;
-                destination.write(&table)?;
-                destination.release()?;
-            }
-        }
-        return Ok(answer);
-    };
-    let mut destination = Destination::new(to, format)?;
-    request.output = RowOutput {
-        format: rows,
-        file: Some(destination.handle()?),
-        ..RowOutput::default()
-    };
-    let answer = finished(pipeline, request).await?;
-    if format == Format::Json {
-        destination.write("\n")?;
-    }
-    destination.release()?;
-    Ok(answer)
 }
 
 /// One line: rows, bytes, time, cost, audit id.
@@ -125,10 +109,10 @@ fn text_of(arguments: &Sql) -> Result<String, Failure> {
         return Ok(sql.clone());
     }
     match arguments.file.as_deref() {
-        Some(path) if path != Path::new("-") => std::fs::read_to_string(path).map_err(|error| {
-            let what = format!("cannot read {}: {error}", path.display());
-            Failure::Io(io::Error::new(error.kind(), what))
-        }),
+        Some(path) if path != Path::new("-") => {
+            let opened = File::open(path).and_then(read_text);
+            opened.map_err(|error| unreadable(path, &error).into())
+        }
         _ if io::stdin().is_terminal() => Err(ActionError::new(
             ErrorCode::SqlInvalid,
             "there is no SQL",
@@ -136,11 +120,27 @@ fn text_of(arguments: &Sql) -> Result<String, Failure> {
         )
         .into()),
         _ => {
-            let mut sql = String::new();
-            io::stdin().read_to_string(&mut sql)?;
-            Ok(sql)
+            let read = read_text(io::stdin().lock());
+            read.map_err(|error| unreadable(Path::new("standard input"), &error).into())
         }
     }
+}
+
+/// A text without its byte order mark, as far as SQL can be long: longer ones are refused where SQL is.
+fn read_text(from: impl Read) -> io::Result<String> {
+    let most = BYTE_ORDER_MARK.len() + LONGEST_SQL + 1;
+    let mut bytes = Vec::new();
+    from.take(most as u64).read_to_end(&mut bytes)?;
+    if bytes.len() == most {
+        // What is cut off may be in the midst of a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
+    Ok(text
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(&text)
+        .to_owned())
 }
 
 /// The format that is asked for, or that the name of the file says.
@@ -198,35 +198,17 @@ fn question(arguments: &Sql, sql: String, format: Format) -> Result<Question, Fa
     });
     Ok(Question {
         sql,
-        tables: arguments.tables.iter().cloned().collect(),
-        params: params.collect(),
+        tables: by_name("table", arguments.tables.iter().cloned())?,
+        params: by_name("parameter", params)?,
         limits,
         folder: env::current_dir()?,
     })
 }
 
 /// The configuration, where there is one.
-fn project(config: &Path) -> Result<Project, Failure> {
-    let is_named = config != Path::new(".");
-    if is_named || config.join(CONFIG_FILE).exists() {
-        return Ok(Project::for_questions(config)?);
+fn project(config: &Path) -> Result<Project, ActionError> {
+    if state::has_config(config) {
+        return Project::for_questions(config);
     }
-    Ok(Project::without_files(&state_folder()?))
-}
-
-/// Where programs keep what is not to be lost (XDG Base Directory Specification).
-fn state_folder() -> Result<PathBuf, Failure> {
-    let named = |name: &str| {
-        let value = ProcessEnvironment.get(name)?;
-        Some(PathBuf::from(value)).filter(|path| path.is_absolute())
-    };
-    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-    let state = state.ok_or_else(|| {
-        ActionError::new(
-            ErrorCode::ConfigInvalid,
-            "there is no folder for the audit log: neither XDG_STATE_HOME nor HOME is set",
-            "Set one of them, or name a configuration with --config.",
-        )
-    })?;
-    Ok(state.join("flowlake"))
+    state::without_config()
 }

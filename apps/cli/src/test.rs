@@ -38,7 +38,7 @@ use self::{
     outcome::{DIFFERS, Outcome, Verdict},
     update::Wanted,
 };
-use crate::{colour::Colour, failure::Failure, output};
+use crate::{colour::Colour, failure::Failure, output, terminal::Terminal};
 
 /// One case of a file.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) async fn test(config: &Path, arguments: &Test) -> Result<(), Failure>
     if arguments.update {
         update(&mut outcomes)?;
     }
-    let colour = Colour::of_stdout();
+    let colour = Terminal::get().stdout;
     let lines: String = outcomes
         .iter()
         .map(|outcome| report::lines(outcome, colour))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use flowlake_data_action::{
-    ActionError, ActionRequest, Caller, ClientSettings, ErrorCode, Pipeline, RowFormat, RowOutput,
+    ActionError, ActionRequest, Caller, ClientSettings, ErrorCode, JsonReader, Pipeline, RowFormat,
+    RowOutput,
 };
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{
@@ -77,8 +78,9 @@ impl Function {
             caller,
             output: RowOutput {
                 format: RowFormat::Json,
-                for_flows: true,
+                reader: JsonReader::Flow,
                 file: None,
+                object: None,
             },
             time_left: Some(left.saturating_sub(MARGIN)),
             ..ActionRequest::default()

@@ -190,7 +190,8 @@ async fn answer(
         output: RowOutput {
             format,
             file: None,
-            for_flows: envelope == Envelope::DataAction,
+            object: None,
+            reader: envelope.reader(),
         },
         if_none_match,
     };

@@ -128,6 +128,8 @@ impl AppState {
             authenticated_in: asker.authenticated_in,
             queued_for: room.waited,
             time_left: None,
+            confirm: None,
+            progress: None,
             observer: self.telemetry.begin(asker.door, headers, asker.arrived_at),
         };
         let answered = self.pipeline.run(request).await;

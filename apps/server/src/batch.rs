@@ -79,7 +79,7 @@ pub(crate) async fn run(
                 action: name.clone(),
                 params,
                 output: RowOutput {
-                    for_flows: envelope == Envelope::DataAction,
+                    reader: envelope.reader(),
                     ..RowOutput::default()
                 },
                 ..Question::default()

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
-use flowlake_data_action::{ActionError, ErrorCode};
+use flowlake_data_action::{ActionError, ErrorCode, JsonReader};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,16 @@ pub(crate) enum Envelope {
     Full,
     /// None: the rows alone.
     Rows,
+}
+
+impl Envelope {
+    /// Who reads the rows.
+    pub(crate) const fn reader(self) -> JsonReader {
+        match self {
+            Self::DataAction => JsonReader::Flow,
+            Self::Flow | Self::Full | Self::Rows => JsonReader::Program,
+        }
+    }
 }
 
 /// What the query of a request says.

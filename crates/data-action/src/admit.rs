@@ -27,6 +27,10 @@ pub(crate) async fn admit(
     if let Some(denied) = &request.denied {
         return Err(denied.clone());
     }
+    if let Some(object) = &request.output.object {
+        attempt.draft().record.destination = Some(object.to_string());
+        services.policy.check_write(object)?;
+    }
     let action = services.asked(request)?;
     let bound = action.prepared.bind(&request.params, attempt.started_at)?;
     attempt.draft().record.params = ledger.params(&bound);

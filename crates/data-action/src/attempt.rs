@@ -17,7 +17,7 @@ use uuid::{Builder, Uuid};
 
 pub(crate) use self::hang_up::CancelOnDrop;
 use crate::{
-    ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
+    ActionError, ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
     access::Asked,
     stores::{RequestStores, S3},
 };
@@ -177,6 +177,20 @@ impl Attempt {
         let stores = Arc::new(RequestStores::new(Arc::clone(s3)));
         self.draft().stores.push(Arc::clone(&stores));
         stores
+    }
+
+    /// An error that begins with the key of a file of this machine, with its path in place of that.
+    pub(crate) fn name_files(&self, error: ActionError) -> ActionError {
+        let draft = self.draft();
+        let files = draft.stores.iter().flat_map(|stores| stores.local.pinned());
+        let mut keys = files.map(|file| file.location.to_string());
+        match keys.any(|key| error.message().starts_with(&key)) {
+            true => {
+                let message = format!("/{}", error.message());
+                error.with_message(message)
+            }
+            false => error,
+        }
     }
 
     /// Takes each answer of IAM down for the record.

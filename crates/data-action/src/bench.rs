@@ -104,7 +104,13 @@ impl TestBench {
         format: RowFormat,
     ) -> Result<TestRun, ActionError> {
         let clock: Arc<dyn Clock> = Arc::new(TestClock(now));
-        let request = ActionRequest::default();
+        let request = ActionRequest {
+            output: RowOutput {
+                format,
+                ..RowOutput::default()
+            },
+            ..ActionRequest::default()
+        };
         let attempt = Attempt::new(&clock, &request, action.name().to_owned());
         let prepared = &action.prepared;
         let bound = prepared.bind(params, now)?;
@@ -123,20 +129,16 @@ impl TestBench {
             bound,
             locations,
         };
-        let output = RowOutput {
-            format,
-            ..RowOutput::default()
-        };
         let rows = cold_rows(
             &self.engine,
             &attempt,
             &admitted,
             &plan.files,
             objects,
-            &output,
-            false,
+            &request,
         );
-        let rows = rows.await?;
+        let located = |error| action.definition.locate(error);
+        let rows = rows.await.map_err(located)?;
         Ok(TestRun {
             columns: column_names(&rows.schema),
             data: rows.data,

@@ -296,6 +296,7 @@ pub(crate) fn all_of(broken: &BTreeMap<String, ActionError>) -> Option<ActionErr
     let messages: Vec<&str> = broken.values().map(ActionError::message).collect();
     Some(
         ActionError::new(first.code(), messages.join("; "), first.advice())
+            .with_excerpt(first.excerpt().cloned())
             .with_source(first.clone()),
     )
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod cache;
 mod check;
+mod confirm;
 mod cost;
 mod documents;
 mod genesys;
@@ -28,6 +29,7 @@ use toml::Table;
 
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cache::CacheSettings;
+pub use self::confirm::ConfirmSettings;
 pub use self::cost::CostSettings;
 pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
@@ -72,6 +74,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// What reads are priced with.
     pub cost: CostSettings,
+    /// Which reads a person at a shell has to confirm.
+    pub confirm: ConfirmSettings,
     /// What reads may cost a day and a month; an action's own limits may also be in its file.
     pub budget: BudgetSettings,
     /// Where audit records go.

@@ -2,7 +2,9 @@
 
 mod columns;
 mod data_action;
+mod limits;
 mod schema;
+mod source;
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +15,15 @@ use std::{
 
 use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{
-    HotQuery, Limits, ParamSpec, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
+    HotQuery, ParamSpec, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
 };
 use serde::Deserialize;
 
 pub use self::columns::{AnswerColumn, AnswerColumns};
 pub use self::data_action::{DataActionSettings, FlowShape};
-use crate::{ActionError, ErrorCode, config::read_toml, versions::Fingerprint};
+pub use self::limits::ActionLimits;
+pub use self::source::ActionSource;
+use crate::{ActionError, ErrorCode, Excerpt, config::read_toml, versions::Fingerprint};
 
 /// The longest time that an answer can be kept.
 pub(crate) const LONGEST_CACHE: Duration = Duration::from_secs(3600);
@@ -68,7 +72,7 @@ pub struct ActionDefinition {
     pub params: BTreeMap<String, ParamSpec>,
     /// What one request may take.
     #[serde(default)]
-    pub limits: Limits,
+    pub limits: ActionLimits,
     /// What the action may cost a day and a month; the limits of all actions together are in flowlake.toml.
     #[serde(default)]
     pub budget: Option<BudgetLimits>,
@@ -77,6 +81,9 @@ pub struct ActionDefinition {
     pub genesys: Option<DataActionSettings>,
     /// The SQL.
     pub query: QueryDefinition,
+    /// The file as it is written.
+    #[serde(skip)]
+    pub source: Option<Arc<ActionSource>>,
 }
 
 /// `[query]` of an action file.
@@ -106,7 +113,8 @@ impl ActionDefinition {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] with file, line and column.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ActionError> {
-        let definition: Self = read_toml(path, text)?;
+        let mut definition: Self = read_toml(path, text)?;
+        definition.source = ActionSource::find(path, text).map(Arc::new);
         let name = &definition.name;
         let valid = !name.is_empty()
             && name.len() <= 64
@@ -125,6 +133,20 @@ impl ActionDefinition {
     }
 }
 
+impl ActionDefinition {
+    /// The error with the line of the action's file, or of a question's SQL, that it is about.
+    pub(crate) fn locate(&self, error: ActionError) -> ActionError {
+        if error.excerpt().is_some() {
+            return error;
+        }
+        let excerpt = error.place().and_then(|place| match &self.source {
+            Some(source) => source.excerpt(place),
+            None => Excerpt::of(None, &self.query.sql, place),
+        });
+        error.with_excerpt(excerpt)
+    }
+}
+
 impl Action {
     /// Checks everything about the action that can be checked without reading S3.
     ///
@@ -136,10 +158,11 @@ impl Action {
             sql: definition.query.sql.clone(),
             tables: definition.tables.clone(),
             params: definition.params.clone(),
-            limits: definition.limits.clone(),
+            limits: definition.limits.of_run(),
         };
         let prepared = Prepared::try_new(spec)
-            .map_err(|error| ActionError::from(error).in_action(&definition.name))?;
+            .map_err(|error| ActionError::from(error).in_action(&definition.name))
+            .map_err(|error| definition.locate(error))?;
         if !definition.hot && !definition.index.is_empty() {
             return Err(ActionError::new(
                 ErrorCode::ConfigInvalid,

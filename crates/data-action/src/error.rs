@@ -1,11 +1,15 @@
 //! What can go wrong in one attempt: a stable code, a message, advice, and how it reads as an HTTP status and an exit code.
 
 mod convert;
+mod excerpt;
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use flowlake_transform::Place;
 use serde::{Serialize, Serializer};
+
+pub use self::excerpt::Excerpt;
+pub(crate) use self::excerpt::place_of;
 
 /// Boxed source of an [`ActionError`].
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -21,9 +25,18 @@ pub struct ActionError {
     message: String,
     advice: String,
     /// Boxed, since few errors have one.
-    place: Option<Box<Place>>,
+    at: Option<Box<At>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// Where an error is.
+#[derive(Debug, Clone, Default)]
+struct At {
+    /// In the SQL.
+    place: Option<Place>,
+    /// As somebody wrote it.
+    excerpt: Option<Excerpt>,
 }
 
 macro_rules! error_codes {
@@ -140,6 +153,12 @@ error_codes! {
     LimitOutput = "limit.output", 413, 5, false;
     /// The query would read more than the action's limit.
     LimitScan = "limit.scan", 413, 5, false;
+    /// The read would take more requests to S3 than the action's limit.
+    LimitRequests = "limit.requests", 413, 5, false;
+    /// The read would cost more than the action's limit, or its price is not known.
+    LimitCost = "limit.cost", 413, 5, false;
+    /// The read is so large that the person who asks has to confirm it.
+    LimitUnconfirmed = "limit.unconfirmed", 413, 5, false;
     /// The read would go over a budget, which refuses until the day or the month (UTC) is over.
     BudgetExceeded = "budget.exceeded", 429, 5, true;
     /// A budget is set, and the read cannot be priced: there is no figure for the bucket's region or the object's storage class.
@@ -193,7 +212,7 @@ impl ActionError {
             code,
             message: message.into(),
             advice: advice.into(),
-            place: None,
+            at: None,
             retry_after: None,
             source: None,
         }
@@ -209,14 +228,43 @@ impl ActionError {
     /// The same error, of this place in the SQL.
     #[must_use]
     pub(crate) fn with_place(mut self, place: Option<Place>) -> Self {
-        self.place = place.map(Box::new);
+        if place.is_some() {
+            self.at.get_or_insert_default().place = place;
+        }
         self
     }
 
     /// Where in the SQL the error is, if that is known.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
-        self.place.as_deref().copied()
+        self.at.as_ref()?.place
+    }
+
+    /// The same error, of this line.
+    #[must_use]
+    pub(crate) fn with_excerpt(mut self, excerpt: Option<Excerpt>) -> Self {
+        if excerpt.is_some() {
+            self.at.get_or_insert_default().excerpt = excerpt;
+        }
+        self
+    }
+
+    /// The line that the error is about, where it is known.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<&Excerpt> {
+        self.at.as_ref()?.excerpt.as_ref()
+    }
+
+    /// The same error in other words.
+    #[must_use]
+    pub(crate) fn with_message(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
+    /// Whether it is an error of the SQL, its tables or its files.
+    pub(crate) fn is_of_transform(&self) -> bool {
+        let source = StdError::source(self);
+        source.is_some_and(|source| source.is::<flowlake_transform::Error>())
     }
 
     /// The same error with other advice.
@@ -291,7 +339,7 @@ impl ActionError {
             "advice": self.advice,
             "retryable": self.is_retryable(),
         });
-        if let Some(place) = &self.place {
+        if let Some(place) = self.place() {
             body["line"] = place.line.into();
             body["column"] = place.column.into();
         }

@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path;
 
 use crate::{
-    ActionError, ReadPolicy, local::LocalFiles, stores::RequestStores, versions::Versions,
+    ActionError, ErrorCode, ReadPolicy, local::LocalFiles, stores::RequestStores,
+    versions::Versions,
 };
 
 /// Keys of one page of `ListObjectsV2`.
@@ -85,7 +86,11 @@ pub(crate) async fn find_in(
     table: &TableLocation,
 ) -> Result<Found, ActionError> {
     if table.location.is_local() {
-        return find(policy, prepared, table, &stores.local).await;
+        let found = find(policy, prepared, table, &stores.local).await?;
+        return match LocalFiles::meant(&found.files).await {
+            Some(path) => Err(no_pattern(&path)),
+            None => Ok(found),
+        };
     }
     let bucket = stores.view(table.location.bucket())?;
     find(policy, prepared, table, &bucket).await
@@ -155,6 +160,23 @@ fn check_key(policy: &ReadPolicy, location: &Location, key: &str) -> Result<(), 
         return Ok(());
     }
     policy.check_key(location.bucket(), key)
+}
+
+/// No file matches a pattern, and one is called as the pattern is written.
+fn no_pattern(path: &std::path::Path) -> ActionError {
+    let path = path.display().to_string();
+    let escaped: String = path
+        .chars()
+        .map(|c| match c {
+            '[' | '*' | '?' => format!("[{c}]"),
+            c => c.to_string(),
+        })
+        .collect();
+    ActionError::new(
+        ErrorCode::DataNoFiles,
+        format!("no file matches the pattern {path}, and a file has this very name"),
+        format!("`[`, `*` and `?` are patterns: write '{escaped}' for the file."),
+    )
 }
 
 impl Found {

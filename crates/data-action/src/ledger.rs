@@ -1,5 +1,6 @@
 //! The books: what is set aside before a read, and the one audit record of every attempt, with what it has cost.
 
+mod limits;
 mod objects;
 mod price;
 mod ship;
@@ -15,11 +16,13 @@ use flowlake_profiler::Phase;
 use flowlake_s3_stream::MeterSnapshot;
 use flowlake_transform::{BoundParams, RunStats};
 
-use self::objects::Moved;
 #[cfg(test)]
 pub(crate) use self::objects::objects_of_record;
+use self::{limits::ReadSize, objects::Moved};
 pub(crate) use self::{price::Pricing, ship::S3Sink};
-use crate::{ActionError, Clock, ErrorCode, attempt::Attempt, plan::ReadPlan};
+use crate::{
+    Action, ActionError, Clock, ConfirmSettings, ErrorCode, attempt::Attempt, plan::ReadPlan,
+};
 
 /// Budgets, prices and the audit log.
 #[derive(Debug, Clone)]
@@ -66,16 +69,21 @@ impl Ledger {
         self.pricing.nothing()
     }
 
-    /// Sets the price of a read aside of the budgets, before anything is read, and returns it. A read without a price is
-    /// refused or warned of.
+    /// Compares a read with its limits and sets its price aside of the budgets, before anything is read, and returns it. A read
+    /// without a price is refused or warned of.
     pub(crate) fn reserve(
         &self,
         attempt: &Attempt,
-        action: &str,
+        action: &Action,
         plan: &ReadPlan,
+        confirm: Option<&ConfirmSettings>,
     ) -> Result<Option<Cost>, ActionError> {
         let budgets = &self.budgets;
-        let estimate = match self.pricing.estimate(plan, budgets.month_bytes()) {
+        let estimate = self.pricing.estimate(plan, budgets.month_bytes());
+        let size = ReadSize::of(plan, &self.pricing, estimate.as_ref());
+        size.check(&action.definition.limits, confirm)?;
+        let action = action.name();
+        let estimate = match estimate {
             Ok(estimate) => estimate,
             Err(reason) => {
                 let over = budgets.over_unpriced(action);
@@ -149,6 +157,27 @@ impl Ledger {
             cost,
             warnings,
         }
+    }
+
+    /// Records that the rows of an attempt, whose record is written, did not reach the caller.
+    pub(crate) async fn undelivered(
+        &self,
+        of: &AuditRecord,
+        error: &ActionError,
+    ) -> Result<(), ActionError> {
+        let mut record = AuditRecord {
+            action: of.action.clone(),
+            caller: of.caller.clone(),
+            correlation_id: Some(of.id.clone()),
+            principal: of.principal.clone(),
+            sql: of.sql.clone(),
+            time: self.clock.now(),
+            ..AuditRecord::default()
+        };
+        complete(&mut record, Err(error));
+        record.message = Some("the rows did not reach the caller".to_owned());
+        self.write(&record).await?;
+        Ok(())
     }
 
     /// Makes the record durable: on the disk, and in the bucket too where the disk does not last.

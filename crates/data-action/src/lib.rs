@@ -19,10 +19,12 @@ mod ledger;
 mod local;
 mod metrics;
 mod observer;
+mod output_object;
 mod params;
 mod pipeline;
 mod plan;
 mod policy;
+mod progress;
 mod question;
 mod read;
 mod read_only;
@@ -33,6 +35,7 @@ mod services;
 mod status;
 mod stores;
 mod unauthorized;
+mod upload;
 mod versions;
 #[cfg(test)]
 mod worlds;
@@ -46,17 +49,17 @@ pub use clients::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, CostSettings, Documents, Door,
-    Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings, IpNetwork,
-    OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey,
-    ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings, TlsSettings, action_files, nearest,
-    read_toml,
+    AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, ConfirmSettings, CostSettings,
+    Documents, Door, Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings,
+    IpNetwork, OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource,
+    ServerKey, ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings, TlsSettings,
+    action_files, nearest, read_toml,
 };
 pub use definition::{
-    Action, ActionDefinition, AnswerColumn, AnswerColumns, DataActionSettings, FlowShape,
-    QueryDefinition,
+    Action, ActionDefinition, ActionLimits, ActionSource, AnswerColumn, AnswerColumns,
+    DataActionSettings, FlowShape, QueryDefinition,
 };
-pub use error::{ActionError, BoxError, ErrorCode};
+pub use error::{ActionError, BoxError, ErrorCode, Excerpt};
 pub use flowlake_profiler::{Gauge, Phase};
 pub use function::{ExecutionEnvironment, FunctionRoles};
 pub use health::PartHealth;
@@ -65,9 +68,11 @@ pub use inspect::{
     Topic, Verdict,
 };
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
+pub use output_object::OutputObject;
 pub use params::{NotParameters, parameters};
 pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
+pub use progress::{Planned, Progress, ProgressSnapshot};
 pub use question::Question;
 pub use report::RecordName;
 pub use request::{ActionRequest, Caller, RowOutput};
@@ -76,5 +81,5 @@ pub use unauthorized::UnauthorizedRequests;
 
 pub use flowlake_transform::{
     Explanation, LOCAL_FILES, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,
-    sent_name,
+    json::JsonReader, sent_name,
 };

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowlake_s3_stream::{ListedObject, ObjectMetadata};
-use flowlake_transform::{LOCAL_FILES, Location};
+use flowlake_transform::{LOCAL_FILES, Location, TableFiles};
 use futures::{StreamExt, stream::BoxStream};
 use object_store::{
     Attributes, Error as StoreError, GetOptions, GetResult, GetResultPayload, ObjectMeta,
@@ -79,6 +79,18 @@ impl LocalFiles {
             walk.folder(&folder);
         });
         futures::stream::poll_fn(move |context| files.poll_recv(context)).boxed()
+    }
+
+    /// The file that has a pattern as its name, where no file matches the pattern.
+    pub(crate) async fn meant(found: &TableFiles) -> Option<PathBuf> {
+        let location = &found.table.location;
+        let is_other = location.path().is_some() || !found.objects.is_empty();
+        if is_other || location.as_written().ends_with('/') {
+            return None;
+        }
+        let path = file_path(location.as_written());
+        let asked = spawn_blocking(move || path.is_file().then_some(path));
+        asked.await.ok().flatten()
     }
 
     /// The versions that were read or asked about.

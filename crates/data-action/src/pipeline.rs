@@ -1,6 +1,6 @@
 //! The walk of an attempt: admit, plan, read, close the books, report, answer. Each step is a module, in this order.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use flowlake_profiler::{Gauge, Profiler};
 use flowlake_transform::{arrow::datatypes::Schema, sent_name};
@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Action, ActionError, ActionRequest, Answer, Clock, CostTracking, Documents, ErrorCode,
-    PartHealth, Profile,
+    OutputObject, PartHealth, Profile,
     admit::admit,
     answer,
     attempt::{Attempt, CancelOnDrop},
@@ -21,6 +21,7 @@ use crate::{
     read::{Answered, Reader},
     report::Reporter,
     services::Services,
+    upload::upload,
 };
 
 /// How long an attempt may take whose action is not even known.
@@ -105,6 +106,32 @@ impl Pipeline {
                 audit_id: None,
             })
         })
+    }
+
+    /// Records that the rows of an answer did not reach the caller after all. The attempt's own record stands before the first
+    /// row is given, so this is one more, which names it as its `correlation_id`.
+    ///
+    /// # Errors
+    /// `audit.unavailable`.
+    pub async fn undelivered(
+        &self,
+        answer: &Answer,
+        error: &ActionError,
+    ) -> Result<(), ActionError> {
+        self.parts
+            .ledger
+            .undelivered(&answer.audit_log, error)
+            .await
+    }
+
+    /// Writes the rows of an answer, which are in a file, to the object that its request named: whole, or not at all.
+    ///
+    /// # Errors
+    /// `policy.denied`, `s3.*`, and `output.unwritable` for a file that cannot be read back.
+    pub async fn upload(&self, to: &OutputObject, rows: File) -> Result<(), ActionError> {
+        let services = &self.parts.services;
+        services.policy.check_write(to)?;
+        upload(&services.s3, to, rows).await
     }
 
     /// The runtime of its own that an action's attempts have: one that reads files can keep threads busy for seconds.
@@ -264,6 +291,16 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
             () = parts.stop.cancelled() => Err(stopping()),
         }
     };
+    let outcome = outcome.map_err(|error| {
+        let error = match request.question {
+            Some(_) => attempt.name_files(error).of_question(),
+            None => error,
+        };
+        match action {
+            Some(action) => action.definition.locate(error),
+            None => error,
+        }
+    });
     let ended = outcome.as_ref().map(|answered| &answered.rows.stats);
     let closed = parts.ledger.close(&attempt, ended).await;
     // Without a record there is no answer, whatever was found.
@@ -316,10 +353,7 @@ async fn walk(
     {
         admitted.action.note_columns(&answered.rows.schema);
     }
-    read.map_err(|error| match request.question {
-        Some(_) => error.of_question(),
-        None => error,
-    })
+    read
 }
 
 fn answer(

@@ -5,7 +5,7 @@ use flowlake_profiler::Phase;
 use flowlake_transform::{Files, Prepared, TableLocation};
 
 use crate::{
-    ActionError, access,
+    ActionError, Planned, access,
     attempt::Attempt,
     find::{Found, FoundObject, find_in},
     services::Services,
@@ -46,6 +46,18 @@ impl ReadPlan {
             versions,
             list_requests,
         })
+    }
+}
+
+impl ReadPlan {
+    /// How much is going to be read at most.
+    pub(crate) fn size(&self) -> Planned {
+        let mut size = Planned { files: 0, bytes: 0 };
+        for (_, object) in self.files.objects() {
+            size.files += 1;
+            size.bytes += object.size;
+        }
+        size
     }
 }
 

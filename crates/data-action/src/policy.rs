@@ -3,7 +3,7 @@
 use flowlake_transform::{KeyPattern, Location};
 use serde::Deserialize;
 
-use crate::{ActionError, ErrorCode};
+use crate::{ActionError, ErrorCode, OutputObject};
 
 /// `[policy]`: the locations that actions may read.
 ///
@@ -22,6 +22,9 @@ pub struct PolicySettings {
     pub allow: Vec<String>,
     /// Patterns of the objects that may not be read, also when `allow` matches.
     pub deny: Vec<String>,
+    /// Patterns of the objects that answers may be written to (`--output s3://…` of the command line); nothing may when it is left
+    /// out. `deny` has no say in it.
+    pub write: Vec<String>,
     /// Whether all of S3 may be read.
     #[serde(skip)]
     pub(crate) all: bool,
@@ -42,6 +45,7 @@ impl PolicySettings {
 pub struct ReadPolicy {
     allow: Vec<Entry>,
     deny: Vec<Entry>,
+    write: Vec<Entry>,
     all: bool,
 }
 
@@ -69,6 +73,7 @@ impl ReadPolicy {
         Ok(Self {
             allow: parse(&settings.allow)?,
             deny: parse(&settings.deny)?,
+            write: parse(&settings.write)?,
             all: settings.all,
         })
     }
@@ -118,6 +123,26 @@ impl ReadPolicy {
         }
         let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
         Err(not_allowed(&object(), bucket, &format!("{folder}*")))
+    }
+}
+
+impl ReadPolicy {
+    /// Checks that an answer may be written to an object.
+    pub(crate) fn check_write(&self, to: &OutputObject) -> Result<(), ActionError> {
+        let OutputObject { bucket, key } = to;
+        let may = |entry: &Entry| entry.bucket == *bucket && entry.keys.matches(key.as_ref());
+        if self.write.iter().any(may) {
+            return Ok(());
+        }
+        let key: &str = key.as_ref();
+        let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
+        Err(ActionError::new(
+            ErrorCode::PolicyDenied,
+            format!("no entry of the policy allows {to} to be written"),
+            format!(
+                "Add a pattern such as \"s3://{bucket}/{folder}*\" to `write` in [policy] of flowlake.toml."
+            ),
+        ))
     }
 }
 

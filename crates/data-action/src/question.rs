@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
 
-use crate::{Action, ActionDefinition, ActionError, ErrorCode, definition::QueryDefinition};
+use crate::{
+    Action, ActionDefinition, ActionError, ErrorCode, Excerpt, definition::QueryDefinition,
+};
 
 /// What a question is called in records, budgets and the profile. No action file can have this name.
 pub(crate) const QUESTION: &str = "(sql)";
@@ -46,7 +48,12 @@ impl Action {
             limits: limits.clone(),
         };
         let prepared = Prepared::ask(spec, &folder);
-        let prepared = prepared.map_err(|error| ActionError::from(error).of_question())?;
+        let prepared = prepared.map_err(|error| {
+            let error = ActionError::from(error).of_question();
+            let excerpt = error.place();
+            let excerpt = excerpt.and_then(|place| Excerpt::of(None, &sql, place));
+            error.with_excerpt(excerpt)
+        })?;
         let definition = ActionDefinition {
             name: QUESTION.to_owned(),
             description: String::new(),
@@ -56,20 +63,35 @@ impl Action {
             cache: None,
             tables,
             params,
-            limits,
+            limits: limits.into(),
             budget: None,
             genesys: None,
             query: QueryDefinition { sql },
+            source: None,
         };
         Ok(Self::of(definition, prepared, None))
     }
 }
 
 impl ActionError {
-    /// The same error with what a person at a shell can do about it.
+    /// The same error in the words of a person at a shell, who has no action file.
     pub(crate) fn of_question(self) -> Self {
-        let advice = match self.code() {
-            ErrorCode::ConfigInvalid => "Correct the file's name, or the options of -t.",
+        let message = self
+            .message()
+            .replace("not allowed in an action:", "not allowed:")
+            .replace(" and not declared under [params]", " and has no value");
+        let is_of_files = self.is_of_transform();
+        let told = self.with_message(message);
+        let advice = match told.code() {
+            ErrorCode::ConfigInvalid
+                if is_of_files && told.message().starts_with("the parameter") =>
+            {
+                "Write --param NAME=VALUE for each $NAME of the SQL, and for no other."
+            }
+            // All else is in flowlake.toml.
+            ErrorCode::ConfigInvalid if is_of_files => {
+                "Correct the file's name, or the options of -t."
+            }
             ErrorCode::ParamInvalid => "Write --param NAME=VALUE, or --param NAME:TYPE=VALUE.",
             ErrorCode::SqlInvalid => "Correct the SQL.",
             ErrorCode::SqlNotAllowed => "Write one SELECT.",
@@ -78,15 +100,21 @@ impl ActionError {
                 "Name the file itself, FROM 'data/calls.csv' or FROM 's3://bucket/key', or declare the table with -t NAME=FILE."
             }
             ErrorCode::DataMalformed => {
-                "Correct the file at that place, or say how it is written and what to do with such rows: -t NAME=FILE,on_error=skip."
+                "Correct the file, say how it is written (-t NAME=FILE,KEY=VALUE), or leave out rows that do not fit (-t NAME=FILE,on_error=skip)."
             }
-            ErrorCode::DataNoFiles => "Correct the name or the pattern of the files.",
+            ErrorCode::DataNoFiles if is_of_files => {
+                "Name files that are there and have at least a header."
+            }
             ErrorCode::LimitTimeout => "Read less, or give it more time with --timeout.",
             ErrorCode::LimitOutput => {
                 "Select fewer rows or columns, or write them to a file with --output."
             }
-            _ => return self,
+            ErrorCode::LimitScan => {
+                "Name fewer files, or allow more: -t NAME=FILE,max_files=COUNT."
+            }
+            ErrorCode::S3Unavailable if is_of_files => "Check that S3 can be reached.",
+            _ => return told,
         };
-        self.with_advice(advice)
+        told.with_advice(advice)
     }
 }

@@ -111,6 +111,9 @@ impl Reader {
         }
         // Boxed, as all that an answer from memory goes without: it should not carry it along.
         let stores = attempt.open_stores(&self.services.s3);
+        if let Some(progress) = &request.progress {
+            progress.reads_from(&stores);
+        }
         let read = Box::pin(self.read_planned(attempt, admitted, request, &stores)).await;
         if read.is_err() {
             stores.forget().await;
@@ -131,6 +134,9 @@ impl Reader {
             locations,
         } = admitted;
         let mut plan = plan(&self.services, attempt, &action.prepared, locations, stores).await?;
+        if let Some(progress) = &request.progress {
+            progress.planned(plan.size());
+        }
         let tag = std::mem::take(&mut plan.versions).tag(&action.fingerprint, bound);
         let public = tag.filter(|_| action.is_repeatable && request.if_none_match.is_some());
         if public.is_some_and(|tag| request.has(tag)) {
@@ -210,7 +216,10 @@ impl Reader {
         plan: &ReadPlan,
         stores: &Arc<RequestStores>,
     ) -> Result<Answered, ActionError> {
-        let estimate = self.ledger.reserve(attempt, admitted.action.name(), plan)?;
+        let confirm = request.confirm.as_ref();
+        let estimate = self
+            .ledger
+            .reserve(attempt, &admitted.action, plan, confirm)?;
         let loaded = self.hot.load(attempt, admitted, &plan.files, stores);
         if let Some(tables) = loaded.await? {
             return self
@@ -224,8 +233,7 @@ impl Reader {
             admitted,
             &plan.files,
             stores.as_ref(),
-            &request.output,
-            request.explain,
+            request,
         );
         Ok(Answered::cold(rows.await?, stores.objects(), estimate))
     }

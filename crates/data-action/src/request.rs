@@ -2,12 +2,14 @@
 
 use std::{fs::File, sync::Arc, time::Duration};
 
-use flowlake_transform::RowFormat;
+use flowlake_transform::{RowFormat, json::JsonReader};
 
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Action, ActionError, AttemptObserver, versions::Tag};
+use crate::{
+    Action, ActionError, AttemptObserver, ConfirmSettings, OutputObject, Progress, versions::Tag,
+};
 
 /// One request to run an action.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,10 @@ pub struct ActionRequest {
     pub queued_for: Duration,
     /// How long the caller still waits for the answer, when that is known: the attempt ends no later.
     pub time_left: Option<Duration>,
+    /// What it may read without being confirmed; none where nobody is to be asked, or somebody has said yes.
+    pub confirm: Option<ConfirmSettings>,
+    /// Where the attempt notes how far it has come.
+    pub progress: Option<Arc<Progress>>,
     /// Follows how the attempt goes.
     pub observer: Option<Arc<dyn AttemptObserver>>,
 }
@@ -58,11 +64,12 @@ impl ActionRequest {
 pub struct RowOutput {
     /// JSON is the answer's `data`; any other format is its `encoded`.
     pub format: RowFormat,
-    /// Whether JSON is written as a Genesys Cloud data action needs it: members that are null are left out, and an integer
-    /// beyond 2^53 - 1 is an error.
-    pub for_flows: bool,
+    /// Who reads the answer's `data`.
+    pub reader: JsonReader,
     /// An empty file of the caller's that rows are written to as they come, instead of being kept in memory. What is in it is an answer only when the attempt has succeeded: its audit record is written after the rows.
     pub file: Option<Arc<File>>,
+    /// The object that the rows are written to with [`Pipeline::upload`](crate::Pipeline::upload) once the attempt has succeeded.
+    pub object: Option<OutputObject>,
 }
 
 /// Who asks, as far as it is known; all of it goes into the audit record.

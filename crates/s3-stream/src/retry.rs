@@ -51,12 +51,19 @@ impl S3Stream {
         let mut adapted = false;
         loop {
             self.meter().sent(operation);
+            let sent = self.clock().now();
             let generation = self.current_client().get();
             let limit = self.settings().response_timeout();
             let try_one = Box::pin(request(generation.client.clone()));
             let error = match tokio::time::timeout(limit, try_one).await {
                 Ok(Ok(output)) => {
                     self.retry_budget().succeeded();
+                    let ms = self
+                        .clock()
+                        .now()
+                        .saturating_duration_since(sent)
+                        .as_millis();
+                    tracing::debug!(what, ?operation, ms, "a request to S3 was answered");
                     return Ok(output);
                 }
                 Ok(Err(error)) => Error::from_sdk(what, error),

@@ -330,6 +330,7 @@ impl Transform {
         let plan = apart(planned).await?;
         guard::tables(&plan, &prepared.tables)?;
         guard::capitals(&plan, &prepared.query.capitals())?;
+        guard::comparisons(&plan)?;
         distinct_columns(&plan)?;
         Ok(plan)
     }

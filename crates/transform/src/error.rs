@@ -8,7 +8,7 @@ mod wording;
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 pub(crate) use self::{
-    blame::{BEYOND, blame, moves, taken, told_type},
+    blame::{BEYOND, blame, moves, shown, taken, told_type},
     classify::{Asked, binding, planning, planning_query, running},
 };
 

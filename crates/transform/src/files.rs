@@ -20,6 +20,8 @@ pub struct TableFiles {
     /// Objects that the location names and that cannot be read, because no store path can hold their keys: keys with an
     /// empty segment, a `.` or `..` segment, or control characters.
     pub unnamed: u64,
+    /// Objects without a byte, which are no files of a table.
+    pub empty: u64,
 }
 
 /// All files that one run reads.
@@ -97,6 +99,7 @@ impl FileCollector {
                 table,
                 objects: Vec::new(),
                 unnamed: 0,
+                empty: 0,
             },
         }
     }
@@ -115,7 +118,11 @@ impl FileCollector {
         meta: impl FnOnce(Path) -> ObjectMeta,
     ) -> Result<bool, Error> {
         let name = key.rsplit('/').next().unwrap_or_default();
-        if size == 0 || name.starts_with(['_', '.']) || !self.found.table.location.covers(key) {
+        if name.starts_with(['_', '.']) || !self.found.table.location.covers(key) {
+            return Ok(false);
+        }
+        if size == 0 {
+            self.found.empty += u64::from(!name.is_empty());
             return Ok(false);
         }
         let path = Path::parse(key).ok().filter(|path| path.as_ref() == key);
@@ -132,7 +139,9 @@ impl FileCollector {
 
     /// Takes the object of a location that names exactly one, whatever it is called.
     pub fn take(&mut self, object: ObjectMeta) {
-        if object.size > 0 {
+        if object.size == 0 {
+            self.found.empty += 1;
+        } else {
             self.found.objects.push(object);
         }
     }
@@ -200,9 +209,18 @@ pub(crate) fn no_files(locations: &[TableFiles]) -> Error {
         false => location.as_written().to_owned(),
     });
     let written: Vec<_> = written.collect();
+    let is_exact = locations
+        .iter()
+        .all(|found| found.table.location.path().is_some());
+    let why = match locations.iter().map(|found| found.empty).sum() {
+        0_u64 => String::new(),
+        _ if is_exact && locations.len() == 1 => ": it is empty".to_owned(),
+        1 => ": the one file there is empty".to_owned(),
+        empty => format!(": the {empty} files there are empty"),
+    };
     Error::new(
         ErrorKind::NoMatchingFiles,
-        format!("no file with columns lies at {}", written.join(", ")),
+        format!("no file with columns lies at {}{why}", written.join(", ")),
     )
 }
 

@@ -1,7 +1,10 @@
 //! A table of the engine over given files. The engine's own `ListingTable` lists by itself, which would read other objects
 //! than those that were found and checked.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use datafusion::{
@@ -39,6 +42,7 @@ pub(crate) struct FilesTable {
     /// The place in `schema` of each of them.
     places: Vec<usize>,
     format: Arc<dyn FileFormat>,
+    untyped: BTreeSet<String>,
 }
 
 impl FilesTable {
@@ -75,7 +79,18 @@ impl FilesTable {
             places,
             schema,
             format,
+            untyped: BTreeSet::new(),
         }
+    }
+
+    /// The same with columns that are text for want of a value that told another type.
+    pub(crate) fn with_untyped(self, untyped: BTreeSet<String>) -> Self {
+        Self { untyped, ..self }
+    }
+
+    /// The columns that are text for want of a value.
+    pub(crate) const fn untyped(&self) -> &BTreeSet<String> {
+        &self.untyped
     }
 
     /// Whether a condition is about partition columns alone, so that it is decided for a file as a whole.

@@ -4,11 +4,13 @@
 //! (what is really read), and [`work`] at the optimised plan with its values (how much may come of it).
 
 mod arguments;
+mod comparisons;
 mod constants;
 mod plan;
 mod syntax;
 
 pub(crate) use self::{
+    comparisons::comparisons,
     constants::constants,
     plan::{capitals, tables, work},
     syntax::syntax,

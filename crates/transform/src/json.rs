@@ -1,10 +1,13 @@
-//! Rows as JSON: columns in order, numbers digit by digit, nulls written, non-finite numbers as null.
+//! Rows as JSON: columns in order, numbers digit by digit, nulls written, non-finite numbers as null or as text.
 
 use std::sync::Arc;
 
 use datafusion::arrow::{
     array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch},
-    compute::kernels::aggregate::{max, min},
+    compute::{
+        cast,
+        kernels::aggregate::{max, min},
+    },
     datatypes::{
         ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type, Int64Type, Schema,
         UInt64Type,
@@ -15,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Error, ErrorKind,
-    encode::{json, json_without_nulls, without_brackets},
+    encode::{json, json_without_nulls, not_encoded, without_brackets},
 };
 
 /// The largest whole number that a double holds together with all smaller ones: 2^53 - 1.
@@ -28,7 +31,20 @@ const LARGEST_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 #[derive(Debug, Default)]
 pub struct JsonRows {
     text: Vec<u8>,
-    for_flows: bool,
+    reader: JsonReader,
+}
+
+/// Who reads the JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum JsonReader {
+    /// A program: a number that is not finite is null, since JSON has none.
+    #[default]
+    Program,
+    /// A Genesys Cloud data action, which holds rows to a JSON schema without null and numbers as doubles: a member that is null
+    /// is left out, and an integer beyond 2^53 - 1 is an error.
+    Flow,
+    /// What draws a table: a number that is not finite is the text `NaN`, `inf` or `-inf`, as in CSV.
+    Table,
 }
 
 impl JsonRows {
@@ -38,13 +54,12 @@ impl JsonRows {
         Self::default()
     }
 
-    /// An empty array for a Genesys Cloud data action, which holds rows to a JSON schema without null and numbers as
-    /// doubles: a member that is null is left out, and an integer beyond 2^53 - 1 is an error.
+    /// An empty array for a reader.
     #[must_use]
-    pub fn for_flows() -> Self {
+    pub const fn of(reader: JsonReader) -> Self {
         Self {
             text: Vec::new(),
-            for_flows: true,
+            reader,
         }
     }
 
@@ -57,10 +72,10 @@ impl JsonRows {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let array = if self.for_flows {
-            json_without_nulls::<JsonArray>(&as_flows_hold_it(batch)?)?
-        } else {
-            json::<JsonArray>(batch)?
+        let array = match self.reader {
+            JsonReader::Program => json::<JsonArray>(batch)?,
+            JsonReader::Flow => json_without_nulls::<JsonArray>(&as_flows_hold_it(batch)?)?,
+            JsonReader::Table => json::<JsonArray>(&with_non_finite_texts(batch)?)?,
         };
         let rows = without_brackets(&array);
         if !self.text.is_empty() {
@@ -112,9 +127,44 @@ fn as_flows_hold_it(batch: &RecordBatch) -> Result<RecordBatch, Error> {
         .iter()
         .map(|field| field.as_ref().clone().with_nullable(true))
         .collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| {
+    put_together(fields, columns)
+}
+
+fn put_together(fields: Vec<Field>, columns: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+    batch.map_err(|error| {
         Error::new(ErrorKind::Internal, "the rows could not be encoded").with_source(error)
     })
+}
+
+/// The batch with columns as text that hold a number that is not finite.
+fn with_non_finite_texts(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let has_others = |column: &ArrayRef| match column.data_type() {
+        DataType::Float64 => has_non_finite::<Float64Type>(column, |value| value.is_finite()),
+        DataType::Float32 => has_non_finite::<Float32Type>(column, |value| value.is_finite()),
+        _ => false,
+    };
+    let columns = batch.columns().iter();
+    let columns = columns.map(|column| match has_others(column) {
+        true => cast(column, &DataType::Utf8),
+        false => Ok(Arc::clone(column)),
+    });
+    let columns: Vec<ArrayRef> = columns
+        .collect::<Result<_, _>>()
+        .map_err(|error| not_encoded(&error, "a table"))?;
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields =
+        fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    put_together(fields.collect(), columns)
+}
+
+fn has_non_finite<T: ArrowPrimitiveType>(
+    column: &ArrayRef,
+    is_finite: fn(T::Native) -> bool,
+) -> bool {
+    let mut values = column.as_primitive::<T>().iter().flatten();
+    !values.all(is_finite)
 }
 
 fn safe(fits: bool, field: &Field) -> Result<(), Error> {
@@ -147,12 +197,16 @@ mod tests {
         ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
     };
 
-    use super::{JsonRows, LARGEST_SAFE_INTEGER};
+    use super::{JsonReader, JsonRows, LARGEST_SAFE_INTEGER};
     use crate::{Error, ErrorKind};
 
     fn rows(columns: Vec<(&str, ArrayRef)>) -> Result<String, Error> {
+        rows_for(JsonReader::Flow, columns)
+    }
+
+    fn rows_for(reader: JsonReader, columns: Vec<(&str, ArrayRef)>) -> Result<String, Error> {
         let batch = RecordBatch::try_from_iter(columns).expect("the columns are of one length");
-        let mut rows = JsonRows::for_flows();
+        let mut rows = JsonRows::of(reader);
         rows.push(&batch)?;
         Ok(rows.finish()?.get().to_owned())
     }
@@ -179,5 +233,24 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::UnsafeInteger);
             assert!(error.to_string().contains("`id`"), "{error}");
         }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_null_to_programs_and_text_in_tables() {
+        let columns = || -> Vec<(&str, ArrayRef)> {
+            let some = vec![Some(f64::INFINITY), Some(-f64::NAN), Some(1.5), None];
+            vec![
+                ("a", Arc::new(Float64Array::from(some))),
+                ("b", Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0, 4.0]))),
+            ]
+        };
+        assert_eq!(
+            rows_for(JsonReader::Program, columns()).expect("JSON has numbers and null"),
+            r#"[{"a":null,"b":1.0},{"a":null,"b":2.0},{"a":1.5,"b":3.0},{"a":null,"b":4.0}]"#
+        );
+        assert_eq!(
+            rows_for(JsonReader::Table, columns()).expect("JSON has text"),
+            r#"[{"a":"inf","b":1.0},{"a":"NaN","b":2.0},{"a":"1.5","b":3.0},{"a":null,"b":4.0}]"#
+        );
     }
 }

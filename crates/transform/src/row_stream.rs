@@ -43,6 +43,29 @@ pub struct RowStream {
     ended: bool,
 }
 
+/// A look at a run while it goes on. It holds the run's plan.
+#[derive(Debug, Clone)]
+pub struct RunProbe {
+    plan: Arc<dyn ExecutionPlan>,
+    meter: Arc<ScanMeter>,
+}
+
+impl RunProbe {
+    /// Bytes that the engine has taken from the stores.
+    #[must_use]
+    pub fn bytes_scanned(&self) -> u64 {
+        self.meter.taken()
+    }
+
+    /// Rows that the files have given to the query.
+    #[must_use]
+    pub fn rows_scanned(&self) -> u64 {
+        let mut stats = RunStats::default();
+        collect(self.plan.as_ref(), &mut stats);
+        stats.rows_scanned
+    }
+}
+
 /// What the limits leave of an answer.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -116,6 +139,15 @@ impl RowStream {
         };
         collect(self.plan.as_ref(), &mut stats);
         stats
+    }
+
+    /// For looking at the run from elsewhere.
+    #[must_use]
+    pub fn probe(&self) -> RunProbe {
+        RunProbe {
+            plan: Arc::clone(&self.plan),
+            meter: Arc::clone(&self.meter),
+        }
     }
 
     /// What each step of the query did so far.

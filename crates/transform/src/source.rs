@@ -73,6 +73,8 @@ struct FilesColumns {
     /// What the first file is.
     first: Arc<Facts>,
     columns: Schema,
+    /// Columns without a value that told a type, as far as was looked: they are text.
+    untyped: BTreeSet<String>,
     late: Vec<String>,
 }
 
@@ -110,6 +112,7 @@ impl TableBuilder<'_> {
         let FilesColumns {
             first,
             columns,
+            untyped,
             late,
         } = self.columns(&files, &scan).await?;
         let fields = columns.fields().iter().filter(|field| {
@@ -148,7 +151,8 @@ impl TableBuilder<'_> {
             partitions.collect(),
             format,
             self.spec.columns.as_ref(),
-        );
+        )
+        .with_untyped(untyped);
         Ok(Source {
             table: Arc::new(table),
             info,
@@ -190,6 +194,7 @@ impl TableBuilder<'_> {
             return Ok(FilesColumns {
                 first: self.first_facts(first, scan).await?,
                 columns: declared.schema().as_ref().clone(),
+                untyped: BTreeSet::new(),
                 late: Vec::new(),
             });
         }
@@ -238,8 +243,11 @@ impl TableBuilder<'_> {
             ));
         }
         late.retain(|name| columns.index_of(name).is_err());
+        let untyped = columns.fields().iter();
+        let untyped = untyped.filter(|field| field.data_type().is_null());
         Ok(FilesColumns {
             first,
+            untyped: untyped.map(|field| field.name().clone()).collect(),
             columns: schema::settled(&columns),
             late: late.into_iter().collect(),
         })

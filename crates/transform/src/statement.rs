@@ -1,6 +1,7 @@
 //! The action's SQL as a syntax tree, and how parameters come into it: as typed placeholders, never as text.
 
 mod files;
+mod from_first;
 mod precedence;
 mod repeatable;
 
@@ -9,7 +10,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use datafusion::{
     common::ParamValues,
     sql::{
-        parser::{DFParser, Statement},
+        parser::Statement,
         sqlparser::{
             ast::{
                 BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, FunctionArguments,
@@ -23,8 +24,8 @@ use datafusion::{
 
 use crate::{BoundParams, BoundValue, Error, ErrorKind, Place, error::planning};
 
-/// Longest SQL of an action in bytes.
-const LONGEST_SQL: usize = 256 * 1024;
+/// Longest SQL of an action or a question in bytes.
+pub const LONGEST_SQL: usize = 256 * 1024;
 
 /// One query.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl QueryText {
                 "the SQL is longer than 256 KiB",
             ));
         }
-        let mut statements = DFParser::parse_sql(sql).map_err(planning)?;
+        let mut statements = from_first::parse(sql).map_err(planning)?;
         let statement = match (statements.len(), statements.pop_front()) {
             (1, Some(statement)) => statement,
             (0, _) | (_, None) => {
@@ -51,6 +52,7 @@ impl QueryText {
         };
         match statement {
             Statement::Statement(mut query) if matches!(*query, SqlStatement::Query(_)) => {
+                from_first::select_all(&mut query);
                 precedence::correct(&mut query);
                 let _ = query.visit(&mut Columns);
                 let _ = query.visit(&mut Quantified);

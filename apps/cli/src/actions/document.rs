@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::arguments::Sources;
-use crate::{failure::Failure, run::parameters};
+use crate::{failure::Failure, parameter::parameters};
 
 /// Stands in for the server's address where no document leaves: in `flowlake check`.
 const NOWHERE: &str = "https://flowlake.invalid";
@@ -84,7 +84,7 @@ impl Documents {
             publish,
             door,
             inspector,
-            params: parameters(&sources.params),
+            params: parameters(&sources.params)?,
             profile,
         })
     }

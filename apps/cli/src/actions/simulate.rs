@@ -11,7 +11,10 @@ use super::{
     arguments::{Simulate, Sources},
     document::Documents,
 };
-use crate::{failure::Failure, output};
+use crate::{
+    failure::{Failure, unreadable},
+    output,
+};
 
 /// The organisation that a simulated call comes from.
 const ORGANIZATION: &str = "00000000-0000-0000-0000-000000000000";
@@ -82,10 +85,7 @@ pub(super) async fn simulate(
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        std::io::Error::new(error.kind(), message).into()
-    })
+    fs::read_to_string(path).map_err(|error| unreadable(path, &error).into())
 }
 
 /// Values as typed, each of the type that the contract gives its input.

@@ -6,48 +6,72 @@ use flowlake_cost_audit::{
     VerifyReport,
     audit::{Problem, VerifyOptions, verify_with},
 };
-use flowlake_data_action::{ActionError, Config, ErrorCode, ProcessEnvironment};
+use flowlake_data_action::{ActionError, ErrorCode, ProcessEnvironment};
 use serde_json::json;
 
 use super::{
     arguments::Verify,
-    place::{no_log, there, typed},
+    place::{configured, no_log, there, typed},
 };
 use crate::{failure::Failure, output};
 
 pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
-    let (folder, configured_key) = place_and_key(config, arguments)?;
+    let (logs, configured_key) = places_and_key(config, arguments)?;
     let options = VerifyOptions {
         public_key: arguments.public_key.clone().or(configured_key),
         known_record: arguments.receipt.clone(),
     };
-    let report = verify_with(&folder, &options)?;
-    if report.segments == 0 && report.deleted_segments == 0 && report.is_intact() {
-        return Err(no_log(&folder).into());
+    if let ([_, _, ..], Some(_)) = (logs.as_slice(), &options.known_record) {
+        return Err(ActionError::new(
+            ErrorCode::ConfigInvalid,
+            "a receipt is of one log, and there are several",
+            "Name the folder of its log with --directory.",
+        )
+        .into());
     }
-    if arguments.json {
-        let key = options.public_key;
-        output::print(&format!(
-            "{}\n",
-            json!({ "directory": folder, "intact": report.is_intact(), "public_key": key, "report": report })
-        ))?;
-    } else {
-        output::print(&text(&folder, &report, options.public_key.as_deref()))?;
+    let mut broken_logs = Vec::new();
+    for log in &logs {
+        broken_logs.extend(verify_log(log, &options, arguments.json)?);
     }
-    match &report.problem {
+    match broken_logs.into_iter().next() {
         None => Ok(()),
-        Some(problem) => Err(broken(problem).into()),
+        Some(problem) => Err(broken(&problem).into()),
     }
 }
 
-/// The folder, and the public half of the key that the configuration signs with.
+/// Prints what is found about one log; the first bad record.
+fn verify_log(
+    log: &Path,
+    options: &VerifyOptions,
+    as_json: bool,
+) -> Result<Option<Problem>, Failure> {
+    let report = verify_with(log, options)?;
+    if report.segments == 0 && report.deleted_segments == 0 && report.is_intact() {
+        return Err(no_log(log).into());
+    }
+    if as_json {
+        let key = &options.public_key;
+        output::print(&format!(
+            "{}\n",
+            json!({ "directory": log, "intact": report.is_intact(), "public_key": key, "report": report })
+        ))?;
+    } else {
+        output::print(&text(log, &report, options.public_key.as_deref()))?;
+    }
+    Ok(report.problem)
+}
+
+/// The logs, and the public half of the key that the configuration signs with.
 ///
 /// With a folder and a key typed, no configuration is needed: who verifies need not be who runs it.
-fn place_and_key(config: &Path, arguments: &Verify) -> Result<(PathBuf, Option<String>), Failure> {
+fn places_and_key(
+    config: &Path,
+    arguments: &Verify,
+) -> Result<(Vec<PathBuf>, Option<String>), Failure> {
     if let Some(directory) = &arguments.place.directory {
         return Ok((there(typed(config, directory))?, None));
     }
-    let audit = Config::load(config)?.1.audit;
+    let audit = configured(config)?;
     let key = if arguments.public_key.is_some() {
         None
     } else {

@@ -12,7 +12,10 @@ use flowlake_data_action::{ActionError, Config, ErrorCode};
 use rust_decimal::Decimal;
 
 use super::arguments::Prices;
-use crate::{failure::Failure, output};
+use crate::{
+    failure::{Failure, unreadable},
+    output,
+};
 
 pub(super) fn prices(config: &Path, arguments: &Prices) -> Result<(), Failure> {
     let (_, config) = Config::load(config)?;
@@ -47,12 +50,7 @@ fn take_over(config: &Config, lists: &[std::path::PathBuf]) -> Result<(), Failur
     };
     let mut lines = String::new();
     for list in lists {
-        let text = fs::read_to_string(list).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot read {}: {error}", list.display()),
-            )
-        })?;
+        let text = fs::read_to_string(list).map_err(|error| unreadable(list, &error))?;
         let (with_list, summary) = table.with_offer(&text)?;
         table = with_list;
         let figures: usize = summary.figures.values().sum();

@@ -29,7 +29,7 @@ pub(crate) struct Sql {
     /// How to write the rows; left out, as the name of --output ends, else as a table
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// The file to write them to, standard output when left out; a file that is there is replaced once all rows are there
+    /// The file, or `s3://bucket/key`, to write them to; standard output when left out. What is there is replaced once all rows are there
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Rows of a table; other formats have all rows unless it is given
@@ -38,6 +38,9 @@ pub(crate) struct Sql {
     /// Columns of the terminal that a table may take; as many as it needs where standard output is none
     #[arg(long, value_name = "COLUMNS")]
     pub(crate) width: Option<usize>,
+    /// Read also what `[confirm]` of flowlake.toml wants to be asked about
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// The longest time that the answer may take
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) timeout: Duration,

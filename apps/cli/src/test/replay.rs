@@ -9,8 +9,8 @@ mod revision;
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionError, ActionRequest, Answer, ErrorCode, Failure as ActionFailure, Pipeline,
-    ProcessEnvironment, Project, nearest,
+    ActionError, Answer, ErrorCode, Failure as ActionFailure, Pipeline, ProcessEnvironment,
+    Project, nearest,
 };
 use rust_decimal::Decimal;
 
@@ -23,11 +23,8 @@ use super::{
     report::different,
 };
 use crate::{
-    colour::Colour,
-    failure::Failure,
-    output,
-    run::{self, finished},
-    text,
+    answering::finished, colour::Colour, failure::Failure, interrupt::Interrupt, output, run,
+    terminal::Terminal, text,
 };
 
 /// What is added to the name of the audit log's folder: a running server has the lock of that one.
@@ -70,16 +67,17 @@ pub(super) async fn replay(config: &Path, arguments: &Test, count: usize) -> Res
     let budgets = &mut before.config.budget.actions;
     budgets.retain(|name, _| known.contains_key(name));
     let (before, after) = (pipeline(before).await?, pipeline(project).await?);
-    let colour = Colour::of_stdout();
+    let colour = Terminal::get().stdout;
     let mut totals = Totals::default();
+    let interrupt = Interrupt::listen()?;
     for (number, request) in requests.replayable.iter().enumerate() {
         // Neither is always the first to read a file.
         let (old, new) = if number % 2 == 0 {
-            let old = answer(&before, request).await;
-            (old, answer(&after, request).await)
+            let old = answer(&before, request, &interrupt).await;
+            (old, answer(&after, request, &interrupt).await)
         } else {
-            let new = answer(&after, request).await;
-            (answer(&before, request).await, new)
+            let new = answer(&after, request, &interrupt).await;
+            (answer(&before, request, &interrupt).await, new)
         };
         let lines = totals.compare(request, &old, &new, colour)?;
         output::print(&lines)?;
@@ -103,12 +101,13 @@ async fn pipeline(mut project: Project) -> Result<Pipeline, Failure> {
         .await?)
 }
 
-async fn answer(pipeline: &Pipeline, request: &Replayable) -> Result<Answer, ActionFailure> {
-    let asked = ActionRequest {
-        params: request.params.clone(),
-        ..run::request(&request.action, &[])
-    };
-    finished(pipeline, asked).await
+async fn answer(
+    pipeline: &Pipeline,
+    request: &Replayable,
+    interrupt: &Interrupt,
+) -> Result<Answer, ActionFailure> {
+    let asked = run::request(&request.action, request.params.clone());
+    finished(pipeline, asked, interrupt).await
 }
 
 /// What all requests came to.

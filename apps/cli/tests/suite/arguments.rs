@@ -67,3 +67,75 @@ fn a_cost_report_without_credentials_says_so_in_words() {
     assert!(said.contains("credentials"), "{said}");
     assert!(!said.contains("DispatchFailure"), "{said}");
 }
+
+#[test]
+fn an_error_of_a_file_shows_its_line_and_what_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    flowlake(folder.path(), &["init", "mine"]);
+    let config = folder.path().join("mine/flowlake.toml");
+    let sound = std::fs::read_to_string(&config).unwrap();
+    let ask = ["--config", "mine", "check"];
+    for (more, wrong, said) in [
+        (
+            "[acess]\nmode = \"probe\"\n",
+            1,
+            [
+                "unknown field `acess` in the file",
+                "[acess]\n",
+                "^^^^^\n",
+                "Did you mean `access`?",
+            ],
+        ),
+        (
+            "[cache]\nmemory = true\n",
+            2,
+            [
+                "`cache.memory`: ",
+                "memory = true\n",
+                "^^^^\n",
+                "Correct the file",
+            ],
+        ),
+    ] {
+        std::fs::write(&config, format!("{sound}\n{more}")).unwrap();
+        let (code, told) = flowlake(folder.path(), &ask);
+        assert_eq!(code, Some(2), "{told}");
+        for part in said {
+            assert!(told.contains(part), "{part:?}: {told}");
+        }
+        assert!(told.contains("--> mine/flowlake.toml:"), "{told}");
+        let (_, told) = flowlake(folder.path(), &[["--json"].as_slice(), &ask].concat());
+        let told = told.lines().last().unwrap();
+        let error: serde_json::Value = serde_json::from_str(told).unwrap();
+        assert_eq!(error["error"]["file"], "mine/flowlake.toml");
+        let line = sound.lines().count() + 1 + wrong;
+        assert_eq!(error["error"]["line"], line);
+    }
+}
+
+#[test]
+fn an_error_of_an_actions_sql_shows_the_line_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    flowlake(folder.path(), &["init", "mine"]);
+    let action = "name = \"wrong\"\n[tables.t]\nuri = \"s3://lake/t.csv\"\n[query]\nsql = \"\"\"\nSELECT a,\n  b FORM t\nWHERE c = 1\"\"\"\n";
+    std::fs::write(folder.path().join("mine/actions/wrong.toml"), action).unwrap();
+    let (code, told) = flowlake(folder.path(), &["--config", "mine", "check", "wrong"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("--> mine/actions/wrong.toml:7:10\n") && told.contains("7 |   b FORM t\n"),
+        "{told}"
+    );
+    let (_, told) = flowlake(folder.path(), &["--config", "mine", "run", "wrong"]);
+    assert!(
+        told.contains("--> mine/actions/wrong.toml:7:10\n"),
+        "{told}"
+    );
+    let ask = ["--json", "--config", "mine", "run", "wrong"];
+    let (_, told) = flowlake(folder.path(), &ask);
+    let error: serde_json::Value = serde_json::from_str(told.trim()).unwrap();
+    assert_eq!(error["error"]["file"], "mine/actions/wrong.toml");
+    assert_eq!(
+        (&error["error"]["line"], &error["error"]["column"]),
+        (&7.into(), &10.into())
+    );
+}

@@ -637,3 +637,658 @@ async fn an_error_of_the_sql_shows_its_place() {
     assert_eq!(told["error"]["retryable"], false);
     assert!(told["audit_id"].is_string(), "{told}");
 }
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_nothing_but_the_error_is_printed() {
+    let desk = Desk::new();
+    let sql = "SELECT * FROM 'data/calls.csv'";
+    desk.asked(&["sql", sql, "-o", "whole.parquet"], 0).await;
+    desk.asked(&["sql", sql, "-o", "whole.arrow"], 0).await;
+    let whole = std::fs::read(desk.path("whole.parquet")).unwrap();
+    let path = |file: &str| desk.path(file).canonicalize().unwrap();
+    // The length of the footer is beyond the file, the file is cut off, and each of its bytes is another in turn.
+    let mut footer = whole.clone();
+    let length = footer.len() - 8;
+    footer[length..length + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    std::fs::write(desk.path("footer.parquet"), footer).unwrap();
+    std::fs::write(desk.path("cut.parquet"), &whole[..whole.len() / 2]).unwrap();
+    for file in ["footer.parquet", "cut.parquet"] {
+        let ask = ["--json", "sql", &format!("SELECT * FROM '{file}'")];
+        let told = desk.refused(&ask, 4).await;
+        let error: Value = serde_json::from_str(&told).unwrap();
+        let message = error["error"]["message"].as_str().unwrap();
+        let begin = format!("{} is not valid Parquet", path(file).display());
+        assert!(message.starts_with(&begin), "{message}");
+    }
+    let places: Vec<usize> = (4..whole.len()).step_by(29).collect();
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place] = !damaged[place];
+        std::fs::write(desk.path("damaged.parquet"), damaged).unwrap();
+        let ask = ["--json", "sql", "SELECT * FROM 'damaged.parquet'"];
+        let output = desk.run(&ask).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!told.contains("panicked"), "{place}: {told}");
+        if !output.status.success() {
+            assert_eq!(told.lines().count(), 1, "{place}: {told}");
+            serde_json::from_str::<Value>(&told).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_leaves_no_file_behind_and_one_record() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("out")).unwrap();
+    // A pipe that nobody writes to is no file, so the query waits on what takes long: a join of all with all.
+    let rows: String = (0..60_000).map(|n| format!("{n}\n")).collect();
+    desk.lay("many.csv", &format!("n\n{rows}"));
+    let sql = "SELECT count(*) FROM 'many.csv' a JOIN 'many.csv' b ON a.n % 2 = b.n % 2 WHERE sqrt(a.n * b.n) < 0.5";
+    for (number, signal) in ["TERM", "HUP", "INT"].into_iter().enumerate() {
+        let mut command = desk.command(&["sql", sql, "-o", "out/rows.csv"]);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let files = || std::fs::read_dir(desk.path("out")).unwrap().count();
+        while files() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let killed = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
+        let ended = tokio::task::spawn_blocking(|| child.wait_with_output());
+        let output = ended.await.unwrap().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}: {told}");
+        assert!(told.contains("request.cancelled"), "{told}");
+        assert_eq!(files(), 0, "{signal}");
+        let records = desk.records().await;
+        assert_eq!(records.len(), number + 1);
+        assert_eq!(records[number]["code"], "request.cancelled");
+    }
+}
+
+#[tokio::test]
+async fn text_is_not_compared_with_numbers() {
+    let desk = Desk::new();
+    desk.lay(
+        "ids.csv",
+        "ani,n,none\n0301234567,1,\nA12,2,\n301234567,3,\n",
+    );
+    for (condition, place) in [
+        ("ani = 301234567", 31),
+        ("ani <> 3", 31),
+        ("n = 1 OR ani IN (1, 2)", 40),
+        ("ani BETWEEN 1 AND 2", 31),
+        ("n = ani", 35),
+        ("CASE ani WHEN 1 THEN true END", 36),
+        ("ani IN (SELECT n FROM 'ids.csv')", 31),
+        ("n IN (SELECT ani FROM 'ids.csv')", 0),
+        ("ani = $ani", 31),
+    ] {
+        let sql = format!("SELECT n FROM 'ids.csv' WHERE {condition}");
+        let with = if condition.contains('$') {
+            ["--param", "ani=301234567"].as_slice()
+        } else {
+            &[]
+        };
+        let told = desk
+            .refused(&[["--json", "sql", &sql].as_slice(), with].concat(), 2)
+            .await;
+        let error: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(error["error"]["code"], "sql.invalid", "{condition}");
+        assert!(
+            told.contains("`ani` is text and is compared with a number")
+                && told.contains("CAST(ani AS BIGINT)"),
+            "{told}"
+        );
+        assert!(!told.contains("301234567"), "{told}");
+        let column = error["error"]["column"].as_i64().unwrap_or_default();
+        assert_eq!(column, place, "{condition}");
+    }
+    let joined =
+        "SELECT a.n FROM 'ids.csv' a JOIN 'ids.csv' b USING (n) JOIN 'ids.csv' c ON c.ani = a.n";
+    desk.refused(&["sql", joined], 2).await;
+    for (condition, n) in [
+        ("ani = '301234567'", 3),
+        ("ani = $ani", 1),
+        ("n = '2'", 2),
+        ("TRY_CAST(ani AS BIGINT) = 301234567 AND n > 2", 3),
+    ] {
+        let sql = format!("SELECT n FROM 'ids.csv' WHERE {condition}");
+        let with = if condition.contains('$') {
+            ["--param", "ani:string=0301234567"].as_slice()
+        } else {
+            &[]
+        };
+        assert_eq!(desk.rows(&sql, with).await, json!([{ "n": n }]), "{sql}");
+    }
+    // A column of which nothing is known equals nothing.
+    let sql = "SELECT n FROM 'ids.csv' WHERE none > 5 OR none = n";
+    assert_eq!(desk.rows(sql, &[]).await, json!([]));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn rows_that_could_not_be_written_are_an_error_with_a_record() {
+    let desk = Desk::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    for format in ["csv", "table"] {
+        let ask = ["--json", "sql", "SELECT 1 AS a", "--format", format];
+        let mut command = desk.command(&ask);
+        command.stdout(full().unwrap());
+        let output = output_of(command).await;
+        assert_eq!(output.status.code(), Some(6));
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["error"]["code"], "output.unwritable", "{error}");
+        assert!(error["error"]["advice"].is_string(), "{error}");
+    }
+    let records = desk.records().await;
+    let codes: Vec<_> = records.iter().map(|record| &record["code"]).collect();
+    assert_eq!(
+        codes,
+        ["ok", "output.unwritable", "ok", "output.unwritable"]
+    );
+    assert_eq!(records[1]["correlation_id"], records[0]["id"]);
+    assert_eq!(records[1]["status"], "failed");
+    assert_eq!(records[1]["sql"], records[0]["sql"]);
+}
+
+#[tokio::test]
+async fn sql_of_a_file_is_read_as_editors_write_it_and_no_further_than_sql_goes() {
+    let desk = Desk::new();
+    desk.lay("bom.sql", "\u{feff}SELECT 1 AS a");
+    let (out, _) = desk
+        .asked(&["sql", "-f", "bom.sql", "--format", "csv"], 0)
+        .await;
+    assert_eq!(out, "a\r\n1\r\n");
+    std::fs::write(desk.path("latin.sql"), b"SELECT '\xe4'").unwrap();
+    for (file, code, error, exit) in [
+        ("none.sql", "file.not_found", "cannot read none.sql", 4),
+        ("latin.sql", "file.unreadable", "it is not UTF-8", 3),
+        ("data", "file.unreadable", "cannot read data", 3),
+        ("/dev/zero", "sql.invalid", "longer than 256 KiB", 2),
+    ] {
+        let told = desk.refused(&["sql", "-f", file], exit).await;
+        assert!(told.contains(code) && told.contains(error), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_that_nobody_configured_is_found() {
+    let desk = Desk::new();
+    let told = desk.refused(&["audit", "verify"], 6).await;
+    assert!(told.contains("there is no audit log in"), "{told}");
+    desk.asked(&["sql", "SELECT 1"], 0).await;
+    // What a program leaves that runs while another has the first log.
+    let log = desk.path("home/.local/state/flowlake/audit");
+    std::fs::rename(log.join("1"), log.join("2")).unwrap();
+    desk.asked(&["sql", "SELECT 2 AS a, 3 AS b"], 0).await;
+    let (out, _) = desk.asked(&["audit", "verify"], 0).await;
+    assert_eq!(out.matches("the chain is whole").count(), 2, "{out}");
+    for command in [
+        ["audit", "tail", "--output", "jsonl"],
+        ["audit", "search", "--output", "jsonl"],
+        ["audit", "export", "--format", "jsonl"],
+    ] {
+        let (out, _) = desk.asked(&command, 0).await;
+        let sql: Vec<Value> = out
+            .lines()
+            .map(|line| record(line)["sql"].clone())
+            .collect();
+        assert_eq!(sql, ["SELECT ?", "SELECT ? AS a, ? AS b"], "{command:?}");
+    }
+    let last = ["audit", "tail", "-n", "1", "--output", "jsonl"];
+    let (out, _) = desk.asked(&last, 0).await;
+    assert_eq!(out.lines().count(), 1);
+    assert!(out.contains("AS b"), "{out}");
+    let (out, _) = desk
+        .asked(&["audit", "search", "--limit", "1", "--output", "jsonl"], 0)
+        .await;
+    assert_eq!(out.lines().count(), 1);
+    let told = desk
+        .refused(
+            &[
+                "audit",
+                "verify",
+                "--receipt",
+                &format!("1:{}", "0".repeat(64)),
+            ],
+            2,
+        )
+        .await;
+    assert!(told.contains("several"), "{told}");
+}
+
+#[tokio::test]
+async fn errors_of_questions_do_not_speak_of_actions() {
+    let desk = Desk::new();
+    desk.lay("data/empty.csv", "");
+    desk.lay("data/a[1].csv", "id\n5\n");
+    for (sql, exit, message, advice) in [
+        (
+            "SELECT * FROM 'data/empty.csv'",
+            4,
+            "data/empty.csv: it is empty",
+            "have at least a header",
+        ),
+        (
+            "SELECT * FROM 'data/e*.csv'",
+            4,
+            "the one file there is empty",
+            "have at least a header",
+        ),
+        (
+            "SELECT * FROM 'data/a[1].csv'",
+            4,
+            "a file has this very name",
+            "data/a[[]1].csv'",
+        ),
+        (
+            "SELECT $x",
+            2,
+            "the parameter `x` is used and has no value",
+            "--param NAME=VALUE",
+        ),
+        (
+            "SELECT x FROM 'data/calls.csv', 'data/calls.csv' y WHERE $x",
+            2,
+            "is used and has no value",
+            "--param",
+        ),
+        (
+            "DROP TABLE x",
+            3,
+            "not allowed: `DROP`",
+            "Write one SELECT.",
+        ),
+    ] {
+        let told = desk.refused(&["sql", sql], exit).await;
+        assert!(told.contains(message) && told.contains(advice), "{told}");
+        assert!(
+            !told.contains("action") && !told.contains("[tables]"),
+            "{told}"
+        );
+    }
+    let sql = "SELECT count(*) FROM 'data/*.csv' a, 'data/*.csv' b WHERE a.id > $x AND b.id > 1";
+    let told = desk
+        .refused(&["sql", sql, "--param", "x:date=maybe"], 2)
+        .await;
+    assert!(
+        told.contains("param.invalid") && told.contains("--param NAME"),
+        "{told}"
+    );
+    let told = desk
+        .refused(
+            &["sql", "-t", "t=data/*.csv,max_files=1", "SELECT 1 FROM t"],
+            5,
+        )
+        .await;
+    assert!(
+        told.contains("limit.scan") && told.contains("max_files=COUNT"),
+        "{told}"
+    );
+    assert_eq!(
+        desk.rows("SELECT id FROM 'data/a[[]1].csv'", &[]).await,
+        json!([{ "id": 5 }])
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_twice_is_an_error() {
+    let desk = Desk::new();
+    for more in [
+        ["--param", "a=1", "--param", "a=2"],
+        ["-t", "a=data/calls.csv", "-t", "a=other.csv"],
+    ] {
+        let told = desk
+            .refused(&[["sql", "SELECT $a FROM a"].as_slice(), &more].concat(), 2)
+            .await;
+        assert!(told.contains("`a` is given twice"), "{told}");
+    }
+    let house = House::new().await;
+    for command in ["run", "explain", "check"] {
+        let twice = [command, "look-up", "--param", "ani=1", "--param", "ani=2"];
+        let told = house.told(&twice, 2).await;
+        assert!(
+            told.contains("the parameter `ani` is given twice"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn from_may_come_first() {
+    let desk = Desk::new();
+    for (sql, count) in [
+        ("FROM 'data/calls.csv'", 3),
+        (
+            "FROM 'data/calls.csv' WHERE ms > 1000 ORDER BY id LIMIT 1",
+            1,
+        ),
+        ("FROM 'data/calls.csv' SELECT id", 3),
+        ("WITH c AS (FROM 'data/calls.csv') FROM c", 3),
+    ] {
+        let rows = desk.rows(sql, &[]).await;
+        assert_eq!(rows.as_array().unwrap().len(), count, "{sql}");
+        assert_eq!(rows[0]["id"], 1, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_are_not_finite_are_shown() {
+    let desk = Desk::new();
+    let sql = "SELECT 1.0/0 AS a, -1.0/0 AS b, 0.0/0 AS c, CAST(NULL AS DOUBLE) AS d";
+    let (out, _) = desk.asked(&["sql", sql], 0).await;
+    assert!(out.contains("│ inf ┆ -inf ┆ NaN ┆   │"), "{out}");
+    let (out, _) = desk.asked(&["sql", sql, "--format", "csv"], 0).await;
+    assert_eq!(out, "a,b,c,d\r\ninf,-inf,NaN,\r\n");
+    let rows = desk.rows(sql, &[]).await;
+    assert_eq!(
+        rows,
+        json!([{ "a": null, "b": null, "c": null, "d": null }])
+    );
+    desk.asked(&["sql", sql, "-o", "x.parquet"], 0).await;
+    let (out, _) = desk.asked(&["sql", "FROM 'x.parquet'"], 0).await;
+    assert!(out.contains("│ inf ┆ -inf ┆ NaN ┆   │"), "{out}");
+}
+
+#[tokio::test]
+async fn rows_alone_are_on_standard_output_and_remarks_can_be_silenced() {
+    let house = House::new().await;
+    let sql = "SELECT name FROM 's3://lake/exports/customers.csv' WHERE calls = 3";
+    let output = house.run(&["sql", sql]).await;
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("note: 1 rows, ") && !told.contains("HEAD"),
+        "{told}"
+    );
+    for (option, remarks) in [
+        ("--quiet", false),
+        ("--verbose", true),
+        ("--no-color", true),
+    ] {
+        let output = house.run(&[option, "sql", sql]).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), rows);
+        assert_eq!(told.contains("note: "), remarks, "{told}");
+        let requests = told.matches("a request to S3 was answered").count();
+        assert_eq!(requests > 1, option == "--verbose", "{told}");
+        if !remarks {
+            assert_eq!(told, "");
+        }
+    }
+    let told = house.told(&["--quiet", "run", "nothing"], 2).await;
+    assert!(told.starts_with("error[action.unknown]: "), "{told}");
+}
+
+#[tokio::test]
+async fn colours_can_be_forced_and_are_no_part_of_json() {
+    let mut desk = Desk::new();
+    desk.variables
+        .push(("CLICOLOR_FORCE".to_owned(), "1".to_owned()));
+    let wrong = "SELECT quue FROM 'data/calls.csv'";
+    let told = desk.refused(&["sql", wrong], 4).await;
+    assert!(
+        told.starts_with("\u{1b}[1;31merror[sql.unknown_column]:\u{1b}[0m there"),
+        "{told}"
+    );
+    assert!(told.contains("\u{1b}[31m^^^^\u{1b}[0m\n"), "{told}");
+    let (out, told) = desk.asked(&["sql", "SELECT 1 AS a"], 0).await;
+    assert!(!out.contains('\u{1b}'), "{out}");
+    assert!(
+        told.starts_with("\u{1b}[1;36mnote:\u{1b}[0m 1 rows"),
+        "{told}"
+    );
+    let told = desk.refused(&["--json", "sql", wrong], 4).await;
+    assert!(!told.contains('\u{1b}'), "{told}");
+    let told = desk.refused(&["--no-color", "sql", wrong], 4).await;
+    assert!(!told.contains('\u{1b}'), "{told}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn on_a_terminal_a_line_says_how_far_a_question_has_come() {
+    use std::io::{Read, Write};
+
+    let desk = Desk::new();
+    let rows: String = (0..60_000).map(|n| format!("{n}\n")).collect();
+    desk.lay("many.csv", &format!("n\n{rows}"));
+    let sql = "SELECT count(*) FROM 'many.csv' a JOIN 'many.csv' b ON a.n % 2 = b.n % 2 WHERE sqrt(a.n * b.n) < 0.5";
+    let program = env!("CARGO_BIN_EXE_flowlake");
+    // `script` of bsdutils, which every Debian has, runs it in a terminal of its own.
+    let mut command = desk.command(&[]);
+    let mut child = {
+        let mut inside = Command::new("script");
+        inside
+            .args(["--quiet", "--return", "--flush", "--command"])
+            .arg(format!("{program} sql \"{sql}\""))
+            .arg("/dev/null")
+            .env_clear()
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PATH", "/usr/bin:/bin")
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            .current_dir(desk.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        inside.spawn().unwrap()
+    };
+    command.env_clear();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let watched = tokio::task::spawn_blocking(move || {
+        let mut seen = String::new();
+        let mut piece = [0; 4096];
+        let mut is_stopped = false;
+        loop {
+            let count = screen.read(&mut piece).unwrap();
+            if count == 0 {
+                break seen;
+            }
+            seen += &String::from_utf8_lossy(&piece[..count]);
+            if seen.contains(" in 1 file") && !is_stopped {
+                keyboard.write_all(b"\x03").unwrap();
+                is_stopped = true;
+            }
+        }
+    });
+    let seen = watched.await.unwrap();
+    let ended = child.wait().unwrap();
+    assert_eq!(ended.code(), Some(130), "{seen:?}");
+    assert!(seen.contains("\r\u{1b}[2K"), "{seen:?}");
+    // The line is gone before the error comes.
+    let (_, error) = seen.rsplit_once("\u{1b}[2K").unwrap();
+    assert!(error.contains("request.cancelled"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_large_read_is_confirmed_before_its_first_byte() {
+    let house = House::new().await;
+    house.more_config("[confirm]\nabove_requests = 2\n");
+    let sql = "SELECT name FROM 's3://lake/exports/customers.csv' WHERE calls = 3";
+    let ask = ["sql", sql, "--format", "csv"];
+    let told = house.told(&ask, 5).await;
+    assert!(
+        told.contains("limit.unconfirmed") && told.contains("takes 3 requests to S3"),
+        "{told}"
+    );
+    assert!(told.contains("Say --yes"), "{told}");
+    let told = house.told(&["run", "all", "--format", "csv"], 5).await;
+    assert!(told.contains("limit.unconfirmed"), "{told}");
+    let told = house.told(&[ask.as_slice(), &["--yes"]].concat(), 0).await;
+    assert!(told.starts_with("name\r\nAna\r\n"), "{told}");
+    house.told(&["run", "all", "--yes"], 0).await;
+    let tail = house.told(&["audit", "tail", "--output", "jsonl"], 0).await;
+    let records: Vec<_> = tail.lines().map(record).collect();
+    let codes: Vec<_> = records.iter().map(|record| &record["code"]).collect();
+    assert_eq!(
+        codes,
+        ["limit.unconfirmed", "limit.unconfirmed", "ok", "ok"]
+    );
+    assert_eq!(records[0]["bytes_transferred"], 0);
+    assert!(records[2]["bytes_transferred"].as_u64().unwrap() > 0);
+    // What is allowed without a question is not asked about.
+    house.configure("http://127.0.0.1:9");
+    house.told(&ask, 0).await;
+}
+
+#[tokio::test]
+async fn limits_of_an_action_hold_before_its_first_byte() {
+    let house = House::new().await;
+    let action = |name: &str, limits: &str| {
+        format!(
+            "name = \"{name}\"\n[tables.t]\nuri = \"s3://lake/exports/customers.csv\"\n[limits]\n{limits}\n[query]\nsql = \"SELECT name FROM t\"\n"
+        )
+    };
+    house.action(&action("few", "max_requests = 2"));
+    house.action(&action("enough", "max_requests = 3\nmax_cost_usd = 0.1"));
+    house.action(&action("cheap", "max_cost_usd = \"0.0000001\""));
+    for (name, code, said) in [
+        (
+            "few",
+            "limit.requests",
+            "takes 3 requests to S3, and 2 are allowed",
+        ),
+        ("cheap", "limit.cost", "and 0.0000001 USD are allowed"),
+    ] {
+        let told = house.told(&["run", name], 5).await;
+        assert!(told.contains(code) && told.contains(said), "{told}");
+    }
+    house.told(&["run", "enough"], 0).await;
+    house.configure("http://127.0.0.1:9");
+    let config = house.path().join("flowlake.toml");
+    let elsewhere = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, elsewhere.replace("us-east-1", "xx-none-1")).unwrap();
+    let told = house.told(&["run", "enough"], 5).await;
+    assert!(
+        told.contains("limit.cost") && told.contains("is not known"),
+        "{told}"
+    );
+    let tail = house.told(&["audit", "tail", "--output", "jsonl"], 0).await;
+    for record in tail.lines().map(record) {
+        let is_refused = record["code"] != "ok";
+        assert_eq!(record["bytes_transferred"] == 0, is_refused, "{record}");
+    }
+}
+
+#[tokio::test]
+async fn rows_are_written_to_s3_where_the_policy_says_so() {
+    let house = House::build(
+        &crate::support::reading_and("s3:PutObject", "exports/results/*"),
+        |_| {},
+    )
+    .await;
+    let sql = "SELECT name, calls FROM 's3://lake/exports/customers.csv' ORDER BY calls";
+    let ask = |to: &'static str| ["sql", sql, "-o", to];
+    let told = house
+        .told(&ask("s3://lake/exports/results/a.parquet"), 3)
+        .await;
+    assert!(
+        told.contains("policy.denied") && told.contains("`write` in [policy]"),
+        "{told}"
+    );
+    let config = house.path().join("flowlake.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let allowed = "allow = [\"s3://lake/exports/*\"]";
+    let write = format!(
+        "{allowed}\nwrite = [\"s3://lake/exports/results/*\", \"s3://lake/exports/other/*\"]"
+    );
+    std::fs::write(&config, text.replace(allowed, &write)).unwrap();
+    for to in [
+        "s3://lake/exports/results/a.parquet",
+        "s3://lake/exports/results/a.csv",
+    ] {
+        let told = house.told(&ask(to), 0).await;
+        assert!(told.contains(&format!("written to {to}")), "{told}");
+        let read = format!("SELECT count(*) AS n, max(calls) AS most FROM '{to}'");
+        let rows = house.json(&["sql", &read, "--format", "json"], 0).await;
+        assert_eq!(rows, json!([{ "n": 3, "most": 7 }]));
+    }
+    // More than one part.
+    let many = "SELECT a.value AS n, repeat('x', 1000) AS t FROM generate_series(1, 20000) a";
+    let to = "s3://lake/exports/results/many.csv";
+    house.told(&["sql", many, "-o", to], 0).await;
+    let rows = house
+        .json(
+            &[
+                "sql",
+                &format!("SELECT count(*) AS n FROM '{to}'"),
+                "--format",
+                "json",
+            ],
+            0,
+        )
+        .await;
+    assert_eq!(rows, json!([{ "n": 20_000 }]));
+    house
+        .told(
+            &[
+                "run",
+                "all",
+                "--format",
+                "csv",
+                "--output",
+                "s3://lake/exports/results/b.csv",
+            ],
+            0,
+        )
+        .await;
+    // The policy allows it, and S3 does not.
+    let told = house.told(&ask("s3://lake/exports/other/a.csv"), 3).await;
+    assert!(told.contains("s3.access_denied"), "{told}");
+    let told = house.told(&ask("s3://lake/a//b.csv"), 2).await;
+    assert!(told.contains("is no object that can be written"), "{told}");
+    let tail = house
+        .told(&["audit", "tail", "-n", "100", "--output", "jsonl"], 0)
+        .await;
+    let records: Vec<_> = tail.lines().map(record).collect();
+    assert_eq!(records[0]["code"], "policy.denied");
+    assert_eq!(
+        records[0]["destination"],
+        "s3://lake/exports/results/a.parquet"
+    );
+    assert_eq!(
+        records[1]["destination"],
+        "s3://lake/exports/results/a.parquet"
+    );
+    let [.., written, undelivered] = records.as_slice() else {
+        panic!("{tail}");
+    };
+    assert_eq!(
+        (&written["code"], &undelivered["code"]),
+        (&json!("ok"), &json!("s3.access_denied"))
+    );
+    assert_eq!(undelivered["correlation_id"], written["id"]);
+}
+
+#[tokio::test]
+async fn an_action_does_not_compare_text_with_numbers_either_in_memory_or_not() {
+    let house = House::new().await;
+    for (name, more) in [("cold", ""), ("hot", "hot = true\n")] {
+        let action = format!(
+            "name = \"{name}\"\n{more}[tables.c]\nuri = \"s3://lake/exports/customers.csv\"\n[params.n]\ntype = \"integer\"\n[query]\nsql = \"\"\"\nSELECT calls FROM c\nWHERE name = $n\"\"\"\n"
+        );
+        house.action(&action);
+        let told = house.told(&["run", name, "--param", "n=3"], 2).await;
+        assert!(
+            told.contains("`name` is text and is compared with a number")
+                && told.contains(&format!("actions/{name}.toml:"))
+                && told.contains("| WHERE name = $n\"\"\"\n"),
+            "{told}"
+        );
+        house.action(&action.replace("integer", "string"));
+        let ask = ["run", name, "--param", "n=Ana", "--format", "csv"];
+        let told = house.told(&ask, 0).await;
+        assert!(told.starts_with("calls\r\n3\r\n"), "{told}");
+    }
+}

@@ -94,6 +94,14 @@ fn reading() -> Value {
     ] })
 }
 
+/// What reads the exports, and may do something with other objects of the bucket.
+pub(crate) fn reading_and(action: &str, keys: &str) -> Value {
+    let mut policy = reading();
+    let more = json!({ "Effect": "Allow", "Action": action, "Resource": format!("arn:aws:s3:::lake/{keys}") });
+    policy["Statement"].as_array_mut().unwrap().push(more);
+    policy
+}
+
 /// A stack, a project in a folder, and perhaps its server.
 pub(crate) struct House {
     pub(crate) stack: DevStack,

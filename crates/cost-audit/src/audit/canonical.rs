@@ -123,6 +123,7 @@ mod tests {
             correlation_id: some(),
             cost_usd: Some("0.000000400000".parse().unwrap()),
             decision: some(),
+            destination: some(),
             http_status: Some(200),
             message: some(),
             objects: vec![AuditObject {

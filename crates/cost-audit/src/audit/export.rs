@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 34] = [
+const COLUMNS: [&str; 35] = [
     "sequence",
     "time",
     "id",
@@ -109,6 +109,7 @@ const COLUMNS: [&str; 34] = [
     "trace_id",
     "user",
     "sql",
+    "destination",
 ];
 
 fn write_csv(
@@ -193,6 +194,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         text(&record.trace_id),
         text(&record.user),
         text(&record.sql),
+        text(&record.destination),
     ]
 }
 

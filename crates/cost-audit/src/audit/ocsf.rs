@@ -63,6 +63,7 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
             "bytes_transferred": record.bytes_transferred,
             "conversation_id": record.conversation_id,
             "cost_usd": record.cost_usd,
+            "destination": record.destination,
             "hash": entry.hash,
             "nulled_values": record.nulled_values,
             "objects_count": record.objects_count,

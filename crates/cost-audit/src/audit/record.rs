@@ -52,6 +52,9 @@ pub struct AuditRecord {
     /// The access decision and its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
+    /// Where the rows were to be written, when that is an object of S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
     /// From the request's arrival to the record, in milliseconds.
     pub duration_ms: u64,
     /// The HTTP status of the answer.
@@ -187,6 +190,7 @@ impl Default for AuditRecord {
             correlation_id: None,
             cost_usd: None,
             decision: None,
+            destination: None,
             duration_ms: 0,
             http_status: None,
             id: String::new(),

@@ -1,56 +1,151 @@
 //! Errors in TOML files that say where they are and what was probably meant.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use serde::de::DeserializeOwned;
+use toml::de::{DeArray, DeTable, DeValue, Error as TomlError};
 
-use crate::{ActionError, ErrorCode};
+use crate::{ActionError, ErrorCode, Excerpt, error::place_of};
 
 /// Names further from each other than this share of letters are not offered as a correction.
 const SIMILAR: f64 = 0.7;
+/// Known names that are listed where none is like the unknown one.
+const LISTED: usize = 30;
+/// Parts of the names of keys whose values are not shown: somebody may have written a secret where its source belongs.
+const SECRETS: [&str; 4] = ["secret", "password", "hash_key", "seal_key"];
 
 /// Parses `text`; `path` names the file in errors.
 ///
 /// # Errors
 /// [`ErrorCode::ConfigInvalid`] with file, line and column, and for unknown keys the nearest known one.
 pub fn read_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ActionError> {
-    toml::from_str(text).map_err(|error| {
-        let place = error
-            .span()
-            .map_or_else(String::new, |span| line_and_column(text, span.start));
-        let advice = suggestion(error.message()).map_or_else(
-            || "Correct the file at that place; `flowlake check` reads it again.".to_owned(),
-            |name| format!("Did you mean `{name}`?"),
-        );
-        ActionError::new(
-            ErrorCode::ConfigInvalid,
-            format!("{}{place}: {}", path.display(), error.message().trim()),
-            advice,
-        )
+    toml::from_str(text).map_err(|error| told(path, text, &error))
+}
+
+fn told(path: &Path, text: &str, error: &TomlError) -> ActionError {
+    let message = without_text(error.message().trim());
+    let is_missing = message.starts_with("missing field");
+    let span = error.span();
+    let keys = span
+        .as_ref()
+        .map_or_else(Vec::new, |span| keys_at(text, span, is_missing));
+    let is_shown = !keys
+        .iter()
+        .any(|key| SECRETS.iter().any(|secret| key.contains(secret)));
+    // A missing key of the whole file has no place in it.
+    let span = span.filter(|_| !is_missing || !keys.is_empty());
+    let (said, advice) = match unknown_name(&message) {
+        Some((kind, name, known)) => {
+            let place = match keys.split_last() {
+                Some((_, [])) | None => "the file".to_owned(),
+                Some((_, table)) if kind == "field" => format!("[{}]", table.join(".")),
+                Some(_) => format!("`{}`", keys.join(".")),
+            };
+            let name_shown = match is_shown {
+                true => format!(" `{name}`"),
+                false => String::new(),
+            };
+            (
+                format!("unknown {kind}{name_shown} in {place}"),
+                meant(name, &known, &place),
+            )
+        }
+        None => {
+            let said = match keys.as_slice() {
+                [] => message,
+                keys => format!("`{}`: {message}", keys.join(".")),
+            };
+            let advice = "Correct the file at that place; `flowlake check` reads it again.";
+            (said, advice.to_owned())
+        }
+    };
+    let place = span.map(|span| place_of(text, span));
+    let at = place.map_or_else(String::new, |place| {
+        format!(":{}:{}", place.line, place.column)
+    });
+    let excerpt = place.filter(|_| is_shown);
+    let excerpt = excerpt.and_then(|place| Excerpt::of(Some(path), text, place));
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("{}{at}: {said}", path.display()),
+        advice,
+    )
+    .with_excerpt(excerpt)
+}
+
+/// A message without the texts that it quotes from the file, which may be secrets.
+fn without_text(message: &str) -> String {
+    let Some((before, quoted)) = message.split_once("string \"") else {
+        return message.to_owned();
+    };
+    match quoted.rsplit_once("\", expected") {
+        Some((_, after)) => format!("{before}string, expected{after}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The names of the keys down to the one whose name or value a part of the text is.
+fn keys_at(text: &str, part: &Range<usize>, exactly: bool) -> Vec<String> {
+    let mut keys = Vec::new();
+    if let Ok(document) = DeTable::parse(text) {
+        in_table(document.get_ref(), part, exactly, &mut keys);
+    }
+    keys
+}
+
+fn in_table(
+    table: &DeTable<'_>,
+    part: &Range<usize>,
+    exactly: bool,
+    keys: &mut Vec<String>,
+) -> bool {
+    table.iter().any(|(key, value)| {
+        keys.push(key.get_ref().to_string());
+        let found = in_value(value.get_ref(), part, exactly, keys)
+            || holds(&value.span(), part, exactly)
+            || (!exactly && holds(&key.span(), part, false));
+        if !found {
+            keys.pop();
+        }
+        found
     })
 }
 
-/// `:line:column` of a byte offset, both from 1.
-fn line_and_column(text: &str, offset: usize) -> String {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .chars()
-        .rev()
-        .take_while(|&character| character != '\n')
-        .count()
-        + 1;
-    format!(":{line}:{column}")
+fn in_value(
+    value: &DeValue<'_>,
+    part: &Range<usize>,
+    exactly: bool,
+    keys: &mut Vec<String>,
+) -> bool {
+    let in_array = |array: &DeArray<'_>, keys: &mut Vec<String>| {
+        array
+            .iter()
+            .any(|item| in_value(item.get_ref(), part, exactly, keys))
+    };
+    match value {
+        DeValue::Table(table) => in_table(table, part, exactly, keys),
+        DeValue::Array(array) => in_array(array, keys),
+        _ => false,
+    }
 }
 
-/// The known name nearest to the unknown one that serde's message quotes first.
-fn suggestion(message: &str) -> Option<String> {
-    if !message.contains("unknown field") && !message.contains("unknown variant") {
-        return None;
+fn holds(whole: &Range<usize>, part: &Range<usize>, exactly: bool) -> bool {
+    match exactly {
+        true => whole == part,
+        false => whole.start <= part.start && part.end <= whole.end,
     }
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = quoted.next()?;
-    nearest(unknown, quoted)
+}
+
+/// Whether a name is that of a `field` or a `variant` that there is not, and those that there are.
+fn unknown_name(message: &str) -> Option<(&str, &str, Vec<&str>)> {
+    let (kind, quoted) = message.strip_prefix("unknown ")?.split_once(' ')?;
+    let kind = match kind {
+        "field" => "field",
+        "variant" => "value",
+        _ => return None,
+    };
+    let mut names = quoted.split('`').skip(1).step_by(2);
+    Some((kind, names.next()?, names.collect()))
 }
 
 /// The known name that an unknown one was probably meant to be.
@@ -63,38 +158,112 @@ pub fn nearest(unknown: &str, known: impl IntoIterator<Item = impl AsRef<str>>) 
         .map(|(_, known)| known.as_ref().to_owned())
 }
 
+/// The known name nearest to an unknown one, or all of them.
+fn meant(unknown: &str, known: &[&str], place: &str) -> String {
+    if let Some(name) = nearest(unknown, known) {
+        return format!("Did you mean `{name}`?");
+    }
+    let mut listed: Vec<&str> = known.to_vec();
+    listed.sort_unstable();
+    let more = if listed.len() > LISTED { ", …" } else { "" };
+    listed.truncate(LISTED);
+    match listed.as_slice() {
+        [] => format!("Leave it out: {place} has no such thing."),
+        listed => format!("There are: {}{more}.", listed.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::read_toml;
-    use crate::{Config, ErrorCode};
+    use crate::{ActionDefinition, ActionError, Config, ErrorCode};
 
-    #[test]
-    fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_key() {
-        let text = "[server]\nlisten = \"127.0.0.1:0\"\nrequire_keys = false\n";
+    fn error(text: &str) -> ActionError {
         let error = read_toml::<Config>(Path::new("flowlake.toml"), text).unwrap_err();
         assert_eq!(error.code(), ErrorCode::ConfigInvalid);
-        assert!(
-            error
-                .message()
-                .starts_with("flowlake.toml:3:1: unknown field `require_keys`"),
-            "{}",
-            error.message()
-        );
-        assert_eq!(error.advice(), "Did you mean `require_key`?");
+        error
+    }
+
+    /// What the caret is under.
+    fn marked(error: &ActionError) -> String {
+        let excerpt = error.excerpt().unwrap();
+        let place = excerpt.place();
+        let marks = excerpt.line().chars().skip(place.column as usize - 1);
+        marks.take(place.length as usize).collect()
     }
 
     #[test]
-    fn a_wrong_type_is_named_with_its_place() {
-        let error = read_toml::<Config>(Path::new("flowlake.toml"), "[server]\nlisten = 8080\n")
-            .unwrap_err();
+    fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_key() {
+        let error = error("[server]\nlisten = \"127.0.0.1:0\"\nrequire_keys = false\n");
+        assert_eq!(
+            error.message(),
+            "flowlake.toml:3:1: unknown field `require_keys` in [server]"
+        );
+        assert_eq!(error.advice(), "Did you mean `require_key`?");
+        assert_eq!(marked(&error), "require_keys");
+    }
+
+    #[test]
+    fn unknown_tables_and_values_are_named_too() {
+        let unknown = error("[sever]\nlisten = \"127.0.0.1:0\"\n");
+        assert_eq!(
+            unknown.message(),
+            "flowlake.toml:1:2: unknown field `sever` in the file"
+        );
+        assert_eq!(unknown.advice(), "Did you mean `server`?");
+        let unknown = error("[access]\nmode = \"prove\"\n");
+        assert_eq!(
+            unknown.message(),
+            "flowlake.toml:2:8: unknown value `prove` in `access.mode`"
+        );
+        assert_eq!(marked(&unknown), "\"prove\"");
+        let unknown = error("[access]\nxyz = 1\n");
+        assert!(unknown.advice().starts_with("There are: "), "{unknown:?}");
+        assert!(unknown.advice().contains("mode"), "{unknown:?}");
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_key_and_place() {
+        let error = error("[server]\nlisten = 8080\n");
+        let begin = "flowlake.toml:2:10: `server.listen`: invalid type: integer `8080`";
+        assert!(error.message().starts_with(begin), "{error}");
+        assert_eq!(marked(&error), "8080");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        let error = error("[genesys]\nclient_secret = \"hunter2\"\n");
         assert!(
-            error
-                .message()
-                .starts_with("flowlake.toml:2:10: invalid type"),
-            "{}",
-            error.message()
+            error.message().contains("`genesys.client_secret`"),
+            "{error}"
+        );
+        assert!(error.excerpt().is_none());
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_no_toml_is_shown() {
+        let error = error("[server\nlisten = 1\n");
+        assert!(error.message().starts_with("flowlake.toml:1:"), "{error}");
+        assert_eq!(error.excerpt().unwrap().line(), "[server");
+    }
+
+    #[test]
+    fn a_missing_key_is_named_with_its_table() {
+        let text =
+            "name = \"a\"\n[query]\nsql = \"SELECT 1 FROM t\"\n[tables.t]\nformat = \"csv\"\n";
+        let error = read_toml::<ActionDefinition>(Path::new("a.toml"), text).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "a.toml:4:1: `tables.t`: missing field `uri`"
+        );
+        let error =
+            read_toml::<ActionDefinition>(Path::new("a.toml"), "name = \"a\"\n").unwrap_err();
+        assert!(
+            error.message().starts_with("a.toml: missing field `"),
+            "{error}"
         );
     }
 }

@@ -142,7 +142,10 @@ async fn look_into(
             columns: AnswerColumn::of(&output.schema),
             at_most_one_row: output.max_rows.is_some_and(|rows| rows <= 1),
         },
-        Err(error) => return (Err(error.into()), Ok(Vec::new())),
+        Err(error) => {
+            let error = action.definition.locate(error.into());
+            return (Err(error), Ok(Vec::new()));
+        }
     };
     let index = match &action.hot {
         Some(query) => services.engine.propose_index(query, run).await,

@@ -54,7 +54,8 @@ pub(super) async fn explain(
         files: &plan.files,
         stores: &stores,
     };
-    let explanation = services.engine.explain(&run).await?;
+    let explanation = services.engine.explain(&run).await;
+    let explanation = explanation.map_err(|error| action.definition.locate(error.into()))?;
     let limits = action.prepared.limits();
     Ok(ActionExplanation {
         action: action.name().to_owned(),

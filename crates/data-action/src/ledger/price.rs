@@ -29,6 +29,11 @@ impl Pricing {
         }
     }
 
+    /// Requests that reading an object whole takes: a HEAD, a GET to find its columns, and as many as it is read with.
+    pub(super) fn requests(&self, bytes: u64) -> u64 {
+        self.s3.gets(bytes) + 2
+    }
+
     /// What reading the objects whole would cost: a HEAD for each, all their bytes, in as many GETs as they are read with, and
     /// one GET more for each object to find its columns.
     ///

@@ -5,7 +5,7 @@ use flowlake_transform::{Files, Run, StoreResolver, Transform};
 use futures::StreamExt;
 
 use super::rows::{RowWriter, Rows};
-use crate::{ActionError, RowOutput, admit::Admitted, attempt::Attempt};
+use crate::{ActionError, ActionRequest, admit::Admitted, attempt::Attempt};
 
 /// Runs the SQL over the files of a plan.
 pub(crate) async fn rows(
@@ -14,8 +14,7 @@ pub(crate) async fn rows(
     admitted: &Admitted,
     files: &Files,
     stores: &dyn StoreResolver,
-    output: &RowOutput,
-    explain: bool,
+    request: &ActionRequest,
 ) -> Result<Rows, ActionError> {
     let scan = async {
         let run = Run {
@@ -25,11 +24,14 @@ pub(crate) async fn rows(
             stores,
         };
         let mut stream = engine.run(&run).await?;
-        let mut rows = RowWriter::begin(output, &stream.schema())?;
+        if let Some(progress) = &request.progress {
+            progress.scans(stream.probe());
+        }
+        let mut rows = RowWriter::begin(&request.output, &stream.schema())?;
         while let Some(batch) = stream.next().await {
             rows.push(&batch?)?;
         }
-        let steps = explain.then(|| stream.steps());
+        let steps = request.explain.then(|| stream.steps());
         Ok::<_, ActionError>((rows, stream.stats(), steps.unwrap_or_default()))
     };
     let (rows, stats, steps) = attempt.phase(Phase::Scan, scan).await?;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use flowlake_s3_stream::ObjectMetadata;
-use flowlake_transform::RowFormat;
+use flowlake_transform::{RowFormat, json::JsonReader};
 use moka::future::Cache;
 
 use super::{rows::Rows, single_flight::SingleFlight};
@@ -28,7 +28,7 @@ const OVERHEAD_BYTES: usize = 512;
 pub(super) struct Question {
     pub(super) tag: Tag,
     format: RowFormat,
-    for_flows: bool,
+    reader: JsonReader,
 }
 
 /// An answer that others may have too.
@@ -66,7 +66,7 @@ impl Question {
         Self {
             tag,
             format: output.format,
-            for_flows: output.for_flows,
+            reader: output.reader,
         }
     }
 }

@@ -152,11 +152,7 @@ impl RowWriter {
 impl Encoding {
     fn begin(output: &RowOutput, schema: &SchemaRef) -> Result<Self, ActionError> {
         if output.format == RowFormat::Json && output.file.is_none() {
-            return Ok(Self::Json(if output.for_flows {
-                JsonRows::for_flows()
-            } else {
-                JsonRows::new()
-            }));
+            return Ok(Self::Json(JsonRows::of(output.reader)));
         }
         if let Some(mut file) = output.file.as_deref() {
             file.set_len(0)

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat};
+use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat, json::JsonReader};
 use tokio::sync::OnceCell;
 
 use crate::{ActionError, ErrorCode, RowOutput};
@@ -23,7 +23,7 @@ pub(crate) struct Question {
     params: String,
     version: u64,
     format: RowFormat,
-    for_flows: bool,
+    reader: JsonReader,
 }
 
 /// Identical questions share one execution.
@@ -59,7 +59,7 @@ impl Question {
             params,
             version: view.version(),
             format: output.format,
-            for_flows: output.for_flows,
+            reader: output.reader,
         }
     }
 }
@@ -176,7 +176,7 @@ fn is_of_one_attempt(error: &ActionError) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use flowlake_transform::RowFormat;
+    use flowlake_transform::{RowFormat, json::JsonReader};
     use tokio::sync::Notify;
 
     use super::{Question, SingleFlight};
@@ -188,7 +188,7 @@ mod tests {
             params: params.to_owned(),
             version: 1,
             format: RowFormat::Json,
-            for_flows: false,
+            reader: JsonReader::Program,
         }
     }
 

@@ -13,8 +13,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use flowlake_data_action::{
-    Action, ActionDefinition, ActionRequest, Answer, CacheServed, Clock, ErrorCode, RowFormat,
-    SystemClock,
+    Action, ActionDefinition, ActionRequest, Answer, CacheServed, Clock, ErrorCode, JsonReader,
+    RowFormat, SystemClock,
 };
 use flowlake_dev_stack::Failure;
 use futures::future::join_all;
@@ -185,7 +185,7 @@ async fn another_question_is_another_answer() {
     assert!(is_miss(&csv));
     assert_eq!(csv.encoded, b"b\r\none\r\n");
     let mut for_flows = formatted(RowFormat::Json);
-    for_flows.output.for_flows = true;
+    for_flows.output.reader = JsonReader::Flow;
     assert!(is_miss(&setting.request(for_flows).await));
     assert!(is_hit(&setting.request(formatted(RowFormat::Csv)).await));
     assert!(is_hit(&setting.ask("kept", json!({ "a": "1" })).await));

@@ -354,7 +354,7 @@ fn parts(plan: &LogicalPlan, of: impl Fn(&Expr) -> Option<String>) -> BTreeSet<S
 }
 
 /// A part of the SQL as an analyst wrote it, more or less. It holds no literal, which may be the value of a parameter.
-fn shown(expr: &Expr) -> String {
+pub(crate) fn shown(expr: &Expr) -> String {
     let has_literal = expr.exists(|expr| Ok(matches!(expr, Expr::Literal(..))));
     match expr {
         Expr::Column(column) => column.name.clone(),

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use datafusion::{
     common::{DataFusionError, Span},
+    logical_expr::Expr,
     sql::sqlparser::tokenizer::Span as ParserSpan,
 };
 use regex::Regex;
@@ -23,6 +24,12 @@ impl Place {
     /// The place of a part of the statement; none where the parser does not know it.
     pub(crate) fn of_part(span: ParserSpan) -> Option<Self> {
         Span::try_from_sqlparser_span(span).map(Self::of_plan)
+    }
+
+    /// The place of an expression of a plan, where that is known.
+    pub(crate) fn of_expr(expr: &Expr) -> Option<Self> {
+        let spans = expr.spans()?;
+        spans.first().map(Self::of_plan)
     }
 
     fn of_plan(span: Span) -> Self {

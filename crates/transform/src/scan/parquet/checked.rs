@@ -9,12 +9,13 @@ use std::{
 };
 
 use datafusion::{
-    arrow::array::RecordBatch,
+    arrow::{array::RecordBatch, error::ArrowError},
     common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile,
         physical_plan::{FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource},
     },
+    parquet::errors::ParquetError,
     physical_plan::PhysicalExpr,
 };
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
@@ -282,10 +283,18 @@ fn caught<T>(file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     done.map_err(|error| of_file(file, error))
 }
 
-/// An error of a value that does not fit, with the name of the file.
+/// An error of a value that does not fit, or of the decoder, with the name of the file.
 fn of_file(file: &Path, error: DataFusionError) -> DataFusionError {
-    let DataFusionError::External(source) = error.find_root() else {
-        return error;
+    let source = match error.find_root() {
+        DataFusionError::External(source) => source,
+        // What came from the store is in an external error.
+        DataFusionError::ParquetError(found) if !matches!(**found, ParquetError::External(_)) => {
+            return malformed(file);
+        }
+        DataFusionError::ArrowError(found, _) if matches!(**found, ArrowError::ParquetError(_)) => {
+            return malformed(file);
+        }
+        _ => return error,
     };
     let Some(unfit) = source.downcast_ref::<Unfit>() else {
         return error;
