@@ -18,6 +18,75 @@ def openapi(url, key):
     return document
 
 
+def sha256(text):
+    """The digest that stands for a secret in a configuration."""
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def issue_token(jwks, claims):
+    """A token with these claims for five minutes, signed by a new key (RS256) whose public half is written as a set of keys."""
+    import base64
+    import time
+
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+    def encode(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    def number(value):
+        return encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_numbers()
+    with open(jwks, "w") as file:
+        named = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1", "n": number(public.n), "e": number(public.e)}
+        json.dump({"keys": [named]}, file)
+    now = int(time.time())
+    parts = [{"alg": "RS256", "typ": "JWT", "kid": "1"}, claims | {"iat": now, "exp": now + 300}]
+    signed = ".".join(encode(json.dumps(part).encode()) for part in parts)
+    return f"{signed}.{encode(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def sdk_calls(host, path, authority, certificate, private_key, secret, token, folder):
+    """What the official SDK is answered with a key, a password, a token of the server, a token of an issuer, and a certificate."""
+    import os
+
+    # It would read a configuration of the machine's user otherwise.
+    os.environ["HOME"] = folder
+    import PureCloudPlatformClientV2 as genesys
+
+    configuration = genesys.configuration
+
+    def client(bearer=None, basic=None):
+        # Each begins a connection of its own, with what is configured then.
+        configuration.ssl_context = None
+        made = genesys.api_client.ApiClient(host=host)
+        if bearer:
+            made.set_default_header("Authorization", f"Bearer {bearer}")
+        if basic:
+            import base64
+
+            made.set_default_header("Authorization", "Basic " + base64.b64encode(basic.encode()).decode())
+        return made
+
+    def ask(made):
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return made.call_api(path, "POST", header_params=headers, body={}, response_type="object")
+
+    configuration.ssl_ca_cert = authority
+    answers = [ask(client(bearer=secret)), ask(client(basic=f"genesys:{secret}"))]
+    own = client()
+    own.get_client_credentials_token("flows", secret)
+    answers.append(ask(client(bearer=own.access_token)))
+    answers.append(ask(client(bearer=token)))
+    configuration.set_mtls_certificates(certificate, private_key, authority)
+    answers.append(ask(genesys.api_client.ApiClient(host=host)))
+    return answers
+
+
 def mcp(url, key, calls):
     """Names of the tools, and what each call gives, by the official client of the Model Context Protocol."""
     import asyncio
@@ -245,7 +314,10 @@ def genesys_hosts():
 
 FUNCTIONS = {
     function.__name__: function
-    for function in (generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts, openapi, mcp)
+    for function in (
+        generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts, openapi, mcp, sha256,
+        issue_token, sdk_calls,
+    )
 }
 
 if __name__ == "__main__":

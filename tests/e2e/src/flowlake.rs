@@ -198,6 +198,16 @@ impl Project {
         self.serve_with_log("info,flowlake=trace")
     }
 
+    /// [`Project::serve`] where the configuration has `[server.tls]`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn serve_over_tls(&self) -> Result<Server> {
+        let mut server = self.serve()?;
+        server.url = server.url.replacen("http:", "https:", 1);
+        Ok(server)
+    }
+
     /// [`Project::serve`] with another filter of its log.
     ///
     /// # Errors
@@ -261,14 +271,13 @@ impl Project {
             .args(["--listen", &address, "--admin", &admin])
             .env("FLOWLAKE_LOG", log);
         let mut process = Process::start("server", &self.folder, &mut command)?;
-        let url = format!("http://{address}");
-        process.wait_until(Duration::from_secs(30), || {
-            http::status(&format!("{url}/livez")) == Some(200)
-        })?;
         let operators = format!("http://{admin}");
+        process.wait_until(Duration::from_secs(30), || {
+            http::status(&format!("{operators}/livez")) == Some(200)
+        })?;
         Ok(Server {
             process,
-            url,
+            url: format!("http://{address}"),
             operators,
         })
     }

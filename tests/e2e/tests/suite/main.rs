@@ -5,6 +5,7 @@ mod cases;
 mod cli;
 mod conformance;
 mod cost;
+mod credentials;
 mod dashboard;
 mod demo;
 mod deploy;
