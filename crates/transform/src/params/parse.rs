@@ -1,7 +1,7 @@
 //! From JSON values, or the text of a command line, to typed values.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{BoundValue, ParamType, relative::Now};
 use crate::{Error, ErrorKind};
@@ -64,7 +64,8 @@ pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(items) => Some(items.clone()),
         Value::String(text) if text.trim_start().starts_with('[') => {
-            serde_json::from_str(text).ok()
+            let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            items.into_iter().map(item).collect()
         }
         Value::String(text) if text.trim().is_empty() => Some(Vec::new()),
         Value::String(text) => Some(
@@ -75,6 +76,16 @@ pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
         Value::Number(_) | Value::Bool(_) => Some(vec![value.clone()]),
         Value::Null | Value::Object(_) => None,
     }
+}
+
+/// An item of a JSON array. A fraction stays the text that it is: a float does not have all of its digits.
+fn item(raw: &RawValue) -> Option<Value> {
+    let value: Value = serde_json::from_str(raw.get()).ok()?;
+    Some(if value.is_f64() {
+        Value::String(raw.get().to_owned())
+    } else {
+        value
+    })
 }
 
 /// Digits with an optional `-`; `+5`, which Rust would take, is no number in JSON either.
