@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    body::{Body, HttpBody},
     extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
@@ -97,7 +96,7 @@ pub(crate) async fn look(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, _body) = request.into_parts();
     let door = Door {
         method: if head.method == Method::HEAD {
             "HEAD"
@@ -110,13 +109,13 @@ pub(crate) async fn look(
         Ok(asker) => asker,
         Err(refusal) => return refusal,
     };
-    let wanted = no_body(&body).and_then(|()| {
+    let wanted = || {
         let Query { envelope, params } = Query::parse(head.uri.query())?;
         let wanted = Wanted::try_new(path, &head, Ok(envelope))?;
         no_personal_data(&state, &asker, &wanted.action, &params)?;
         Ok((wanted, params))
-    });
-    match wanted {
+    };
+    match wanted() {
         Ok((wanted, params)) => {
             let sent = Some(&head.headers);
             answer(&state, &asker, wanted, params, sent).await
@@ -211,17 +210,6 @@ async fn answer(
         Envelope::Full => Json(answer).into_response(),
     };
     (validators, response).into_response()
-}
-
-/// Refuses a body that nobody looks at: a proxy in front may do with it what it wants.
-fn no_body(body: &Body) -> Result<(), Refusal> {
-    if body.size_hint().exact() == Some(0) {
-        return Ok(());
-    }
-    Err(invalid_with(
-        "a GET has no body",
-        "Send parameters in the query, or in the body of a POST.",
-    ))
 }
 
 /// Refuses values in the address that are personal: addresses are written into the logs of whatever lies between.

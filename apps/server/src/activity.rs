@@ -50,6 +50,8 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     /// When the first byte after the last request came; 0 before that.
     head_since: AtomicU64,
+    read: AtomicU64,
+    read_when_idle: AtomicU64,
     written: AtomicU64,
     written_when_idle: AtomicU64,
 }
@@ -69,6 +71,8 @@ impl Activity {
             sequential: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            read_when_idle: AtomicU64::new(0),
             written: AtomicU64::new(0),
             written_when_idle: AtomicU64::new(0),
         })
@@ -103,11 +107,12 @@ impl Activity {
         if self.sequential.load(Relaxed) && head_since > 0 && over(head_since, limits.header) {
             return Some(Overdue::Header);
         }
-        let taken = self.written.load(Relaxed)
-            - self
-                .written_when_idle
-                .load(Relaxed)
-                .min(self.written.load(Relaxed));
+        let more = |now: &AtomicU64, then: &AtomicU64| {
+            now.load(Relaxed).saturating_sub(then.load(Relaxed))
+        };
+        // A peer that sends pings is sent as many bytes as it sends, and takes no answer by that.
+        let taken = more(&self.written, &self.written_when_idle)
+            .saturating_sub(more(&self.read, &self.read_when_idle));
         let since = self.idle_since.load(Relaxed) + taken / SLOWEST_BYTES_PER_MS;
         over(since, limits.idle).then_some(Overdue::Idle)
     }
@@ -117,7 +122,8 @@ impl Activity {
         u64::try_from(open.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn has_read(&self) {
+    fn has_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Relaxed);
         if self.head_since.load(Relaxed) == 0 && self.running.load(Relaxed) == 0 {
             self.head_since.store(self.now().max(1), Relaxed);
         }
@@ -129,8 +135,12 @@ impl Drop for Running {
         let activity = &self.0;
         activity.idle_since.store(activity.now(), Relaxed);
         activity.head_since.store(0, Relaxed);
-        let written = activity.written.load(Relaxed);
-        activity.written_when_idle.store(written, Relaxed);
+        for (now, then) in [
+            (&activity.read, &activity.read_when_idle),
+            (&activity.written, &activity.written_when_idle),
+        ] {
+            then.store(now.load(Relaxed), Relaxed);
+        }
         activity.running.fetch_sub(1, Relaxed);
     }
 }
@@ -156,8 +166,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            self.activity.has_read();
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.activity.has_read(bytes);
         }
         Poll::Ready(read)
     }

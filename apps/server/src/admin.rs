@@ -28,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::state::AdminState;
 use crate::{
+    body::BodyLimits,
     headers,
     listener::{Connections, Routes},
     live::Live,
@@ -99,12 +100,15 @@ fn router(live: &Arc<Live>, settings: &ServerSettings) -> Router {
         .route("/v1/events", get(status::events))
         .route("/v1/audit/verify", post(status::verify))
         .fallback(not_found)
-        .method_not_allowed_fallback(operations::method_not_allowed)
+        .method_not_allowed_fallback(operations::other_method)
         .layer(CatchPanicLayer::custom(operations::panicked))
         .layer(middleware::from_fn(move |request, next| {
             guard::guard(names.clone(), request, next)
         }))
-        .layer(middleware::from_fn(headers::guard))
+        .layer(middleware::from_fn_with_state(
+            BodyLimits::of(settings),
+            headers::guard,
+        ))
         .with_state(AdminState::new(live, settings))
 }
 

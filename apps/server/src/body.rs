@@ -54,7 +54,10 @@ pub(crate) async fn json(
     body: Body,
     limits: BodyLimits,
 ) -> Result<Bytes, Refusal> {
-    check_type(headers)?;
+    if let Err(refusal) = check_type(headers) {
+        drain(headers, body, limits).await;
+        return Err(refusal);
+    }
     read(headers, body, limits).await
 }
 

@@ -1,9 +1,10 @@
 //! What every request must be and every answer says, whatever its path.
 
 use axum::{
-    extract::Request,
+    body::HttpBody,
+    extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode, Version,
+        HeaderMap, HeaderValue, Method, StatusCode, Version,
         header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
@@ -12,17 +13,26 @@ use axum::{
 use flowlake_data_action::{ActionError, ErrorCode};
 
 use crate::{
+    body::{self, BodyLimits},
     caller::{LONGEST_ID, REQUEST_ID},
     refusal::refuse_with,
 };
 
 /// Refuses a request whose head is ambiguous or comes from a web page of elsewhere, and marks every answer as one for its caller
 /// alone, to be read as the type that it names.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(limits): State<BodyLimits>,
+    request: Request,
+    next: Next,
+) -> Response {
     let request_id = request_id(request.headers());
     let mut response = match check(&request) {
         Ok(()) => next.run(request).await,
-        Err((status, error)) => refuse_with(status, error),
+        Err((status, error)) => {
+            let (head, body) = request.into_parts();
+            body::drain(&head.headers, body, limits).await;
+            refuse_with(status, error)
+        }
     };
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -54,6 +64,14 @@ fn check(request: &Request) -> Result<(), (StatusCode, ActionError)> {
         return Err((
             StatusCode::BAD_REQUEST,
             invalid("it has two Authorization headers"),
+        ));
+    }
+    // Nobody looks at it, and a proxy in front may do with it what it wants.
+    let has_body = request.body().size_hint().exact() != Some(0);
+    if has_body && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(body::invalid_with(
+            "a GET has no body",
+            "Send parameters in the query, or in the body of a POST.",
         ));
     }
     if is_foreign(request, headers) {

@@ -119,6 +119,10 @@ impl Live {
         if state.pipeline.actions().next().is_none() {
             warnings.push(NO_ACTIONS.to_owned());
         }
+        let broken = state.pipeline.broken_actions();
+        warnings.extend(
+            broken.map(|(name, error)| format!("the action `{name}` cannot be run: {error}")),
+        );
         if let Some(why) = notes.last_failure {
             warnings.push(format!(
                 "the configuration cannot be taken, and the one of before stays: {why}"

@@ -40,7 +40,10 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .layer(
             // As one layer: each is a copy of the routes for every request.
             ServiceBuilder::new()
-                .layer(middleware::from_fn(headers::guard))
+                .layer(middleware::from_fn_with_state(
+                    state.body_limits,
+                    headers::guard,
+                ))
                 .layer(compression())
                 .layer(CatchPanicLayer::custom(operations::panicked)),
         )

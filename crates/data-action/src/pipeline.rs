@@ -214,6 +214,12 @@ impl Pipeline {
         health::warnings(&self.parts.ledger, &self.parts.reader)
     }
 
+    /// Actions whose files cannot be used, and why; there are some only where the application allows it.
+    pub fn broken_actions(&self) -> impl Iterator<Item = (&str, &ActionError)> {
+        let broken = self.parts.services.broken.iter();
+        broken.map(|(name, error)| (name.as_str(), error))
+    }
+
     /// How each part is, those that are not configured left out.
     #[must_use]
     pub fn health(&self) -> Vec<PartHealth> {

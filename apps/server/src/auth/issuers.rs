@@ -263,7 +263,8 @@ async fn download(client: &Client, url: &Url) -> Option<Arc<[Key]>> {
     parse(&content)
 }
 
-/// The keys of a set that can verify tokens; what is for something else is left out, as RFC 7517 says.
+/// The keys of a set that can verify tokens; what is for something else is left out, as RFC 7517 says. A set without any is taken for
+/// a failure of the issuer: with none, each token would be refused as if it were forged.
 fn parse(content: &[u8]) -> Option<Arc<[Key]>> {
     let set: KeySet = serde_json::from_slice(content).ok()?;
     let keys = set.keys.into_iter().filter_map(|key| {
@@ -296,7 +297,8 @@ fn parse(content: &[u8]) -> Option<Arc<[Key]>> {
             key,
         })
     });
-    Some(keys.collect())
+    let keys: Arc<[Key]> = keys.collect();
+    (!keys.is_empty()).then_some(keys)
 }
 
 impl fmt::Debug for Issuer {
@@ -305,5 +307,27 @@ impl fmt::Debug for Issuer {
             .debug_struct("Issuer")
             .field("issuer", &self.settings.issuer)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_set_without_a_key_to_verify_with_is_none() {
+        let key = |purpose: &str| {
+            format!(r#"{{"kty":"RSA","kid":"1","use":"{purpose}","n":"AQAB","e":"AQAB"}}"#)
+        };
+        let set = |keys: &str| format!(r#"{{"keys":[{keys}]}}"#);
+        assert_eq!(parse(set(&key("sig")).as_bytes()).unwrap().len(), 1);
+        for none in [
+            set(""),
+            set(&key("enc")),
+            "{}".to_owned(),
+            "<html>".to_owned(),
+        ] {
+            assert!(parse(none.as_bytes()).is_none(), "{none}");
+        }
     }
 }

@@ -661,6 +661,48 @@ async fn a_head_request_has_the_headers_of_the_answer_and_no_body() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_does_not_stand_before_the_next_request() {
+    let setting = Setting::start(|_| {}).await;
+    let key = format!("Authorization: Bearer {KEY}\r\n");
+    for (method, path, headers, status) in [
+        ("POST", "/nothing", "", 404),
+        ("POST", "/livez", "", 405),
+        ("PUT", "/v1/actions/look-up", "", 405),
+        ("GET", "/livez", "", 400),
+        ("GET", "/v1/actions", key.as_str(), 400),
+        (
+            "POST",
+            "/v1/actions/look-up",
+            "Origin: https://other.example\r\n",
+            403,
+        ),
+        ("POST", "/v1/actions/look-up", &format!("{key}{key}"), 400),
+        (
+            "POST",
+            "/v1/actions/look-up",
+            &format!("{key}Content-Type: text/plain\r\n"),
+            415,
+        ),
+        ("POST", "/v1/actions/look-up", "", 401),
+        ("POST", "/v1/actions/unknown", &key, 404),
+    ] {
+        let mut peer = setting.connect().await;
+        // The body comes when the answer could long be there.
+        peer.write(format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 40\r\n\r\n"
+        ))
+        .await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        peer.write(format!("{{{}}}", " ".repeat(38))).await;
+        let reply = peer.reply().await.unwrap();
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        peer.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let next = peer.reply().await;
+        assert_eq!(next.map(|reply| reply.status), Some(200), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_comes_before_the_body_is_asked_for() {
     let setting = Setting::start(|_| {}).await;
     let mut peer = setting.connect().await;

@@ -172,6 +172,8 @@ async fn settings_and_pings_do_not_keep_a_connection_open() {
     for (name, part) in [
         ("settings", frame(SETTINGS, 0, 0, &[])),
         ("pings", frame(PING, 0, 0, &[0; 8])),
+        // More than a byte a millisecond, which is how slowly an answer may be taken.
+        ("many pings", frame(PING, 0, 0, &[0; 8]).repeat(20)),
     ] {
         for asks_first in [false, true] {
             let mut peer = greet(&setting).await;

@@ -107,6 +107,21 @@ async fn what_cannot_be_taken_changes_nothing_and_is_told() {
 }
 
 #[tokio::test]
+async fn operators_see_which_actions_cannot_be_run() {
+    let setting = Setting::start(|config| config.server.start_with_broken_actions = true).await;
+    setting.write_action("broken", "name = 5");
+    setting
+        .reload(|config| config.server.start_with_broken_actions = true)
+        .unwrap();
+    let ready = setting.operators("/readyz").await.json();
+    let warning = ready["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("the action `broken` cannot be run: "),
+        "{ready}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_keeps_what_it_began_with() {
     let setting = Setting::start(|_| {}).await;
     let slow = Failure::Slow(Duration::from_millis(600));
