@@ -3,12 +3,21 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 use uuid::Uuid;
 
 use crate::{
-    access::AccessCommand, actions::ActionsArguments, audit::AuditCommand, cost::CostCommand,
-    format::Format, parameter::parameter, profile::ProfileSource, sql::Sql, test::Test,
+    access::AccessCommand,
+    actions::ActionsArguments,
+    audit::AuditCommand,
+    cost::CostCommand,
+    format::Format,
+    inspect::Inspect,
+    parameter::parameter,
+    profile::ProfileSource,
+    sql::{Sql, option},
+    test::Test,
 };
 
 /// SQL over files on S3, for Genesys Cloud data actions.
@@ -66,6 +75,8 @@ pub(crate) enum Command {
     Sql(Box<Sql>),
     /// Test actions over tables of their own: no S3, no credentials
     Test(Test),
+    /// Look into files: what they are and why, what their columns hold, what does not fit, what queries cost
+    Inspect(Box<Inspect>),
     /// Tell in plain language what an action would do: files, bytes, conditions, steps, memory, columns
     Explain(Explain),
     /// Check configuration, access and readability without running anything
@@ -83,10 +94,14 @@ pub(crate) enum Command {
     /// What reads have cost, and the prices behind the estimates
     #[command(subcommand)]
     Cost(CostCommand),
-    /// Write a commented flowlake.toml and a first action
+    /// Write a commented flowlake.toml and a first action, or a project over files that are there
     Init(Init),
     /// Run the example actions on an embedded stack: no AWS, no Genesys Cloud, no network
     Demo(Demo),
+    /// Print a script that completes commands and options, for your shell to read
+    Completions(Completions),
+    /// Print the manual page of a command, or write those of all
+    Man(ManPage),
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +178,12 @@ pub(crate) struct Init {
     /// The folder to write into; made when it does not exist
     #[arg(default_value = ".", conflicts_with = "lambda")]
     pub(crate) folder: PathBuf,
+    /// Make a project over these files that works at once: `s3://bucket/key`, a prefix or a glob
+    #[arg(long, value_name = "URI", conflicts_with = "lambda")]
+    pub(crate) from: Option<String>,
+    /// A key of docs/tables.md that is known of the files, such as `delimiter=;`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "from", value_parser = option)]
+    pub(crate) options: Vec<(String, toml::Value)>,
     /// Print the roles of the project's function instead, as a `CloudFormation` template: the one that Genesys Cloud takes, with its
     /// trust policy and external id, and the function's own, with the smallest policy that reads the configured tables
     #[arg(long, requires = "organization")]
@@ -195,4 +216,19 @@ pub(crate) struct Demo {
     /// Where to lay the sample data; a folder that is deleted at the end when left out
     #[arg(long)]
     pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManPage {
+    /// The command that the page is about, such as `audit tail`; left out, flowlake itself
+    pub(crate) command: Vec<String>,
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub(crate) to: Option<PathBuf>,
 }

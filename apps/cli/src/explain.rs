@@ -100,11 +100,10 @@ fn read(out: &mut String, scan: &ScanExplanation, info: Option<&TableInfo>) {
     let all = info.map_or(scan.files, |info| info.files);
     let _ = writeln!(
         out,
-        "  {}: {} of {all} files, at most {} of their {}, about {} rows, {} side by side",
+        "  {}: {} of {all} files, {}, about {} rows, {} side by side",
         scan.table,
         scan.files,
-        text::bytes(scan.bytes_to_read),
-        text::bytes(scan.bytes_of_files),
+        bytes_of(scan),
         scan.estimated_rows,
         scan.threads,
     );
@@ -128,6 +127,15 @@ fn read(out: &mut String, scan: &ScanExplanation, info: Option<&TableInfo>) {
     }
     if scan.files > 5 {
         let _ = writeln!(out, "    and {} more", scan.files - 5);
+    }
+}
+
+/// What is read of the files: Parquet has columns that are not.
+fn bytes_of(scan: &ScanExplanation) -> String {
+    let all = text::bytes(scan.bytes_of_files);
+    match scan.bytes_to_read == scan.bytes_of_files {
+        true => format!("all of their {all}"),
+        false => format!("at most {} of their {all}", text::bytes(scan.bytes_to_read)),
     }
 }
 

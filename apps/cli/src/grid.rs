@@ -128,7 +128,8 @@ fn cut(mut column: GridColumn, cap: usize) -> GridColumn {
     column
 }
 
-fn shortened(text: &str, cap: usize) -> String {
+/// The text as a terminal can show it, no wider than `cap`.
+pub(crate) fn shortened(text: &str, cap: usize) -> String {
     let text = visible(text);
     if text.width() <= cap {
         return text;

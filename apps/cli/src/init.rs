@@ -1,4 +1,6 @@
-//! `flowlake init`: a commented configuration and a first action, from the examples.
+//! `flowlake init`: a commented configuration and a first action, from the examples or over files that somebody has.
+
+mod from;
 
 use std::{
     fs,
@@ -12,7 +14,14 @@ use flowlake_data_action::{
 use flowlake_genesys_auth::Region;
 use uuid::Uuid;
 
-use crate::{arguments::Init, demo::EXAMPLE_CONFIG, failure::Failure, output};
+use self::from::FirstProject;
+use crate::{
+    arguments::Init,
+    demo::EXAMPLE_CONFIG,
+    failure::Failure,
+    inspect::{Inspect, look},
+    output,
+};
 
 const FIRST_ACTION: &str =
     include_str!("../../../examples/contact-centre/actions/agent-scorecard.toml");
@@ -28,9 +37,10 @@ const FEDRAMP: (&str, &str) = ("us-east-2", "325654371633");
 const SOVEREIGN: &str = "eusc-";
 
 pub(crate) async fn init(config: &Path, arguments: &Init) -> Result<(), Failure> {
-    match arguments.organization {
-        Some(organization) => roles(config, arguments, organization).await,
-        None => files(arguments),
+    match (arguments.organization, &arguments.from) {
+        (Some(organization), _) => roles(config, arguments, organization).await,
+        (None, Some(uri)) => files_over(config, arguments, uri).await,
+        (None, None) => files(arguments),
     }
 }
 
@@ -102,10 +112,59 @@ fn files(arguments: &Init) -> Result<(), Failure> {
     write_new(&actions.join("agent-scorecard.toml"), FIRST_ACTION)?;
     write_new(&actions.join("agent-scorecard.test.toml"), FIRST_TESTS)?;
     output::print(&format!(
-        "Wrote {0}/{CONFIG_FILE}, {0}/actions/agent-scorecard.toml and {0}/actions/agent-scorecard.test.toml.\nTest the action without AWS: flowlake --config {0} test\nSet your bucket in the first two, then: flowlake --config {0} check --param agent_id=agent-0042\n",
-        folder.display()
+        "Wrote {0}/{CONFIG_FILE}, {0}/actions/agent-scorecard.toml and {0}/actions/agent-scorecard.test.toml.\nTest the action without AWS: flowlake{1} test\nBegin with a file of yours instead: flowlake init FOLDER --from s3://BUCKET/KEY\nOr set your bucket in the first two, then: flowlake{1} check --param agent_id=agent-0042\n",
+        folder.display(),
+        option(folder),
     ))?;
     Ok(())
+}
+
+/// A project over files, whose action works at once.
+async fn files_over(config: &Path, arguments: &Init, uri: &str) -> Result<(), Failure> {
+    let folder = &arguments.folder;
+    // Before anything is read: nothing is overwritten.
+    let config_file = folder.join(CONFIG_FILE);
+    if config_file.exists() {
+        return Err(is_there(&config_file));
+    }
+    let looked = Box::pin(look(config, &Inspect::of(uri, &arguments.options))).await?;
+    let project = FirstProject::of(&looked, &first_config())?;
+    let actions = folder.join("actions");
+    fs::create_dir_all(&actions)?;
+    let action = actions.join(format!("{}.toml", project.name));
+    write_new(&config_file, &project.config)?;
+    write_new(&action, &project.action)?;
+    let option = option(folder);
+    output::print(&format!(
+        "Wrote {} and {}.\nThen: flowlake{option} check\n      flowlake{option} run {}\n",
+        config_file.display(),
+        action.display(),
+        project.call
+    ))?;
+    if looked.inspected.problems.count > 0 {
+        output::note(&format!(
+            "{} values or rows do not fit: `flowlake inspect` shows where",
+            looked.inspected.problems.count
+        ));
+    }
+    Ok(())
+}
+
+/// What commands over the folder need.
+fn option(folder: &Path) -> String {
+    match folder == Path::new(".") {
+        true => String::new(),
+        false => format!(" --config {}", folder.display()),
+    }
+}
+
+fn is_there(path: &Path) -> Failure {
+    ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("{} is there already", path.display()),
+        "Name another folder, or move the file away: nothing is overwritten.",
+    )
+    .into()
 }
 
 /// The example without its Genesys Cloud organisation: the first action needs none, and its secret would be asked for.
@@ -132,11 +191,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         .open(path)
         .map_err(|error| {
             if error.kind() == ErrorKind::AlreadyExists {
-                return Failure::from(ActionError::new(
-                    ErrorCode::ConfigInvalid,
-                    format!("{} is there already", path.display()),
-                    "Name another folder, or move the file away: nothing is overwritten.",
-                ));
+                return is_there(path);
             }
             let what = format!("cannot write {}: {error}", path.display());
             std::io::Error::new(error.kind(), what).into()

@@ -17,6 +17,7 @@ mod failure;
 mod format;
 mod grid;
 mod init;
+mod inspect;
 mod interrupt;
 mod output;
 mod panics;
@@ -24,6 +25,7 @@ mod parameter;
 mod profile;
 mod progress;
 mod run;
+mod shell_help;
 mod sql;
 mod state;
 mod terminal;
@@ -32,7 +34,7 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use flowlake_data_action::ProcessEnvironment;
 use tikv_jemallocator::Jemalloc;
 use tracing_subscriber::EnvFilter;
@@ -81,6 +83,9 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
         Command::Sql(sql) => Box::pin(sql::sql(&arguments.config, sql)).await,
         Command::Test(test) => Box::pin(test::test(&arguments.config, test)).await,
+        Command::Inspect(inspect) => {
+            Box::pin(inspect::inspect(&arguments.config, arguments.json, inspect)).await
+        }
         Command::Explain(explain) => Box::pin(explain::explain(&arguments.config, explain)).await,
         Command::Check(check) => Box::pin(check::check(&arguments.config, check)).await,
         Command::Doctor(doctor) => Box::pin(doctor::doctor(&arguments.config, doctor)).await,
@@ -90,5 +95,9 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
         Command::Init(init) => Box::pin(init::init(&arguments.config, init)).await,
         Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
+        Command::Completions(completions) => {
+            shell_help::completions(completions, Arguments::command())
+        }
+        Command::Man(man) => shell_help::man(man, Arguments::command()),
     }
 }

@@ -17,7 +17,7 @@ use flowlake_data_action::{
 };
 use flowlake_transform::{LONGEST_SQL, Limits, ParamSpec, ParamType};
 
-pub(crate) use self::arguments::Sql;
+pub(crate) use self::arguments::{Sql, option, time};
 use crate::{
     answering::{deliver, finished},
     destination::{Destination, is_object},
@@ -90,7 +90,7 @@ pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
 }
 
 /// One line: rows, bytes, time, cost, audit id.
-fn summary(answer: &Answer) -> String {
+pub(crate) fn summary(answer: &Answer) -> String {
     let has_s3 = answer.metadata.iter().any(|read| !read.is_local());
     match has_s3 {
         true => text::summary(answer),
@@ -206,7 +206,7 @@ fn question(arguments: &Sql, sql: String, format: Format) -> Result<Question, Fa
 }
 
 /// The configuration, where there is one.
-fn project(config: &Path) -> Result<Project, ActionError> {
+pub(crate) fn project(config: &Path) -> Result<Project, ActionError> {
     if state::has_config(config) {
         return Project::for_questions(config);
     }

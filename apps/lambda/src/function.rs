@@ -81,6 +81,7 @@ impl Function {
                 reader: JsonReader::Flow,
                 file: None,
                 object: None,
+                inspect: None,
             },
             time_left: Some(left.saturating_sub(MARGIN)),
             ..ActionRequest::default()

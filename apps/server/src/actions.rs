@@ -190,6 +190,7 @@ async fn answer(
             format,
             file: None,
             object: None,
+            inspect: None,
             reader: envelope.reader(),
         },
         if_none_match,

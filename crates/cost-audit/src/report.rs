@@ -169,7 +169,7 @@ impl CostReport {
         self.periods.iter().map(|period| period.unpriced).sum()
     }
 
-    /// The periods as bars of at most `width` characters, for a terminal: `#` the estimate, `=` the actual.
+    /// The periods as bars of at most `width` characters, for a terminal: `#` for the estimate, `=` for the actual.
     #[must_use]
     pub fn chart(&self, width: usize) -> String {
         let values = self
@@ -182,12 +182,13 @@ impl CostReport {
         for period in &self.periods {
             let _ = writeln!(
                 out,
-                "{} # {}",
+                "{} estimated {}",
                 period.start,
                 bar('#', period.estimated_usd, highest, width)
             );
             if let Some(actual) = period.actual_usd {
-                let _ = writeln!(out, "           = {}", bar('=', actual, highest, width));
+                let bar = bar('=', actual, highest, width);
+                let _ = writeln!(out, "           actual    {bar}");
             }
         }
         out

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
 
 pub use self::metadata::AnswerObject;
+use crate::read::Inspected;
 
 /// Everything that one request brought to light.
 ///
@@ -58,6 +59,9 @@ pub struct Answer {
     /// What each step of the query did, if the request asked for that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// What was found out about the files, if the request asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspected: Option<Box<Inspected>>,
     /// Where the audit record is.
     pub audit: AuditReceipt,
     /// The audit record itself.

@@ -111,7 +111,8 @@ pub(crate) async fn find(
     let mut files = FileCollector::new(prepared, table.clone());
     if let Some(path) = location.path() {
         check_key(policy, location, path.as_ref())?;
-        let object = lake.head(path).await?;
+        let object = lake.head(path).await;
+        let object = object.map_err(|error| hinted(error, location))?;
         files.take(object.to_object_meta());
         let planned = FoundObject {
             size: object.size,
@@ -177,6 +178,21 @@ fn no_pattern(path: &std::path::Path) -> ActionError {
         format!("no file matches the pattern {path}, and a file has this very name"),
         format!("`[`, `*` and `?` are patterns: write '{escaped}' for the file."),
     )
+}
+
+/// Where there is no such object, what may be wrong with its name.
+fn hinted(error: ActionError, location: &Location) -> ActionError {
+    let is_missing = matches!(
+        error.code(),
+        ErrorCode::S3NoSuchKey | ErrorCode::FileNotFound
+    );
+    match location.hint().filter(|_| is_missing) {
+        Some(hint) => {
+            let advice = format!("{} Or {hint}", error.advice());
+            error.with_advice(&advice)
+        }
+        None => error,
+    }
 }
 
 impl Found {

@@ -74,6 +74,7 @@ pub use pipeline::{Failure, Pipeline};
 pub use policy::{PolicySettings, ReadPolicy};
 pub use progress::{Planned, Progress, ProgressSnapshot};
 pub use question::Question;
+pub use read::{Inspected, KeyColumn, ScanPrice};
 pub use report::RecordName;
 pub use request::{ActionRequest, Caller, RowOutput};
 pub use status::{AuditState, HotState, PipelineStatus};

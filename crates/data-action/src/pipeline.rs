@@ -412,6 +412,7 @@ fn answer(
         },
         run: rows.stats,
         steps: rows.steps,
+        inspected: rows.inspected,
         audit,
         audit_log: record,
         profiler_snapshot: Profile {

@@ -90,7 +90,7 @@ impl ActionError {
             }
             // All else is in flowlake.toml.
             ErrorCode::ConfigInvalid if is_of_files => {
-                "Correct the file's name, or the options of -t."
+                "Correct the file's name, or its options (`-t`, of `inspect` `--set`)."
             }
             ErrorCode::ParamInvalid => "Write --param NAME=VALUE, or --param NAME:TYPE=VALUE.",
             ErrorCode::SqlInvalid => "Correct the SQL.",

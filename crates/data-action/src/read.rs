@@ -3,6 +3,7 @@
 
 mod cold;
 mod hot;
+mod inspected;
 mod kept;
 mod reload;
 mod rows;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats};
 use tokio_util::task::TaskTracker;
 
+pub use self::inspected::{Inspected, KeyColumn, ScanPrice};
 pub(crate) use self::{cold::rows, kept::KeptStatus, rows::Answered};
 use self::{
     hot::HotReader,
@@ -227,14 +229,28 @@ impl Reader {
                 .answer(attempt, admitted, request, &tables, estimate)
                 .await;
         }
+        let engine = &self.services.engine;
         let rows = cold::rows(
-            &self.services.engine,
+            engine,
             attempt,
             admitted,
             &plan.files,
             stores.as_ref(),
             request,
         );
-        Ok(Answered::cold(rows.await?, stores.objects(), estimate))
+        let mut rows = rows.await?;
+        if let Some(inspected) = &mut rows.inspected {
+            let scans = inspected::scans(
+                engine,
+                &self.ledger,
+                admitted,
+                plan,
+                stores,
+                &inspected.table,
+                attempt.started_at,
+            );
+            inspected.scans = scans.await?;
+        }
+        Ok(Answered::cold(rows, stores.objects(), estimate))
     }
 }

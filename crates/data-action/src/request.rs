@@ -70,6 +70,10 @@ pub struct RowOutput {
     pub file: Option<Arc<File>>,
     /// The object that the rows are written to with [`Pipeline::upload`](crate::Pipeline::upload) once the attempt has succeeded.
     pub object: Option<OutputObject>,
+    /// Makes a report of the files instead of an answer with all rows: it has so many of the first ones, and
+    /// [`Answer::inspected`](crate::Answer::inspected). Values that do not fit, and a file that cannot be read to its end, are a part
+    /// of the report and no failure. Only for questions about one table.
+    pub inspect: Option<usize>,
 }
 
 /// Who asks, as far as it is known; all of it goes into the audit record.

@@ -79,6 +79,15 @@ pub struct Transform {
     schemas: SchemaCache,
 }
 
+/// A query over its files, ready to be started.
+pub(crate) struct Planned {
+    session: SessionContext,
+    pub(crate) logical: LogicalPlan,
+    pub(crate) physical: Arc<dyn ExecutionPlan>,
+    /// What its tables are.
+    pub(crate) tables: Vec<TableInfo>,
+}
+
 /// What the runs of one [`Transform`] hold. Both are 0 when none runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EngineUsage {
@@ -107,37 +116,47 @@ impl Transform {
     /// Any kind but those of rows not yet read, which come through the stream.
     pub async fn run(&self, run: &Run<'_>) -> Result<RowStream, Error> {
         let prepared = run.prepared;
-        let meter = Arc::new(ScanMeter::new(
-            prepared.limits.max_scan_bytes.map(|limit| limit.as_u64()),
-        ));
+        let meter = ScanMeter::new(scan_limit(prepared));
+        self.run_metered(run, meter).await
+    }
+
+    /// The same for somebody who looks into files: [`RowStream::problems`] has the places of what did not fit.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with_places(&self, run: &Run<'_>) -> Result<RowStream, Error> {
+        let meter = ScanMeter::with_places(scan_limit(run.prepared));
+        self.run_metered(run, meter).await
+    }
+
+    async fn run_metered(&self, run: &Run<'_>, meter: ScanMeter) -> Result<RowStream, Error> {
+        let (prepared, meter) = (run.prepared, Arc::new(meter));
         let stop = StopSwitch::after(prepared.limits.timeout);
         let planned = self.physical(run, &meter);
-        let (session, plan, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let planned = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
-        Self::started(&session, plan, physical, meter, stop, prepared)
+        Self::started(planned, meter, stop, prepared)
     }
 
     /// Starts the operators of a plan.
     fn started(
-        session: &SessionContext,
-        plan: LogicalPlan,
-        physical: Arc<dyn ExecutionPlan>,
+        planned: Planned,
         meter: Arc<ScanMeter>,
         stop: StopSwitch,
         prepared: &Prepared,
     ) -> Result<RowStream, Error> {
-        let told = |error| blame(&plan, &error).unwrap_or_else(|| running(error));
+        let Planned {
+            session,
+            logical,
+            physical,
+            tables,
+        } = planned;
+        let told = |error| blame(&logical, &error).unwrap_or_else(|| running(error));
         let physical = stop.clone().into_joins(physical).map_err(running)?;
         let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(told)?;
-        Ok(RowStream::new(
-            rows,
-            plan,
-            physical,
-            meter,
-            stop,
-            &prepared.limits,
-        ))
+        let stream = RowStream::new(rows, logical, physical, meter, stop, &prepared.limits);
+        Ok(stream.with_tables(tables))
     }
 
     /// What all runs hold at this moment.
@@ -162,7 +181,7 @@ impl Transform {
     /// # Errors
     /// As of [`Self::output_schema`].
     pub async fn output(&self, run: &Run<'_>) -> Result<Output, Error> {
-        let (session, unbound) = self.plan(run, &Arc::default()).await?;
+        let (session, unbound, _) = self.plan(run, &Arc::default()).await?;
         // To the end, so that what can never run is refused.
         Self::operators(&session, unbound.clone(), run.prepared, run.bound).await?;
         let (_, values) = run.prepared.query.bind(run.bound);
@@ -174,17 +193,13 @@ impl Transform {
     }
 
     /// The optimised plan, and its operators, for looking at.
-    pub(crate) async fn planned(
-        &self,
-        run: &Run<'_>,
-    ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
+    pub(crate) async fn planned(&self, run: &Run<'_>) -> Result<Planned, Error> {
         let meter = Arc::default();
         let planned = self.physical(run, &meter);
         let limit = run.prepared.limits.timeout;
-        let (_, logical, physical) = tokio::time::timeout(limit, planned)
+        tokio::time::timeout(limit, planned)
             .await
-            .map_err(|_elapsed| StopSwitch::after(limit).timed_out())??;
-        Ok((logical, physical))
+            .map_err(|_elapsed| StopSwitch::after(limit).timed_out())?
     }
 
     /// Size of the memory pool.
@@ -196,14 +211,16 @@ impl Transform {
     }
 
     /// A session with the tables, the optimised plan, and its operators.
-    async fn physical(
-        &self,
-        run: &Run<'_>,
-        meter: &Arc<ScanMeter>,
-    ) -> Result<(SessionContext, LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
-        let (session, unbound) = self.plan(run, meter).await?;
-        let (plan, physical) = Self::operators(&session, unbound, run.prepared, run.bound).await?;
-        Ok((session, plan, physical))
+    async fn physical(&self, run: &Run<'_>, meter: &Arc<ScanMeter>) -> Result<Planned, Error> {
+        let (session, unbound, tables) = self.plan(run, meter).await?;
+        let (logical, physical) =
+            Self::operators(&session, unbound, run.prepared, run.bound).await?;
+        Ok(Planned {
+            session,
+            logical,
+            physical,
+            tables,
+        })
     }
 
     /// The optimised plan with its values, looked at by the guard, also as operators.
@@ -261,26 +278,37 @@ impl Transform {
             let unbound = self.unbound(session, prepared, bound).await?;
             Self::operators(session, unbound, prepared, bound).await
         };
-        let (plan, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let (logical, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
-        Self::started(session, plan, physical, Arc::default(), stop, prepared)
+        let planned = Planned {
+            session: session.clone(),
+            logical,
+            physical,
+            tables: Vec::new(),
+        };
+        Self::started(planned, Arc::default(), stop, prepared)
     }
 
-    /// The guarded plan with typed placeholders, and the session that it belongs to.
+    /// The guarded plan with typed placeholders, the session that it belongs to, and what its tables are.
     async fn plan(
         &self,
         run: &Run<'_>,
         meter: &Arc<ScanMeter>,
-    ) -> Result<(SessionContext, LogicalPlan), Error> {
+    ) -> Result<(SessionContext, LogicalPlan, Vec<TableInfo>), Error> {
         let session = self.session()?;
+        let mut tables = Vec::new();
         for source in self.sources(&session, run, meter).await? {
             session
-                .register_table(TableReference::bare(source.info.table), source.table)
+                .register_table(
+                    TableReference::bare(source.info.table.as_str()),
+                    source.table,
+                )
                 .map_err(planning)?;
+            tables.push(source.info);
         }
         let plan = self.unbound(&session, run.prepared, run.bound).await?;
-        Ok((session, plan))
+        Ok((session, plan, tables))
     }
 
     /// The guarded plan with typed placeholders, over the tables of the session.
@@ -420,6 +448,10 @@ async fn apart<T: Send + 'static>(
         )),
         Ok(None) | Err(_) => Err(Error::new(ErrorKind::Internal, "planning was broken off")),
     }
+}
+
+fn scan_limit(prepared: &Prepared) -> Option<u64> {
+    prepared.limits.max_scan_bytes.map(|limit| limit.as_u64())
 }
 
 /// One store for each bucket, which gives the files of the run and nothing else, known to the session.

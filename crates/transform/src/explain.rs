@@ -12,7 +12,7 @@ pub use self::{
     steps::{Step, StepRun},
 };
 use self::{scans::Scans, steps::steps};
-use crate::{Error, Run, TableInfo, Transform, schema::type_name};
+use crate::{Error, Run, TableInfo, Transform, engine::Planned, schema::type_name};
 
 /// What a reader holds of each thread's file, as [`crate::TransformSettings::memory`] says: buffers and one batch.
 const READER_BYTES: u64 = 20 << 20;
@@ -51,8 +51,12 @@ impl Transform {
     /// # Errors
     /// As [`Self::run`].
     pub async fn explain(&self, run: &Run<'_>) -> Result<Explanation, Error> {
-        let tables = self.tables(run).await?;
-        let (logical, physical) = self.planned(run).await?;
+        let Planned {
+            tables,
+            logical,
+            physical,
+            ..
+        } = self.planned(run).await?;
         let scans = Scans::new(&tables, run, &logical)
             .all(physical.as_ref())
             .await?;

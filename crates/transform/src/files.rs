@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStore as _, ObjectStoreExt, path::Path};
 
 use crate::{
-    BoundParams, Error, ErrorKind, Prepared, StoreResolver, TableLocation, Transform,
+    BoundParams, Error, ErrorKind, Location, Prepared, StoreResolver, TableLocation, Transform,
     error::planning,
 };
 
@@ -218,9 +218,15 @@ pub(crate) fn no_files(locations: &[TableFiles]) -> Error {
         1 => ": the one file there is empty".to_owned(),
         empty => format!(": the {empty} files there are empty"),
     };
+    let mut hints = locations.iter().map(|found| &found.table.location);
+    let hint = hints.find_map(Location::hint);
+    let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
     Error::new(
         ErrorKind::NoMatchingFiles,
-        format!("no file with columns lies at {}{why}", written.join(", ")),
+        format!(
+            "no file with columns lies at {}{why}{hint}",
+            written.join(", ")
+        ),
     )
 }
 

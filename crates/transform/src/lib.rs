@@ -32,6 +32,7 @@ mod sizes;
 mod source;
 mod statement;
 mod stop;
+mod summary;
 mod table;
 mod uri;
 mod yielding;
@@ -44,6 +45,7 @@ pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBu
 pub use error::{BoxError, Error, ErrorKind, Place};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
+pub use formats::misfit::{Problem, Problems};
 pub use hot::{
     HotClock, HotQuery, HotQueryStatus, HotRows, HotSettings, HotSource, HotStatus, HotTables,
     HotTablesBuilder, HotView, OnNoRoom, Reload,
@@ -53,10 +55,12 @@ pub use location::{KeyPattern, LOCAL_FILES, Location};
 pub use params::{BoundParams, BoundValue, ParamSpec, ParamType};
 pub use prepared::{Prepared, TableLocation, TransformSpec};
 pub use row_stream::{RowStream, RunProbe, RunStats};
+pub use scan::inspect::Evidence;
 pub use schema::type_name;
 pub use sent_name::sent_name;
 pub use settings::TransformSettings;
 pub use source::TableInfo;
-pub use statement::LONGEST_SQL;
+pub use statement::{LONGEST_SQL, table_name};
+pub use summary::{ColumnSummary, Quantile, Summariser, Summary, TextSummary, TopValue};
 pub use table::{Compression, Format, HeaderKind, OnError, Quote, TableSpec};
 pub use uri::Reach;

@@ -179,6 +179,24 @@ impl Location {
         self.pattern().as_wildcards()
     }
 
+    /// What may be wrong with the text, where nothing lies at the location.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let written = self.to_string();
+        let decoded = percent_encoding::percent_decode_str(&written).decode_utf8();
+        if let Ok(decoded) = decoded
+            && decoded != written
+        {
+            return Some(format!(
+                "keys are compared as they are written, `%` included: did you mean `{decoded}`?"
+            ));
+        }
+        let last = self.text.rsplit('/').next().unwrap_or_default();
+        let is_folder = self.path().is_some() && !last.contains('.');
+        is_folder
+            .then(|| format!("for all that lies below it, write a `/` behind it: `{written}/`"))
+    }
+
     fn pattern(&self) -> Cow<'_, KeyPattern> {
         match &self.keys {
             Keys::One(_) => Cow::Owned(KeyPattern::literal(&self.text)),

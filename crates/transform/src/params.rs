@@ -12,6 +12,7 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(crate) use self::parse::is_e164;
 use self::relative::Now;
 pub use self::value::{BoundParams, BoundValue};
 use crate::{Error, ErrorKind, sent_name};

@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 use crate::{
-    Error, ErrorKind, Limits, Step,
+    Error, ErrorKind, Limits, Problems, Step, TableInfo,
     error::{blame, running},
     explain::steps::done,
     scan_store::ScanMeter,
@@ -41,6 +41,7 @@ pub struct RowStream {
     timeout: Duration,
     admission: Admission,
     ended: bool,
+    tables: Vec<TableInfo>,
 }
 
 /// A look at a run while it goes on. It holds the run's plan.
@@ -116,7 +117,19 @@ impl RowStream {
             timeout: limits.timeout,
             admission: Admission::new(limits),
             ended: false,
+            tables: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_tables(mut self, tables: Vec<TableInfo>) -> Self {
+        self.tables = tables;
+        self
+    }
+
+    /// What the tables are that are read; none for tables in memory.
+    #[must_use]
+    pub fn tables(&self) -> &[TableInfo] {
+        &self.tables
     }
 
     /// The columns.
@@ -148,6 +161,12 @@ impl RowStream {
             plan: Arc::clone(&self.plan),
             meter: Arc::clone(&self.meter),
         }
+    }
+
+    /// What did not fit so far, in a run that looks for it; otherwise nothing.
+    #[must_use]
+    pub fn problems(&self) -> Problems {
+        self.meter.misfits().problems()
     }
 
     /// What each step of the query did so far.

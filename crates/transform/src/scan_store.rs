@@ -54,6 +54,14 @@ impl ScanMeter {
         }
     }
 
+    /// A meter of a run that looks for what does not fit.
+    pub(crate) fn with_places(limit: Option<u64>) -> Self {
+        Self {
+            misfits: Arc::new(MisfitCounts::with_places()),
+            ..Self::new(limit)
+        }
+    }
+
     /// What was left out or made null on the way from these bytes to rows.
     pub(crate) const fn misfits(&self) -> &Arc<MisfitCounts> {
         &self.misfits

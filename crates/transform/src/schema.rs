@@ -16,7 +16,7 @@ pub(crate) fn parse_type(text: &str) -> Result<DataType, String> {
         "date" => DataType::Date32,
         "timestamp" => DataType::Timestamp(micros, None),
         "timestamptz" => DataType::Timestamp(micros, Some("+00:00".into())),
-        _ => match decimal(&plain) {
+        _ => match decimal(&plain).or_else(|| moment(&plain)) {
             Some(found) => found,
             None => text.trim().parse::<DataType>().map_err(|_error| {
                 format!(
@@ -27,27 +27,99 @@ pub(crate) fn parse_type(text: &str) -> Result<DataType, String> {
     })
 }
 
-/// A type as docs/tables.md writes it; what has no such name, as Arrow writes it.
+/// A type in the words of docs/tables.md.
 #[must_use]
 pub fn type_name(kind: &DataType) -> String {
-    match kind {
-        kind if is_text(kind) => "string".to_owned(),
-        DataType::Int64 => "integer".to_owned(),
-        DataType::Float64 => "float".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
-        DataType::Timestamp(TimeUnit::Microsecond, None) => "timestamp".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(zone))
-            if matches!(zone.as_ref(), "UTC" | "+00:00") =>
-        {
-            "timestamptz".to_owned()
+    use DataType::{
+        Binary, BinaryView, Boolean, Date32, Date64, Decimal32, Decimal64, Decimal128, Decimal256,
+        Dictionary, Duration, FixedSizeBinary, FixedSizeList, Float16, Float32, Float64, Int8,
+        Int16, Int32, Int64, Interval, LargeBinary, LargeList, LargeListView, LargeUtf8, List,
+        ListView, Map, Null, RunEndEncoded, Struct, Time32, Time64, Timestamp, UInt8, UInt16,
+        UInt32, UInt64, Union, Utf8, Utf8View,
+    };
+    let plain = match kind {
+        Utf8 | LargeUtf8 | Utf8View => "string",
+        Int64 => "integer",
+        Int8 => "integer (8 bits)",
+        Int16 => "integer (16 bits)",
+        Int32 => "integer (32 bits)",
+        UInt8 => "integer (8 bits, unsigned)",
+        UInt16 => "integer (16 bits, unsigned)",
+        UInt32 => "integer (32 bits, unsigned)",
+        UInt64 => "integer (unsigned)",
+        Float64 => "float",
+        Float32 => "float (32 bits)",
+        Float16 => "float (16 bits)",
+        Boolean => "boolean",
+        Date32 | Date64 => "date",
+        Time32(_) | Time64(_) => "time of day",
+        Duration(_) => "duration",
+        Interval(_) => "interval",
+        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => "bytes",
+        Null => "null",
+        Union(..) => "value of several types",
+        Decimal32(precision, scale)
+        | Decimal64(precision, scale)
+        | Decimal128(precision, scale)
+        | Decimal256(precision, scale) => return format!("decimal({precision}, {scale})"),
+        Timestamp(unit, zone) => return moment_name(*unit, zone.as_deref()),
+        List(item)
+        | LargeList(item)
+        | ListView(item)
+        | LargeListView(item)
+        | FixedSizeList(item, _) => return format!("list of {}", type_name(item.data_type())),
+        Struct(fields) => {
+            let fields = fields.iter();
+            let fields =
+                fields.map(|field| format!("{} {}", field.name(), type_name(field.data_type())));
+            return format!("object ({})", fields.collect::<Vec<_>>().join(", "));
         }
-        DataType::Null => "null".to_owned(),
-        DataType::List(item) => format!("list of {}", type_name(item.data_type())),
-        DataType::Dictionary(_, values) => type_name(values),
-        other => other.to_string(),
+        Map(entries, _) => {
+            return match entries.data_type() {
+                Struct(entries) if entries.len() == 2 => format!(
+                    "map of {} to {}",
+                    type_name(entries[0].data_type()),
+                    type_name(entries[1].data_type())
+                ),
+                _ => "map".to_owned(),
+            };
+        }
+        Dictionary(_, values) => return type_name(values),
+        RunEndEncoded(_, values) => return type_name(values.data_type()),
+    };
+    plain.to_owned()
+}
+
+fn moment_name(unit: TimeUnit, zone: Option<&str>) -> String {
+    let name = match zone {
+        None => "timestamp".to_owned(),
+        Some("UTC" | "+00:00") => "timestamptz".to_owned(),
+        Some(zone) => format!("timestamptz of {zone}"),
+    };
+    match unit {
+        TimeUnit::Microsecond => name,
+        TimeUnit::Second => name + "(s)",
+        TimeUnit::Millisecond => name + "(ms)",
+        TimeUnit::Nanosecond => name + "(ns)",
     }
+}
+
+/// `timestamp(ns)`: another unit than microseconds.
+fn moment(text: &str) -> Option<DataType> {
+    let (name, unit) = text.strip_suffix(')')?.split_once('(')?;
+    let zone = match name {
+        "timestamp" => None,
+        "timestamptz" => Some("+00:00".into()),
+        _ => return None,
+    };
+    let unit = match unit {
+        "s" => TimeUnit::Second,
+        "ms" => TimeUnit::Millisecond,
+        "us" => TimeUnit::Microsecond,
+        "ns" => TimeUnit::Nanosecond,
+        _ => return None,
+    };
+    Some(DataType::Timestamp(unit, zone))
 }
 
 fn decimal(text: &str) -> Option<DataType> {
@@ -219,7 +291,7 @@ fn settle(field: &FieldRef) -> FieldRef {
 mod tests {
     use datafusion::arrow::datatypes::{DataType, TimeUnit};
 
-    use super::{parse_type, widen};
+    use super::{parse_type, type_name, widen};
 
     #[test]
     fn types_are_widened_and_conflicts_are_told() {
@@ -243,6 +315,37 @@ mod tests {
     }
 
     #[test]
+    fn no_name_is_the_engines() {
+        for text in [
+            "Int8",
+            "UInt64",
+            "Float32",
+            "Date64",
+            "Time64(ns)",
+            "Duration(s)",
+            "LargeBinary",
+            "Timestamp(ms, \"Europe/Berlin\")",
+            "LargeList(Int32)",
+            "Decimal256(50, 2)",
+            "Struct(\"a\": Int32, \"b\": List(Utf8))",
+            "Dictionary(Int32, Int16)",
+            "Interval(DayTime)",
+            "Map(\"entries\": non-null Struct(\"keys\": non-null Utf8, \"values\": Int32), unsorted)",
+        ] {
+            let name = type_name(&text.parse().unwrap());
+            let has_capitals = name
+                .replace("Europe/Berlin", "")
+                .contains(|c: char| c.is_uppercase());
+            assert!(!has_capitals && !name.contains("view"), "{text}: {name}");
+        }
+        let nested = "Struct(\"a\": Int32, \"b\": List(Utf8))".parse().unwrap();
+        assert_eq!(
+            type_name(&nested),
+            "object (a integer (32 bits), b list of string)"
+        );
+    }
+
+    #[test]
     fn declared_types_have_short_names_and_arrows_own() {
         assert_eq!(
             parse_type("decimal(10, 2)"),
@@ -250,7 +353,15 @@ mod tests {
         );
         assert_eq!(parse_type("Int32"), Ok(DataType::Int32));
         assert_eq!(parse_type("string"), Ok(DataType::Utf8));
-        assert!(parse_type("decimal(2, 5)").is_err());
+        for name in [
+            "timestamp(ns)",
+            "timestamptz(s)",
+            "timestamp",
+            "decimal(10, 2)",
+        ] {
+            assert_eq!(type_name(&parse_type(name).unwrap()), name);
+        }
+        assert!(parse_type("decimal(2, 5)").is_err() && parse_type("timestamp(h)").is_err());
         assert!(parse_type("number").is_err());
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         TableScan,
         format::RowsFormat,
         head::{self, HEAD_BYTES, Head, Heads},
-        inspect::{self, Examined, Facts},
+        inspect::{self, Evidence, Examined, Facts},
         parquet::{self, ParquetFiles, ParquetRuntime, metadata},
         schema_cache::SchemaCache,
     },
@@ -66,6 +66,8 @@ pub struct TableInfo {
     /// Keys that come up only behind the records that columns are found from, as far as the heads of files show it: they are
     /// no columns.
     pub unlisted: Vec<String>,
+    /// Why the first file is taken to be so.
+    pub evidence: Vec<Evidence>,
 }
 
 /// The columns of all files of a table.
@@ -260,7 +262,7 @@ impl TableBuilder<'_> {
             .format
             .or_else(|| detect::by_name(first.location.as_ref()).0);
         if format == Some(Format::Parquet) {
-            return Ok(Arc::new(Facts::parquet(None)));
+            return Ok(Arc::new(Facts::parquet(None, self.parquet_reason())));
         }
         let examined = self.look(first, scan, HEAD_BYTES).await?;
         Ok(Arc::new(examined.facts))
@@ -364,7 +366,16 @@ impl TableBuilder<'_> {
                 format!("{} is not valid Parquet, or is cut off", file.location),
             )
         })?;
-        Ok(Facts::parquet(Some(found.map_err(planning)?)))
+        let schema = found.map_err(planning)?;
+        Ok(Facts::parquet(Some(schema), self.parquet_reason()))
+    }
+
+    /// Why a file is taken to be Parquet: its reader then finds out whether it is.
+    const fn parquet_reason(&self) -> &'static str {
+        match self.spec.format {
+            Some(_) => "declared",
+            None => "the name or the first bytes say it, and its footer can be read",
+        }
     }
 
     fn info(
@@ -402,6 +413,7 @@ impl TableBuilder<'_> {
             columns: own.chain(partitions.iter().cloned()).collect(),
             partitions,
             unlisted: Vec::new(),
+            evidence: first.evidence.clone(),
         }
     }
 }

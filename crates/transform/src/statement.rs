@@ -22,6 +22,7 @@ use datafusion::{
     },
 };
 
+pub use self::files::table_name;
 use crate::{BoundParams, BoundValue, Error, ErrorKind, Place, error::planning};
 
 /// Longest SQL of an action or a question in bytes.

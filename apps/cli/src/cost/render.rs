@@ -58,10 +58,7 @@ pub(super) fn text(
             .map(|group| [group.keys.join(" · "), group.usd.to_string()]);
         parts.push(table(["actual, by", "actual"], rows));
     }
-    parts.push(format!(
-        "# estimated, = actual\n{}",
-        report.chart(BAR).trim_end()
-    ));
+    parts.push(report.chart(BAR).trim_end().to_owned());
     parts.extend(remarks(report, query, actuals, failed));
     parts.join("\n") + "\n"
 }

@@ -54,7 +54,7 @@ pub(crate) struct TypedParameter {
     pub(crate) value: String,
 }
 
-fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+pub(crate) fn time(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
@@ -91,12 +91,10 @@ fn table(text: &str) -> Result<(String, TableSpec), String> {
         let uri = parts.next().unwrap_or_default();
         options.insert("uri".to_owned(), Value::String(uri.to_owned()));
         for part in parts {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                format!(
-                    "`{part}` is no KEY=VALUE; a comma in a value stands in quotes: delimiter=\",\""
-                )
+            let (key, value) = option(part).map_err(|error| {
+                format!("{error}; a comma in a value stands in quotes: delimiter=\",\"")
             })?;
-            options.insert(key.trim().to_owned(), value_of(key.trim(), value));
+            options.insert(key, value);
         }
         Some(Value::Table(options))
     };
@@ -105,6 +103,15 @@ fn table(text: &str) -> Result<(String, TableSpec), String> {
         .try_into::<TableSpec>()
         .map_err(|error| told(&error))?;
     Ok((name, spec))
+}
+
+/// `KEY=VALUE`, as a table of an action file has it.
+pub(crate) fn option(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
+    let key = key.trim();
+    Ok((key.to_owned(), value_of(key, value)))
 }
 
 /// What is wrong, without the place in a text that nobody has written.

@@ -47,6 +47,40 @@ fn the_first_check_after_init_asks_for_aws_and_nothing_else() {
 }
 
 #[test]
+fn completions_and_manual_pages_have_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, script) = flowlake(folder.path(), &["completions", shell]);
+        assert_eq!(code, Some(0), "{script}");
+        for word in ["inspect", "sample", "simulate"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let (code, page) = flowlake(folder.path(), &["man"]);
+    assert_eq!(code, Some(0), "{page}");
+    assert!(
+        page.starts_with(".ie") && page.contains("flowlake\\-inspect(1)"),
+        "{page}"
+    );
+    let (_, page) = flowlake(folder.path(), &["man", "audit", "tail"]);
+    assert!(page.contains(".TH flowlake-audit-tail 1"), "{page}");
+    let (code, said) = flowlake(folder.path(), &["man", "audits"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("no command `audits`") && said.contains("audit"),
+        "{said}"
+    );
+    let (code, said) = flowlake(folder.path(), &["man", "--to", "man1"]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert!(
+        folder
+            .path()
+            .join("man1/flowlake-actions-simulate.1")
+            .exists()
+    );
+}
+
+#[test]
 fn init_says_that_it_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
     flowlake(folder.path(), &["init", "mine"]);

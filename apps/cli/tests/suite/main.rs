@@ -3,10 +3,12 @@
 mod access;
 mod actions;
 mod arguments;
+mod desk;
 mod doctor;
 mod doors;
 mod explain;
 mod generated;
+mod inspect;
 mod sql;
 mod support;
 mod tests;

@@ -83,7 +83,7 @@ async fn periods_actions_groups_chart_and_csv() {
     );
     assert_eq!(
         report.chart(8),
-        "2026-11-21 # ##       0.25\n           = ===      0.3\n2026-11-22 # ####     0.5\n           = ======== 1\n"
+        "2026-11-21 estimated ##       0.25\n           actual    ===      0.3\n2026-11-22 estimated ####     0.5\n           actual    ======== 1\n"
     );
     let months = CostReport::new(
         folder.path(),

@@ -17,7 +17,7 @@ pub struct AnswerColumns {
 pub struct AnswerColumn {
     /// Its name.
     pub name: String,
-    /// Its Arrow type, such as `Int64` or `Utf8`.
+    /// Its type in the words of docs/tables.md, such as `integer`.
     pub data_type: String,
     /// Whether it can hold null.
     pub nullable: bool,

@@ -40,6 +40,16 @@ impl Pricing {
     /// # Errors
     /// The figure that the table does not have.
     pub(crate) fn estimate(&self, plan: &ReadPlan, month_bytes: u64) -> Result<Cost, CostError> {
+        self.estimate_of(plan, |size| size, month_bytes)
+    }
+
+    /// The price where of each object as many bytes are read as `bytes_of` says of its size.
+    fn estimate_of(
+        &self,
+        plan: &ReadPlan,
+        bytes_of: impl Fn(u64) -> u64,
+        month_bytes: u64,
+    ) -> Result<Cost, CostError> {
         // One usage for each storage class: an estimate of many objects is as short as that of one.
         let mut classes: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
         for object in &plan.objects {
@@ -49,15 +59,34 @@ impl Pricing {
                     storage_class: object.storage_class.clone(),
                     ..self.no_usage(month_bytes)
                 });
-            usage.get_requests += self.s3.gets(object.size) + 1;
+            let bytes = bytes_of(object.size);
+            usage.get_requests += self.s3.gets(bytes) + 1;
             usage.head_requests += 1;
-            usage.bytes += object.size;
+            usage.bytes += bytes;
         }
         let lists = (plan.list_requests > 0).then(|| Usage {
             list_requests: plan.list_requests,
             ..self.no_usage(month_bytes)
         });
         self.price(classes.into_values().chain(lists))
+    }
+
+    /// What reading a part of the objects would cost, of which each gives its share.
+    ///
+    /// # Errors
+    /// The figure that the table does not have.
+    pub(crate) fn estimate_part(
+        &self,
+        plan: &ReadPlan,
+        bytes: u64,
+        month_bytes: u64,
+    ) -> Result<Cost, CostError> {
+        let total: u64 = plan.objects.iter().map(|object| object.size).sum();
+        let share = |size: u64| {
+            let share = u128::from(size) * u128::from(bytes) / u128::from(total.max(1));
+            u64::try_from(share).unwrap_or(u64::MAX)
+        };
+        self.estimate_of(plan, share, month_bytes)
     }
 
     /// What the requests and bytes that the meters saw cost, bucket by bucket.

@@ -1,10 +1,13 @@
 //! Rows straight from the files, through the engine.
 
 use flowlake_profiler::Phase;
-use flowlake_transform::{Files, Run, StoreResolver, Transform};
+use flowlake_transform::{ErrorKind, Files, Run, StoreResolver, Transform};
 use futures::StreamExt;
 
-use super::rows::{RowWriter, Rows};
+use super::{
+    inspected::{Inspected, one_table},
+    rows::{RowWriter, Rows},
+};
 use crate::{ActionError, ActionRequest, admit::Admitted, attempt::Attempt};
 
 /// Runs the SQL over the files of a plan.
@@ -23,18 +26,43 @@ pub(crate) async fn rows(
             files,
             stores,
         };
-        let mut stream = engine.run(&run).await?;
+        let is_inspection = request.output.inspect.is_some();
+        let mut stream = if is_inspection {
+            engine.run_with_places(&run).await?
+        } else {
+            engine.run(&run).await?
+        };
         if let Some(progress) = &request.progress {
             progress.scans(stream.probe());
         }
         let mut rows = RowWriter::begin(&request.output, &stream.schema())?;
+        let mut broke_off = None;
         while let Some(batch) = stream.next().await {
-            rows.push(&batch?)?;
+            match batch {
+                Ok(batch) => rows.push(&batch)?,
+                Err(error) if is_inspection && error.kind() == ErrorKind::MalformedData => {
+                    broke_off = Some(error.to_string());
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let steps = request.explain.then(|| stream.steps());
-        Ok::<_, ActionError>((rows, stream.stats(), steps.unwrap_or_default()))
+        let inspected = match rows.take_summary()? {
+            Some(summary) => Some(Box::new(Inspected {
+                table: one_table(stream.tables())?,
+                summary,
+                problems: stream.problems(),
+                broke_off,
+                scans: Vec::new(),
+            })),
+            None => None,
+        };
+        let steps = steps.unwrap_or_default();
+        Ok::<_, ActionError>((rows, stream.stats(), steps, inspected))
     };
-    let (rows, stats, steps) = attempt.phase(Phase::Scan, scan).await?;
+    let (rows, stats, steps, inspected) = attempt.phase(Phase::Scan, scan).await?;
     let finish = async { rows.finish(stats, steps) };
-    attempt.phase(Phase::Encode, finish).await
+    let rows = attempt.phase(Phase::Encode, finish).await?;
+    Ok(Rows { inspected, ..rows })
 }

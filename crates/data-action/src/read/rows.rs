@@ -9,7 +9,7 @@ use std::{
 use flowlake_cost_audit::Cost;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{
-    RowEncoder, RowFormat, RunStats, Step,
+    RowEncoder, RowFormat, RunStats, Step, Summariser, Summary,
     arrow::{
         array::RecordBatch,
         datatypes::{Schema, SchemaRef},
@@ -18,6 +18,7 @@ use flowlake_transform::{
 };
 use serde_json::value::RawValue;
 
+use super::inspected::Inspected;
 use crate::{
     ActionError, AnswerObject, CacheServed, ErrorCode, HotServed, RowOutput, versions::Tag,
 };
@@ -49,12 +50,18 @@ pub(crate) struct Rows {
     pub(crate) stats: RunStats,
     /// What each step of the query did; empty where nobody asked, and for rows from memory, which come through no steps.
     pub(crate) steps: Vec<Step>,
+    /// What was found out about the files, where somebody asked.
+    pub(crate) inspected: Option<Box<Inspected>>,
 }
 
 /// Encodes the rows of one try as they come; only the encoded ones are kept.
 pub(super) struct RowWriter {
     schema: SchemaRef,
     encoding: Encoding,
+    /// Takes all rows of an inspection, of which only the first are encoded.
+    summary: Option<Summariser>,
+    /// Rows that are still encoded.
+    left: usize,
 }
 
 enum Encoding {
@@ -94,6 +101,7 @@ impl Answered {
             schema: Arc::new(Schema::empty()),
             stats: RunStats::default(),
             steps: Vec::new(),
+            inspected: None,
         };
         Ok(Self {
             not_modified: true,
@@ -130,11 +138,25 @@ impl RowWriter {
         Ok(Self {
             schema: Arc::clone(schema),
             encoding: Encoding::begin(output, schema)?,
+            summary: output.inspect.map(|_| Summariser::new(schema)),
+            left: output.inspect.unwrap_or(usize::MAX),
         })
     }
 
     pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<(), ActionError> {
-        self.encoding.push(batch)
+        let Some(summary) = &mut self.summary else {
+            return self.encoding.push(batch);
+        };
+        summary.push(batch)?;
+        let first = self.left.min(batch.num_rows());
+        self.left -= first;
+        self.encoding.push(&batch.slice(0, first))
+    }
+
+    /// The summary of an inspection.
+    pub(super) fn take_summary(&mut self) -> Result<Option<Summary>, ActionError> {
+        let summary = self.summary.take().map(Summariser::finish);
+        Ok(summary.transpose()?)
     }
 
     pub(super) fn finish(self, stats: RunStats, steps: Vec<Step>) -> Result<Rows, ActionError> {
@@ -145,6 +167,7 @@ impl RowWriter {
             schema: self.schema,
             stats,
             steps,
+            inspected: None,
         })
     }
 }

@@ -319,8 +319,14 @@ pub(crate) fn taken(function: &str) -> Option<String> {
     found.map(|(name, takes)| format!("`{name}` {takes}"))
 }
 
+/// A type without its width or unit: in a message about one value, they say nothing.
 pub(crate) fn told_type(kind: &DataType) -> String {
-    super::wording::words(&type_name(kind)).into_owned()
+    let name = type_name(kind);
+    let end = match kind {
+        DataType::Timestamp(..) => name.find('('),
+        _ => name.find(" ("),
+    };
+    name[..end.unwrap_or(name.len())].to_owned()
 }
 
 /// Whether text can fail to be one.

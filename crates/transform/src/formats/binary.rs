@@ -114,14 +114,18 @@ impl Adapter {
             ))
         })?;
         for row in misfits {
+            let number = self.rows + row as u64 + 1;
+            let what = || {
+                let wanted = type_name(&kind.kind);
+                format!("holds a value of type {has} that is no {wanted}")
+            };
+            if self.misfits.on_error == OnError::Fail {
+                let place = format_args!("row {number}, column `{name}`");
+                return Err(self.misfits.error(format_args!("{place} {}", what())));
+            }
+            self.misfits.note(number, Some(name), what);
             match self.misfits.on_error {
-                OnError::Fail => {
-                    return Err(self.misfits.error(format_args!(
-                        "row {}, column `{name}` holds a value of type {has} that is no {}",
-                        self.rows + row as u64 + 1,
-                        type_name(&kind.kind)
-                    )));
-                }
+                OnError::Fail => {}
                 OnError::Null => self.misfits.null_value(),
                 OnError::Skip if fits[row] => {
                     fits[row] = false;

@@ -138,7 +138,7 @@ impl Decoding {
         if !cut.whole {
             return None;
         }
-        let counts = Arc::<MisfitCounts>::default();
+        let counts = Arc::new(self.misfits.counts.alike());
         let misfits = Misfits {
             counts: Arc::clone(&counts),
             ..self.misfits.clone()
@@ -198,7 +198,7 @@ impl Joiner {
         match attempt {
             Some(attempt) if self.one_reader.is_none() => {
                 let misfits = &self.decoding.misfits;
-                misfits.counts.add(&attempt.counts);
+                misfits.counts.add(&attempt.counts, self.line - 1);
                 for column in &attempt.chunk.unlisted {
                     misfits.unlisted(column);
                 }

@@ -173,6 +173,7 @@ impl CsvDecoder {
         if record.is_torn() {
             self.misfits.row(
                 format_args!("line {line}"),
+                line,
                 "has text after a closing quote",
             )?;
             return Ok(false);
@@ -194,13 +195,15 @@ impl CsvDecoder {
             } else {
                 ""
             };
+            let what = format_args!("has {fields} {more} and {expected} were expected{title}");
             match self.misfits.on_error {
-                OnError::Null => self.misfits.null_value(),
+                OnError::Null => {
+                    self.misfits.note(line, None, || what.to_string());
+                    self.misfits.null_value();
+                }
                 OnError::Fail | OnError::Skip => {
-                    self.misfits.row(
-                        format_args!("line {line}"),
-                        format_args!("has {fields} {more} and {expected} were expected{title}"),
-                    )?;
+                    let place = format_args!("line {line}");
+                    self.misfits.row(place, line, what)?;
                     return Ok(false);
                 }
             }
@@ -292,12 +295,17 @@ impl CsvDecoder {
     /// Line and column of a field.
     fn place(&self, record: &Record<'_>, field: usize) -> String {
         let place = format!("line {}, column {}", record.line(), field + 1);
-        let mut places = self.layout.places.iter();
-        let column = places.position(|place| *place == Some(field));
-        match column {
-            Some(column) => format!("{place} (`{}`)", self.asked.table.field(column).name()),
+        match self.column_name(field) {
+            Some(name) => format!("{place} (`{name}`)"),
             None => place,
         }
+    }
+
+    /// The column of the table that a field belongs to.
+    fn column_name(&self, field: usize) -> Option<&str> {
+        let mut places = self.layout.places.iter();
+        let column = places.position(|place| *place == Some(field))?;
+        Some(self.asked.table.field(column).name())
     }
 
     fn misfit(
@@ -308,12 +316,16 @@ impl CsvDecoder {
         kind: &DataType,
         fits: &mut bool,
     ) -> Result<(), Error> {
+        if self.misfits.on_error == OnError::Fail {
+            let place = self.place(record, field);
+            let fault = fault(holds, kind);
+            return Err(self.misfits.error(format_args!("{place} {fault}")));
+        }
+        let column = self.column_name(field);
+        self.misfits
+            .note(record.line(), column, || fault(holds, kind));
         match self.misfits.on_error {
-            OnError::Fail => {
-                let place = self.place(record, field);
-                let fault = fault(holds, kind);
-                return Err(self.misfits.error(format_args!("{place} {fault}")));
-            }
+            OnError::Fail => {}
             OnError::Null => self.misfits.null_value(),
             OnError::Skip if *fits => {
                 *fits = false;

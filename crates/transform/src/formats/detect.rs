@@ -106,10 +106,11 @@ pub(crate) fn binary_by_magic(head: &[u8]) -> Option<Format> {
 
 /// The encoding of text by its byte order mark, by where its zero bytes are, or by what is no UTF-8 in it.
 ///
-/// `whole` says that the head is all of the file, so that nothing is cut off at its end.
-pub(crate) fn encoding(head: &[u8], whole: bool) -> &'static Encoding {
+/// `whole` says that the head is all of the file, so that nothing is cut off at its end. With the reason in words.
+pub(crate) fn encoding(head: &[u8], whole: bool) -> (&'static Encoding, &'static str) {
+    const ZEROS: &str = "every second byte is zero";
     if let Some((encoding, _)) = Encoding::for_bom(head) {
-        return encoding;
+        return (encoding, "the text begins with a byte order mark");
     }
     let sample = &head[..head.len().min(4096) & !1];
     let zeros = |from: usize| {
@@ -123,16 +124,18 @@ pub(crate) fn encoding(head: &[u8], whole: bool) -> &'static Encoding {
     let (even, odd, pairs) = (zeros(0), zeros(1), sample.len() / 2);
     if pairs >= 2 {
         if odd * 10 > pairs * 4 && even * 10 < pairs {
-            return UTF_16LE;
+            return (UTF_16LE, ZEROS);
         }
         if even * 10 > pairs * 4 && odd * 10 < pairs {
-            return UTF_16BE;
+            return (UTF_16BE, ZEROS);
         }
     }
     match std::str::from_utf8(head) {
-        Ok(_) => UTF_8,
-        Err(error) if error.error_len().is_none() && !whole => UTF_8,
-        Err(_) => WINDOWS_1252,
+        Err(error) if error.error_len().is_some() || whole => {
+            (WINDOWS_1252, "the first bytes are no valid UTF-8")
+        }
+        _ if head.is_ascii() => (UTF_8, "the first bytes are ASCII"),
+        _ => (UTF_8, "the first bytes are valid UTF-8"),
     }
 }
 
@@ -161,16 +164,16 @@ pub(crate) fn json_by_text(head: &str, whole: bool) -> Option<Format> {
 }
 
 /// How the first records of a text are divided by a delimiter.
-struct Divided {
+pub(crate) struct Divided {
     /// Fields of the first.
-    fields: usize,
-    records: usize,
+    pub(crate) fields: usize,
+    pub(crate) records: usize,
     /// How many have as many fields.
-    even: usize,
+    pub(crate) even: usize,
 }
 
 /// `None` when the text cannot be divided.
-fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
+pub(crate) fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
     let mut divider = Divider::new(dialect);
     divider.push(text, DELIMITER_RECORDS).ok()?;
     // The last record may be cut off, unless it is the only one.
@@ -408,14 +411,14 @@ mod tests {
 
     #[test]
     fn encodings_are_told_from_bytes() {
-        assert_eq!(encoding(b"a,b\n", true), UTF_8);
-        assert_eq!(encoding(b"\xef\xbb\xbfa", true), UTF_8);
-        assert_eq!(encoding(b"\xff\xfea\0", true), UTF_16LE);
-        assert_eq!(encoding(b"a\0,\0b\0\n\0", true), UTF_16LE);
-        assert_eq!(encoding(b"\0a\0,\0b\0\n", true), UTF_16BE);
-        assert_eq!(encoding(b"caf\xe9,1\n", true), WINDOWS_1252);
-        assert_eq!(encoding(b"caf\xc3", false), UTF_8);
-        assert_eq!(encoding(b"caf\xc3", true), WINDOWS_1252);
+        assert_eq!(encoding(b"a,b\n", true).0, UTF_8);
+        assert_eq!(encoding(b"\xef\xbb\xbfa", true).0, UTF_8);
+        assert_eq!(encoding(b"\xff\xfea\0", true).0, UTF_16LE);
+        assert_eq!(encoding(b"a\0,\0b\0\n\0", true).0, UTF_16LE);
+        assert_eq!(encoding(b"\0a\0,\0b\0\n", true).0, UTF_16BE);
+        assert_eq!(encoding(b"caf\xe9,1\n", true).0, WINDOWS_1252);
+        assert_eq!(encoding(b"caf\xc3", false).0, UTF_8);
+        assert_eq!(encoding(b"caf\xc3", true).0, WINDOWS_1252);
     }
 
     #[test]

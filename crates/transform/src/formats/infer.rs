@@ -98,7 +98,8 @@ impl Candidates {
         self.seen && with.kind() != DataType::Utf8
     }
 
-    fn is_text(&self) -> bool {
+    /// Whether a value has been seen that is nothing but text.
+    pub(crate) fn is_text(&self) -> bool {
         self.seen && self.kind() == DataType::Utf8
     }
 }

@@ -146,12 +146,14 @@ impl TakeRow for RowBuffer {
         if !json_check::is_value(row)
             && let Some((before, wrong)) = json_grammar::fault(row)
         {
-            return self.misfit_row(place.after(&row[..before]), wrong);
+            let place = place.after(&row[..before]);
+            return self.misfit_row(place, place.line, wrong);
         }
         if row.first() != Some(&b'{') {
             let what = infer::json_kind(row);
             return self.misfit_row(
                 format_args!("line {}", place.line),
+                place.line,
                 format_args!("holds {what} where an object was expected"),
             );
         }
@@ -169,11 +171,16 @@ impl TakeRow for RowBuffer {
 
 impl RowBuffer {
     /// A row that is none. What does not fit in the rows before is told first.
-    fn misfit_row(&mut self, place: impl Display, what: impl Display) -> Result<(), Error> {
+    fn misfit_row(
+        &mut self,
+        place: impl Display,
+        line: u64,
+        what: impl Display,
+    ) -> Result<(), Error> {
         if self.misfits.on_error == OnError::Fail {
             self.flush()?;
         }
-        self.misfits.row(place, what)
+        self.misfits.row(place, line, what)
     }
 
     /// The text cannot be cut any further. What does not fit in the rows before is told first.
@@ -243,6 +250,14 @@ impl RowBuffer {
         let Some((field, misfit)) = misfits.iter().min_by_key(|(_, misfit)| misfit.row) else {
             return Ok(batch);
         };
+        if self.misfits.on_error != OnError::Fail {
+            for (field, misfit) in &misfits {
+                let row = first + misfit.row;
+                let fault = || self.fault(row, field, Some(misfit));
+                self.misfits
+                    .note(self.lines[row], Some(field.name()), fault);
+            }
+        }
         match self.misfits.on_error {
             OnError::Fail => Err(self.told(first + misfit.row, field, Some(misfit))),
             OnError::Null => {
@@ -263,22 +278,24 @@ impl RowBuffer {
 
     /// The error of a value that does not fit.
     fn told(&self, row: usize, field: &Field, misfit: Option<&Misfit>) -> Error {
-        let line = self.lines[row];
+        let (line, name) = (self.lines[row], field.name());
+        let fault = self.fault(row, field, misfit);
+        self.misfits
+            .error(format_args!("line {line}, column `{name}` {fault}"))
+    }
+
+    /// What is wrong with a value that does not fit.
+    fn fault(&self, row: usize, field: &Field, misfit: Option<&Misfit>) -> String {
         let (name, kind) = (field.name(), field.data_type());
         if let Some(misfit) = misfit
             && kind.is_nested()
         {
-            let fault = inner_fault(misfit.holds, &misfit.kind);
-            return self
-                .misfits
-                .error(format_args!("line {line}, column `{name}` {fault}"));
+            return inner_fault(misfit.holds, &misfit.kind);
         }
         let members: Option<Members<'_>> = serde_json::from_slice(self.row(row)).ok();
         let value: Option<&RawValue> = members.as_ref().and_then(|row| row.last(name));
         let holds = value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
-        let fault = fault(holds, kind);
-        self.misfits
-            .error(format_args!("line {line}, column `{name}` {fault}"))
+        fault(holds, kind)
     }
 
     fn row_by_row(&self) -> Result<RecordBatch, Error> {
@@ -298,11 +315,13 @@ impl RowBuffer {
         let text = self.row(row);
         if serde_json::from_slice::<Members<'_>>(text).is_err() {
             let line = self.lines[row];
-            self.misfits
-                .row(format_args!("line {line}"), "is not valid JSON")?;
+            let place = format_args!("line {line}");
+            self.misfits.row(place, line, "is not valid JSON")?;
             return Ok(None);
         }
         if self.misfits.on_error == OnError::Skip {
+            let what = || "holds values of other kinds than its columns".to_owned();
+            self.misfits.note(self.lines[row], None, what);
             self.misfits.skip_row();
             return Ok(None);
         }
@@ -316,6 +335,9 @@ impl RowBuffer {
             if self.misfits.on_error == OnError::Fail {
                 return Err(self.told(row, field, None));
             }
+            let fault = || self.fault(row, field, None);
+            self.misfits
+                .note(self.lines[row], Some(field.name()), fault);
             self.misfits.null_value();
             columns.push(new_null_array(text_field.data_type(), 1));
         }

@@ -4,17 +4,60 @@ use std::{
     collections::BTreeMap,
     fmt::Display,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use datafusion::arrow::datatypes::DataType;
+use serde::Serialize;
 
 use crate::{Error, ErrorKind, OnError, schema::type_name};
 
 /// Columns that are remembered to be named.
 pub(crate) const MOST_UNLISTED: usize = 10;
+/// Problems whose places are remembered.
+const MOST_PROBLEMS: usize = 20;
+
+/// A value or a row of a file that does not fit, by its place. The value itself is never named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line of text; the row of formats that have no lines.
+    pub line: u64,
+    /// The column, where one value is the problem.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// All problems of a run that looks for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Problems {
+    /// The first ones of the files, in order of file and line.
+    pub first: Vec<Problem>,
+    /// How many there are.
+    pub count: u64,
+    /// How many are values of each column.
+    pub by_column: BTreeMap<String, u64>,
+}
+
+impl Problems {
+    /// Adds those of text that begins after `lines` lines of the same file.
+    fn add(&mut self, others: Self, lines: u64) {
+        let free = MOST_PROBLEMS.saturating_sub(self.first.len());
+        let others_first = others.first.into_iter().take(free);
+        self.first.extend(others_first.map(|problem| Problem {
+            line: problem.line + lines,
+            ..problem
+        }));
+        self.count += others.count;
+        for (column, count) in others.by_column {
+            *self.by_column.entry(column).or_default() += count;
+        }
+    }
+}
 
 /// What one run left out or made null.
 #[derive(Debug, Default)]
@@ -23,9 +66,36 @@ pub(crate) struct MisfitCounts {
     nulled_values: AtomicU64,
     /// Columns that files have and their tables do not, each with one of the files.
     unlisted: Mutex<BTreeMap<String, Arc<str>>>,
+    /// The places, in a run that looks for them.
+    problems: Option<Mutex<Problems>>,
 }
 
 impl MisfitCounts {
+    /// Counts that remember places too.
+    pub(crate) fn with_places() -> Self {
+        Self {
+            problems: Some(Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Counts of nothing yet, which remember places if these do.
+    pub(crate) fn alike(&self) -> Self {
+        Self {
+            problems: self.problems.as_ref().map(|_| Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The problems so far; none where nobody looks for them.
+    pub(crate) fn problems(&self) -> Problems {
+        let mut problems = self.problems.as_ref().map(locked).map(|all| all.clone());
+        if let Some(problems) = &mut problems {
+            problems.first.sort();
+        }
+        problems.unwrap_or_default()
+    }
+
     pub(crate) fn skipped_rows(&self) -> u64 {
         self.skipped_rows.load(Ordering::Relaxed)
     }
@@ -48,18 +118,27 @@ impl MisfitCounts {
         }
     }
 
-    pub(crate) fn add(&self, others: &Self) {
+    /// Adds what was counted in text that begins after `lines` lines of the same file.
+    pub(crate) fn add(&self, others: &Self, lines: u64) {
         let Self {
             skipped_rows,
             nulled_values,
             unlisted: _,
+            problems,
         } = self;
+        if let Some((problems, others)) = problems.as_ref().zip(others.problems.as_ref()) {
+            locked(problems).add(std::mem::take(&mut *locked(others)), lines);
+        }
         skipped_rows.fetch_add(others.skipped_rows(), Ordering::Relaxed);
         nulled_values.fetch_add(others.nulled_values(), Ordering::Relaxed);
         for (column, file) in others.unlisted() {
             self.add_unlisted(&column, &file);
         }
     }
+}
+
+fn locked(problems: &Mutex<Problems>) -> MutexGuard<'_, Problems> {
+    problems.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What to do about misfits of one file.
@@ -93,16 +172,47 @@ impl Misfits {
         self.counts.nulled_values.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Remembers the place of a problem, in a run that looks for them.
+    pub(crate) fn note(&self, line: u64, column: Option<&str>, what: impl FnOnce() -> String) {
+        let Some(problems) = &self.counts.problems else {
+            return;
+        };
+        let mut problems = locked(problems);
+        problems.count += 1;
+        if let Some(column) = column {
+            match problems.by_column.get_mut(column) {
+                Some(count) => *count += 1,
+                None => {
+                    problems.by_column.insert(column.to_owned(), 1);
+                }
+            }
+        }
+        if problems.first.len() < MOST_PROBLEMS {
+            problems.first.push(Problem {
+                file: Arc::clone(&self.file),
+                line,
+                column: column.map(str::to_owned),
+                what: what(),
+            });
+        }
+    }
+
     /// A column of the file that the table does not have.
     pub(crate) fn unlisted(&self, column: &str) {
         self.counts.add_unlisted(column, &self.file);
     }
 
-    /// A row that cannot be divided into its fields: an error, or left out. The place is written as `line 7`.
-    pub(crate) fn row(&self, place: impl Display, what: impl Display) -> Result<(), Error> {
+    /// A row that cannot be divided into its fields: an error, or left out. The place begins with the line, as in `line 7`.
+    pub(crate) fn row(
+        &self,
+        place: impl Display,
+        line: u64,
+        what: impl Display,
+    ) -> Result<(), Error> {
         if self.on_error == OnError::Fail {
             return Err(self.error(format_args!("{place} {what}")));
         }
+        self.note(line, None, || what.to_string());
         self.skip_row();
         Ok(())
     }

@@ -143,7 +143,7 @@ fn decimal(text: &str) -> Option<BoundValue> {
 }
 
 /// E.164 (ITU-T): a country code that does not begin with 0, at most 15 digits in all.
-fn is_e164(text: &str) -> bool {
+pub(crate) fn is_e164(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else {
         return false;
     };

@@ -11,6 +11,7 @@ use datafusion::{
 use encoding_rs::{Encoding, UTF_8};
 use futures::StreamExt;
 use liblzma::stream as xz;
+use serde::Serialize;
 
 use super::head::Head;
 use crate::{
@@ -48,7 +49,21 @@ pub(crate) struct Facts {
     pub(crate) schema: Option<SchemaRef>,
     /// Keys of its head that only rows beyond the sample have.
     pub(crate) late: Vec<String>,
+    /// What was found out or declared, each with the reason in words.
+    pub(crate) evidence: Vec<Evidence>,
 }
+
+/// One thing that is known of how a file is written, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// What it is about, by its key in `[tables.NAME]`.
+    pub about: &'static str,
+    /// Why it is so.
+    pub reason: String,
+}
+
+/// The reason of what the table says itself.
+const DECLARED: &str = "declared";
 
 /// Columns of a file.
 #[derive(Debug)]
@@ -116,10 +131,19 @@ pub(crate) async fn examine(
 async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plain), Error> {
     let misfits = Misfits::lenient(file);
     let (named, named_compression) = detect::by_name(file);
+    let mut evidence = Vec::new();
+    let mut found = |about, reason: &str| {
+        evidence.push(Evidence {
+            about,
+            reason: reason.to_owned(),
+        });
+    };
     let compression = match spec.compression {
-        Some(compression) => compression,
+        Some(compression) => (compression, DECLARED),
         None => compression_of(&misfits, head, named_compression)?,
     };
+    let (compression, reason) = compression;
+    found("compression", reason);
     let plain = plain(&misfits, head, compression).await?;
     if compression != Compression::None && detect::compression_by_magic(&plain.bytes).is_some() {
         return Err(misfits.error("is compressed twice"));
@@ -132,11 +156,14 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
     let declared = spec
         .format
         .or(spec.json_pointer.as_ref().map(|_| Format::Json));
-    let told = declared.or(magic).or(named).or(content_type);
-    let binary = matches!(told, Some(Format::Parquet | Format::Avro | Format::Arrow));
-    let encoding = match &spec.encoding {
-        _ if binary => UTF_8,
-        Some(label) => Encoding::for_label_no_replacement(label.as_bytes()).unwrap_or(UTF_8),
+    let known = declared.or(magic).or(named).or(content_type);
+    let binary = matches!(known, Some(Format::Parquet | Format::Avro | Format::Arrow));
+    let (encoding, encoding_reason) = match &spec.encoding {
+        _ if binary => (UTF_8, ""),
+        Some(label) => {
+            let encoding = Encoding::for_label_no_replacement(label.as_bytes());
+            (encoding.unwrap_or(UTF_8), DECLARED)
+        }
         None => detect::encoding(&plain.bytes, plain.whole),
     };
     let plain = if binary {
@@ -144,29 +171,25 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
     } else {
         decoded(plain, encoding)
     };
-    let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
-    let cut = plain.whole && plain.bytes.len() <= 64 << 10;
     let quoting = dialect(spec);
-    let format = match told {
-        // Files named `.json` are arrays, documents or lines.
-        Some(Format::Json) if declared.is_none() => {
-            detect::json_by_text(&text, cut).unwrap_or(Format::Json)
-        }
-        Some(format) => format,
-        None => detect::json_by_text(&text, cut)
-            .or_else(|| {
-                let divided = detect::delimiter(&plain.bytes, quoting, None).is_some();
-                (divided && !plain.bytes.contains(&0)).then_some(Format::Csv)
-            })
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidSpec,
-                    format!(
-                        "{file}: neither name, content type nor first bytes tell the format: set `format` (csv, tsv, ndjson, json, parquet, avro or arrow)"
-                    ),
-                )
-            })?,
+    let known = match (declared, magic, named, content_type) {
+        (Some(format), ..) => Some((format, DECLARED)),
+        (_, Some(format), ..) => Some((format, "the first bytes are those of the format")),
+        (_, _, Some(format), _) => Some((format, "the name says it")),
+        (.., content_type) => content_type.map(|format| (format, "the content type says it")),
     };
+    let (format, reason) = match known {
+        // Files named `.json` are arrays, documents or lines.
+        Some((Format::Json, reason)) if declared.is_none() => by_text(&plain)
+            .filter(|(format, _)| *format == Format::Ndjson)
+            .unwrap_or((Format::Json, reason)),
+        Some(known) => known,
+        None => format_by_text(file, &plain, quoting)?,
+    };
+    found("format", reason);
+    if !binary {
+        found("encoding", encoding_reason);
+    }
     if format == Format::Parquet && compression != Compression::None {
         return Err(Error::new(
             ErrorKind::InvalidSpec,
@@ -192,24 +215,61 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
         },
         schema: None,
         late: Vec::new(),
+        evidence,
     };
     if matches!(format, Format::Csv | Format::Tsv) {
-        facts.csv = csv_options(spec, file, format, facts.csv, &plain);
+        let found = &mut facts.evidence;
+        facts.csv = csv_options(spec, file, format, facts.csv, &plain, found);
     }
     Ok((facts, plain))
+}
+
+/// JSON by the beginning of the text, and why.
+fn by_text(plain: &Plain) -> Option<(Format, &'static str)> {
+    let text = String::from_utf8_lossy(&plain.bytes[..plain.bytes.len().min(64 << 10)]);
+    let cut = plain.whole && plain.bytes.len() <= 64 << 10;
+    let found = detect::json_by_text(&text, cut);
+    found.map(|format| match format {
+        Format::Ndjson => (format, "each of the first lines is a JSON object"),
+        _ => (format, "the text begins as JSON does"),
+    })
+}
+
+/// The format of text that nothing else says it of, and why.
+fn format_by_text(
+    file: &str,
+    plain: &Plain,
+    quoting: Dialect,
+) -> Result<(Format, &'static str), Error> {
+    let delimited = || {
+        let divided = detect::delimiter(&plain.bytes, quoting, None).is_some();
+        let is_csv = divided && !plain.bytes.contains(&0);
+        is_csv.then_some((Format::Csv, "a delimiter divides the first records"))
+    };
+    by_text(plain).or_else(delimited).ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidSpec,
+            format!(
+                "{file}: neither name, content type nor first bytes tell the format: set `format` (csv, tsv, ndjson, json, parquet, avro or arrow)"
+            ),
+        )
+    })
 }
 
 fn compression_of(
     misfits: &Misfits,
     head: &Head,
     named: Option<Compression>,
-) -> Result<Compression, Error> {
+) -> Result<(Compression, &'static str), Error> {
     match (detect::compression_by_magic(&head.bytes), named) {
-        (Some(found), _) => Ok(found),
+        (Some(found), _) => Ok((found, "the first bytes are those of the compression")),
         (None, Some(named)) if !head.bytes.is_empty() => Err(misfits.error(format_args!(
             "is named as {named} and is not: rename it, or set `compression`"
         ))),
-        (None, _) => Ok(Compression::None),
+        (None, _) => Ok((
+            Compression::None,
+            "the first bytes are those of no compression",
+        )),
     }
 }
 
@@ -310,34 +370,84 @@ fn csv_options(
     format: Format,
     mut options: CsvOptions,
     plain: &Plain,
+    evidence: &mut Vec<Evidence>,
 ) -> CsvOptions {
-    let mut declared = spec.delimiter.is_some() || format == Format::Tsv;
+    let mut found = |about, reason: String| evidence.push(Evidence { about, reason });
+    let mut delimiter = match &spec.delimiter {
+        Some(_) => Some(DECLARED),
+        None => (format == Format::Tsv).then_some("the format has tabs"),
+    };
     if format == Format::Tsv && spec.delimiter.is_none() {
         options.dialect.delimiter = Delimiter::byte(b'\t');
     }
     let separator = detect::separator(&plain.bytes).filter(|_| spec.skip_lines.is_none());
     if let Some(separator) = separator {
+        const EXCEL: &str = "the first line is `sep=`, as Excel writes it";
         options.skip_lines = 1;
-        if !declared {
+        found("skip_lines", EXCEL.to_owned());
+        if delimiter.is_none() {
             options.dialect.delimiter = separator;
-            declared = true;
+            delimiter = Some(EXCEL);
         }
     } else if spec.skip_lines.is_none() {
-        let fixed = declared.then_some(options.dialect.delimiter);
+        let fixed = delimiter.map(|_| options.dialect.delimiter);
         options.skip_lines = detect::lines_before(&plain.bytes, options.dialect, fixed);
+        if options.skip_lines > 0 {
+            found(
+                "skip_lines",
+                "what stands before a blank line has another number of fields than the records behind it"
+                    .to_owned(),
+            );
+        }
+    } else {
+        found("skip_lines", DECLARED.to_owned());
     }
     let text = table_text(&options, plain);
-    if !declared {
-        let found = detect::delimiter(text, options.dialect, columns_by_place(spec, file));
-        options.dialect.delimiter = found.unwrap_or(Delimiter::byte(b','));
+    match delimiter {
+        Some(reason) => found("delimiter", reason.to_owned()),
+        None => {
+            let by_text = detect::delimiter(text, options.dialect, columns_by_place(spec, file));
+            options.dialect.delimiter = by_text.unwrap_or(Delimiter::byte(b','));
+            found("delimiter", evenness(text, options.dialect));
+        }
     }
     if spec.trim.is_none() {
         options.dialect.trim = detect::has_blanks_around(text, options.dialect);
+        if options.dialect.trim {
+            found("trim", "each delimiter has a blank beside it".to_owned());
+        }
     }
-    if spec.header.is_none() && spec.header_lines == 1 && !has_header(&options, text) {
-        options.header = Header::None;
+    if spec.header.is_none() && spec.header_lines == 1 {
+        match value_in_first(&options, text) {
+            None => found(
+                "header",
+                "no field of the first record is a number, a date or the like as those below it are"
+                    .to_owned(),
+            ),
+            Some(place) => {
+                options.header = Header::None;
+                let field = place + 1;
+                found(
+                    "header",
+                    format!("field {field} of the first record is a value as those below it are"),
+                );
+            }
+        }
+    } else {
+        found("header", DECLARED.to_owned());
     }
     options
+}
+
+/// How a delimiter divides the first records, in words.
+fn evenness(text: &[u8], dialect: Dialect) -> String {
+    match detect::divided(text, dialect) {
+        Some(found) if found.fields > 1 => format!(
+            "it divides {} of the first {} records into {} fields",
+            found.even, found.records, found.fields
+        ),
+        _ => "no delimiter divides the first records: there is one column".to_owned(),
+    }
 }
 
 /// How many fields a row has, where a table says so: columns that folders make are not among them.
@@ -377,15 +487,13 @@ fn first_records(dialect: Dialect, text: &[u8], whole: bool, rows: usize) -> Rec
     divider.take()
 }
 
-/// Whether the first record names columns: not when one of its fields is a number, a date or the like and the fields below
-/// it are too.
-fn has_header(options: &CsvOptions, text: &[u8]) -> bool {
+/// The first field of the first record that is a number, a date or the like as the fields below it are. Where there is none, the
+/// record names columns.
+fn value_in_first(options: &CsvOptions, text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(256 << 10)];
     let records = first_records(options.dialect, text, true, 100);
     let mut records = records.iter();
-    let Some(first) = records.next() else {
-        return true;
-    };
+    let first = records.next()?;
     let mut below = TextTypes::default();
     let mut others = 0;
     for record in records {
@@ -397,7 +505,7 @@ fn has_header(options: &CsvOptions, text: &[u8]) -> bool {
         let is_like_below = others == 0 || below.at(place).is_some_and(|below| below.is_like(text));
         !text.is_empty() && !is_text(text) && is_like_below
     };
-    !(0..first.fields()).any(value)
+    (0..first.fields()).find(|&place| value(place))
 }
 
 /// Whether a field is no number, date or the like.
@@ -409,8 +517,12 @@ fn is_text(field: &[u8]) -> bool {
 
 impl Facts {
     /// What Parquet is: its footer tells everything.
-    pub(crate) fn parquet(schema: Option<SchemaRef>) -> Self {
+    pub(crate) fn parquet(schema: Option<SchemaRef>, reason: &str) -> Self {
         Self {
+            evidence: vec![Evidence {
+                about: "format",
+                reason: reason.to_owned(),
+            }],
             format: Format::Parquet,
             compression: Compression::None,
             encoding: UTF_8,

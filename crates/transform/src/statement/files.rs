@@ -116,8 +116,9 @@ impl TakeFiles {
     }
 }
 
-/// The last part of a uri with a name: `calls` of `s3://lake/calls/2026-*.csv.gz`.
-fn table_name(uri: &str) -> String {
+/// What a table of the files at a uri is called: the last part of the uri with a name, `calls` of `s3://lake/calls/2026-*.csv.gz`.
+#[must_use]
+pub fn table_name(uri: &str) -> String {
     let path = uri.split_once("://").map_or(uri, |(_, path)| path);
     let mut segments = path.rsplit('/');
     segments
