@@ -11,8 +11,17 @@ use crate::{ActionError, ErrorCode, Excerpt, error::place_of};
 const SIMILAR: f64 = 0.7;
 /// Known names that are listed where none is like the unknown one.
 const LISTED: usize = 30;
-/// Parts of the names of keys whose values are not shown: somebody may have written a secret where its source belongs.
-const SECRETS: [&str; 4] = ["secret", "password", "hash_key", "seal_key"];
+/// Parts of the names of keys whose values are not shown: somebody may have written a secret, or a caller's number, where its source
+/// or its digest belongs.
+const SECRETS: [&str; 7] = [
+    "secret",
+    "password",
+    "hash_key",
+    "seal_key",
+    "signing_key",
+    "clients",
+    "issuers",
+];
 
 /// Parses `text`; `path` names the file in errors.
 ///
@@ -41,7 +50,8 @@ fn told(path: &Path, text: &str, error: &TomlError) -> ActionError {
                 Some((_, table)) if kind == "field" => format!("[{}]", table.join(".")),
                 Some(_) => format!("`{}`", keys.join(".")),
             };
-            let name_shown = match is_shown {
+            // The name of a key is no value; that of a variant is.
+            let name_shown = match is_shown || kind == "field" {
                 true => format!(" `{name}`"),
                 false => String::new(),
             };
@@ -241,6 +251,21 @@ mod tests {
         );
         assert!(error.excerpt().is_none());
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        for text in [
+            "[server]\nkeys = [{ name = \"a\", secret = \"hunter2\" }]\n",
+            "[server.tokens]\nsigning_key = \"hunter2\"\n",
+            "[[server.clients]]\nname = \"a\"\nkeys_sha256 = \"hunter2\"\n",
+            "[[server.clients]]\nname = \"a\"\nbasic = \"hunter2\"\n",
+            "[[server.clients]]\nname = \"a\"\nparams = \"hunter2\"\n",
+            "[[server.clients]]\nname = \"a\"\ntokens = [{ issuer = \"b\", claims = \"hunter2\" }]\n",
+            "[[server.clients]]\nname = \"a\"\noauth = { client_id = \"b\", secret = \"hunter2\" }\n",
+        ] {
+            let error = self::error(text);
+            assert!(
+                !format!("{error:?} {error}").contains("hunter2"),
+                "{error:?}"
+            );
+        }
     }
 
     #[test]
