@@ -484,3 +484,22 @@ fn render_result(
     serde_json::from_str(&rendered.text)
         .map_err(|problem| format!("the success template gives no JSON: {problem}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse_answer;
+
+    #[test]
+    fn floats_keep_their_digits() {
+        // Without exact reading, some of these come out with another last digit.
+        for digits in [
+            "256192.33333333334",
+            "346940.36363636365",
+            "220903.66666666666",
+            "0.1",
+            "1e-7",
+        ] {
+            assert_eq!(parse_answer(digits).unwrap().to_string(), digits);
+        }
+    }
+}
