@@ -63,6 +63,8 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
+        .log_internal_errors(false)
         .with_ansi(Terminal::get().stderr != Colour::NONE)
         .init();
     let result = panics::caught(|| {

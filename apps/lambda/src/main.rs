@@ -67,6 +67,8 @@ fn main() -> ExitCode {
             EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
         )
         .with_writer(std::io::stderr)
+        // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
+        .log_internal_errors(false)
         .init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

@@ -22,7 +22,7 @@ const SEAL_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b
 const PUBLIC_KEY: &str = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
 
 /// Segments of a few records, so that some are finished; first behind [audit.log].
-const MORE: &str = "max_segment_bytes = 2000\n[audit.seal_key]\nenv = \"FLOWLAKE_E2E_SEAL_KEY\"\n";
+const MORE: &str = "max_segment_bytes = 2400\n[audit.seal_key]\nenv = \"FLOWLAKE_E2E_SEAL_KEY\"\n";
 
 /// The examples with a log of small, signed segments.
 struct Logged {
@@ -310,7 +310,7 @@ fn on_a_full_disk_requests_are_refused_and_nothing_is_lost() -> Result<()> {
     // One segment, so that the limit on files is the log's.
     let config = logged.project.folder().join("flowlake.toml");
     let text = fs::read_to_string(&config)?;
-    fs::write(&config, text.replace("max_segment_bytes = 2000\n", ""))?;
+    fs::write(&config, text.replace("max_segment_bytes = 2400\n", ""))?;
     let server = logged.project.serve_with_small_files(24)?;
     let body = json!({ "agent_id": logged.setting.files.example_agent_id });
     let mut answered = 0;
