@@ -163,7 +163,7 @@ async fn columns_that_differ_in_capitals_alone_are_never_mistaken() {
     .await;
 }
 
-/// What a file holds is told in the words of docs/tables.md, not in those of the engine.
+/// Errors say what a file holds in the words of docs/tables.md, not in those of the engine.
 #[tokio::test]
 async fn types_that_do_not_fit_are_told_in_the_words_of_the_docs() {
     for lines in [
