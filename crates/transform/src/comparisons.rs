@@ -1,24 +1,25 @@
 //! Comparisons of numbers, where the engine's own rules (`DataFusion` 55) lose digits or errors.
 
-use std::sync::Arc;
-
 use datafusion::{
-    arrow::datatypes::{DataType, FieldRef},
+    arrow::datatypes::DataType,
     common::{
         DFSchema, Result,
         config::ConfigOptions,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
-        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
-        expr::{Between, BinaryExpr, Cast, InList, ScalarFunction, TryCast},
+        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, cast,
+        expr::{Between, BinaryExpr, Cast, InList, TryCast},
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
 
-use crate::{formats::exact, named};
+use crate::{
+    formats::exact,
+    marked::{Mark, marked},
+    named,
+};
 
 /// A float of 32 bits beside an integer is compared as one of 64. The engine makes the integer a float of 32 bits, which has 24
 /// bits for its digits: 16777217 would equal 16777216. Works on plans whose types do not agree yet.
@@ -97,10 +98,7 @@ fn computed(side: Expr, schema: &DFSchema) -> Transformed<Expr> {
             .map_children(inner)
             .unwrap_or_else(|_| Transformed::no(same));
     }
-    Transformed::yes(Expr::ScalarFunction(ScalarFunction {
-        func: Arc::new(ScalarUDF::from(Computed::new())),
-        args: vec![side],
-    }))
+    Transformed::yes(marked::<Computed>(side))
 }
 
 /// The plan with what `change` makes of the sides of each comparison: as many as there were.
@@ -150,18 +148,6 @@ fn in_comparisons(
     .map(|plan| plan.data)
 }
 
-/// The expression without what [`ComputedCasts`] put around it.
-pub(crate) fn uncomputed(expr: Expr) -> Expr {
-    match expr {
-        Expr::ScalarFunction(ScalarFunction { func, mut args })
-            if func.inner().is::<Computed>() && args.len() == 1 =>
-        {
-            args.remove(0)
-        }
-        other => other,
-    }
-}
-
 /// Whether an operator compares.
 pub(crate) fn is_comparison(op: Operator) -> bool {
     matches!(
@@ -177,34 +163,14 @@ pub(crate) fn is_comparison(op: Operator) -> bool {
     )
 }
 
-/// Gives its argument, which the engine does not look into.
+/// What [`ComputedCasts`] puts around casts.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Computed(Signature);
+pub(crate) struct Computed;
 
-impl Computed {
-    fn new() -> Self {
-        Self(Signature::any(1, Volatility::Immutable))
-    }
-}
+impl Mark for Computed {
+    const NAME: &'static str = "computed";
 
-impl ScalarUDFImpl for Computed {
-    fn name(&self) -> &'static str {
-        "computed"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok(given[0].clone())
-    }
-
-    fn return_field_from_args(&self, given: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::clone(&given.arg_fields[0]))
-    }
-
-    fn invoke_with_args(&self, mut call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(call.args.remove(0))
+    fn apply(value: ColumnarValue) -> Result<ColumnarValue> {
+        Ok(value)
     }
 }

@@ -17,6 +17,7 @@ mod hot;
 pub mod json;
 mod limits;
 mod location;
+mod marked;
 mod memory;
 mod moments;
 mod named;

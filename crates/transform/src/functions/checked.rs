@@ -33,8 +33,8 @@ use datafusion::{
     physical_plan::PhysicalExpr,
 };
 
-use super::floats::bare;
-use crate::{comparisons::uncomputed, named};
+use super::floats::PlainFloat;
+use crate::{comparisons::Computed, marked::unmarked, named};
 
 /// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
 const MOST_DIGITS: [u8; 2] = [38, 76];
@@ -165,7 +165,7 @@ pub(super) fn largest_bits(values: &[i64]) -> u32 {
 /// An expression with the operators that its text has.
 pub(crate) fn unchecked(expr: &Expr) -> Expr {
     let plain = expr.clone().transform_up(|expr| {
-        let found = bare(uncomputed(expr));
+        let found = unmarked::<PlainFloat>(unmarked::<Computed>(expr).data);
         let Expr::ScalarFunction(call) = &found.data else {
             return Ok(found);
         };

@@ -1,24 +1,25 @@
 //! Brings the floats that expressions compute to the form that columns are read in: see [`crate::formats::floats`].
 
-use std::sync::Arc;
-
 use datafusion::{
-    arrow::datatypes::{DataType, FieldRef},
+    arrow::datatypes::DataType,
     common::{
         DFSchema, Result, ScalarValue,
         config::ConfigOptions,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs,
-        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-        expr::{AggregateFunction, BinaryExpr, Cast, ScalarFunction, TryCast},
+        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator,
+        expr::{AggregateFunction, BinaryExpr, Cast, TryCast},
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
 
-use crate::{formats::floats::plain, named};
+use crate::{
+    formats::floats::plain,
+    marked::{Mark, marked, unmarked},
+    named,
+};
 
 /// Brings what expressions compute to its one form. Works on plans whose types agree.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ fn brought(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     let expr = if inner {
-        expr.map_children(|child| Ok(bare(child)))?
+        expr.map_children(|child| Ok(unmarked::<PlainFloat>(child)))?
     } else {
         Transformed::no(expr)
     };
@@ -83,12 +84,7 @@ fn brought(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if !is_computed || !is_float(&expr.data) {
         return Ok(expr);
     }
-    let func = Arc::new(ScalarUDF::from(PlainFloat::new()));
-    let args = vec![expr.data];
-    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction {
-        func,
-        args,
-    })))
+    Ok(Transformed::yes(marked::<PlainFloat>(expr.data)))
 }
 
 fn is_arithmetic(op: Operator) -> bool {
@@ -98,48 +94,16 @@ fn is_arithmetic(op: Operator) -> bool {
     )
 }
 
-/// The expression without what was put around it.
-pub(super) fn bare(expr: Expr) -> Transformed<Expr> {
-    match expr {
-        Expr::ScalarFunction(ScalarFunction { func, mut args })
-            if func.inner().is::<PlainFloat>() && args.len() == 1 =>
-        {
-            Transformed::yes(args.remove(0))
-        }
-        other => Transformed::no(other),
-    }
-}
-
-/// The function that [`PlainFloats`] puts into plans.
+/// What [`PlainFloats`] puts around expressions.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct PlainFloat(Signature);
+pub(super) struct PlainFloat;
 
-impl PlainFloat {
-    fn new() -> Self {
-        Self(Signature::any(1, Volatility::Immutable))
-    }
-}
+impl Mark for PlainFloat {
+    const NAME: &'static str = "plain_float";
 
-impl ScalarUDFImpl for PlainFloat {
-    fn name(&self) -> &'static str {
-        "plain_float"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok(given[0].clone())
-    }
-
-    fn return_field_from_args(&self, given: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::clone(&given.arg_fields[0]))
-    }
-
-    fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(match &call.args[0] {
-            ColumnarValue::Array(found) => ColumnarValue::Array(plain(found)),
+    fn apply(value: ColumnarValue) -> Result<ColumnarValue> {
+        Ok(match value {
+            ColumnarValue::Array(found) => ColumnarValue::Array(plain(&found)),
             ColumnarValue::Scalar(found) => {
                 let found = plain(&found.to_array()?);
                 ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?)
