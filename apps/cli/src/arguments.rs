@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual page of a command, or write those of all
     Man(ManPage),
+    /// Print the JSON Schema of flowlake.toml or of action files, for editors
+    Schema(SchemaOf),
 }
 
 #[derive(Debug, Args)]
@@ -231,4 +233,18 @@ pub(crate) struct ManPage {
     /// Write the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaOf {
+    /// The file
+    pub(crate) file: SchemaFile,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFile {
+    /// flowlake.toml
+    Config,
+    /// actions/*.toml
+    Action,
 }

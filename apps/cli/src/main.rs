@@ -101,5 +101,6 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
             shell_help::completions(completions, Arguments::command())
         }
         Command::Man(man) => shell_help::man(man, Arguments::command()),
+        Command::Schema(schema) => shell_help::schema(schema),
     }
 }

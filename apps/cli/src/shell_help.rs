@@ -1,16 +1,25 @@
-//! What shells and `man` know of flowlake: made of what can be typed.
+//! What shells, `man` and editors know of flowlake: made of what can be typed and of the types that read the files.
 
 use std::io;
 
 use clap::Command;
 use clap_mangen::Man;
-use flowlake_data_action::{ActionError, ErrorCode};
+use flowlake_data_action::{ActionError, ErrorCode, action_schema, config_schema};
 
 use crate::{
-    arguments::{Completions, ManPage},
+    arguments::{Completions, ManPage, SchemaFile, SchemaOf},
     failure::Failure,
     output,
 };
+
+/// Prints the JSON Schema of a file.
+pub(crate) fn schema(arguments: &SchemaOf) -> Result<(), Failure> {
+    let schema = match arguments.file {
+        SchemaFile::Config => config_schema(),
+        SchemaFile::Action => action_schema(),
+    };
+    Ok(output::print(&format!("{schema:#}\n"))?)
+}
 
 /// Prints the script; `command` is all that can be typed.
 pub(crate) fn completions(arguments: &Completions, mut command: Command) -> Result<(), Failure> {

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Credentials, region and endpoints. What is left out comes from the AWS SDK's usual chain: environment, profile, SSO,
 /// web identity, container and instance roles.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AwsSettings {
     /// A profile of `~/.aws/config`.
@@ -45,7 +46,7 @@ impl AwsSettings {
 }
 
 /// A role to assume.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssumeRoleSettings {
     /// The role's ARN.
@@ -56,6 +57,7 @@ pub struct AssumeRoleSettings {
     pub session_name: Option<String>,
     /// How long a session lasts, such as `1h`: 15 minutes to 12 hours; an hour when left out. It is renewed before it ends.
     #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub session_length: Option<Duration>,
     /// Session tags, seen by policies as `aws:PrincipalTag/KEY`; the role's trust policy must allow `sts:TagSession`.
     #[serde(default)]
@@ -91,13 +93,14 @@ impl fmt::Debug for StaticCredentials {
 }
 
 /// How it is decided whether an object may be read.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessSettings {
     /// What a decision means.
     pub mode: AccessMode,
     /// How long a decision is kept, such as `5m`. A changed policy takes effect after this time at the latest.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub ttl: Duration,
     /// How many decisions are kept.
     pub max_entries: u64,
@@ -106,7 +109,7 @@ pub struct AccessSettings {
 }
 
 /// What is known of a bucket of another account, whose policy only that account can read.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BucketSettings {
     /// The account that owns it, twelve digits.
@@ -127,7 +130,7 @@ impl Default for AccessSettings {
 }
 
 /// What a decision means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessMode {
     /// Read only what the simulation allows; a simulation that is itself denied is an error.

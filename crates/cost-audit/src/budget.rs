@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::usd::Usd;
 
 /// Limits in USD; days and months are those of UTC.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetSettings {
     /// For all actions together.
@@ -27,19 +29,21 @@ pub struct BudgetSettings {
 }
 
 /// The limits of one action, or of all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetLimits {
     /// A day's limit; none is without limit.
+    #[schemars(with = "Option<Usd>")]
     pub daily_usd: Option<Decimal>,
     /// A month's limit; none is without limit.
+    #[schemars(with = "Option<Usd>")]
     pub monthly_usd: Option<Decimal>,
     /// What happens above these limits, when it is not what the settings say for all.
     pub over: Option<OverBudget>,
 }
 
 /// What happens to a request that would go over a limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OverBudget {
     /// It is refused.

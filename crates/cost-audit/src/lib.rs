@@ -9,6 +9,7 @@ mod error;
 mod estimate;
 mod prices;
 mod report;
+mod usd;
 
 #[cfg(feature = "cost-explorer")]
 pub use actuals::{Actuals, ActualsQuery, GroupBy, S3_SERVICE};

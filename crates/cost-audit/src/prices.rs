@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
+use crate::usd::Usd;
 
 pub use offer::OfferSummary;
 
@@ -45,7 +47,7 @@ pub struct Source {
 }
 
 /// The prices of one region.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegionPrices {
     /// Requests, by storage class.
@@ -72,12 +74,14 @@ fn set_by_hand() -> String {
 }
 
 /// Prices of 1,000 requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPrices {
     /// PUT, COPY, POST and LIST.
+    #[schemars(with = "Usd")]
     pub put_list_usd_per_1000: Decimal,
     /// GET, SELECT and all others.
+    #[schemars(with = "Usd")]
     pub get_usd_per_1000: Decimal,
     /// Key into the table's sources; `configuration` when left out.
     #[serde(default = "set_by_hand")]
@@ -85,10 +89,11 @@ pub struct RequestPrices {
 }
 
 /// The price of 1,000 requests of the second tier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetPrice {
     /// GET, SELECT and all others.
+    #[schemars(with = "Usd")]
     pub get_usd_per_1000: Decimal,
     /// Key into the table's sources; `configuration` when left out.
     #[serde(default = "set_by_hand")]
@@ -96,10 +101,11 @@ pub struct GetPrice {
 }
 
 /// A price of one GB.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnitPrice {
     /// USD for 2^30 bytes.
+    #[schemars(with = "Usd")]
     pub usd_per_gb: Decimal,
     /// Key into the table's sources; `configuration` when left out.
     #[serde(default = "set_by_hand")]
@@ -107,7 +113,7 @@ pub struct UnitPrice {
 }
 
 /// Tiered prices of one GB.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferPrices {
     /// From the first GB of the month upwards.
@@ -118,12 +124,13 @@ pub struct TransferPrices {
 }
 
 /// One step of [`TransferPrices`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The month's volume this price ends at; none is without end.
     pub up_to_gb: Option<u64>,
     /// USD for 2^30 bytes.
+    #[schemars(with = "Usd")]
     pub usd_per_gb: Decimal,
 }
 

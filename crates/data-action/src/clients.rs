@@ -5,6 +5,7 @@
 
 use std::{fmt::Write as _, num::NonZero, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -14,13 +15,14 @@ use crate::{ActionDefinition, ActionError, ErrorCode};
 pub const CALLER_PARAM: &str = "caller";
 
 /// One `[[server.clients]]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSettings {
     /// Who it is, such as `genesys-production`; written into audit records.
     pub name: String,
     /// API keys, each as the SHA-256 of its text in hexadecimal; sent as `Authorization: Bearer KEY`.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub keys_sha256: Vec<Sha256Hex>,
     /// A user and password of HTTP Basic.
     #[serde(default)]
@@ -57,27 +59,29 @@ pub struct ClientSettings {
 pub struct Sha256Hex(pub [u8; 32]);
 
 /// `basic = { user = "…", password_sha256 = "…" }`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicSettings {
     /// The user.
     pub user: String,
     /// The password.
+    #[schemars(with = "String")]
     pub password_sha256: Sha256Hex,
 }
 
 /// `oauth = { client_id = "…", secret_sha256 = "…" }`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OAuthClientSettings {
     /// The client id.
     pub client_id: String,
     /// The client secret.
+    #[schemars(with = "String")]
     pub secret_sha256: Sha256Hex,
 }
 
 /// A token of one of `[[server.issuers]]` whose claims have these values.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenMatch {
     /// The issuer.
@@ -87,7 +91,7 @@ pub struct TokenMatch {
 }
 
 /// A certificate that one of the roots of `[server.tls]` vouches for.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum CertificateMatch {
     /// A DNS name or an IP address of its alternative names.
@@ -97,7 +101,7 @@ pub enum CertificateMatch {
 }
 
 /// `rate = { per_minute = 300, burst = 50 }`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateSettings {
     /// Requests in a minute, evenly.
@@ -107,7 +111,7 @@ pub struct RateSettings {
 }
 
 /// `[[server.issuers]]`: who makes tokens that are taken.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerSettings {
     /// What `iss` says.

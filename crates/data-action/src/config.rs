@@ -24,6 +24,7 @@ use flowlake_cost_audit::BudgetSettings;
 use flowlake_profiler::ProfilerSettings;
 use flowlake_s3_stream::S3StreamSettings;
 use flowlake_transform::{HotSettings, TransformSettings};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Table;
 
@@ -49,7 +50,7 @@ pub const CONFIG_FILE: &str = "flowlake.toml";
 pub const TEST_SUFFIX: &str = ".test.toml";
 
 /// The content of `flowlake.toml`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The HTTP server.

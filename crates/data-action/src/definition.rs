@@ -17,6 +17,7 @@ use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{
     HotQuery, ParamSpec, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::columns::{AnswerColumn, AnswerColumns};
@@ -40,7 +41,7 @@ pub(crate) const LONGEST_CACHE: Duration = Duration::from_secs(3600);
 /// [query]
 /// sql = "SELECT queue_name, count(*) AS calls FROM calls GROUP BY queue_name ORDER BY queue_name"
 /// ```
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActionDefinition {
     /// The name in the URL and on the command line: lowercase letters, digits and `-`.
@@ -64,6 +65,7 @@ pub struct ActionDefinition {
     /// How long an answer is kept for who asks the same while the objects are the same, such as `60s`; every question is still asked
     /// of the policy and of IAM, and recorded. Functions that tell the time are then so late.
     #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "Option<String>")]
     pub cache: Option<Duration>,
     /// The files the SQL may name, by table name.
     pub tables: BTreeMap<String, TableSpec>,
@@ -87,7 +89,7 @@ pub struct ActionDefinition {
 }
 
 /// `[query]` of an action file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryDefinition {
     /// One SELECT over the action's tables; `$name` stands for a parameter.

@@ -15,6 +15,7 @@ mod find;
 mod function;
 mod health;
 mod inspect;
+mod json_schema;
 mod ledger;
 mod local;
 mod metrics;
@@ -67,6 +68,7 @@ pub use inspect::{
     ActionCheck, ActionExplanation, Diagnosis, DoctorOptions, Finding, Inspector, TableCheck,
     Topic, Verdict,
 };
+pub use json_schema::{action_schema, config_schema};
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use output_object::OutputObject;
 pub use params::{NotParameters, parameters};

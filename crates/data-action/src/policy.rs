@@ -1,6 +1,7 @@
 //! Which objects this installation may read at all, whatever IAM says.
 
 use flowlake_transform::{KeyPattern, Location};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{ActionError, ErrorCode, OutputObject};
@@ -15,7 +16,7 @@ use crate::{ActionError, ErrorCode, OutputObject};
 ///
 /// A pattern is a bucket and a key; `*` stands for any characters of a key, `/` included.
 /// Nothing is allowed that no pattern allows, and `deny` wins.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicySettings {
     /// Patterns of the objects that may be read.

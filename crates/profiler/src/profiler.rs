@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::exposition::{self, Format, Gauge};
@@ -13,7 +14,7 @@ use crate::snapshot::{Entry, Snapshot};
 use crate::state::State;
 
 /// How much is remembered; memory is bounded by these, whatever the load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilerSettings {
     /// How many of the latest requests are kept.

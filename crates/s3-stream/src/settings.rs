@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Parts that a read starts with.
 pub(crate) const FIRST_WINDOW: usize = 4;
 
 /// Sizes, numbers and waits of reading.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3StreamSettings {
     /// Largest size in bytes of one ranged GET. Smaller parts start sooner and cost more requests: a GB in 4 MiB parts is

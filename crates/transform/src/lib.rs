@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod guard;
 mod hot;
 pub mod json;
+mod json_schema;
 mod limits;
 mod location;
 mod marked;

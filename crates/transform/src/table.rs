@@ -2,25 +2,28 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
 };
 
 use crate::{
-    ColumnType, Columns, Error, ErrorKind, formats::records::LONGEST_DELIMITER, uri::UriTemplate,
+    ColumnType, Columns, Error, ErrorKind, formats::records::LONGEST_DELIMITER,
+    json_schema::OneOrMany, uri::UriTemplate,
 };
 
 /// Lines that a header or what stands behind a table may have.
 const MOST_LINES: usize = 1000;
 
 /// The files behind one table name.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
     /// `s3://bucket/key`, a prefix that ends in `/`, or a glob, or a list of those in one bucket; `{name}` stands for a
     /// parameter.
     #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany")]
     pub uri: Vec<String>,
     /// How the files are written; found from name, content type and first bytes when left out.
     #[serde(default)]
@@ -110,7 +113,7 @@ impl Default for Quote {
 }
 
 /// How a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Delimited text.
@@ -130,7 +133,7 @@ pub enum Format {
 }
 
 /// How a file is compressed as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Not at all.
@@ -146,7 +149,7 @@ pub enum Compression {
 }
 
 /// What becomes of a value or row that does not fit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// The run fails; the error names file, line, column and kind of value.
@@ -227,8 +230,8 @@ impl<'de> Deserialize<'de> for Quote {
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMany;
-    impl<'de> Visitor<'de> for OneOrMany {
+    struct UriOrUris;
+    impl<'de> Visitor<'de> for UriOrUris {
         type Value = Vec<String>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,7 +250,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
             Ok(all)
         }
     }
-    deserializer.deserialize_any(OneOrMany)
+    deserializer.deserialize_any(UriOrUris)
 }
 
 const fn one() -> usize {

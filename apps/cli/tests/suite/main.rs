@@ -9,6 +9,7 @@ mod doors;
 mod explain;
 mod generated;
 mod inspect;
+mod schema;
 mod sql;
 mod support;
 mod tests;

@@ -7,13 +7,14 @@ use flowlake_cost_audit::{
     audit::{SealingKey, ShipSettings},
 };
 use object_store::path::Path as ObjectPath;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
 use crate::{ActionError, Environment, ErrorCode, SecretSource};
 
 /// `[audit]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditConfig {
     /// The log itself.
@@ -36,20 +37,23 @@ pub struct AuditConfig {
 /// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.
 ///
 /// A copy that fails is tried again, reported by `/readyz` and `/metrics`, and stops nothing, unless `before_answer` is set.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShipConfig {
     /// `s3://bucket/prefix`; the log's id, from `audit.id` in its folder, comes below it. The principal needs `s3:PutObject` there, and `s3:GetObject` to recognise what a crash left half done.
     pub uri: String,
     /// How often to look for finished segments, such as `30s`.
     #[serde(with = "humantime_serde", default = "check_every")]
+    #[schemars(with = "String")]
     pub check_every: Duration,
     /// The longest wait between two tries after failures, such as `5m`.
     #[serde(with = "humantime_serde", default = "longest_wait")]
+    #[schemars(with = "String")]
     pub longest_wait: Duration,
     /// How long after it was finished a segment is deleted here, such as `400days`, once the same content lies in the bucket; never
     /// when left out. Nothing of this month or the last is deleted, since budgets are read from it.
     #[serde(with = "humantime_serde", default)]
+    #[schemars(with = "Option<String>")]
     pub delete_after: Option<Duration>,
     /// Whether every record is sealed and copied before its answer is given: for a machine whose disk does not outlive it, such as
     /// an execution environment of AWS Lambda. It costs two PUT requests an attempt, and their time; a copy that fails refuses the

@@ -2,16 +2,19 @@
 
 use bytesize::ByteSize;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What one read may take without being confirmed, as it is estimated before it. Only the command line asks; of what a server is
 /// asked, the limits of actions and budgets decide.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfirmSettings {
     /// US dollars.
+    #[schemars(schema_with = "crate::json_schema::usd")]
     pub above_usd: Decimal,
     /// Bytes of the objects, such as `100GB`.
+    #[schemars(schema_with = "crate::json_schema::bytes")]
     pub above_bytes: ByteSize,
     /// Requests to S3.
     pub above_requests: u64,

@@ -7,12 +7,13 @@ use std::{
 };
 
 use flowlake_cost_audit::{Destination, PriceTable, RegionPrices};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{ActionError, ErrorCode};
 
 /// `[cost]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CostSettings {
     /// Where the bytes go: `same-region` (flowlake runs beside the bucket), `internet`, or the name of another AWS region.

@@ -1,13 +1,14 @@
 //! `[genesys]`: the organisation, and the OAuth client that asks it.
 
 use flowlake_genesys_auth::{Region, TokenSettings, TokenSource};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
 use crate::{ActionError, Environment, ErrorCode, SecretSource};
 
 /// `[genesys]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenesysSettings {
     /// The organisation's region: an AWS region (`eu-west-1`) or a domain (`mypurecloud.ie`).

@@ -5,12 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{ActionError, ErrorCode};
 
 /// `[publish]`, for `flowlake actions`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishSettings {
     /// The address at which Genesys Cloud reaches flowlake-server, such as `https://flowlake.example.com`.
@@ -35,10 +36,11 @@ pub struct PublishSettings {
 }
 
 /// `[publish.lambda]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FunctionSettings {
     /// The function's address, such as `arn:aws:lambda:eu-central-1:123456789012:function:flowlake:live`.
+    #[schemars(with = "String")]
     pub function: FunctionArn,
     /// The id of the AWS Lambda Data Actions integration, from its page in Admin. Publishing needs it.
     #[serde(default)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use flowlake_genesys_auth::Secret;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{ActionError, ErrorCode};
@@ -32,7 +33,7 @@ impl Environment for ProcessEnvironment {
 }
 
 /// `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum SecretSource {
     /// The name of an environment variable.

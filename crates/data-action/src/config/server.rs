@@ -7,13 +7,14 @@ use std::{
 };
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secret::SecretSource;
 use crate::{ClientSettings, IssuerSettings};
 
 /// `[server]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
     /// Address and port; port 0 takes a free one.
@@ -26,6 +27,7 @@ pub struct ServerSettings {
     /// How often the configuration is looked at for changes, which are taken when they have been the same at two looks; `0s` for
     /// never. SIGHUP takes them at once.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub reload_every: Duration,
     /// How many data actions the organisation may run at a time (`actions.concurrent.executions.max`): what the dashboard compares
     /// the load with.
@@ -36,6 +38,7 @@ pub struct ServerSettings {
     pub allow_plain_http: bool,
     /// The proxies in front of the server, such as `["10.0.0.0/8"]`. What they say of where a request comes from is believed, in
     /// `forwarded_header`; what anybody else says there is not. Their connections are not bounded by `max_connections_per_address`.
+    #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNetwork>,
     /// The header in which trusted proxies say it. The other is ignored, since a proxy may hand on what its caller made up there.
     pub forwarded_header: ForwardedHeader,
@@ -70,13 +73,16 @@ pub struct ServerSettings {
     pub max_connections_per_address: usize,
     /// Longest time from the first byte of a request head to its last, and from a connection's start to its first request.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub header_timeout: Duration,
     /// Longest time to receive a request body.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub body_timeout: Duration,
     /// Longest time that a connection stays open without a request. A load balancer in front has to close its idle connections
     /// earlier (AWS's after 60 s), or it sends requests into closed ones.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub idle_timeout: Duration,
     /// Whether another server may listen on the same address: a new one is started beside the old one, which then is stopped.
     pub reuse_port: bool,
@@ -183,7 +189,7 @@ impl TryFrom<String> for IpNetwork {
 }
 
 /// A header in which proxies say where a request comes from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`, which most proxies send.
@@ -194,7 +200,7 @@ pub enum ForwardedHeader {
 }
 
 /// `[server.tls]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
     /// A PEM file of the server's certificate and those of the authorities between it and its root, in this order.
@@ -206,6 +212,7 @@ pub struct TlsSettings {
     pub client_roots: Option<PathBuf>,
     /// How often the files are looked at for new ones.
     #[serde(default = "ten_seconds", with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub check_every: Duration,
 }
 
@@ -214,11 +221,12 @@ const fn ten_seconds() -> Duration {
 }
 
 /// `[server.tokens]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnTokenSettings {
     /// How long a token is valid.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub lifetime: Duration,
     /// What tokens are signed with; servers that take each other's tokens share it. Left out: a new one at each start, which ends
     /// the tokens of before.
@@ -235,7 +243,7 @@ impl Default for OwnTokenSettings {
 }
 
 /// One caller's key: a name for the audit, and where the key is kept.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerKey {
     /// Who holds the key, such as `genesys-production`; written into audit records.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[telemetry]`. The standard variables of OpenTelemetry (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …) work as well,
 /// and win where both say something.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetrySettings {
     /// The base address of an OTLP receiver that takes protobuf over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` is put behind it.
@@ -15,6 +16,7 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<String>,
     /// How long the end of the process may wait for the last spans to be taken.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub flush_timeout: Duration,
 }
 

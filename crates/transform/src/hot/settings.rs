@@ -3,27 +3,33 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::json_schema::Bytes;
+
 /// What hot tables may take, and how old they may be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HotSettings {
     /// Memory of all hot tables with their indexes, such as `512MiB`. One action's tables may take half of it, so that a new
     /// version has room beside the old one.
+    #[schemars(with = "Bytes")]
     pub memory: ByteSize,
     /// Age at which a table's objects are asked for a new version, in the background; each question is one HEAD request.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub freshness: Duration,
     /// Age beyond which a table that could not be checked is no longer answered from.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
     pub max_staleness: Duration,
     /// What becomes of a request whose tables have no room.
     pub on_no_room: OnNoRoom,
 }
 
 /// See [`HotSettings::on_no_room`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNoRoom {
     /// It reads the files, as an action that is not hot, and the answer says so.
