@@ -75,6 +75,8 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) struct FoundObject {
     pub(crate) size: u64,
+    /// Whether a HEAD asks for its metadata: a listing tells as much of most objects as a read has to know.
+    pub(crate) is_headed: bool,
     pub(crate) storage_class: Option<String>,
 }
 
@@ -116,6 +118,7 @@ pub(crate) async fn find(
         files.take(object.to_object_meta());
         let planned = FoundObject {
             size: object.size,
+            is_headed: true,
             storage_class: object.storage_class.clone(),
         };
         let mut versions = Versions::default();
@@ -142,7 +145,9 @@ pub(crate) async fn find(
             versions.add(bucket, &object.key, object.etag.as_deref(), None);
             objects.push(FoundObject {
                 size: object.size,
-                storage_class: object.storage_class,
+                is_headed: !object.is_read_at_once(),
+                // What no class is named for is of this one.
+                storage_class: object.storage_class.filter(|class| class != "STANDARD"),
             });
         }
     }

@@ -81,7 +81,7 @@ impl Bucket for Lake<'_> {
             archive_status: None,
             tag_count: None,
             checksum: None,
-            attributes: object_store::Attributes::default(),
+            attributes: Arc::default(),
         }))
     }
 

@@ -1,6 +1,9 @@
 //! The checksum that S3 keeps of a whole object, and its verification over a whole read.
 
-use aws_sdk_s3::{operation::head_object::HeadObjectOutput, types::ChecksumType};
+use aws_sdk_s3::{
+    operation::{get_object::GetObjectOutput, head_object::HeadObjectOutput},
+    types::ChecksumType,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
@@ -46,15 +49,34 @@ enum Running {
 impl Checksum {
     /// The best one that HEAD names, if any.
     pub(crate) fn from_head(head: &HeadObjectOutput) -> Option<Self> {
-        if head.checksum_type() == Some(&ChecksumType::Composite) {
-            return None;
-        }
         let named = [
             (ChecksumAlgorithm::Crc64Nvme, head.checksum_crc64_nvme()),
             (ChecksumAlgorithm::Crc32c, head.checksum_crc32_c()),
             (ChecksumAlgorithm::Crc32, head.checksum_crc32()),
             (ChecksumAlgorithm::Sha256, head.checksum_sha256()),
         ];
+        Self::best(head.checksum_type(), named)
+    }
+
+    /// The best one that the answer to a GET of the whole object names, if any.
+    pub(crate) fn from_get(get: &GetObjectOutput) -> Option<Self> {
+        let named = [
+            (ChecksumAlgorithm::Crc64Nvme, get.checksum_crc64_nvme()),
+            (ChecksumAlgorithm::Crc32c, get.checksum_crc32_c()),
+            (ChecksumAlgorithm::Crc32, get.checksum_crc32()),
+            (ChecksumAlgorithm::Sha256, get.checksum_sha256()),
+        ];
+        Self::best(get.checksum_type(), named)
+    }
+
+    /// The first that is of the whole object.
+    fn best(
+        kind: Option<&ChecksumType>,
+        named: [(ChecksumAlgorithm, Option<&str>); 4],
+    ) -> Option<Self> {
+        if kind == Some(&ChecksumType::Composite) {
+            return None;
+        }
         named.into_iter().find_map(|(algorithm, text)| {
             // `value-3` is a checksum of three checksums, also where the type is left out.
             let value = BASE64_STANDARD.decode(text?).ok()?;

@@ -41,7 +41,7 @@ impl S3Stream {
             // Nothing cannot be copied in parts.
             let options = PutOptions {
                 mode: PutMode::Create,
-                attributes: source.attributes.clone(),
+                attributes: source.attributes.as_ref().clone(),
                 ..PutOptions::default()
             };
             self.put_object(to, PutPayload::default(), options).await?;
@@ -82,7 +82,7 @@ impl S3Stream {
         if_none_match: Option<&str>,
     ) -> Result<(), Error> {
         // As with a copy at once, the class is not taken along.
-        let mut attributes = source.attributes.clone();
+        let mut attributes = source.attributes.as_ref().clone();
         attributes.remove(&Attribute::StorageClass);
         let upload_id = self.create_upload(to, &attributes, None).await?;
         let copied = self.copy_parts(source, to, &upload_id, if_none_match).await;

@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     primitives::ByteStream,
 };
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{FutureExt, Stream, stream};
 
 use crate::{Error, ErrorKind, ObjectMetadata, S3Stream, key, meter::Operation};
 
@@ -166,17 +166,28 @@ async fn open(
     range: &Range<u64>,
     started: Instant,
 ) -> Result<ByteStream, Error> {
+    let is_whole = *range == (0..metadata.size);
     let header = format!("bytes={}-{}", range.start, range.end - 1);
     let request = |client: aws_sdk_s3::Client| {
-        client
+        let get = client
             .get_object()
             .bucket(store.bucket())
             .key(metadata.location.as_ref())
-            .range(&header)
             .set_if_match(metadata.etag.clone())
             .set_version_id(metadata.version_id.clone())
-            .set_request_payer(store.request_payer())
+            .set_request_payer(store.request_payer());
+        if !is_whole {
+            return get.range(&header).send().left_future();
+        }
+        // S3 names the checksum of the whole object only where no range is asked for. Were it asked for in the SDK's own way,
+        // the SDK would verify it too.
+        get.customize()
+            .mutate_request(|request| {
+                let headers = request.headers_mut();
+                headers.insert("x-amz-checksum-mode", "ENABLED");
+            })
             .send()
+            .right_future()
     };
     let output = match store.send_once(what, Operation::Get, request).await {
         Ok(output) => output,
@@ -193,6 +204,9 @@ async fn open(
         Some(store.clock().now().saturating_duration_since(started)),
     );
     let answered = verify_head(what, metadata, range, &header, &output);
+    if answered.is_ok() {
+        store.learn(metadata, &output);
+    }
     if answered
         .as_ref()
         .is_err_and(|error| error.kind() == ErrorKind::ObjectChanged)
@@ -219,7 +233,18 @@ fn verify_head(
     if metadata.etag.is_some() && output.e_tag != metadata.etag {
         return changed("the answer has another ETag than was asked for".to_owned());
     }
-    let Some((first, last, size)) = output.content_range().and_then(parse_content_range) else {
+    let length = output
+        .content_length
+        .and_then(|length| u64::try_from(length).ok());
+    let told = match output.content_range() {
+        Some(text) => parse_content_range(text),
+        // All of it.
+        None if *range == (0..metadata.size) => {
+            length.map(|length| (0, length.saturating_sub(1), length))
+        }
+        None => None,
+    };
+    let Some((first, last, size)) = told else {
         return Err(Error::new(
             ErrorKind::Corrupt,
             format!("{what}: {asked} was asked for, and the answer does not say what it is"),
@@ -228,9 +253,6 @@ fn verify_head(
     if size != metadata.size {
         return changed(format!("it had {} bytes and has {size}", metadata.size));
     }
-    let length = output
-        .content_length
-        .and_then(|length| u64::try_from(length).ok());
     let expected = range.end - range.start;
     if (first, last) != (range.start, range.end - 1)
         || length.is_some_and(|length| length != expected)

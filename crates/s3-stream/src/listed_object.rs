@@ -34,6 +34,17 @@ impl ListedObject {
         }
     }
 
+    /// Whether a view that expects this version reads it without asking for its metadata first. An archived object may have
+    /// been restored, which only HEAD tells.
+    #[must_use]
+    pub fn is_read_at_once(&self) -> bool {
+        let is_archived = matches!(
+            self.storage_class.as_deref(),
+            Some("GLACIER" | "DEEP_ARCHIVE")
+        );
+        self.etag.is_some() && self.size > 0 && !is_archived
+    }
+
     /// `None` for a key that no [`Path`] can name, such as a folder marker that ends in a slash.
     pub(crate) fn into_object_meta(self) -> Option<ObjectMeta> {
         let location = Path::parse(&self.key).ok();

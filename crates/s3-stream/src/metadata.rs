@@ -1,6 +1,11 @@
-//! What HEAD tells of an object.
+//! What HEAD tells of an object, and a GET.
 
-use aws_sdk_s3::{operation::head_object::HeadObjectOutput, types::StorageClass};
+use std::sync::Arc;
+
+use aws_sdk_s3::{
+    operation::{get_object::GetObjectOutput, head_object::HeadObjectOutput},
+    types::StorageClass,
+};
 use chrono::{DateTime, Utc};
 use object_store::{Attribute, Attributes, ObjectMeta, path::Path};
 use serde::{Serialize, Serializer};
@@ -41,7 +46,7 @@ pub struct ObjectMetadata {
     pub checksum: Option<Checksum>,
     /// Every header that `object_store` calls an attribute, the user's own metadata included.
     #[serde(skip)]
-    pub attributes: Attributes,
+    pub attributes: Arc<Attributes>,
 }
 
 /// Why an archived object cannot be read now.
@@ -55,33 +60,102 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(path.as_ref())
 }
 
-impl ObjectMetadata {
-    /// `None` when the answer does not say how large the object is.
-    pub(crate) fn from_head(location: &Path, head: HeadObjectOutput) -> Option<Self> {
-        let (checksum, attributes) = (Checksum::from_head(&head), attributes(&head));
-        Some(Self {
-            checksum,
-            attributes,
-            location: location.clone(),
-            size: u64::try_from(head.content_length?).ok()?,
-            etag: head.e_tag,
-            version_id: head.version_id.filter(|version| version != "null"),
-            content_type: head.content_type,
-            content_encoding: head.content_encoding,
-            last_modified: head
+/// What the answers to HEAD and GET tell alike, in two types of the SDK.
+macro_rules! described {
+    ($location:expr, $size:expr, $answer:expr) => {{
+        let answer = $answer;
+        let headers = [
+            (Attribute::CacheControl, answer.cache_control()),
+            (Attribute::ContentDisposition, answer.content_disposition()),
+            (Attribute::ContentEncoding, answer.content_encoding()),
+            (Attribute::ContentLanguage, answer.content_language()),
+            (Attribute::ContentType, answer.content_type()),
+            (
+                Attribute::StorageClass,
+                answer.storage_class().map(StorageClass::as_str),
+            ),
+        ];
+        let headers = headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?.to_owned())));
+        let own = answer.metadata().into_iter().flatten();
+        let own =
+            own.map(|(name, value)| (Attribute::Metadata(name.clone().into()), value.clone()));
+        ObjectMetadata {
+            location: $location.clone(),
+            size: $size,
+            etag: answer.e_tag.clone(),
+            version_id: answer
+                .version_id
+                .clone()
+                .filter(|version| version != "null"),
+            content_type: answer.content_type.clone(),
+            content_encoding: answer.content_encoding.clone(),
+            last_modified: answer
                 .last_modified
                 .as_ref()
                 .map(timestamp)
                 .unwrap_or_default(),
-            storage_class: head.storage_class.map(|class| class.as_str().to_owned()),
-            server_side_encryption: head
+            storage_class: answer
+                .storage_class
+                .as_ref()
+                .map(|class| class.as_str().to_owned()),
+            server_side_encryption: answer
                 .server_side_encryption
+                .as_ref()
                 .map(|encryption| encryption.as_str().to_owned()),
-            kms_key_id: head.ssekms_key_id,
-            restore: head.restore,
-            archive_status: head.archive_status.map(|status| status.as_str().to_owned()),
-            tag_count: head.tag_count.and_then(|count| u32::try_from(count).ok()),
+            kms_key_id: answer.ssekms_key_id.clone(),
+            restore: answer.restore.clone(),
+            archive_status: None,
+            tag_count: answer.tag_count.and_then(|count| u32::try_from(count).ok()),
+            checksum: None,
+            attributes: Arc::new(headers.chain(own).collect()),
+        }
+    }};
+}
+
+impl ObjectMetadata {
+    /// `None` when the answer does not say how large the object is.
+    pub(crate) fn from_head(location: &Path, head: &HeadObjectOutput) -> Option<Self> {
+        let size = u64::try_from(head.content_length?).ok()?;
+        Some(Self {
+            checksum: Checksum::from_head(head),
+            archive_status: head
+                .archive_status
+                .as_ref()
+                .map(|status| status.as_str().to_owned()),
+            ..described!(location, size, head)
         })
+    }
+
+    /// What the answer to a GET tells, of the whole object or of a part; what can be read is not archived.
+    pub(crate) fn from_get(location: &Path, size: u64, get: &GetObjectOutput) -> Self {
+        let whole = get.content_range.is_none();
+        Self {
+            checksum: Checksum::from_get(get).filter(|_| whole),
+            ..described!(location, size, get)
+        }
+    }
+
+    /// What a listing tells of an object that it calls by its version, and that is to be read.
+    pub(crate) fn listed(location: &Path, size: u64, etag: String) -> Self {
+        Self {
+            location: location.clone(),
+            size,
+            etag: Some(etag),
+            version_id: None,
+            content_type: None,
+            content_encoding: None,
+            last_modified: DateTime::UNIX_EPOCH,
+            storage_class: None,
+            server_side_encryption: None,
+            kms_key_id: None,
+            restore: None,
+            archive_status: None,
+            tag_count: None,
+            checksum: None,
+            attributes: Arc::default(),
+        }
     }
 
     /// Whether the object must be restored before it can be read (Amazon S3 User Guide, "Restoring an archived object").
@@ -135,27 +209,6 @@ impl ObjectMetadata {
     }
 }
 
-fn attributes(head: &HeadObjectOutput) -> Attributes {
-    let class = head.storage_class().map(StorageClass::as_str);
-    let headers = [
-        (Attribute::CacheControl, head.cache_control()),
-        (Attribute::ContentDisposition, head.content_disposition()),
-        (Attribute::ContentEncoding, head.content_encoding()),
-        (Attribute::ContentLanguage, head.content_language()),
-        (Attribute::ContentType, head.content_type()),
-        (Attribute::StorageClass, class),
-    ];
-    let headers = headers
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?.to_owned())));
-    let own = head
-        .metadata()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (Attribute::Metadata(name.clone().into()), value.clone()));
-    headers.chain(own).collect()
-}
-
 /// An SDK timestamp as chrono has it.
 pub(crate) fn timestamp(time: &aws_smithy_types::DateTime) -> DateTime<Utc> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos()).unwrap_or_default()
@@ -201,7 +254,7 @@ mod tests {
             ),
         ];
         for (head, expected) in cases {
-            let metadata = ObjectMetadata::from_head(&Path::from("x"), head.build()).unwrap();
+            let metadata = ObjectMetadata::from_head(&Path::from("x"), &head.build()).unwrap();
             assert_eq!(metadata.archived(), expected, "{metadata:?}");
         }
     }

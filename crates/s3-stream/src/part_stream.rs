@@ -14,8 +14,6 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Clock, Error, ErrorKind, ObjectMetadata, S3Stream,
     budget::Held,
-    checksum::verified,
-    key,
     pace::{Came, Pace},
 };
 
@@ -55,7 +53,7 @@ enum Source {
 type Body = BoxStream<'static, Result<Bytes, Error>>;
 
 impl S3Stream {
-    /// The bytes of `range` in order, verified when they are the whole object and S3 keeps a checksum of it.
+    /// The bytes of `range` in order.
     pub(crate) fn read(&self, metadata: Arc<ObjectMetadata>, range: Range<u64>) -> Body {
         if metadata.size == 0 {
             let store = self.clone();
@@ -64,16 +62,7 @@ impl S3Stream {
                 .filter_map(async |result| result.err().map(Err))
                 .boxed();
         }
-        let expected = metadata
-            .checksum
-            .clone()
-            .filter(|_| range == (0..metadata.size));
-        let what = key::display(self.bucket(), &metadata.location);
-        let bytes = self.read_in_order(metadata, range);
-        match expected {
-            Some(expected) => verified(bytes.boxed(), expected, what).boxed(),
-            None => bytes.boxed(),
-        }
+        self.read_in_order(metadata, range).boxed()
     }
 
     /// What fits into one part is one GET whose bytes are passed on as they arrive.

@@ -14,7 +14,7 @@ use object_store::{
     PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, path::Path,
 };
 
-use crate::{ErrorKind, S3Stream};
+use crate::{ErrorKind, ObjectMetadata, S3Stream, checksum::verified, key};
 
 /// Ranges nearer to each other than this are read as one: a request costs more time than these bytes.
 const COALESCE_BYTES: u64 = 1 << 20;
@@ -109,7 +109,8 @@ impl ObjectStore for S3Stream {
 const FRESH_STARTS: u32 = 20;
 
 impl S3Stream {
-    /// The object at its first byte, so that the metadata and the bytes given are of one version.
+    /// The object at its first byte, so that the metadata and the bytes given are of one version. The bytes are verified when
+    /// they are the whole object and S3 keeps a checksum of it.
     ///
     /// When the metadata turns out to be outdated before the first byte, it is asked for anew; unless this view has given it
     /// to its reader before, who then could mix two versions.
@@ -122,24 +123,30 @@ impl S3Stream {
         let held = options.version.is_some() || self.is_pinned(location);
         let mut starts = 0;
         loop {
-            let metadata = if conditional || options.version.is_some() {
+            let listed = self.listed(location).filter(|listed| {
+                let asks_more = conditional || options.version.is_some() || options.head;
+                !asks_more && self.tells_all(listed.size, options.range.as_ref())
+            });
+            let metadata = if let Some(listed) = listed {
+                Ok(Arc::new(listed))
+            } else if conditional || options.version.is_some() {
                 self.fresh_metadata(location, options.version.as_deref())
                     .await
             } else {
                 self.metadata(location).await
             };
             let metadata = metadata.map_err(named)?;
-            let meta = metadata.to_object_meta();
-            options.check_preconditions(&meta)?;
-            let range = resolve(options.range.as_ref(), meta.size)?;
-            let result = |payload| GetResult {
+            options.check_preconditions(&metadata.to_object_meta())?;
+            let range = resolve(options.range.as_ref(), metadata.size)?;
+            let result = |metadata: &ObjectMetadata, payload| GetResult {
                 payload,
-                meta,
+                meta: metadata.to_object_meta(),
                 range: range.clone(),
-                attributes: metadata.attributes.clone(),
+                attributes: metadata.attributes.as_ref().clone(),
             };
             if options.head {
-                return Ok(result(GetResultPayload::Stream(stream::empty().boxed())));
+                let nothing = GetResultPayload::Stream(stream::empty().boxed());
+                return Ok(result(&metadata, nothing));
             }
             self.check_readable(&metadata).map_err(named)?;
             let mut bytes = self.read(Arc::clone(&metadata), range.clone());
@@ -155,14 +162,29 @@ impl S3Stream {
                 }
                 Some(Err(error)) => return Err(named(error)),
                 first => {
+                    let metadata = self.known(location).unwrap_or(metadata);
+                    let bytes = stream::iter(first).chain(bytes);
+                    let is_whole = range == (0..metadata.size);
+                    let bytes = match metadata.checksum.clone().filter(|_| is_whole) {
+                        Some(expected) => {
+                            verified(bytes, expected, key::display(self.bucket(), location)).boxed()
+                        }
+                        None => bytes.boxed(),
+                    };
                     let path = location.clone();
-                    let bytes = stream::iter(first)
-                        .chain(bytes)
-                        .map_err(move |error| error.into_object_store(path.as_ref()));
-                    return Ok(result(GetResultPayload::Stream(bytes.boxed())));
+                    let bytes = bytes.map_err(move |error| error.into_object_store(path.as_ref()));
+                    let payload = GetResultPayload::Stream(bytes.boxed());
+                    return Ok(result(&metadata, payload));
                 }
             }
         }
+    }
+
+    /// Whether the answer to the first GET of a read tells all that HEAD would: the checksum comes with no part of an object,
+    /// and is needed to verify the whole.
+    fn tells_all(&self, size: u64, range: Option<&GetRange>) -> bool {
+        let is_whole = resolve(range, size).is_ok_and(|range| range == (0..size));
+        !is_whole || self.settings().gets(size) == 1
     }
 }
 

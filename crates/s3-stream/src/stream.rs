@@ -8,9 +8,10 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
+    operation::get_object::GetObjectOutput,
     types::{ChecksumMode, RequestPayer},
 };
-use object_store::path::Path;
+use object_store::{Attributes, path::Path};
 
 use crate::{
     Clock, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata, ReadBudget,
@@ -43,6 +44,7 @@ enum Pin {
 struct ListedVersion {
     etag: Option<String>,
     size: u64,
+    is_read_at_once: bool,
 }
 
 impl ListedVersion {
@@ -62,6 +64,8 @@ struct Shared {
     budget: ReadBudget,
     retry_budget: RetryBudget,
     clock: Arc<dyn Clock>,
+    /// The last that a GET told: those of most objects are the same, and kept once.
+    attributes: Mutex<Arc<Attributes>>,
 }
 
 /// Builds an [`S3Stream`].
@@ -125,7 +129,7 @@ impl S3Stream {
     }
 
     /// Makes this view read the version that a listing named: another version is an error of
-    /// [`ErrorKind::ObjectChanged`]. Without effect on a store that is no request's view, and on an object that this view
+    /// [`ErrorKind::ObjectChanged`]. It is read without asking for its metadata first, which the answer brings along. Without effect on a store that is no request's view, and on an object that this view
     /// has read already.
     pub fn expect(&self, location: &Path, listed: &ListedObject) {
         let Some(pins) = &self.pins else {
@@ -134,6 +138,7 @@ impl S3Stream {
         let version = ListedVersion {
             etag: listed.etag.clone(),
             size: listed.size,
+            is_read_at_once: listed.is_read_at_once(),
         };
         let mut pins = pins.lock().unwrap_or_else(PoisonError::into_inner);
         pins.entry(location.clone()).or_insert(Pin::Listed(version));
@@ -247,7 +252,7 @@ impl S3Stream {
             Ok(head) => {
                 self.meter()
                     .answered(aws_sdk_s3::operation::RequestId::request_id(&head), None);
-                ObjectMetadata::from_head(location, head).ok_or_else(|| {
+                ObjectMetadata::from_head(location, &head).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Corrupt,
                         format!("{what}: the answer does not say how large the object is"),
@@ -322,6 +327,41 @@ impl S3Stream {
             ErrorKind::Archived,
             format!("{what}: the object is archived in {class} and {state}"),
         ))
+    }
+
+    /// What is known of an object whose version was listed, if a GET of that version needs to know no more.
+    pub(crate) fn listed(&self, location: &Path) -> Option<ObjectMetadata> {
+        match self.pin_of(location)? {
+            Pin::Listed(listed) if listed.is_read_at_once => {
+                let etag = listed.etag?;
+                Some(ObjectMetadata::listed(location, listed.size, etag))
+            }
+            Pin::Listed(_) | Pin::Known(_) => None,
+        }
+    }
+
+    /// Pins what a GET told of a version of which only the listing was known.
+    pub(crate) fn learn(&self, listed: &ObjectMetadata, answer: &GetObjectOutput) {
+        if matches!(self.pin_of(&listed.location), Some(Pin::Listed(_))) {
+            let mut told = ObjectMetadata::from_get(&listed.location, listed.size, answer);
+            let shared = &self.shared.attributes;
+            let mut last = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last == told.attributes {
+                told.attributes = Arc::clone(&last);
+            } else {
+                *last = Arc::clone(&told.attributes);
+            }
+            drop(last);
+            self.pin(Arc::new(told));
+        }
+    }
+
+    /// What this view is pinned to, once S3 was asked.
+    pub(crate) fn known(&self, location: &Path) -> Option<Arc<ObjectMetadata>> {
+        match self.pin_of(location)? {
+            Pin::Known(metadata) => Some(metadata),
+            Pin::Listed(_) => None,
+        }
     }
 
     pub(crate) fn is_pinned(&self, location: &Path) -> bool {
@@ -437,6 +477,7 @@ impl S3StreamBuilder {
                 budget: self.budget.unwrap_or_else(|| ReadBudget::new(&settings)),
                 retry_budget: RetryBudget::new(),
                 clock: self.clock,
+                attributes: Mutex::default(),
                 settings,
             }),
             meter: Arc::default(),

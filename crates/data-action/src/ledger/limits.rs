@@ -27,7 +27,7 @@ impl ReadSize {
             requests: plan.list_requests
                 + objects
                     .clone()
-                    .map(|object| pricing.requests(object.size))
+                    .map(|object| pricing.requests(object))
                     .sum::<u64>(),
             bytes: objects.map(|object| object.size).sum(),
             cost_usd: estimate

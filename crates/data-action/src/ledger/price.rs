@@ -6,7 +6,7 @@ use flowlake_cost_audit::{Cost, Destination, Error as CostError, PriceTable, Usa
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata, S3StreamSettings};
 use rust_decimal::Decimal;
 
-use crate::plan::ReadPlan;
+use crate::{find::FoundObject, plan::ReadPlan};
 
 /// The prices of this process: of its region, and of where its bytes go.
 #[derive(Debug)]
@@ -29,13 +29,14 @@ impl Pricing {
         }
     }
 
-    /// Requests that reading an object whole takes: a HEAD, a GET to find its columns, and as many as it is read with.
-    pub(super) fn requests(&self, bytes: u64) -> u64 {
-        self.s3.gets(bytes) + 2
+    /// Requests that reading an object whole takes at most: a HEAD if it was not listed, a GET to find its columns, and as many
+    /// as it is read with.
+    pub(super) fn requests(&self, object: &FoundObject) -> u64 {
+        self.s3.gets(object.size) + 1 + u64::from(object.is_headed)
     }
 
-    /// What reading the objects whole would cost: a HEAD for each, all their bytes, in as many GETs as they are read with, and
-    /// one GET more for each object to find its columns.
+    /// What reading the objects whole would cost at most: a HEAD for each that was not listed, all their bytes, in as many GETs
+    /// as they are read with, and one GET more for each object to find its columns.
     ///
     /// # Errors
     /// The figure that the table does not have.
@@ -61,7 +62,7 @@ impl Pricing {
                 });
             let bytes = bytes_of(object.size);
             usage.get_requests += self.s3.gets(bytes) + 1;
-            usage.head_requests += 1;
+            usage.head_requests += u64::from(object.is_headed);
             usage.bytes += bytes;
         }
         let lists = (plan.list_requests > 0).then(|| Usage {

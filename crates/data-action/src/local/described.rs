@@ -1,10 +1,10 @@
 //! What the file system says of a file.
 
-use std::{fs, time::SystemTime};
+use std::{fs, sync::Arc, time::SystemTime};
 
 use chrono::{DateTime, Utc};
 use flowlake_s3_stream::ObjectMetadata;
-use object_store::{Attributes, path::Path};
+use object_store::path::Path;
 
 /// What the file system says of a file, as S3 would. The tag changes with the file and whenever it is written.
 pub(super) fn described(location: Path, found: &fs::Metadata) -> ObjectMetadata {
@@ -37,7 +37,7 @@ pub(crate) fn unknown(location: Path) -> ObjectMetadata {
         archive_status: None,
         tag_count: None,
         checksum: None,
-        attributes: Attributes::new(),
+        attributes: Arc::default(),
     }
 }
 

@@ -683,6 +683,95 @@ async fn what_was_listed_is_read_in_that_version_or_not_at_all() {
     assert_eq!(error.kind(), ErrorKind::ObjectChanged);
 }
 
+#[tokio::test]
+async fn what_was_listed_is_read_with_one_request_that_tells_the_rest() {
+    /// CRC-32 of "hello", as S3 writes it.
+    const CHECKSUM: &str = "NhCmhg==";
+    let listed = |size: u64, class: Option<&str>| ListedObject {
+        key: "x".to_owned(),
+        size,
+        etag: Some("\"1\"".to_owned()),
+        last_modified: chrono::DateTime::UNIX_EPOCH,
+        storage_class: class.map(str::to_owned),
+    };
+    let whole = |body: &'static str| {
+        Scripted::new(move |sent, _| {
+            assert_eq!(sent.method, "GET");
+            let headers = [
+                ("content-length", "5"),
+                ("etag", "\"1\""),
+                ("content-type", "text/csv"),
+                ("x-amz-version-id", "v7"),
+                ("x-amz-storage-class", "GLACIER_IR"),
+                ("x-amz-checksum-crc32", CHECKSUM),
+            ];
+            answer(200, &headers, body)
+        })
+    };
+    let path = Path::from("x");
+    let scripted = whole("hello");
+    let view = scripted.store("lake").request();
+    view.expect(&path, &listed(5, Some("GLACIER_IR")));
+    let result = view.get(&path).await.unwrap();
+    assert_eq!(result.meta.version.as_deref(), Some("v7"));
+    let content_type = result.attributes.get(&object_store::Attribute::ContentType);
+    assert_eq!(content_type.map(AsRef::as_ref), Some("text/csv"));
+    assert_eq!(result.bytes().await.unwrap(), "hello");
+    let sent = scripted.sent();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let pinned = view.pinned();
+    assert_eq!(pinned[0].1.storage_class.as_deref(), Some("GLACIER_IR"));
+    assert!(pinned[0].1.checksum.is_some());
+    // From then on it is that version.
+    view.get(&path).await.unwrap();
+    assert!(scripted.sent()[1].uri.contains("versionId=v7"));
+    // What came is verified.
+    let view = whole("hullo").store("lake").request();
+    view.expect(&path, &listed(5, None));
+    let read = view.get(&path).await.unwrap().bytes().await.unwrap_err();
+    assert_eq!(Error::find(&read).unwrap().kind(), ErrorKind::Corrupt);
+    // A part is read without asking first, too; its answer has no checksum.
+    let scripted = Scripted::new(|sent, _| {
+        assert_eq!(sent.method, "GET");
+        let headers = [
+            ("content-length", "2"),
+            ("content-range", "bytes 1-2/5"),
+            ("etag", "\"1\""),
+        ];
+        answer(206, &headers, "el")
+    });
+    let view = scripted.store("lake").request();
+    view.expect(&path, &listed(5, None));
+    assert_eq!(view.get_range(&path, 1..3).await.unwrap(), "el");
+    assert_eq!(view.pinned()[0].1.size, 5);
+    // It is gone, or may not be read: said by the one request.
+    for (status, code, kind) in [
+        (404, "NoSuchKey", ErrorKind::ObjectChanged),
+        (412, "PreconditionFailed", ErrorKind::ObjectChanged),
+        (403, "AccessDenied", ErrorKind::AccessDenied),
+        (403, "InvalidObjectState", ErrorKind::Archived),
+    ] {
+        let body = refusal(code);
+        let scripted = Scripted::new(move |_, _| answer(status, &[], body));
+        let view = scripted.store("lake").request();
+        view.expect(&path, &listed(5, None));
+        let error = view.get(&path).await.unwrap_err();
+        assert_eq!(Error::find(&error).unwrap().kind(), kind, "{code}");
+        assert_eq!(scripted.sent().len(), 1, "{code}");
+    }
+    // Whether an archived object is restored, HEAD tells; and the checksum of one that is read in parts.
+    for (size, class) in [(5, Some("GLACIER")), (5 << 20, None)] {
+        let scripted = Scripted::new(|_, _| answer(500, &[], ""));
+        let view = scripted.store("lake").request();
+        view.expect(&path, &listed(size, class));
+        tokio::time::timeout(Duration::from_secs(60), view.get(&path))
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(scripted.sent()[0].method, "HEAD", "{size} {class:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_passes_is_waited_for_and_what_lasts_is_told() {
     let throttled = Scripted::new(|sent, number| {
