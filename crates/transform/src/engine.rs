@@ -393,7 +393,7 @@ impl Transform {
                 session,
                 store: Arc::clone(&stores[location.bucket()]),
                 cache: &self.schemas,
-                counts: meter.misfits(),
+                meter,
                 spec: &run.prepared.tables[table].spec,
                 found,
             };

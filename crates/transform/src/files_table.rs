@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use datafusion::{
     arrow::datatypes::{FieldRef, Schema, SchemaRef},
     catalog::Session,
-    common::{DFSchema, Result, Statistics, project_schema, stats::Precision},
+    common::{
+        DFSchema, Result, ScalarValue, Statistics, TableReference, project_schema, stats::Precision,
+    },
     datasource::{
         TableProvider, TableType,
         file_format::FileFormat,
@@ -24,15 +26,23 @@ use datafusion::{
     physical_plan::{ExecutionPlan, empty::EmptyExec},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
 
 use crate::Columns;
+
+/// A file, as little of it as a table of many has to keep.
+#[derive(Debug)]
+pub(crate) struct TableFile {
+    pub(crate) object: ObjectMeta,
+    /// Its values of the columns that segments of keys make.
+    pub(crate) values: Vec<ScalarValue>,
+}
 
 #[derive(Debug)]
 pub(crate) struct FilesTable {
     store: ObjectStoreUrl,
-    /// Each with its partition values and the name of this table.
-    files: Vec<PartitionedFile>,
+    name: TableReference,
+    files: Vec<TableFile>,
     file_schema: SchemaRef,
     partitions: Vec<FieldRef>,
     /// The columns of the files, then those of the partitions.
@@ -48,7 +58,8 @@ pub(crate) struct FilesTable {
 impl FilesTable {
     pub(crate) fn new(
         store: ObjectStoreUrl,
-        files: Vec<PartitionedFile>,
+        name: TableReference,
+        files: Vec<TableFile>,
         file_schema: SchemaRef,
         partitions: Vec<FieldRef>,
         format: Arc<dyn FileFormat>,
@@ -72,6 +83,7 @@ impl FilesTable {
             .map(|&place| Arc::clone(&schema.fields()[place]));
         Self {
             store,
+            name,
             files,
             file_schema,
             partitions,
@@ -110,7 +122,10 @@ impl FilesTable {
             HashMap::new(),
         )?;
         let chosen = self.files.iter().filter_map(|file| {
-            helpers::filter_partitioned_file(file.clone(), filters, &columns).transpose()
+            let file = PartitionedFile::new_from_meta(file.object.clone())
+                .with_partition_values(file.values.clone())
+                .with_table_reference(Some(self.name.clone()));
+            helpers::filter_partitioned_file(file, filters, &columns).transpose()
         });
         chosen.collect()
     }
@@ -136,8 +151,14 @@ impl FilesTable {
             .buffered(concurrency);
         let mut kept: Vec<PartitionedFile> = Vec::with_capacity(all);
         let mut rows = Precision::Exact(0);
-        while let Some((file, own)) = measuring.try_next().await? {
+        while let Some((mut file, own)) = measuring.try_next().await? {
             rows = rows.add(&own);
+            // Of many files of text nothing is known but their partition, and neighbours are of one.
+            if let Some(before) = kept.last()
+                && before.statistics == file.statistics
+            {
+                file.statistics.clone_from(&before.statistics);
+            }
             kept.push(file);
             if let (Some(limit), Precision::Exact(rows)) = (limit, rows)
                 && rows > limit

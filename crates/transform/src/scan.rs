@@ -4,6 +4,7 @@
 //! chunks, side by side; all other files ([`reading`]) by one reader from start to end. Either way a file is one range for
 //! the engine, and its rows keep their order.
 
+pub(crate) mod ahead;
 pub(crate) mod chunks;
 pub(crate) mod format;
 pub(crate) mod head;
@@ -24,13 +25,13 @@ use std::{
 use object_store::path::Path;
 
 use self::{head::Heads, inspect::Facts, parquet::ParquetRuntime};
-use crate::{TableSpec, formats::misfit::MisfitCounts};
+use crate::{TableSpec, scan_store::ScanMeter};
 
 /// What the readers of one table share in one run.
 #[derive(Debug)]
 pub(crate) struct TableScan {
     pub(crate) spec: TableSpec,
-    pub(crate) counts: Arc<MisfitCounts>,
+    pub(crate) meter: Arc<ScanMeter>,
     pub(crate) heads: Arc<Heads>,
     /// Threads that decode.
     pub(crate) threads: usize,
@@ -43,7 +44,7 @@ pub(crate) struct TableScan {
 impl TableScan {
     pub(crate) fn new(
         spec: TableSpec,
-        counts: Arc<MisfitCounts>,
+        meter: Arc<ScanMeter>,
         heads: Arc<Heads>,
         threads: usize,
         is_local: bool,
@@ -51,7 +52,7 @@ impl TableScan {
     ) -> Self {
         Self {
             spec,
-            counts,
+            meter,
             heads,
             threads,
             is_local,

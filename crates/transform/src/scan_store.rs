@@ -71,6 +71,12 @@ impl ScanMeter {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Bytes that may still be taken.
+    pub(crate) fn room(&self) -> u64 {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        limit.saturating_sub(self.taken())
+    }
+
     fn take(&self, bytes: &Bytes) -> Result<()> {
         let taken =
             self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;

@@ -8,9 +8,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
     common::{TableReference, runtime::SpawnedTask},
-    datasource::{TableProvider, file_format::FileFormat, listing::PartitionedFile},
+    datasource::{TableProvider, file_format::FileFormat},
     prelude::SessionContext,
 };
+use futures::{StreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -21,21 +22,24 @@ use crate::{
     engine::store_url,
     error::planning,
     files::no_files,
-    files_table::FilesTable,
-    formats::{csv::Header, detect, misfit::MisfitCounts},
+    files_table::{FilesTable, TableFile},
+    formats::{csv::Header, detect},
     scan::{
         TableScan,
         format::RowsFormat,
-        head::{self, HEAD_BYTES, Head, Heads},
+        head::{self, HEAD_BYTES, Heads},
         inspect::{self, Evidence, Examined, Facts},
         parquet::{self, ParquetFiles, ParquetRuntime, metadata},
         schema_cache::SchemaCache,
     },
+    scan_store::ScanMeter,
     schema,
 };
 
 /// Heads that are read when a smaller one does not hold a record: 256 KiB, 4 MiB, 64 MiB.
 const HEAD_GROWTH: u64 = 16;
+/// Files of a sample that are looked into at the same time.
+const FILES_AT_A_TIME: usize = 32;
 const LARGEST_HEAD: u64 = HEAD_BYTES * HEAD_GROWTH * HEAD_GROWTH;
 
 /// What was found out about a table.
@@ -85,7 +89,7 @@ pub(crate) struct TableBuilder<'a> {
     pub(crate) session: &'a SessionContext,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) cache: &'a SchemaCache,
-    pub(crate) counts: &'a Arc<MisfitCounts>,
+    pub(crate) meter: &'a Arc<ScanMeter>,
     pub(crate) spec: &'a TableSpec,
     /// What was found at each of its locations, all in one store.
     pub(crate) found: &'a [TableFiles],
@@ -104,7 +108,7 @@ impl TableBuilder<'_> {
         let files: Vec<&ObjectMeta> = located.iter().map(|(_, file)| *file).collect();
         let scan = Arc::new(TableScan::new(
             self.spec.clone(),
-            Arc::clone(self.counts),
+            Arc::clone(self.meter),
             Arc::new(Heads::default()),
             self.session.copied_config().target_partitions(),
             self.found[0].table.location.is_local(),
@@ -131,23 +135,27 @@ impl TableBuilder<'_> {
                 let own = columns.fields().iter().map(|field| field.name().clone());
                 let of_keys = partitions.columns.iter().map(|(name, _)| name.clone());
                 let all = own.chain(of_keys);
-                Arc::new(ParquetFiles::new(self.spec.clone(), all, self.counts))
+                Arc::new(ParquetFiles::new(
+                    self.spec.clone(),
+                    all,
+                    self.meter.misfits(),
+                ))
             }
             _ => Arc::new(RowsFormat(scan)),
         };
         let mut info = self.info(&files, &first, &columns, &partitions.columns);
         info.unlisted = late;
-        let name = TableReference::bare(self.name());
-        let files = files.iter().zip(partitions.values).map(|(file, values)| {
-            PartitionedFile::new_from_meta((*file).clone())
-                .with_partition_values(values)
-                .with_table_reference(Some(name.clone()))
+        let files = files.iter().zip(partitions.values);
+        let files = files.map(|(file, values)| TableFile {
+            object: (*file).clone(),
+            values,
         });
         let partitions = partitions.columns.iter();
         let partitions =
             partitions.map(|(name, kind)| Arc::new(Field::new(name, kind.clone(), true)));
         let table = FilesTable::new(
             store_url(self.bucket())?,
+            TableReference::bare(self.name()),
             files.collect(),
             columns,
             partitions.collect(),
@@ -202,8 +210,13 @@ impl TableBuilder<'_> {
         }
         let mut together: Option<(Arc<Facts>, Schema)> = None;
         let mut late = BTreeSet::new();
-        for file in sample(files, self.spec.infer_files) {
-            let facts = self.facts(file, scan).await?;
+        let sample = stream::iter(sample(files, self.spec.infer_files));
+        let mut sample = sample
+            .map(|file| async move { (file, self.facts(file, scan).await) })
+            .boxed()
+            .buffered(FILES_AT_A_TIME);
+        while let Some((file, facts)) = sample.next().await {
+            let facts = facts?;
             late.extend(facts.late.iter().cloned());
             let of_file = facts
                 .schema
@@ -302,7 +315,7 @@ impl TableBuilder<'_> {
                     ..examined.facts
                 });
             }
-            if bytes >= LARGEST_HEAD || examined.whole {
+            if bytes >= LARGEST_HEAD || examined.plain.is_some() {
                 return Err(Error::new(
                     ErrorKind::MalformedData,
                     format!(
@@ -324,19 +337,16 @@ impl TableBuilder<'_> {
     ) -> Result<Examined, Error> {
         let asked = usize::try_from(bytes).unwrap_or(usize::MAX);
         let head = match scan.heads.get(&file.location) {
-            Some(head) if head.whole => Head {
-                asked: head.asked.max(asked),
-                ..head
-            },
-            Some(head) if head.bytes.len() >= asked => head,
+            Some(head) if head.whole || head.bytes.len() >= asked => head,
             _ => {
-                let head = head::read(self.store.as_ref(), file, bytes)
+                let head = head::read(self.store.as_ref(), &file.location, file.size, bytes)
                     .await
                     .map_err(|error| planning(error.into()))?;
                 scan.heads.keep(&file.location, &head);
                 head
             }
         };
+        let head = head.beginning(bytes);
         let declared = self.spec.columns.is_some();
         let name = scan.name_of(&file.location);
         let examined = inspect::examine(self.spec, &name, head, !declared).await?;

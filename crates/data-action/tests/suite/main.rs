@@ -22,6 +22,7 @@ mod parquet_files;
 mod pipeline;
 mod readers;
 mod refusals;
+mod small_files;
 mod sql_cases;
 mod support;
 mod types;

@@ -130,11 +130,19 @@ pub(crate) fn encoding(head: &[u8], whole: bool) -> (&'static Encoding, &'static
             return (UTF_16BE, ZEROS);
         }
     }
+    if simdutf8::basic::from_utf8(head).is_ok() {
+        let reason = if head.is_ascii() {
+            "the first bytes are ASCII"
+        } else {
+            "the first bytes are valid UTF-8"
+        };
+        return (UTF_8, reason);
+    }
     match std::str::from_utf8(head) {
         Err(error) if error.error_len().is_some() || whole => {
             (WINDOWS_1252, "the first bytes are no valid UTF-8")
         }
-        _ if head.is_ascii() => (UTF_8, "the first bytes are ASCII"),
+        // It is cut off within a character.
         _ => (UTF_8, "the first bytes are valid UTF-8"),
     }
 }

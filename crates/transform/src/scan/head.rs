@@ -6,10 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use object_store::{Attribute, GetOptions, GetRange, ObjectMeta, ObjectStore, Result, path::Path};
+use object_store::{Attribute, GetOptions, GetRange, ObjectStore, Result, path::Path};
 
-/// Bytes of a head: files up to this size are read whole, with one request.
+/// Bytes of a head.
 pub(crate) const HEAD_BYTES: u64 = 256 << 10;
+/// Files up to this size are read whole, with one request.
+pub(crate) const WHOLE_BYTES: u64 = 1 << 20;
 /// Heads of all files of a run that are kept together; more are read again.
 const KEPT_BYTES: usize = 32 << 20;
 
@@ -23,6 +25,19 @@ pub(crate) struct Head {
     pub(crate) asked: usize,
     pub(crate) content_type: Option<String>,
     pub(crate) e_tag: Option<String>,
+}
+
+impl Head {
+    /// Its first bytes, as if no more had been asked for.
+    pub(crate) fn beginning(&self, bytes: u64) -> Self {
+        let asked = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self {
+            bytes: self.bytes.slice(..self.bytes.len().min(asked)),
+            whole: self.whole && self.bytes.len() <= asked,
+            asked,
+            ..self.clone()
+        }
+    }
 }
 
 /// The heads of one run.
@@ -47,24 +62,33 @@ impl Heads {
     }
 }
 
-/// Reads the first `bytes` of a file.
-pub(crate) async fn read(store: &dyn ObjectStore, file: &ObjectMeta, bytes: u64) -> Result<Head> {
-    let asked = usize::try_from(bytes).unwrap_or(usize::MAX);
+/// Reads the first `bytes` of a file of so many; all of a small one.
+pub(crate) async fn read(
+    store: &dyn ObjectStore,
+    file: &Path,
+    size: u64,
+    bytes: u64,
+) -> Result<Head> {
+    let bytes = if size <= WHOLE_BYTES {
+        bytes.max(size)
+    } else {
+        bytes
+    };
     let options = GetOptions {
-        range: (file.size > 0).then(|| GetRange::Bounded(0..bytes.min(file.size))),
+        range: (size > 0).then(|| GetRange::Bounded(0..bytes.min(size))),
         ..GetOptions::default()
     };
-    let result = store.get_opts(&file.location, options).await?;
+    let result = store.get_opts(file, options).await?;
     let content_type = result
         .attributes
         .get(&Attribute::ContentType)
         .map(|value| value.as_ref().to_owned());
     let (size, e_tag) = (result.meta.size, result.meta.e_tag.clone());
-    let bytes = result.bytes().await?;
+    let read = result.bytes().await?;
     Ok(Head {
-        whole: bytes.len() as u64 >= size,
-        asked,
-        bytes,
+        whole: read.len() as u64 >= size,
+        asked: usize::try_from(bytes).unwrap_or(usize::MAX),
+        bytes: read,
         content_type,
         e_tag,
     })

@@ -96,8 +96,8 @@ pub(crate) struct Examined {
     pub(crate) facts: Facts,
     /// The columns, if they were asked for and the head is long enough to tell.
     pub(crate) columns: Option<FoundColumns>,
-    /// Whether all of the file was looked at.
-    pub(crate) whole: bool,
+    /// All plain bytes of the file, if all were looked at.
+    pub(crate) plain: Option<Bytes>,
 }
 
 /// Finds out how a file is written and, if they are asked for, which columns it has. A head may take long: it is not to keep a
@@ -110,7 +110,7 @@ pub(crate) async fn examine(
 ) -> Result<Examined, Error> {
     let (spec, file) = (spec.clone(), file.to_owned());
     let examining = SpawnedTask::spawn_blocking(move || {
-        let (facts, plain) = futures::executor::block_on(facts(&spec, &file, &head))?;
+        let (facts, plain, bytes) = futures::executor::block_on(facts(&spec, &file, &head))?;
         let columns = if columns {
             facts.find_schema(&spec, &file, &plain)?
         } else {
@@ -119,7 +119,7 @@ pub(crate) async fn examine(
         Ok(Examined {
             facts,
             columns,
-            whole: plain.whole,
+            plain: plain.whole.then_some(bytes),
         })
     });
     let broken_down =
@@ -127,8 +127,8 @@ pub(crate) async fn examine(
     examining.await.map_err(broken_down)?
 }
 
-/// Finds out how a file is written.
-async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plain), Error> {
+/// Finds out how a file is written; what was looked at, and the bytes that it was decoded from.
+async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plain, Bytes), Error> {
     let misfits = Misfits::lenient(file);
     let (named, named_compression) = detect::by_name(file);
     let mut evidence = Vec::new();
@@ -166,6 +166,7 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
         }
         None => detect::encoding(&plain.bytes, plain.whole),
     };
+    let bytes = plain.bytes.clone();
     let plain = if binary {
         plain
     } else {
@@ -221,7 +222,7 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
         let found = &mut facts.evidence;
         facts.csv = csv_options(spec, file, format, facts.csv, &plain, found);
     }
-    Ok((facts, plain))
+    Ok((facts, plain, bytes))
 }
 
 /// JSON by the beginning of the text, and why.

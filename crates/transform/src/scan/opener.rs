@@ -15,8 +15,9 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use super::{
     TableScan,
+    ahead::Ahead,
     chunks::{self, ChunkReading},
-    head::{self, HEAD_BYTES, Head},
+    head::{HEAD_BYTES, Head, WHOLE_BYTES},
     inspect,
     parquet::TrustedReaders,
     parquet_rows,
@@ -38,6 +39,8 @@ use crate::{
 pub(crate) struct RowsOpener {
     pub(crate) scan: Arc<TableScan>,
     pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) ahead: Arc<Ahead>,
+    pub(crate) partition: usize,
     pub(crate) asked: Asked,
     pub(crate) sieve: Arc<Sieve>,
     /// Chunks of one file that are decoded at a time.
@@ -67,7 +70,7 @@ impl RowsOpener {
         let misfits = Misfits {
             on_error: self.scan.spec.on_error,
             file: self.scan.name_of(&path),
-            counts: Arc::clone(&self.scan.counts),
+            counts: Arc::clone(self.scan.meter.misfits()),
         };
         let spec = &self.scan.spec;
         let own_parquet = spec.on_error != OnError::Fail;
@@ -75,19 +78,22 @@ impl RowsOpener {
         if own_parquet && named == Some(Format::Parquet) {
             return self.parquet_rows(&file, misfits).await;
         }
+        let known = self.scan.known(&path);
         let head = match self.scan.heads.get(&path) {
             Some(head) => Some(head),
-            None if self.scan.known(&path).is_none() => {
-                Some(head::read(self.store.as_ref(), &file, HEAD_BYTES).await?)
+            None if known.is_none() || file.size <= WHOLE_BYTES => {
+                Some(self.ahead.head(self.partition, &file).await?)
             }
             None => None,
         };
-        let facts = match (self.scan.known(&path), &head) {
-            (Some(facts), _) => facts,
+        let (facts, plain) = match (known, &head) {
+            (Some(facts), _) => (facts, None),
             (None, Some(head)) => {
                 let name = self.scan.name_of(&path);
-                let found = inspect::examine(&self.scan.spec, &name, head.clone(), false).await;
-                Arc::new(found.map_err(external)?.facts)
+                let beginning = head.beginning(HEAD_BYTES);
+                let found = inspect::examine(&self.scan.spec, &name, beginning, false).await;
+                let found = found.map_err(external)?;
+                (Arc::new(found.facts), found.plain)
             }
             (None, None) => {
                 let error = Error::new(ErrorKind::Internal, "a file was not looked into");
@@ -97,8 +103,13 @@ impl RowsOpener {
         if own_parquet && facts.format == Format::Parquet {
             return self.parquet_rows(&file, misfits).await;
         }
-        let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
-        let bytes = decompress_ahead(bytes, facts.compression);
+        let bytes = match plain {
+            Some(plain) => futures::stream::once(async { Ok(plain) }).boxed(),
+            None => {
+                let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
+                decompress_ahead(bytes, facts.compression)
+            }
+        };
         let text = Text::new(bytes, &facts, misfits.clone());
         if facts.is_cut() {
             let setting = chunks::Setting {

@@ -1,6 +1,9 @@
 //! The engine's view of files that are read here. A file is one range for the engine: it is divided inside of the scan.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use datafusion::{
     common::{Result, config::ConfigOptions, tree_node::TreeNodeRecursion},
@@ -18,7 +21,7 @@ use datafusion::{
 };
 use object_store::ObjectStore;
 
-use super::{TableScan, chunks::chunk_bytes, opener::RowsOpener, predicate};
+use super::{TableScan, ahead::Ahead, chunks::chunk_bytes, opener::RowsOpener, predicate};
 use crate::{OnError, formats::chunk::Asked};
 
 /// Files of one table, projected.
@@ -30,6 +33,8 @@ pub(crate) struct RowsSource {
     /// Conditions that rows may be left out by; the engine applies them again.
     filters: Vec<Arc<dyn PhysicalExpr>>,
     batch_rows: usize,
+    /// Of all partitions.
+    ahead: Arc<OnceLock<Arc<Ahead>>>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -41,6 +46,7 @@ impl RowsSource {
             schema,
             filters: Vec::new(),
             batch_rows: 8192,
+            ahead: Arc::default(),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -58,7 +64,7 @@ impl FileSource for RowsSource {
         &self,
         store: Arc<dyn ObjectStore>,
         config: &FileScanConfig,
-        _partition: usize,
+        partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
         let file = self.schema.file_schema();
         let wanted = self.projection.file_indices.clone();
@@ -78,6 +84,11 @@ impl FileSource for RowsSource {
         let partitions = config.file_groups.len().max(1);
         let opener = RowsOpener {
             scan: Arc::clone(&self.scan),
+            ahead: Arc::clone(
+                self.ahead
+                    .get_or_init(|| Ahead::new(&self.scan, &store, config).into()),
+            ),
+            partition,
             store,
             asked,
             sieve: Arc::new(sieve),

@@ -1,0 +1,149 @@
+//! Small files, fetched before they are asked for. The engine opens one file at a time, and each is a request: where a request
+//! takes a while, most of the time would be spent waiting.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use datafusion::{
+    common::{Result, runtime::SpawnedTask},
+    datasource::physical_plan::{FileGroup, FileScanConfig},
+};
+use object_store::{ObjectMeta, ObjectStore, path::Path};
+
+use super::{
+    TableScan,
+    head::{self, HEAD_BYTES, Head, WHOLE_BYTES},
+    opener::external,
+};
+use crate::{Error, ErrorKind, Format, formats::detect};
+
+/// Files that are fetched ahead, at most.
+const MOST_FILES: usize = 128;
+/// Files that are fetched ahead for each that was asked for.
+const GROWTH: usize = 4;
+/// Bytes that are fetched ahead, at most.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// The files of one scan.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    scan: Arc<TableScan>,
+    store: Arc<dyn ObjectStore>,
+    /// One for all partitions that take files from one queue, or one for each of them.
+    lines: Vec<Mutex<Line>>,
+}
+
+/// Files in the order in which they will be asked for.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<(Path, u64)>,
+    fetched: HashMap<Path, (u64, Fetch)>,
+    fetched_bytes: u64,
+    /// Files that were asked for so far.
+    opened: usize,
+}
+
+type Fetch = SpawnedTask<object_store::Result<Head>>;
+
+impl Ahead {
+    pub(crate) fn new(
+        scan: &Arc<TableScan>,
+        store: &Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+    ) -> Self {
+        // As the engine divides them: whoever is idle takes the next one of all, unless an order has to be kept.
+        let is_shared = !config.preserve_order && config.output_partitioning.is_none();
+        let groups = config.file_groups.iter();
+        let lines: Vec<Line> = if is_shared {
+            vec![Line::of(scan, groups)]
+        } else {
+            groups.map(|group| Line::of(scan, [group])).collect()
+        };
+        Self {
+            scan: Arc::clone(scan),
+            store: Arc::clone(store),
+            lines: lines.into_iter().map(Mutex::new).collect(),
+        }
+    }
+
+    /// The head of the file that a partition opens, which is all of a small one. Files behind it are fetched meanwhile.
+    pub(crate) async fn head(&self, partition: usize, file: &ObjectMeta) -> Result<Head> {
+        let path = &file.location;
+        let Some(fetch) = self.take(partition, path) else {
+            let head = head::read(self.store.as_ref(), path, file.size, HEAD_BYTES);
+            return Ok(head.await?);
+        };
+        let broken_down = |_panicked| {
+            external(Error::new(
+                ErrorKind::Internal,
+                "a file could not be fetched",
+            ))
+        };
+        Ok(fetch.join().await.map_err(broken_down)??)
+    }
+
+    fn take(&self, partition: usize, path: &Path) -> Option<Fetch> {
+        let line = self.lines.get(partition).or(self.lines.first())?;
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.opened += 1;
+        let own = line.fetched.remove(path);
+        match &own {
+            Some((bytes, _)) => line.fetched_bytes -= bytes,
+            // Files before it were opened too: their heads were known.
+            None => {
+                let mut next = line.waiting.iter().take(MOST_FILES);
+                if let Some(place) = next.position(|(next, _)| next == path) {
+                    line.waiting.drain(..=place);
+                }
+            }
+        }
+        self.fill(&mut line);
+        own.map(|(_, fetch)| fetch)
+    }
+
+    /// Fetches what comes next: few files as long as few were asked for, since whoever wants few rows stops early, and no more
+    /// bytes than may still be taken.
+    fn fill(&self, line: &mut Line) {
+        let most = MOST_FILES.min(GROWTH * line.opened);
+        while line.fetched.len() < most {
+            let room = MOST_BYTES.min(self.scan.meter.room());
+            let fits = |(_, size): &mut (Path, u64)| line.fetched_bytes + *size <= room;
+            let Some((path, size)) = line.waiting.pop_front_if(fits) else {
+                return;
+            };
+            if self.scan.heads.get(&path).is_some() {
+                continue;
+            }
+            let (store, file) = (Arc::clone(&self.store), path.clone());
+            let fetch = SpawnedTask::spawn(async move {
+                head::read(store.as_ref(), &file, size, HEAD_BYTES).await
+            });
+            line.fetched_bytes += size;
+            line.fetched.insert(path, (size, fetch));
+        }
+    }
+}
+
+impl Line {
+    /// The small files; Parquet is read from its end.
+    fn of<'a>(scan: &TableScan, groups: impl IntoIterator<Item = &'a FileGroup>) -> Self {
+        let is_parquet = |path: &Path| {
+            let format = scan
+                .spec
+                .format
+                .or_else(|| detect::by_name(path.as_ref()).0);
+            format == Some(Format::Parquet)
+        };
+        let files = groups.into_iter().flat_map(FileGroup::iter);
+        let files = files.map(|file| &file.object_meta);
+        let small = files.filter(|file| file.size <= WHOLE_BYTES && !is_parquet(&file.location));
+        Self {
+            waiting: small
+                .map(|file| (file.location.clone(), file.size))
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
