@@ -8,8 +8,6 @@ import sys
 
 import duckdb
 
-ROWS, FOLDER = int(sys.argv[1]), sys.argv[2]
-
 # A value of 0..1 that depends on the row and on nothing else.
 CHANCE = "(hash(i, '{0}') % 1000003) / 1000003.0"
 
@@ -28,10 +26,11 @@ MEDIA = ["voice", "chat", "email", "message", "callback"]
 # Some hold what has to be quoted.
 WRAPUPS = ["resolved", "transferred", "abandoned", "callback, scheduled", 'customer said "thanks"']
 
-connection = duckdb.connect()
-connection.execute("SET threads = 2")
-connection.execute(
-    f"""
+
+def conversations(connection, rows):
+    """Makes the table `conversations`."""
+    connection.execute(
+        f"""
     CREATE TABLE conversations AS SELECT
       md5(i::VARCHAR)::UUID::VARCHAR AS conversation_id,
       TIMESTAMP '2026-01-01' + INTERVAL (i * 3) SECOND AS conversation_start,
@@ -46,15 +45,28 @@ connection.execute(
       {number("wait", 120000)} AS t_wait_ms,
       round({CHANCE.format("nps")} * 10, 2) AS nps_score,
       CASE WHEN {CHANCE.format("none")} >= 0.1 THEN {pick("wrapup", WRAPUPS)} END AS wrapup
-    FROM range({ROWS}) AS rows(i)
+    FROM range({rows}) AS rows(i)
     """
-)
+    )
+
+
 FORMATS = {
     "csv": "FORMAT csv, HEADER",
     "csv.gz": "FORMAT csv, HEADER, COMPRESSION gzip",
     "ndjson": "FORMAT json",
     "parquet": "FORMAT parquet, COMPRESSION zstd",
 }
-for ending, options in FORMATS.items():
-    path = os.path.join(FOLDER, f"conversations.{ending}")
-    connection.execute(f"COPY conversations TO '{path}' ({options})")
+
+
+def main():
+    rows, folder = int(sys.argv[1]), sys.argv[2]
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    conversations(connection, rows)
+    for ending, options in FORMATS.items():
+        path = os.path.join(folder, f"conversations.{ending}")
+        connection.execute(f"COPY conversations TO '{path}' ({options})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
-"""Asks one question of one object on S3, with one tool, as its own documentation says.
+"""Asks one question of one object on S3, or of all below a folder, with one tool, as its own documentation says.
 
-Usage: query.py TOOL FORMAT ENDPOINT BUCKET KEY SQL, the SQL over a table `t`. The answer's rows go to
-standard output, one JSON array a line.
+Usage: query.py TOOL FORMAT ENDPOINT BUCKET KEY SQL, the SQL over a table `t`. A KEY that ends in `/` is a folder. The answer's
+rows go to standard output, one JSON array a line.
 """
 
 import datetime
@@ -10,7 +10,10 @@ import os
 import sys
 
 TOOL, FORMAT, ENDPOINT, BUCKET, KEY, SQL = sys.argv[1:7]
-URI = f"s3://{BUCKET}/{KEY}"
+IS_FOLDER = KEY.endswith("/")
+# All below a folder, for tools that do not take it by itself.
+PATTERN = KEY + "**/*." + FORMAT if IS_FOLDER else KEY
+URI = f"s3://{BUCKET}/{PATTERN}"
 ACCESS, SECRET, REGION = "bench", "benchsecret", "us-east-1"
 
 
@@ -28,6 +31,7 @@ def polars():
         "csv": polars.scan_csv,
         "csv.gz": polars.scan_csv,
         "ndjson": polars.scan_ndjson,
+        "ndjson.gz": polars.scan_ndjson,
         "parquet": polars.scan_parquet,
     }
     frame = scans[FORMAT](URI, storage_options=options)
@@ -49,7 +53,7 @@ def duckdb():
         f"CREATE SECRET (TYPE s3, KEY_ID '{ACCESS}', SECRET '{SECRET}', REGION '{REGION}',"
         f" ENDPOINT '{host}', URL_STYLE 'path', USE_SSL false)"
     )
-    readers = {"csv": "read_csv", "csv.gz": "read_csv", "ndjson": "read_json", "parquet": "read_parquet"}
+    readers = {"csv": "read_csv", "csv.gz": "read_csv", "ndjson": "read_json", "ndjson.gz": "read_json", "parquet": "read_parquet"}
     connection.execute(f"CREATE VIEW t AS SELECT * FROM {readers[FORMAT]}('{URI}')")
     return connection.execute(SQL).fetchall()
 
@@ -68,22 +72,25 @@ def datafusion():
         allow_http=True,
     )
     context.register_object_store("s3://", store, BUCKET)
+    uri = f"s3://{BUCKET}/{KEY}"
     if FORMAT == "csv":
-        context.register_csv("t", URI)
+        context.register_csv("t", uri)
     elif FORMAT == "csv.gz":
-        context.register_csv("t", URI, file_extension=".csv.gz", file_compression_type="gzip")
+        context.register_csv("t", uri, file_extension=".csv.gz", file_compression_type="gzip")
     elif FORMAT == "ndjson":
-        context.register_json("t", URI, file_extension=".ndjson")
+        context.register_json("t", uri, file_extension=".ndjson")
+    elif FORMAT == "ndjson.gz":
+        context.register_json("t", uri, file_extension=".ndjson.gz", file_compression_type="gzip")
     else:
-        context.register_parquet("t", URI)
+        context.register_parquet("t", uri)
     return [tuple(row.values()) for batch in context.sql(SQL).collect() for row in batch.to_pylist()]
 
 
 def chdb():
     import chdb
 
-    names = {"csv": "CSVWithNames", "csv.gz": "CSVWithNames", "ndjson": "JSONEachRow", "parquet": "Parquet"}
-    source = f"s3('{ENDPOINT}/{BUCKET}/{KEY}', '{ACCESS}', '{SECRET}', '{names[FORMAT]}')"
+    names = {"csv": "CSVWithNames", "csv.gz": "CSVWithNames", "ndjson": "JSONEachRow", "ndjson.gz": "JSONEachRow", "parquet": "Parquet"}
+    source = f"s3('{ENDPOINT}/{BUCKET}/{PATTERN}', '{ACCESS}', '{SECRET}', '{names[FORMAT]}')"
     answer = chdb.query(SQL.replace("FROM t", f"FROM {source}"), "JSONCompactEachRow")
     return [json.loads(line) for line in str(answer).splitlines()]
 

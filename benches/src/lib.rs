@@ -3,6 +3,7 @@
 
 mod bookkeeping;
 mod delay;
+mod lake;
 mod nginx;
 mod process;
 mod report;
@@ -12,6 +13,7 @@ mod wrk;
 
 pub use bookkeeping::{Bookkeeping, bookkeeping};
 pub use delay::Delayed;
+pub use lake::{Distance, Lake, Objects, Requests};
 pub use nginx::{Nginx, SLOW_CONNECTION};
 pub use process::{Measured, measure};
 pub use report::{Cell, median, write_section};
