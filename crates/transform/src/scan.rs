@@ -22,10 +22,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use object_store::path::Path;
+use bytes::Bytes;
+use object_store::{ObjectMeta, ObjectStore, path::Path};
 
-use self::{head::Heads, inspect::Facts, parquet::ParquetRuntime};
-use crate::{TableSpec, scan_store::ScanMeter};
+use self::{
+    head::{HEAD_BYTES, Heads},
+    inspect::Facts,
+    parquet::ParquetRuntime,
+};
+use crate::{TableSpec, formats::chunk::Space, scan_store::ScanMeter};
 
 /// What the readers of one table share in one run.
 #[derive(Debug)]
@@ -38,7 +43,29 @@ pub(crate) struct TableScan {
     /// Whether its files are of this machine.
     is_local: bool,
     pub(crate) parquet: ParquetRuntime,
+    pub(crate) spaces: Spaces,
     facts: Mutex<HashMap<Path, Arc<Facts>>>,
+}
+
+/// Memory that small files are decoded in, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Spaces(Mutex<Vec<Space>>);
+
+impl Spaces {
+    /// As many as there may be decoders at work.
+    const MOST: usize = 8;
+
+    pub(crate) fn take(&self) -> Space {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, space: Space) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::MOST {
+            kept.push(space);
+        }
+    }
 }
 
 impl TableScan {
@@ -57,6 +84,7 @@ impl TableScan {
             threads,
             is_local,
             parquet,
+            spaces: Spaces::default(),
             facts: Mutex::default(),
         }
     }
@@ -74,6 +102,29 @@ impl TableScan {
     pub(crate) fn known(&self, path: &Path) -> Option<Arc<Facts>> {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.get(path).map(Arc::clone)
+    }
+
+    /// Whether a file of Parquet is read with one request. What it takes is counted against the run's limit of bytes, which is set
+    /// for columns that are needed: then no more is read than those.
+    pub(crate) fn reads_whole(&self, file: &ObjectMeta) -> bool {
+        file.size <= HEAD_BYTES && !self.meter.is_limited()
+    }
+
+    /// All of a small file of Parquet, which is kept for the scan where there is room.
+    pub(crate) async fn whole(
+        &self,
+        store: &dyn ObjectStore,
+        file: &ObjectMeta,
+    ) -> object_store::Result<Option<Bytes>> {
+        if !self.reads_whole(file) {
+            return Ok(None);
+        }
+        if let Some(head) = self.heads.get(&file.location) {
+            return Ok(Some(head.bytes));
+        }
+        let head = head::read(store, &file.location, file.size, HEAD_BYTES).await?;
+        self.heads.keep(&file.location, &head);
+        Ok(Some(head.bytes))
     }
 
     pub(crate) fn learn(&self, path: &Path, facts: Arc<Facts>) {

@@ -71,6 +71,11 @@ impl ScanMeter {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Whether no more than so many bytes may be taken.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// Bytes that may still be taken.
     pub(crate) fn room(&self) -> u64 {
         let limit = self.limit.unwrap_or(u64::MAX);

@@ -12,7 +12,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use futures::{StreamExt, stream};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory};
 use serde::Serialize;
 use tokio::runtime::Handle;
 
@@ -135,11 +135,7 @@ impl TableBuilder<'_> {
                 let own = columns.fields().iter().map(|field| field.name().clone());
                 let of_keys = partitions.columns.iter().map(|(name, _)| name.clone());
                 let all = own.chain(of_keys);
-                Arc::new(ParquetFiles::new(
-                    self.spec.clone(),
-                    all,
-                    self.meter.misfits(),
-                ))
+                Arc::new(ParquetFiles::new(scan, all))
             }
             _ => Arc::new(RowsFormat(scan)),
         };
@@ -300,13 +296,13 @@ impl TableBuilder<'_> {
             .format
             .or_else(|| detect::by_name(file.location.as_ref()).0);
         if named == Some(Format::Parquet) {
-            return self.parquet_facts(file).await;
+            return self.parquet_facts(file, scan).await;
         }
         let mut bytes = HEAD_BYTES;
         loop {
             let examined = self.look(file, scan, bytes).await?;
             if examined.facts.format == Format::Parquet {
-                return self.parquet_facts(file).await;
+                return self.parquet_facts(file, scan).await;
             }
             if let Some(found) = examined.columns {
                 return Ok(Facts {
@@ -356,7 +352,9 @@ impl TableBuilder<'_> {
         Ok(examined)
     }
 
-    async fn parquet_facts(&self, file: &ObjectMeta) -> Result<Facts, Error> {
+    async fn parquet_facts(&self, file: &ObjectMeta, scan: &TableScan) -> Result<Facts, Error> {
+        let whole = scan.whole(self.store.as_ref(), file).await;
+        let whole = whole.map_err(|error| planning(error.into()))?;
         let (state, store) = (self.session.state(), Arc::clone(&self.store));
         let (format, object) = (parquet::format(), file.clone());
         let runtime = Handle::current();
@@ -365,7 +363,20 @@ impl TableBuilder<'_> {
             runtime.block_on(async {
                 let footers = ParquetRuntime::of(state.runtime_env()).footers;
                 // The engine finds it in the cache.
-                metadata::fetch(store.as_ref(), &object, Some(&footers)).await?;
+                let source = metadata::Source {
+                    store: store.as_ref(),
+                    file: &object,
+                    whole: whole.as_ref(),
+                };
+                metadata::fetch(source, Some(&footers)).await?;
+                let store = match whole {
+                    Some(bytes) => {
+                        let memory = InMemory::new();
+                        memory.put(&object.location, bytes.into()).await?;
+                        Arc::new(memory)
+                    }
+                    None => store,
+                };
                 format.infer_schema(&state, &store, &[object]).await
             })
         });

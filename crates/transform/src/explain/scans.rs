@@ -219,7 +219,12 @@ async fn footers(
         .collect();
     let (mut rows, mut bytes, mut looked_at) = (0_u64, 0_u64, 0_u64);
     for file in files.values().take(FOOTERS) {
-        let footer = metadata::fetch(store, file, None).await.map_err(planning)?;
+        let source = metadata::Source {
+            store,
+            file,
+            whole: None,
+        };
+        let footer = metadata::fetch(source, None).await.map_err(planning)?;
         rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
         bytes += column_bytes(&footer, &read);
         looked_at += file.size;

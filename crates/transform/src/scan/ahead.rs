@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use datafusion::{
     common::{Result, runtime::SpawnedTask},
     datasource::physical_plan::{FileGroup, FileScanConfig},
@@ -48,18 +49,22 @@ struct Line {
 type Fetch = SpawnedTask<object_store::Result<Head>>;
 
 impl Ahead {
+    /// `parquet` says whether files of that format are fetched, or all others.
     pub(crate) fn new(
         scan: &Arc<TableScan>,
         store: &Arc<dyn ObjectStore>,
         config: &FileScanConfig,
+        parquet: bool,
     ) -> Self {
         // As the engine divides them: whoever is idle takes the next one of all, unless an order has to be kept.
         let is_shared = !config.preserve_order && config.output_partitioning.is_none();
         let groups = config.file_groups.iter();
         let lines: Vec<Line> = if is_shared {
-            vec![Line::of(scan, groups)]
+            vec![Line::of(scan, groups, parquet)]
         } else {
-            groups.map(|group| Line::of(scan, [group])).collect()
+            groups
+                .map(|group| Line::of(scan, [group], parquet))
+                .collect()
         };
         Self {
             scan: Arc::clone(scan),
@@ -82,6 +87,19 @@ impl Ahead {
             ))
         };
         Ok(fetch.join().await.map_err(broken_down)??)
+    }
+
+    /// Whether a file of Parquet is read whole: of a larger one, other parts than the footer may not be needed.
+    pub(crate) fn reads(&self, file: &ObjectMeta) -> bool {
+        self.scan.reads_whole(file)
+    }
+
+    /// All of a file for which [`Self::reads`] says so.
+    pub(crate) async fn whole(&self, partition: usize, file: &ObjectMeta) -> Result<Bytes> {
+        if let Some(head) = self.scan.heads.get(&file.location) {
+            return Ok(head.bytes);
+        }
+        Ok(self.head(partition, file).await?.bytes)
     }
 
     fn take(&self, partition: usize, path: &Path) -> Option<Fetch> {
@@ -127,8 +145,12 @@ impl Ahead {
 }
 
 impl Line {
-    /// The small files; Parquet is read from its end.
-    fn of<'a>(scan: &TableScan, groups: impl IntoIterator<Item = &'a FileGroup>) -> Self {
+    /// The small files of Parquet, or all other small files.
+    fn of<'a>(
+        scan: &TableScan,
+        groups: impl IntoIterator<Item = &'a FileGroup>,
+        parquet: bool,
+    ) -> Self {
         let is_parquet = |path: &Path| {
             let format = scan
                 .spec
@@ -138,7 +160,10 @@ impl Line {
         };
         let files = groups.into_iter().flat_map(FileGroup::iter);
         let files = files.map(|file| &file.object_meta);
-        let small = files.filter(|file| file.size <= WHOLE_BYTES && !is_parquet(&file.location));
+        let small = files.filter(|file| match parquet {
+            true => scan.reads_whole(file),
+            false => file.size <= WHOLE_BYTES && !is_parquet(&file.location),
+        });
         Self {
             waiting: small
                 .map(|file| (file.location.clone(), file.size))

@@ -19,7 +19,8 @@ use crate::{
     Error, ErrorKind,
     formats::{
         LONGEST_RECORD_BYTES,
-        chunk::{Asked, Chunked},
+        bytes::Transcoder,
+        chunk::{Asked, Chunked, Space},
         chunk_reader::{Attempt, CsvStart, Cut, Cutter, Decoding, Joiner, Unread, last_lines},
         json_chunks::JsonChunks,
         misfit::Misfits,
@@ -263,6 +264,43 @@ impl ChunkReading {
         }
         Ok(())
     }
+}
+
+/// The rows of a file whose plain bytes are all there, if there is nothing unusual about them: it is its own only chunk, so nothing
+/// has to be proved.
+pub(crate) fn at_once(
+    plain: &Bytes,
+    facts: &Facts,
+    asked: &Asked,
+    sieve: &Sieve,
+    misfits: &Misfits,
+    space: &mut Space,
+) -> Option<Vec<RecordBatch>> {
+    let text = Transcoder::new(facts.encoding).push(plain.clone(), true)?;
+    let (chunked, skip): (Box<dyn Chunked>, usize) = if facts.is_lines() {
+        (Box::new(JsonChunks::new(asked.clone())), 0)
+    } else {
+        if facts.csv.footer_lines > 0 {
+            return None;
+        }
+        let mut start = CsvStart::new(asked.clone(), facts.csv.clone(), misfits.clone());
+        // What cannot be told is told by the reader that knows all cases.
+        let found = start.next(&text, true).ok()??;
+        (Box::new(found.chunks), found.skip)
+    };
+    let rows = &text[skip..];
+    if rows.is_empty() {
+        return Some(Vec::new());
+    }
+    let chunk = if rows.ends_with(b"\n") {
+        chunked.decode(rows, sieve, space)?
+    } else {
+        chunked.decode(&[rows, b"\n"].concat(), sieve, space)?
+    };
+    for column in &chunk.unlisted {
+        misfits.unlisted(column);
+    }
+    Some(chunk.batches)
 }
 
 /// Decodes a chunk. What is unusual takes long, and is not to keep a worker from its other tasks.

@@ -109,22 +109,43 @@ pub(crate) async fn examine(
     columns: bool,
 ) -> Result<Examined, Error> {
     let (spec, file) = (spec.clone(), file.to_owned());
-    let examining = SpawnedTask::spawn_blocking(move || {
-        let (facts, plain, bytes) = futures::executor::block_on(facts(&spec, &file, &head))?;
-        let columns = if columns {
-            facts.find_schema(&spec, &file, &plain)?
-        } else {
-            None
-        };
-        Ok(Examined {
-            facts,
-            columns,
-            plain: plain.whole.then_some(bytes),
-        })
-    });
+    let examining = SpawnedTask::spawn_blocking(move || examine_here(&spec, &file, &head, columns));
     let broken_down =
         |_panicked| Error::new(ErrorKind::Internal, "a file could not be looked into");
     examining.await.map_err(broken_down)?
+}
+
+/// As [`examine`], in this thread.
+pub(crate) fn examine_here(
+    spec: &TableSpec,
+    file: &str,
+    head: &Head,
+    columns: bool,
+) -> Result<Examined, Error> {
+    let (facts, plain, bytes) = futures::executor::block_on(facts(spec, file, head))?;
+    let columns = if columns {
+        facts.find_schema(spec, file, &plain)?
+    } else {
+        None
+    };
+    Ok(Examined {
+        facts,
+        columns,
+        plain: plain.whole.then_some(bytes),
+    })
+}
+
+/// All plain bytes of a file, if the head is all of it and they are few and in order.
+pub(crate) fn decompressed(
+    head: &Head,
+    compression: Compression,
+    misfits: &Misfits,
+) -> Option<Bytes> {
+    if !head.whole {
+        return None;
+    }
+    let plain = futures::executor::block_on(plain(misfits, head, compression)).ok()?;
+    plain.whole.then_some(plain.bytes)
 }
 
 /// Finds out how a file is written; what was looked at, and the bytes that it was decoded from.
@@ -289,6 +310,12 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
     );
     let (mut plain, mut whole) = (Vec::new(), head.whole);
     let most = LOOKED_AT_BYTES.min(head.bytes.len().max(head.asked) * EXPANSION);
+    if head.whole && compression == Compression::Gzip {
+        // It ends with the size of its last member, which in most files is the only one.
+        let size = head.bytes.last_chunk::<4>();
+        let size = size.map_or(0, |size| u32::from_le_bytes(*size) as usize);
+        plain.reserve(size.min(most));
+    }
     while let Some(piece) = stream.next().await {
         match piece {
             Ok(piece) => plain.extend_from_slice(&piece),

@@ -2,9 +2,10 @@
 
 use std::{io, sync::Arc};
 
+use bytes::Bytes;
 use datafusion::{
     arrow::array::RecordBatch,
-    common::DataFusionError,
+    common::{DataFusionError, runtime::SpawnedTask},
     datasource::{
         listing::PartitionedFile,
         physical_plan::{FileOpenFuture, FileOpener},
@@ -18,13 +19,13 @@ use super::{
     ahead::Ahead,
     chunks::{self, ChunkReading},
     head::{HEAD_BYTES, Head, WHOLE_BYTES},
-    inspect,
+    inspect::{self, Facts},
     parquet::TrustedReaders,
     parquet_rows,
     reading::{PIECE_BYTES, Reading, Text},
 };
 use crate::{
-    Error, ErrorKind, Format, OnError,
+    Compression, Error, ErrorKind, Format, OnError,
     formats::{
         bytes::{ByteStream, decompress_ahead},
         chunk::Asked,
@@ -86,14 +87,19 @@ impl RowsOpener {
             }
             None => None,
         };
-        let (facts, plain) = match (known, &head) {
-            (Some(facts), _) => (facts, None),
-            (None, Some(head)) => {
-                let name = self.scan.name_of(&path);
-                let beginning = head.beginning(HEAD_BYTES);
-                let found = inspect::examine(&self.scan.spec, &name, beginning, false).await;
-                let found = found.map_err(external)?;
-                (Arc::new(found.facts), found.plain)
+        let (facts, opened) = match (known, &head) {
+            (Some(facts), None) => (facts, Opened::Stored),
+            (known, Some(head)) => {
+                let (opener, head, misfits) = (self.clone(), head.clone(), misfits.clone());
+                let looking =
+                    SpawnedTask::spawn_blocking(move || opener.look(&head, known, &misfits));
+                let looked = looking.await.map_err(|_panicked| {
+                    external(Error::new(
+                        ErrorKind::Internal,
+                        "a file could not be looked into",
+                    ))
+                })?;
+                looked.map_err(external)?
             }
             (None, None) => {
                 let error = Error::new(ErrorKind::Internal, "a file was not looked into");
@@ -103,9 +109,12 @@ impl RowsOpener {
         if own_parquet && facts.format == Format::Parquet {
             return self.parquet_rows(&file, misfits).await;
         }
-        let bytes = match plain {
-            Some(plain) => futures::stream::once(async { Ok(plain) }).boxed(),
-            None => {
+        let bytes = match opened {
+            Opened::Rows(rows) => {
+                return Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed());
+            }
+            Opened::Plain(plain) => futures::stream::once(async { Ok(plain) }).boxed(),
+            Opened::Stored => {
                 let bytes = bytes_of(Arc::clone(&self.store), &file, head).await?;
                 decompress_ahead(bytes, facts.compression)
             }
@@ -139,6 +148,48 @@ impl RowsOpener {
 }
 
 impl RowsOpener {
+    /// Looks into a head, unless the file is known, and decodes the rows if it is all of a small file with nothing unusual in it.
+    fn look(
+        &self,
+        head: &Head,
+        known: Option<Arc<Facts>>,
+        misfits: &Misfits,
+    ) -> Result<(Arc<Facts>, Opened), Error> {
+        let beginning = head.beginning(HEAD_BYTES);
+        let (facts, plain) = match known {
+            Some(facts) => {
+                let plain = inspect::decompressed(&beginning, facts.compression, misfits);
+                (facts, plain)
+            }
+            None => {
+                let spec = &self.scan.spec;
+                let found = inspect::examine_here(spec, &misfits.file, &beginning, false)?;
+                (Arc::new(found.facts), found.plain)
+            }
+        };
+        let is_plain = head.whole && facts.compression == Compression::None;
+        let Some(plain) = plain.or_else(|| is_plain.then(|| head.bytes.clone())) else {
+            return Ok((facts, Opened::Stored));
+        };
+        let is_small = plain.len() <= self.chunk_bytes;
+        let mut space = self.scan.spaces.take();
+        let rows = (facts.is_cut() && is_small)
+            .then(|| {
+                chunks::at_once(
+                    &plain,
+                    &facts,
+                    &self.asked,
+                    &self.sieve,
+                    misfits,
+                    &mut space,
+                )
+            })
+            .flatten();
+        self.scan.spaces.give(space);
+        let opened = rows.map_or(Opened::Plain(plain), Opened::Rows);
+        Ok((facts, opened))
+    }
+
     async fn parquet_rows(
         self,
         file: &ObjectMeta,
@@ -147,6 +198,16 @@ impl RowsOpener {
         let readers = TrustedReaders::new(self.store, self.scan.parquet.clone());
         parquet_rows::rows(&readers, file, self.asked, misfits).await
     }
+}
+
+/// How far a file was read when it was looked into.
+enum Opened {
+    /// To its end.
+    Rows(Vec<RecordBatch>),
+    /// All its bytes are there, decompressed.
+    Plain(Bytes),
+    /// No further than its head.
+    Stored,
 }
 
 /// The bytes of the file, beginning with those that were read already.

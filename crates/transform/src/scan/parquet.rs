@@ -67,10 +67,8 @@ use self::{
     adapt::{ExactColumns, own_field},
     checked::{CheckedMorsels, FilteredMorsels},
 };
-use crate::{
-    TableSpec,
-    formats::misfit::{MisfitCounts, Misfits},
-};
+use super::{TableScan, ahead::Ahead};
+use crate::formats::misfit::Misfits;
 
 /// Parquet files of one table.
 #[derive(Debug)]
@@ -80,21 +78,17 @@ pub(crate) struct ParquetFiles {
     seen: Arc<Seen>,
     /// Names of all columns of the table; further columns of files are reported.
     columns: HashSet<String>,
-    counts: Arc<MisfitCounts>,
+    scan: Arc<TableScan>,
 }
 
 impl ParquetFiles {
-    pub(crate) fn new(
-        spec: TableSpec,
-        columns: impl Iterator<Item = String>,
-        counts: &Arc<MisfitCounts>,
-    ) -> Self {
+    pub(crate) fn new(scan: Arc<TableScan>, columns: impl Iterator<Item = String>) -> Self {
         Self {
             format: format(),
-            exact: Arc::new(ExactColumns(spec)),
+            exact: Arc::new(ExactColumns(scan.spec.clone())),
             seen: Arc::default(),
             columns: columns.collect(),
-            counts: Arc::clone(counts),
+            scan,
         }
     }
 
@@ -107,7 +101,7 @@ impl ParquetFiles {
         let misfits = Misfits {
             on_error: spec.on_error,
             file: file.as_ref().into(),
-            counts: Arc::clone(&self.counts),
+            counts: Arc::clone(self.scan.meter.misfits()),
         };
         let own = own.fields().iter().map(|field| field.name());
         for name in own.filter(|name| !self.columns.contains(*name)) {
@@ -259,7 +253,16 @@ impl FileFormat for ParquetFiles {
             .runtime_env()
             .cache_manager
             .get_file_metadata_cache();
-        let footer = metadata::fetch(store.as_ref(), object, Some(&cache)).await?;
+        let whole = match metadata::known(&cache, object) {
+            Some(_) => None,
+            None => self.scan.whole(store.as_ref(), object).await?,
+        };
+        let source = metadata::Source {
+            store: store.as_ref(),
+            file: object,
+            whole: whole.as_ref(),
+        };
+        let footer = metadata::fetch(source, Some(&cache)).await?;
         let file = footer.file_metadata();
         let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
         self.tell_unlisted(&object.location, &own);
@@ -294,7 +297,9 @@ impl FileFormat for ParquetFiles {
         })?;
         let runtime = session.runtime_env();
         let store = runtime.object_store(&config.object_store_url)?;
-        let readers = Arc::new(TrustedReaders::new(store, ParquetRuntime::of(runtime)));
+        let ahead = Ahead::new(&self.scan, &store, &config, true);
+        let readers = TrustedReaders::new(store, ParquetRuntime::of(runtime));
+        let readers = Arc::new(readers.with_ahead(ahead));
         let inner = source.inner.clone();
         let source = source.with(inner.with_parquet_file_reader_factory(readers));
         let config = FileScanConfigBuilder::from(config)

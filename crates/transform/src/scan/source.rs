@@ -86,7 +86,7 @@ impl FileSource for RowsSource {
             scan: Arc::clone(&self.scan),
             ahead: Arc::clone(
                 self.ahead
-                    .get_or_init(|| Ahead::new(&self.scan, &store, config).into()),
+                    .get_or_init(|| Ahead::new(&self.scan, &store, config, false).into()),
             ),
             partition,
             store,

@@ -26,7 +26,7 @@ use datafusion::{
 use futures::{FutureExt, future::BoxFuture};
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
-use super::{metadata, pages::PageMemory};
+use super::{super::ahead::Ahead, checked::malformed, metadata, pages::PageMemory};
 use crate::{Error, ErrorKind};
 
 /// The footer without the statistics that cannot be relied on:
@@ -142,12 +142,13 @@ impl ParquetRuntime {
     }
 }
 
-/// The engine's readers, whose footers are [`trusted`] and whose pages have room.
+/// The engine's readers, whose footers are [`trusted`] and whose pages have room. Small files are read whole.
 #[derive(Debug)]
 pub(crate) struct TrustedReaders {
     inner: CachedParquetFileReaderFactory,
     store: Arc<dyn ObjectStore>,
     runtime: ParquetRuntime,
+    ahead: Option<Arc<Ahead>>,
 }
 
 impl TrustedReaders {
@@ -157,7 +158,14 @@ impl TrustedReaders {
             inner: CachedParquetFileReaderFactory::new(Arc::clone(&store), cache),
             store,
             runtime,
+            ahead: None,
         }
+    }
+
+    /// With small files that are fetched ahead.
+    pub(crate) fn with_ahead(self, ahead: Ahead) -> Self {
+        let ahead = Some(Arc::new(ahead));
+        Self { ahead, ..self }
     }
 }
 
@@ -178,6 +186,9 @@ impl ParquetFileReaderFactory for TrustedReaders {
             store: Arc::clone(&self.store),
             pages: PageMemory::new(&object.location, &self.runtime.pool),
             footers: Arc::clone(&self.runtime.footers),
+            ahead: self.ahead.clone().filter(|ahead| ahead.reads(&object)),
+            partition,
+            whole: None,
             object,
         }))
     }
@@ -189,6 +200,38 @@ struct TrustedReader {
     object: ObjectMeta,
     footers: Arc<FileMetadataCache>,
     pages: PageMemory,
+    /// Where the file is small.
+    ahead: Option<Arc<Ahead>>,
+    partition: usize,
+    /// All of the file.
+    whole: Option<Bytes>,
+}
+
+impl TrustedReader {
+    /// All of a small file, which is fetched once.
+    async fn whole(&mut self) -> Result<Option<Bytes>> {
+        if let (Some(ahead), None) = (&self.ahead, &self.whole) {
+            let bytes = ahead.whole(self.partition, &self.object).await?;
+            self.whole = Some(bytes);
+        }
+        Ok(self.whole.clone())
+    }
+
+    async fn ranges(&mut self, ranges: &[Range<u64>]) -> ParquetResult<Vec<Bytes>> {
+        match self.whole().await.map_err(told)? {
+            Some(whole) => metadata::parts(&whole, ranges)
+                .ok_or_else(|| told(malformed(&self.object.location))),
+            None => self.inner.get_byte_ranges(ranges.to_vec()).await,
+        }
+    }
+}
+
+/// An error of the engine as its decoder of Parquet takes it.
+fn told(error: DataFusionError) -> ParquetError {
+    match error {
+        DataFusionError::ParquetError(error) => *error,
+        other => ParquetError::External(Box::new(other)),
+    }
 }
 
 /// Refuses a file by the name of its codec when there is no decoder for it.
@@ -206,7 +249,16 @@ fn readable(footer: Arc<ParquetMetaData>, file: &Path) -> ParquetResult<Arc<Parq
 
 impl AsyncFileReader for TrustedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.inner.get_bytes(range)
+        async move {
+            if self.ahead.is_none() {
+                return self.inner.get_bytes(range).await;
+            }
+            let mut parts = self.ranges(&[range]).await?;
+            parts
+                .pop()
+                .ok_or_else(|| told(malformed(&self.object.location)))
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(
@@ -214,7 +266,7 @@ impl AsyncFileReader for TrustedReader {
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         async move {
-            let bytes = self.inner.get_byte_ranges(ranges.clone()).await?;
+            let bytes = self.ranges(&ranges).await?;
             self.pages.admit(&ranges, &bytes)?;
             Ok(bytes)
         }
@@ -226,11 +278,17 @@ impl AsyncFileReader for TrustedReader {
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let footer = metadata::fetch(self.store.as_ref(), &self.object, Some(&self.footers));
-            let footer = footer.await.map_err(|error| match error {
-                DataFusionError::ParquetError(error) => *error,
-                other => ParquetError::External(Box::new(other)),
-            })?;
+            let whole = match metadata::known(&self.footers, &self.object) {
+                Some(_) => None,
+                None => self.whole().await.map_err(told)?,
+            };
+            let source = metadata::Source {
+                store: self.store.as_ref(),
+                file: &self.object,
+                whole: whole.as_ref(),
+            };
+            let footer = metadata::fetch(source, Some(&self.footers));
+            let footer = footer.await.map_err(told)?;
             self.pages.know(&footer);
             readable(footer, &self.object.location).map(trusted)
         }

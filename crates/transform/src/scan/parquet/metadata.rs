@@ -32,24 +32,31 @@ const LARGE_FOOTER_BYTES: u64 = 256 << 10;
 /// Bytes at the end of a file: the length of the footer in front of them, and `PAR1`.
 const TAIL_BYTES: u64 = 8;
 
+/// Where the bytes of a file come from.
+pub(crate) struct Source<'a> {
+    pub(crate) store: &'a dyn ObjectStore,
+    pub(crate) file: &'a ObjectMeta,
+    /// All of them, where they are there already.
+    pub(crate) whole: Option<&'a Bytes>,
+}
+
 /// The footer of a file. With a cache, which it is kept in, also its indexes of pages.
 pub(crate) async fn fetch(
-    store: &dyn ObjectStore,
-    file: &ObjectMeta,
+    source: Source<'_>,
     cache: Option<&Arc<FileMetadataCache>>,
 ) -> Result<Arc<ParquetMetaData>> {
-    without_panic(&file.location, found(store, file, cache)).await
+    let path = &source.file.location;
+    without_panic(path, found(&source, cache)).await
 }
 
 async fn found(
-    store: &dyn ObjectStore,
-    file: &ObjectMeta,
+    source: &Source<'_>,
     cache: Option<&Arc<FileMetadataCache>>,
 ) -> Result<Arc<ParquetMetaData>> {
+    let file = source.file;
     if let Some(known) = cache.and_then(|cache| known(cache, file)) {
         return Ok(known);
     }
-    let source = Source { store, file };
     let decoder = ParquetMetaDataPushDecoder::try_new(file.size)?;
     let decoder = decoder.with_page_index_policy(PageIndexPolicy::Skip);
     let tail = file.size.saturating_sub(TAIL_BYTES);
@@ -80,7 +87,11 @@ async fn found(
     Ok(whole)
 }
 
-fn known(cache: &Arc<FileMetadataCache>, file: &ObjectMeta) -> Option<Arc<ParquetMetaData>> {
+/// The footer of a file, if the cache has it.
+pub(crate) fn known(
+    cache: &Arc<FileMetadataCache>,
+    file: &ObjectMeta,
+) -> Option<Arc<ParquetMetaData>> {
     let kept = cache.get(&file.location)?;
     let kept = kept.is_valid_for(file).then_some(kept)?;
     let kept = kept.file_metadata.as_any();
@@ -98,11 +109,6 @@ fn offset_indexes(footer: &ParquetMetaData) -> Vec<Range<u64>> {
         Some(start..start.checked_add(length)?)
     });
     indexes.collect()
-}
-
-struct Source<'a> {
-    store: &'a dyn ObjectStore,
-    file: &'a ObjectMeta,
 }
 
 impl Source<'_> {
@@ -128,7 +134,10 @@ impl Source<'_> {
             if size > LONGEST_FOOTER_BYTES {
                 return Err(too_long(file));
             }
-            let bytes = self.store.get_ranges(file, &ranges).await?;
+            let bytes = match self.whole {
+                Some(whole) => parts(whole, &ranges).ok_or_else(|| malformed(file))?,
+                None => self.store.get_ranges(file, &ranges).await?,
+            };
             let mut both = ranges.iter().zip(&bytes);
             if !both.all(|(range, bytes)| is_valid(range, bytes)) {
                 return Err(malformed(file));
@@ -147,6 +156,17 @@ impl Source<'_> {
             };
         }
     }
+}
+
+/// Ranges of bytes that are there; none when one lies outside.
+pub(crate) fn parts(whole: &Bytes, ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
+    let part = |range: &Range<u64>| {
+        let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+        let range = start.ok()?..end.ok()?;
+        whole.get(range.clone())?;
+        Some(whole.slice(range))
+    };
+    ranges.iter().map(part).collect()
 }
 
 fn too_long(file: &Path) -> DataFusionError {
