@@ -73,24 +73,29 @@ struct Spent {
     state: Mutex<State>,
 }
 
+/// Sums are kept by the day and the month that they are of, as the audit log has them: a clock that is set gives no money of a
+/// period twice.
 #[derive(Debug, Default)]
 struct State {
-    today: NaiveDate,
     /// Whether what the audit log says of the time before is counted too.
     is_restored: bool,
     total: Spend,
     actions: BTreeMap<String, Spend>,
-    /// Bytes that all actions received this month.
-    month_bytes: u64,
+    /// Bytes that all actions received, by the first day of the month.
+    month_bytes: BTreeMap<NaiveDate, u64>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Spend {
-    day: Decimal,
-    month: Decimal,
+    days: BTreeMap<NaiveDate, Decimal>,
+    /// By their first day.
+    months: BTreeMap<NaiveDate, Decimal>,
     /// Estimates of requests that are running.
     reserved: Decimal,
 }
+
+/// Periods of which a sum is kept: those around now, however far the clock was set for a time.
+const MOST_PERIODS: usize = 8;
 
 /// How much of one limit is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -120,17 +125,12 @@ impl Budgets {
     /// Budgets of which nothing is spent.
     #[must_use]
     pub fn new(settings: BudgetSettings, clock: Arc<dyn Clock>) -> Self {
-        let began = clock.now();
-        let state = State {
-            today: began.date_naive(),
-            ..State::default()
-        };
         Self {
             settings: Arc::new(settings),
             spent: Arc::new(Spent {
+                began: clock.now(),
                 clock,
-                began,
-                state: Mutex::new(state),
+                state: Mutex::default(),
             }),
         }
     }
@@ -174,12 +174,13 @@ impl Budgets {
     /// [`ErrorKind::OverBudget`] when it would go over a limit and the settings say to refuse.
     pub fn reserve(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Error> {
         let mut state = self.spent.lock();
-        let settings = &self.settings;
-        let own = state.actions.get(action).copied().unwrap_or_default();
+        let (settings, today) = (&self.settings, self.spent.today());
+        let nothing = Spend::default();
+        let own = state.actions.get(action).unwrap_or(&nothing);
         let mut warnings = Vec::new();
         for (whose, limits) in settings.limits_of(action) {
-            let spent = if whose.is_some() { &own } else { &state.total };
-            let exceeded = over(whose, limits, spent, estimate_usd);
+            let spent = if whose.is_some() { own } else { &state.total };
+            let exceeded = over(whose, limits, spent, estimate_usd, today);
             if settings.over_of(limits) == OverBudget::Refuse
                 && let Some(first) = exceeded.first()
             {
@@ -229,21 +230,24 @@ impl Budgets {
     /// Bytes that all actions received this month, for the tier that the next ones are priced at.
     #[must_use]
     pub fn month_bytes(&self) -> u64 {
-        self.spent.lock().month_bytes
+        let month = first_of_month(self.spent.today());
+        let state = self.spent.lock();
+        state.month_bytes.get(&month).copied().unwrap_or_default()
     }
 
     /// How much of each limit is used: first all together, then each action that has a limit or has cost something.
     #[must_use]
     pub fn status(&self) -> Vec<BudgetStatus> {
         let state = self.spent.lock();
-        let settings = &self.settings;
-        let status = |action: Option<&String>, spend: Spend, limits: &BudgetLimits| BudgetStatus {
+        let (settings, today) = (&self.settings, self.spent.today());
+        let status = |action: Option<&String>, spend: &Spend, limits: &BudgetLimits| BudgetStatus {
             action: action.cloned(),
-            day_usd: spend.day.normalize(),
-            month_usd: spend.month.normalize(),
+            day_usd: spend.of_day(today).normalize(),
+            month_usd: spend.of_month(today).normalize(),
             limits: limits.clone(),
         };
-        let mut all = vec![status(None, state.total, &settings.total)];
+        let nothing = Spend::default();
+        let mut all = vec![status(None, &state.total, &settings.total)];
         let mut names: Vec<&String> = state
             .actions
             .keys()
@@ -252,7 +256,7 @@ impl Budgets {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let spend = state.actions.get(name).copied().unwrap_or_default();
+            let spend = state.actions.get(name).unwrap_or(&nothing);
             let limits = settings.actions.get(name).cloned().unwrap_or_default();
             all.push(status(Some(name), spend, &limits));
         }
@@ -296,7 +300,9 @@ impl Spent {
         if self.lock().is_restored || !directory.exists() {
             return Ok(());
         }
-        let month = first_of_month(self.clock.now().date_naive());
+        // Of the month before too, on its day after: the clock may be set back by some seconds.
+        let yesterday = self.today().pred_opt().unwrap_or_default();
+        let month = first_of_month(yesterday);
         let mut before = Vec::new();
         for entry in audit::entries_since(directory, month)? {
             let record = entry?.record;
@@ -315,25 +321,12 @@ impl Spent {
         Ok(())
     }
 
-    /// The state, moved on to today.
+    fn today(&self) -> NaiveDate {
+        self.clock.now().date_naive()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = self.clock.now().date_naive();
-        if today != state.today {
-            let new_month = first_of_month(today) != first_of_month(state.today);
-            if new_month {
-                state.month_bytes = 0;
-            }
-            let State { total, actions, .. } = &mut *state;
-            for spend in actions.values_mut().chain([total]) {
-                spend.day = Decimal::ZERO;
-                if new_month {
-                    spend.month = Decimal::ZERO;
-                }
-            }
-            state.today = today;
-        }
-        state
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,20 +367,40 @@ impl State {
             return;
         }
         let day = time.date_naive();
-        let today = self.today;
-        if first_of_month(day) == first_of_month(today) {
-            self.month_bytes = self.month_bytes.saturating_add(bytes);
-        }
+        let bytes_of_month = period(&mut self.month_bytes, first_of_month(day));
+        *bytes_of_month = bytes_of_month.saturating_add(bytes);
         let own = self.actions.entry(action.to_owned()).or_default();
         for spend in [&mut self.total, own] {
-            if day == today {
-                spend.day += cost;
-            }
-            if first_of_month(day) == first_of_month(today) {
-                spend.month += cost;
-            }
+            *period(&mut spend.days, day) += cost;
+            *period(&mut spend.months, first_of_month(day)) += cost;
         }
     }
+}
+
+impl Spend {
+    fn of_day(&self, day: NaiveDate) -> Decimal {
+        self.days.get(&day).copied().unwrap_or_default()
+    }
+
+    fn of_month(&self, day: NaiveDate) -> Decimal {
+        let month = self.months.get(&first_of_month(day));
+        month.copied().unwrap_or_default()
+    }
+}
+
+/// The sum of a period. Where too many are kept, the one that is farthest from it goes.
+fn period<T: Default>(sums: &mut BTreeMap<NaiveDate, T>, period: NaiveDate) -> &mut T {
+    if sums.len() >= MOST_PERIODS && !sums.contains_key(&period) {
+        let distance = |found: Option<(&NaiveDate, &T)>| {
+            found.map(|(found, _)| found.signed_duration_since(period).abs())
+        };
+        if distance(sums.first_key_value()) >= distance(sums.last_key_value()) {
+            sums.pop_first();
+        } else {
+            sums.pop_last();
+        }
+    }
+    sums.entry(period).or_default()
 }
 
 fn over(
@@ -395,6 +408,7 @@ fn over(
     limits: &BudgetLimits,
     spend: &Spend,
     estimate: Decimal,
+    today: NaiveDate,
 ) -> Vec<String> {
     if estimate.is_zero() {
         return Vec::new();
@@ -404,8 +418,13 @@ fn over(
         |action| format!("action `{action}`"),
     );
     let periods = [
-        ("daily", limits.daily_usd, spend.day, "tomorrow"),
-        ("monthly", limits.monthly_usd, spend.month, "next month"),
+        ("daily", limits.daily_usd, spend.of_day(today), "tomorrow"),
+        (
+            "monthly",
+            limits.monthly_usd,
+            spend.of_month(today),
+            "next month",
+        ),
     ];
     periods
         .into_iter()

@@ -70,6 +70,40 @@ fn a_request_over_a_limit_is_refused_until_the_period_ends() {
 }
 
 #[test]
+fn a_clock_that_is_set_gives_no_money_twice() {
+    let clock = Arc::new(ManualClock::at("2026-11-30T23:59:50Z"));
+    let budgets = Budgets::new(
+        limits(OverBudget::Refuse),
+        Arc::<ManualClock>::clone(&clock),
+    );
+    let spend = |cost| {
+        let reserved = budgets.reserve("scorecard", usd(cost));
+        reserved.map(|reserved| reserved.settle(usd(cost), 10))
+    };
+    spend("0.08").unwrap();
+    // A day, a month and years ahead have budgets of their own, and each stays spent.
+    for ahead in ["2026-12-01T00:00:01Z", "2031-05-05T12:00:00Z"] {
+        clock.set(ahead);
+        spend("0.08").unwrap();
+        clock.set("2026-11-30T23:59:55Z");
+        assert_eq!(spend("0.03").unwrap_err().kind(), ErrorKind::OverBudget);
+        assert_eq!(budgets.status()[0].month_usd, usd("0.08"));
+        assert_eq!(budgets.month_bytes(), 10);
+        clock.set(ahead);
+        assert_eq!(spend("0.03").unwrap_err().kind(), ErrorKind::OverBudget);
+    }
+    // A clock that wanders takes no memory, and the days around it are known.
+    for day in 1..=28 {
+        clock.set(&format!("2027-02-{day:02}T12:00:00Z"));
+        spend("0.01").unwrap();
+        clock.set(&format!("2027-02-{:02}T12:00:00Z", day.max(2) - 1));
+        assert!(budgets.status()[1].day_usd >= usd("0.01"), "{day}");
+    }
+    clock.set("2027-02-28T12:00:00Z");
+    assert_eq!(budgets.status()[0].month_usd, usd("0.28"));
+}
+
+#[test]
 fn a_request_that_costs_nothing_is_never_over_a_budget() {
     for over in [OverBudget::Refuse, OverBudget::Warn] {
         let clock = Arc::new(ManualClock::at("2026-11-29T12:00:00Z"));
