@@ -28,7 +28,8 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     BoundParams, Error, ErrorKind, Files, LOCAL_FILES, Prepared, RowStream, TableInfo,
     TableLocation, TransformSettings,
-    error::{Asked, BoxError, binding, blame, planning, planning_query, running},
+    asked_plan::{AskedPlan, of_request},
+    error::{Asked, BoxError, binding, planning, planning_query, running},
     functions, guard,
     memory::RunPool,
     moments,
@@ -81,8 +82,7 @@ pub struct Transform {
 
 /// A query over its files, ready to be started.
 pub(crate) struct Planned {
-    session: SessionContext,
-    pub(crate) logical: LogicalPlan,
+    pub(crate) asked: AskedPlan,
     pub(crate) physical: Arc<dyn ExecutionPlan>,
     /// What its tables are.
     pub(crate) tables: Vec<TableInfo>,
@@ -147,15 +147,14 @@ impl Transform {
         prepared: &Prepared,
     ) -> Result<RowStream, Error> {
         let Planned {
-            session,
-            logical,
+            asked,
             physical,
             tables,
         } = planned;
-        let told = |error| blame(&logical, &error).unwrap_or_else(|| running(error));
         let physical = stop.clone().into_joins(physical).map_err(running)?;
-        let rows = execute_stream(Arc::clone(&physical), session.task_ctx()).map_err(told)?;
-        let stream = RowStream::new(rows, logical, physical, meter, stop, &prepared.limits);
+        let rows = execute_stream(Arc::clone(&physical), asked.session.task_ctx())
+            .map_err(|error| asked.told(error))?;
+        let stream = RowStream::new(rows, asked, physical, meter, stop, &prepared.limits);
         Ok(stream.with_tables(tables))
     }
 
@@ -213,11 +212,9 @@ impl Transform {
     /// A session with the tables, the optimised plan, and its operators.
     async fn physical(&self, run: &Run<'_>, meter: &Arc<ScanMeter>) -> Result<Planned, Error> {
         let (session, unbound, tables) = self.plan(run, meter).await?;
-        let (logical, physical) =
-            Self::operators(&session, unbound, run.prepared, run.bound).await?;
+        let (asked, physical) = Self::operators(&session, unbound, run.prepared, run.bound).await?;
         Ok(Planned {
-            session,
-            logical,
+            asked,
             physical,
             tables,
         })
@@ -229,7 +226,7 @@ impl Transform {
         unbound: LogicalPlan,
         prepared: &Prepared,
         bound: &BoundParams,
-    ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>), Error> {
+    ) -> Result<(AskedPlan, Arc<dyn ExecutionPlan>), Error> {
         let mut state = session.state();
         if let Some(now) = bound.now() {
             // The moment that defaults such as `yesterday` were computed from: `now()` is of the same day.
@@ -238,8 +235,10 @@ impl Transform {
         let limits = prepared.limits.clone();
         let (_, values) = prepared.query.bind(bound);
         let has_params = bound.entries().next().is_some();
+        let session = session.clone();
         apart(async move {
-            let with_values = unbound.clone().with_param_values(values);
+            let of_request = |told: Error| of_request(told, &unbound, &values, || state.clone());
+            let with_values = unbound.clone().with_param_values(values.clone());
             let optimised = with_values.and_then(|plan| state.optimize(&plan));
             let plan = optimised.map_err(|error| {
                 if !has_params {
@@ -248,20 +247,26 @@ impl Transform {
                 // The engine's words about a plan with values may quote them; those about one with placeholders do not.
                 match state.optimize(&unbound) {
                     Err(told) => planning(told),
-                    Ok(_) => binding(error),
+                    Ok(_) => of_request(binding(error)),
                 }
             })?;
             guard::work(&plan, &limits)?;
-            guard::constants(&plan, &state, has_params)?;
+            guard::constants(&plan, &state, has_params).map_err(of_request)?;
             let physical = state.query_planner().create_physical_plan(&plan, &state);
             let physical = physical.await.map_err(|error| {
                 if has_params {
-                    running(error)
+                    of_request(running(error))
                 } else {
                     planning(error)
                 }
             })?;
-            Ok((plan, physical))
+            let asked = AskedPlan {
+                session,
+                unbound,
+                values,
+                logical: plan,
+            };
+            Ok((asked, physical))
         })
         .await
     }
@@ -278,12 +283,11 @@ impl Transform {
             let unbound = self.unbound(session, prepared, bound).await?;
             Self::operators(session, unbound, prepared, bound).await
         };
-        let (logical, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
+        let (asked, physical) = tokio::time::timeout(prepared.limits.timeout, planned)
             .await
             .map_err(|_elapsed| stop.timed_out())??;
         let planned = Planned {
-            session: session.clone(),
-            logical,
+            asked,
             physical,
             tables: Vec::new(),
         };

@@ -53,11 +53,10 @@ impl Transform {
     pub async fn explain(&self, run: &Run<'_>) -> Result<Explanation, Error> {
         let Planned {
             tables,
-            logical,
+            asked,
             physical,
-            ..
         } = self.planned(run).await?;
-        let scans = Scans::new(&tables, run, &logical)
+        let scans = Scans::new(&tables, run, &asked.logical)
             .all(physical.as_ref())
             .await?;
         let steps = steps(physical.as_ref(), &scans);

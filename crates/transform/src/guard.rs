@@ -8,12 +8,14 @@ mod comparisons;
 mod constants;
 mod plan;
 mod syntax;
+mod values;
 
 pub(crate) use self::{
     comparisons::comparisons,
     constants::constants,
     plan::{capitals, tables, work},
     syntax::syntax,
+    values::refused_value,
 };
 
 /// Largest compiled regular expression in bytes.

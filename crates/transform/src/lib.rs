@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod asked_plan;
 mod columns;
 mod comparisons;
 mod encode;

@@ -51,9 +51,10 @@ pub struct ParamSpec {
     /// The values of an enum, or of a list of enums.
     #[serde(default)]
     pub values: Vec<String>,
-    /// Whether the value is personal or secret: it is then recorded as a keyed hash only.
+    /// Whether the value is personal or secret: it is then recorded as a keyed hash only. Left out: telephone numbers are, also
+    /// those in texts, and nothing else.
     #[serde(default)]
-    pub sensitive: bool,
+    pub sensitive: Option<bool>,
     /// What it is, for people.
     #[serde(default)]
     pub description: String,
@@ -97,7 +98,7 @@ impl ParamSpec {
             min: None,
             max: None,
             values: Vec::new(),
-            sensitive: false,
+            sensitive: None,
             description: String::new(),
         }
     }
@@ -181,13 +182,20 @@ impl ParamSet {
             let value = match value {
                 Some(value) => param.accept(name, value, now)?,
                 None => missing(name, &param.spec).ok_or_else(|| {
+                    let what = if sent.contains_key(name) {
+                        "null"
+                    } else {
+                        "missing"
+                    };
                     Error::new(
                         ErrorKind::InvalidParam,
-                        format!("the parameter `{name}` is missing and has no default"),
+                        format!("the parameter `{name}` is {what} and has no default"),
                     )
                 })?,
             };
-            bound.insert(name.clone(), value, param.spec.sensitive);
+            let sensitive = param.spec.is_sensitive()
+                || (param.spec.sensitive.is_none() && value.holds_telephone_number());
+            bound.insert(name.clone(), value, sensitive);
         }
         Ok(bound)
     }
@@ -362,6 +370,13 @@ impl ParamSpec {
     /// The type of one value: of the parameter, or of the items of a list.
     fn item_kind(&self) -> ParamType {
         self.items.unwrap_or(self.kind)
+    }
+
+    /// Whether the value is personal or secret.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        self.sensitive
+            .unwrap_or(self.item_kind() == ParamType::Phone)
     }
 
     /// Most items of a list.

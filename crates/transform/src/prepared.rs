@@ -117,7 +117,7 @@ impl Prepared {
             // Nobody has said which values are personal. What is in a file's name is recorded with it.
             let in_uris: BTreeSet<&str> = tables.values().flat_map(Table::uri_params).collect();
             for (name, param) in &mut params {
-                param.sensitive = !in_uris.contains(name.as_str());
+                param.sensitive = Some(!in_uris.contains(name.as_str()));
             }
         }
         let params = ParamSet::try_new(params)?;
@@ -146,7 +146,7 @@ impl Prepared {
             let Some(param) = params.get(name) else {
                 continue;
             };
-            let why = if param.spec.sensitive {
+            let why = if param.spec.is_sensitive() {
                 "is sensitive and would become part of a key: keys are recorded in the clear"
             } else if param.spec.kind == ParamType::List {
                 "is a list and cannot be part of a key"
@@ -198,6 +198,19 @@ impl Prepared {
             let mut in_uris = self.tables.values().flat_map(Table::uri_params);
             (!in_uris.any(|param| param == name)).then(|| BoundValue::stand_in(spec))
         })
+    }
+
+    /// Whether these values, of some of its parameters, are as declared.
+    ///
+    /// # Errors
+    /// As of [`Self::bind`].
+    pub fn check_values(
+        &self,
+        values: &Map<String, Value>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let stand_in = |_: &str, spec: &ParamSpec| Some(BoundValue::stand_in(spec));
+        self.params.bind_or(values, now, stand_in).map(drop)
     }
 
     /// Where each table's files are, one for each uri of a table.

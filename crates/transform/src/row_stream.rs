@@ -13,7 +13,6 @@ use std::{
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
     execution::SendableRecordBatchStream,
-    logical_expr::LogicalPlan,
     physical_plan::{ExecutionPlan, metrics::MetricValue},
 };
 use futures::{FutureExt, Stream, StreamExt};
@@ -21,19 +20,15 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 use crate::{
-    Error, ErrorKind, Limits, Problems, Step, TableInfo,
-    error::{blame, running},
-    explain::steps::done,
-    scan_store::ScanMeter,
-    sizes::array_bytes,
-    stop::StopSwitch,
+    Error, ErrorKind, Limits, Problems, Step, TableInfo, asked_plan::AskedPlan,
+    explain::steps::done, scan_store::ScanMeter, sizes::array_bytes, stop::StopSwitch,
 };
 
 /// The rows of one run. Dropping it stops the run and frees what it holds.
 pub struct RowStream {
     rows: SendableRecordBatchStream,
-    /// What is run, to tell which part of the SQL failed.
-    logical: LogicalPlan,
+    /// What is run, to tell why it failed.
+    asked: AskedPlan,
     plan: Arc<dyn ExecutionPlan>,
     meter: Arc<ScanMeter>,
     stop: StopSwitch,
@@ -101,7 +96,7 @@ pub struct RunStats {
 impl RowStream {
     pub(crate) fn new(
         rows: SendableRecordBatchStream,
-        logical: LogicalPlan,
+        asked: AskedPlan,
         plan: Arc<dyn ExecutionPlan>,
         meter: Arc<ScanMeter>,
         stop: StopSwitch,
@@ -109,7 +104,7 @@ impl RowStream {
     ) -> Self {
         Self {
             rows,
-            logical,
+            asked,
             plan,
             meter,
             deadline: Box::pin(tokio::time::sleep(stop.time_left())),
@@ -240,8 +235,7 @@ impl Stream for RowStream {
                 None => this.ended = true,
                 Some(Err(error)) => {
                     this.ended = true;
-                    let told = blame(&this.logical, &error).unwrap_or_else(|| running(error));
-                    return Poll::Ready(Some(Err(told)));
+                    return Poll::Ready(Some(Err(this.asked.told(error))));
                 }
                 Some(Ok(batch)) => match this.admission.admit(batch) {
                     Ok(None) => {}

@@ -27,7 +27,7 @@ impl ActionDefinition {
 
     /// The names of the parameters that are personal or secret.
     pub fn sensitive_params(&self) -> impl Iterator<Item = &str> {
-        let sensitive = self.params.iter().filter(|(_, spec)| spec.sensitive);
+        let sensitive = self.params.iter().filter(|(_, spec)| spec.is_sensitive());
         sensitive.map(|(name, _)| name.as_str())
     }
 }

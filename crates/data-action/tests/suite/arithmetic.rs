@@ -202,9 +202,9 @@ async fn texts_become_moments_by_their_form() {
     assert_eq!(codes(&told), ["sql.not_computable"]);
 }
 
-/// A value of a parameter that does not fit what it is compared with is neither the file's fault nor the engine's.
+/// A value of a parameter that does not fit what it is compared with is the caller's fault, neither the file's nor the engine's.
 #[tokio::test]
-async fn a_parameter_of_another_kind_is_named() {
+async fn a_value_of_another_kind_is_the_callers() {
     let told = numbers()
         .param("p", "type = \"string\"")
         .ask_with(&[
@@ -231,8 +231,8 @@ async fn a_parameter_of_another_kind_is_named() {
         .await;
     for told in &told[..5] {
         let (code, message) = told.as_ref().unwrap_err();
-        assert_eq!(*code, ErrorCode::SqlInvalid, "{message}");
-        assert!(message.contains("parameter"), "{message}");
+        assert_eq!(*code, ErrorCode::ParamInvalid, "{message}");
+        assert!(message.contains("the parameter `p` is no "), "{message}");
         for word in [
             "abc",
             "05.01",

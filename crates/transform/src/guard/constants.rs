@@ -14,7 +14,7 @@ use datafusion::{
     },
     execution::SessionState,
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, Operator, Volatility,
+        ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, Volatility,
         physical_planning_context::PhysicalPlanningContext, utils::merge_schema,
     },
     physical_expr::create_physical_expr,
@@ -52,8 +52,9 @@ pub(crate) fn constants(
                 match failure(expr, state) {
                     None => Ok(TreeNodeRecursion::Jump),
                     Some(error) => {
-                        let (expr, error) = innermost(expr, error, state);
-                        refused = Some(told(&unchecked(expr), &error, has_params));
+                        let (expr, error) = innermost(expr, error, state, &Expr::clone);
+                        let expr = unchecked(expr);
+                        refused = Some(told(&expr, &error, &constant(&expr, has_params)));
                         Ok(TreeNodeRecursion::Stop)
                     }
                 }
@@ -67,7 +68,7 @@ pub(crate) fn constants(
 }
 
 /// What is wrong with the first argument of `date_trunc`, `date_part` or `date_bin`, which is the same for all rows.
-fn unit(expr: &Expr, schema: &DFSchema, state: &SessionState) -> Option<String> {
+pub(super) fn unit(expr: &Expr, schema: &DFSchema, state: &SessionState) -> Option<String> {
     let Expr::ScalarFunction(call) = expr else {
         return None;
     };
@@ -107,7 +108,7 @@ fn is_branch(expr: &Expr) -> bool {
 }
 
 /// Whether the value is known without a row. Literals are values already.
-fn is_constant(expr: &Expr) -> bool {
+pub(super) fn is_constant(expr: &Expr) -> bool {
     let computes = matches!(
         expr,
         Expr::BinaryExpr(_)
@@ -136,35 +137,44 @@ fn is_constant(expr: &Expr) -> bool {
 }
 
 /// Why a constant cannot be computed; none when it can be.
-fn failure(expr: &Expr, state: &SessionState) -> Option<DataFusionError> {
-    let none = DFSchema::empty();
-    let context = PhysicalPlanningContext::default();
-    let computed = || {
-        let expr = create_physical_expr(expr, &none, state.execution_props(), &context)?;
-        let options = RecordBatchOptions::new().with_row_count(Some(1));
-        let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
-        expr.evaluate(&one)
-    };
+pub(super) fn failure(expr: &Expr, state: &SessionState) -> Option<DataFusionError> {
     // What is refused for its size or by a function of ours is reported when it runs.
-    computed().err().filter(|error| match error.find_root() {
-        DataFusionError::External(external) => external.is::<TooLarge>(),
-        DataFusionError::ResourcesExhausted(_) => false,
-        _ => true,
-    })
+    computed(expr, state)
+        .err()
+        .filter(|error| match error.find_root() {
+            DataFusionError::External(external) => external.is::<TooLarge>(),
+            DataFusionError::ResourcesExhausted(_) => false,
+            _ => true,
+        })
 }
 
-/// The smallest part that cannot be computed, and why.
-fn innermost<'e>(
+/// The value of a constant.
+pub(super) fn computed(
+    expr: &Expr,
+    state: &SessionState,
+) -> Result<ColumnarValue, DataFusionError> {
+    let none = DFSchema::empty();
+    let context = PhysicalPlanningContext::default();
+    let expr = create_physical_expr(expr, &none, state.execution_props(), &context)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?;
+    expr.evaluate(&one)
+}
+
+/// The smallest part that cannot be computed, and why. `bind` gives a part its values.
+pub(super) fn innermost<'e>(
     expr: &'e Expr,
     error: DataFusionError,
     state: &SessionState,
+    bind: &impl Fn(&Expr) -> Expr,
 ) -> (&'e Expr, DataFusionError) {
     let mut found = (expr, error);
     let _ = expr.apply_children(|child| {
-        if is_constant(child)
-            && let Some(error) = failure(child, state)
+        let bound = bind(child);
+        if is_constant(&bound)
+            && let Some(error) = failure(&bound, state)
         {
-            found = innermost(child, error, state);
+            found = innermost(child, error, state, bind);
             return Ok(TreeNodeRecursion::Stop);
         }
         Ok(TreeNodeRecursion::Continue)
@@ -172,15 +182,19 @@ fn innermost<'e>(
     found
 }
 
-fn told(expr: &Expr, error: &DataFusionError, has_params: bool) -> String {
-    let text = if has_params {
-        "a constant of the SQL, or a parameter,".to_owned()
-    } else {
-        match expr {
-            Expr::Cast(cast) => literal(&cast.expr),
-            other => format!("`{}`", other.human_display()),
-        }
-    };
+/// A constant as a message names it.
+fn constant(expr: &Expr, has_params: bool) -> String {
+    if has_params {
+        return "a constant of the SQL, or a parameter,".to_owned();
+    }
+    match expr {
+        Expr::Cast(cast) => literal(&cast.expr),
+        other => format!("`{}`", other.human_display()),
+    }
+}
+
+/// What is wrong with a constant that messages name so.
+pub(super) fn told(expr: &Expr, error: &DataFusionError, text: &str) -> String {
     let arrow = match error.find_root() {
         DataFusionError::ArrowError(arrow, _) => Some(arrow.as_ref()),
         DataFusionError::External(external) => {

@@ -181,6 +181,12 @@ pub struct HotQueryStatus {
 }
 
 impl HotTables {
+    /// The runtime that tables are read and checked on, where it is another than that of the requests.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.0.runtime.as_ref()
+    }
+
     /// Starts from default settings.
     #[must_use]
     pub fn builder(engine: Transform, clock: Arc<dyn HotClock>) -> HotTablesBuilder {

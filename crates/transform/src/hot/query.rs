@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -29,6 +29,8 @@ pub struct HotQuery {
     pub(crate) prepared: Prepared,
     pub(crate) index: BTreeSet<String>,
     templates: Mutex<HashMap<String, Kept>>,
+    /// Whether the last answer was computed over rows that no index named.
+    is_computed: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +64,22 @@ impl HotQuery {
             prepared,
             index: index.into_iter().collect(),
             templates: Mutex::default(),
+            is_computed: AtomicBool::new(false),
         })
+    }
+
+    /// Whether an index names the rows of its answers, as far as the last one tells: such an answer takes microseconds.
+    #[must_use]
+    pub fn is_look_up(&self) -> bool {
+        !self.is_computed.load(Relaxed)
+    }
+
+    /// Notes how an answer was found.
+    pub(crate) fn note_computed(&self, is_computed: bool) {
+        // Most of the time nothing changes, and all threads read it.
+        if self.is_computed.load(Relaxed) != is_computed {
+            self.is_computed.store(is_computed, Relaxed);
+        }
     }
 
     /// The query itself.

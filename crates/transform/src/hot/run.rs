@@ -122,6 +122,7 @@ impl HotTables {
         {
             return rows;
         }
+        query.note_computed(true);
         let session = self.session(view)?;
         let rows = Box::pin(self.engine().run_over(&session, &query.prepared, bound)).await?;
         Ok(HotRows(Kind::Stream(Box::new(rows), loaded(view))))
@@ -137,6 +138,7 @@ impl HotTables {
         let table = view.loaded().tables.get(&template.table)?;
         // What fails here is run as any other query, which tells why in its own words.
         let (batch, scanned) = template.run(table, values).ok().flatten()?;
+        query.note_computed(false);
         let mut admission = Admission::new(&query.prepared.limits);
         let batch = match admission.admit(batch) {
             Ok(batch) => batch,

@@ -38,10 +38,14 @@ impl ParamType {
             Self::List => None,
         };
         parsed.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidParam,
-                format!("the parameter `{name}` must be {}", self.expectation()),
-            )
+            let message = if value.as_str().is_some_and(|text| text.contains('\0')) {
+                format!(
+                    "the parameter `{name}` holds the character U+0000, which no value may have"
+                )
+            } else {
+                format!("the parameter `{name}` must be {}", self.expectation())
+            };
+            Error::new(ErrorKind::InvalidParam, message)
         })
     }
 

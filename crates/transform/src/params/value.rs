@@ -8,7 +8,10 @@ use datafusion::{
     scalar::ScalarValue,
 };
 
-use super::{ParamSpec, ParamType};
+use super::{ParamSpec, ParamType, is_e164};
+
+/// Digits of the shortest telephone number of a person, with its country.
+const SHORTEST_NUMBER: usize = 7;
 
 /// The value of one parameter. `Display` is its text, as in a location or a record.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,6 +88,15 @@ impl BoundValue {
                 ScalarValue::Decimal128(units, 38, i8::try_from(to).unwrap_or(i8::MAX))
             }
             other => other.to_scalar(),
+        }
+    }
+
+    /// Whether it is text that is written as a telephone number of E.164, long enough to be a person's.
+    pub(super) fn holds_telephone_number(&self) -> bool {
+        match self {
+            Self::String(text) => text.len() > SHORTEST_NUMBER && is_e164(text),
+            Self::List(_, items) => items.iter().any(Self::holds_telephone_number),
+            _ => false,
         }
     }
 
