@@ -19,6 +19,7 @@ pub(crate) use self::hang_up::CancelOnDrop;
 use crate::{
     ActionError, ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
     access::Asked,
+    personal::masked,
     stores::{RequestStores, S3},
 };
 
@@ -123,11 +124,11 @@ impl Attempt {
                 .as_ref()
                 .map(|asked| asked.prepared.outline()),
             caller: request.caller.name.clone(),
-            organization: request.caller.organization.clone(),
-            conversation_id: request.caller.conversation_id.clone(),
-            correlation_id: request.caller.correlation_id.clone(),
+            organization: recorded(&request.caller.organization),
+            conversation_id: recorded(&request.caller.conversation_id),
+            correlation_id: recorded(&request.caller.correlation_id),
             trace_id: request.caller.trace_id.clone().or_else(own_trace),
-            user: request.caller.user.clone(),
+            user: recorded(&request.caller.user),
             ..AuditRecord::default()
         };
         Self {
@@ -207,6 +208,11 @@ impl Attempt {
         };
         work.await
     }
+}
+
+/// What a caller sends of its own, as a record may have it.
+fn recorded(sent: &Option<String>) -> Option<String> {
+    sent.as_deref().map(|sent| masked(sent).into_owned())
 }
 
 /// A UUID of version 7 (RFC 9562), so that ids sort by the time of their attempts. `Uuid::now_v7` asks the kernel for each one's random

@@ -243,6 +243,9 @@ impl PipelineBuilder {
             .region()
             .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
         let genesys = config.genesys.as_ref();
+        for client in &config.server.clients {
+            client.check(&actions, &broken, self.clock.now())?;
+        }
         Ok(Checked {
             hot,
             budget: budget_settings(config.budget.clone(), &actions, &broken)?,

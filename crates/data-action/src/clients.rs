@@ -3,13 +3,14 @@
 //! How a client proves itself is the application's matter; what it may do then is decided here, for the server and for
 //! `flowlake access explain`.
 
-use std::{fmt::Write as _, num::NonZero, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, num::NonZero, path::PathBuf, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{ActionDefinition, ActionError, ErrorCode};
+use crate::{Action, ActionDefinition, ActionError, ErrorCode};
 
 /// The parameter that holds who asks, in every action that declares it: no request can set it.
 pub const CALLER_PARAM: &str = "caller";
@@ -210,6 +211,77 @@ impl ClientSettings {
         ))
     }
 
+    /// Checks what it says about actions: each that it lists exists, and its fixed parameters are such as its actions have.
+    /// Of an action in `broken` nothing is known but its name.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] for what can never be meant.
+    pub(crate) fn check(
+        &self,
+        actions: &BTreeMap<String, Arc<Action>>,
+        broken: &BTreeMap<String, ActionError>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ActionError> {
+        let invalid = |what: String, advice: &str| {
+            let message = format!("the client `{}` {what}", self.name);
+            Err(ActionError::new(ErrorCode::ConfigInvalid, message, advice))
+        };
+        for listed in self.actions.iter().flatten() {
+            if listed == "*" {
+                continue;
+            }
+            let is_listed = |name: &String| names(listed, name);
+            if !actions.keys().chain(broken.keys()).any(is_listed) {
+                return invalid(
+                    format!("lists `{listed}`, which is no action"),
+                    "Use the `name` of an action file, or its begin and `*`.",
+                );
+            }
+            if let Some(action) = actions.get(listed)
+                && let Err(error) = self.may_run(&action.definition)
+            {
+                return Err(ActionError::new(
+                    ErrorCode::ConfigInvalid,
+                    error.message(),
+                    error.advice(),
+                ));
+            }
+        }
+        let own = actions
+            .values()
+            .filter(|action| self.pattern(action.name()).is_some());
+        let own: Vec<_> = own.collect();
+        let (usable, others): (Vec<&Arc<Action>>, Vec<&Arc<Action>>) = own
+            .iter()
+            .copied()
+            .partition(|action| self.may_run(&action.definition).is_ok());
+        let may_run_broken = broken.keys().any(|name| self.pattern(name).is_some());
+        if usable.is_empty() && !others.is_empty() && !may_run_broken {
+            let has = |name: &&String| {
+                let mut own = own.iter();
+                own.any(|action| action.definition.params.contains_key(*name))
+            };
+            let stray = self.params.keys().find(|name| !has(name));
+            let what = stray.map_or_else(
+                || "may run no action: none has all of its fixed parameters".to_owned(),
+                |stray| format!("has the fixed parameter `{stray}`, which none of its actions has"),
+            );
+            return invalid(
+                what,
+                "Correct `params`, or declare the parameter in the actions.",
+            );
+        }
+        for action in usable {
+            if let Err(error) = action.prepared.check_values(&self.params, now) {
+                return invalid(
+                    format!("can never run the action `{}`: {error}", action.name()),
+                    "Correct `params`, or list other actions for the client.",
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Whether its requests choose the parameter.
     #[must_use]
     pub fn may_choose(&self, param: &str) -> bool {
@@ -222,11 +294,8 @@ impl ClientSettings {
         let Some(patterns) = &self.actions else {
             return Some("*");
         };
-        let names = |pattern: &&String| match pattern.strip_suffix('*') {
-            Some(begin) => action.starts_with(begin),
-            None => pattern.as_str() == action,
-        };
-        patterns.iter().find(names).map(String::as_str)
+        let mut patterns = patterns.iter().map(String::as_str);
+        patterns.find(|pattern| names(pattern, action))
     }
 
     /// The parameters of a request of this client, with those that it cannot choose.
@@ -354,6 +423,14 @@ impl ClientSettings {
             format!("the client `{}` {what}", self.name),
             advice,
         )
+    }
+}
+
+/// Whether an entry of `actions` stands for the action.
+fn names(listed: &str, action: &str) -> bool {
+    match listed.strip_suffix('*') {
+        Some(begin) => action.starts_with(begin),
+        None => listed == action,
     }
 }
 

@@ -280,7 +280,7 @@ pub fn action_files(project: &Path) -> Result<Vec<PathBuf>, ActionError> {
     Ok(files)
 }
 
-/// The files of a folder that end in `.toml`, in order of name; a folder that does not exist has none.
+/// The files of a folder that end in `.toml` and are not hidden, in order of name; a folder that does not exist has none.
 fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
     let unreadable = |error: std::io::Error| {
         ActionError::new(
@@ -298,10 +298,12 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ActionError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        let is_toml = path.extension().is_some_and(|end| end == "toml");
+        // Such as Emacs's lock of a file that somebody writes, a link to nowhere.
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_toml && !is_hidden {
             files.push(path);
         }
     }

@@ -225,6 +225,12 @@ impl Action {
         columns.as_ref().map(|schema| AnswerColumn::of(schema))
     }
 
+    /// Whether an index of tables in memory names the rows of its answers, as far as is known: such an answer takes microseconds.
+    #[must_use]
+    pub fn is_look_up(&self) -> bool {
+        self.hot.as_ref().is_some_and(|query| query.is_look_up())
+    }
+
     /// Notes the columns of an answer.
     pub(crate) fn note_columns(&self, schema: &SchemaRef) {
         let known = self.columns.read().unwrap_or_else(PoisonError::into_inner);

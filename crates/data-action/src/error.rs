@@ -95,7 +95,7 @@ error_codes! {
     ConfigInvalid = "config.invalid", 500, 2, false;
     /// No action of that name is configured.
     ActionUnknown = "action.unknown", 404, 2, false;
-    /// A parameter is missing, unknown, or not of its declared type, pattern or range.
+    /// A parameter is missing, unknown, not of its declared type, pattern or range, or nothing that the SQL can compute with.
     ParamInvalid = "param.invalid", 400, 2, false;
     /// The policy section of the configuration does not allow the object to be read.
     PolicyDenied = "policy.denied", 403, 3, false;
@@ -191,6 +191,8 @@ error_codes! {
     Cancelled = "request.cancelled", 499, 130, true;
     /// The request carries no credentials that the server knows.
     Unauthorized = "request.unauthorized", 401, 3, false;
+    /// Whether the token is valid cannot be found out: its issuer does not give its keys.
+    IssuerUnavailable = "request.issuer_unavailable", 503, 6, true;
     /// The caller may not run the action, or not with these parameters.
     Forbidden = "request.forbidden", 403, 3, false;
     /// The caller sends more requests than it may, or too many requests with wrong credentials come from its address.

@@ -18,10 +18,12 @@ mod inspect;
 mod json_schema;
 mod ledger;
 mod local;
+mod log;
 mod metrics;
 mod observer;
 mod output_object;
 mod params;
+mod personal;
 mod pipeline;
 mod plan;
 mod policy;
@@ -69,6 +71,7 @@ pub use inspect::{
     Topic, Verdict,
 };
 pub use json_schema::{action_schema, config_schema};
+pub use log::{LogFilter, LogLines};
 pub use observer::{AttemptObserver, EndedAttempt, PhaseTiming};
 pub use output_object::OutputObject;
 pub use params::{NotParameters, parameters};

@@ -43,8 +43,9 @@ pub fn parameters(json: &[u8]) -> Result<Map<String, Value>, NotParameters> {
     let members = members.and_then(|members| reader.end().map(|()| members));
     members.map_err(|error| NotParameters {
         what: what.get(),
-        line: error.line(),
-        column: error.column(),
+        // The reader counts a place before the first character.
+        line: error.line().max(1),
+        column: error.column().max(1),
     })
 }
 
@@ -72,6 +73,9 @@ impl Object<'_> {
                 let mut reader = serde_json::Deserializer::from_str(raw);
                 Ok(Value::Object(inner.deserialize(&mut reader)?))
             }
+            Some(b'-' | b'0'..=b'9') => scalar(raw).inspect_err(|_beyond_double| {
+                self.what.set("a number is too large");
+            }),
             _ => scalar(raw),
         }
     }
@@ -162,12 +166,17 @@ mod tests {
             ("7", "not a JSON object"),
             ("{\"a\": 1,\n \"b\": }", "not a JSON object"),
             ("{\"a\": 1} {}", "not a JSON object"),
-            ("{\"a\": 1e999}", "not a JSON object"),
+            ("{\"a\": -1e999}", "a number is too large"),
+            ("{\"a\": [0, 1e400]}", "a number is too large"),
             ("{\"a\": \"\\ud800\"}", "not a JSON object"),
             (&deep, "a value is nested too deep"),
         ] {
             let error = parameters(text.as_bytes()).unwrap_err();
             assert_eq!(error.what, what, "{error}");
+        }
+        for start in ["[]", "7", ""] {
+            let error = parameters(start.as_bytes()).unwrap_err();
+            assert_eq!((error.line, error.column), (1, 1), "{start}");
         }
         let error = parameters(b"{\"a\": 1,\n \"b\": }").unwrap_err();
         assert_eq!((error.line, error.column), (2, 7));

@@ -40,6 +40,9 @@ impl Pipeline {
         if !broken_actions && let Some(error) = all_of(&broken) {
             return Err(error);
         }
+        for client in &config.server.clients {
+            client.check(&actions, &broken, old.services.clock.now())?;
+        }
         let budget = budget_settings(config.budget, &actions, &broken)?;
         let budgets = old
             .ledger

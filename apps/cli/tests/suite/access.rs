@@ -39,6 +39,10 @@ sql = "SELECT name FROM customers WHERE account = $account AND owner = $caller"
 
 /// The exit code and both outputs.
 fn explain(client: &str, action: &str) -> (Option<i32>, String, String) {
+    flowlake(&["access", "explain", "--as", client, action])
+}
+
+fn flowlake(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let config = CONFIG.replace("SHA256", &"ab".repeat(32));
     std::fs::write(folder.path().join("flowlake.toml"), config).unwrap();
@@ -51,7 +55,9 @@ fn explain(client: &str, action: &str) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_flowlake"))
         .arg("--config")
         .arg(folder.path())
-        .args(["access", "explain", "--as", client, action])
+        .args(arguments)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -101,4 +107,12 @@ fn what_keeps_a_client_from_an_action_is_said() {
         assert_eq!(found, Some(code), "{said}");
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn check_finds_what_a_client_can_never_do() {
+    let (code, _, said) = flowlake(&["check"]);
+    assert_eq!(code, Some(2), "{said}");
+    let expected = "the client `stranger` lists `other`, which is no action";
+    assert!(said.contains(expected), "{said}");
 }

@@ -22,6 +22,11 @@ pub(super) fn check(
     for (key, requests, least) in [
         ("max_concurrent_requests", server.max_concurrent_requests, 1),
         ("max_concurrent_lookups", server.max_concurrent_lookups, 1),
+        (
+            "max_concurrent_aggregates",
+            server.max_concurrent_aggregates,
+            1,
+        ),
         ("max_queued_requests", server.max_queued_requests, 0),
     ] {
         within("server", key, requests as u64, least, most_requests)?;

@@ -57,6 +57,9 @@ pub struct ServerSettings {
     /// Requests of actions with `hot = true` that run at the same time; more are refused with `server.overloaded`. They have room
     /// of their own: reads do not take it.
     pub max_concurrent_lookups: usize,
+    /// Requests of actions with `hot = true` that run at the same time and compute over rows that no index names, such as sums;
+    /// more wait as reads do. Look-ups do not wait for them.
+    pub max_concurrent_aggregates: usize,
     /// Requests that wait while as many read S3 as may; more are refused with `server.overloaded`, and so is one that could not be
     /// answered within its action's time limit.
     pub max_queued_requests: usize,
@@ -66,10 +69,11 @@ pub struct ServerSettings {
     pub max_body_bytes: usize,
     /// Largest request head (request line and headers) in bytes.
     pub max_header_bytes: usize,
-    /// Open connections; more are closed as soon as they are accepted.
+    /// Open connections. Where all are open, a new one takes the place of one over which no request with valid credentials has
+    /// come; where there is none of these, it is closed as soon as it is accepted.
     pub max_connections: usize,
-    /// Open connections from one address, or from one /64 network of IPv6. Raise it behind a load balancer, whose
-    /// connections all come from its own addresses.
+    /// Open connections from one address, or from one /64 network of IPv6: fewer than `max_connections`, so that others have
+    /// room. Raise it behind a load balancer, whose connections all come from its own addresses.
     pub max_connections_per_address: usize,
     /// Longest time from the first byte of a request head to its last, and from a connection's start to its first request.
     #[serde(with = "humantime_serde")]
@@ -113,6 +117,7 @@ impl Default for ServerSettings {
             tokens: OwnTokenSettings::default(),
             max_concurrent_requests: 64,
             max_concurrent_lookups: 512,
+            max_concurrent_aggregates: 16,
             max_queued_requests: 64,
             max_batch_requests: 100,
             max_body_bytes: 64 << 10,

@@ -6,9 +6,10 @@ use flowlake_cost_audit::Cost;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::ObjectMetadata;
 use flowlake_transform::{
-    Files, HotQuery, HotRows, HotSource, HotStatus, HotTables, HotView, OnNoRoom, StoreResolver,
+    BoundParams, Files, HotQuery, HotRows, HotSource, HotStatus, HotTables, HotView, OnNoRoom,
+    StoreResolver,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     reload::Watch,
@@ -179,11 +180,12 @@ impl HotReader {
         Ok(Answered::from_memory(rows, objects, estimate, served).with_tag(tag))
     }
 
-    /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time.
+    /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time, on
+    /// the runtime for scans: to go over a whole table keeps a thread busy, and look-ups wait for no such thing.
     async fn rows(
         &self,
         admitted: &Admitted,
-        query: &HotQuery,
+        query: &Arc<HotQuery>,
         output: &RowOutput,
         view: &HotView,
     ) -> Result<Arc<Rows>, ActionError> {
@@ -192,8 +194,21 @@ impl HotReader {
             return encoded(found?, output).await;
         }
         let planned = async {
-            let found = self.tables.run(query, bound, view).await?;
-            encoded(found, output).await
+            let Some(runtime) = self.tables.runtime() else {
+                return planned(&self.tables, query, bound, view, output).await;
+            };
+            let (tables, query, view) = (self.tables.clone(), Arc::clone(query), view.clone());
+            let (bound, output) = (bound.clone(), output.clone());
+            let work = async move { planned(&tables, &query, &bound, &view, &output).await };
+            let ended = AbortOnDropHandle::new(runtime.spawn(work)).await;
+            ended.unwrap_or_else(|lost| {
+                let error = ActionError::new(
+                    ErrorCode::Internal,
+                    "the engine failed while it ran the query",
+                    "Report this.",
+                );
+                Err(error.with_source(lost))
+            })
         };
         // What goes to a file of the caller's is nobody else's.
         if output.file.is_some() {
@@ -257,6 +272,18 @@ fn tag(admitted: &Admitted, objects: &[(String, Arc<ObjectMetadata>)]) -> Option
         versions.add_object(bucket, object);
     }
     versions.tag(&action.fingerprint, bound)
+}
+
+/// The rows of a query that is planned for this run.
+async fn planned(
+    tables: &HotTables,
+    query: &HotQuery,
+    bound: &BoundParams,
+    view: &HotView,
+    output: &RowOutput,
+) -> Result<Arc<Rows>, ActionError> {
+    let found = tables.run(query, bound, view).await?;
+    encoded(found, output).await
 }
 
 async fn encoded(mut found: HotRows, output: &RowOutput) -> Result<Arc<Rows>, ActionError> {
