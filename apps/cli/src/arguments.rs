@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use flowlake_data_action::LogFilter;
 use uuid::Uuid;
 
 use crate::{
@@ -35,10 +35,9 @@ pub(crate) struct Arguments {
         long,
         global = true,
         env = "FLOWLAKE_LOG",
-        default_value = "error,s3s=off,s3s_fs=off",
-        value_parser = log_filter
+        default_value = "error,s3s=off,s3s_fs=off"
     )]
-    pub(crate) log: String,
+    pub(crate) log: LogFilter,
     /// Report a failure as one JSON object on standard error, for scripts
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -60,11 +59,6 @@ pub(crate) struct Voice {
     /// Print no colours; `NO_COLOR` and `CLICOLOR_FORCE` are heard too
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-}
-
-/// A filter that cannot be read is an error: another one in its place would hide what was asked for.
-fn log_filter(text: &str) -> Result<String, ParseError> {
-    EnvFilter::try_new(text).map(|_| text.to_owned())
 }
 
 #[derive(Debug, Subcommand)]

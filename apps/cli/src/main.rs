@@ -35,9 +35,8 @@ mod text;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use flowlake_data_action::ProcessEnvironment;
+use flowlake_data_action::{LogLines, ProcessEnvironment};
 use tikv_jemallocator::Jemalloc;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     arguments::{Arguments, Command},
@@ -54,19 +53,12 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     Terminal::set(&arguments.voice, &ProcessEnvironment);
-    let mut filter =
-        EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read");
+    let mut filter = arguments.log.clone();
     if arguments.voice.verbose {
-        let requests = "flowlake_s3_stream=debug";
-        filter = filter.add_directive(requests.parse().expect("it is a directive"));
+        filter = filter.with("flowlake_s3_stream=debug");
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
-        .log_internal_errors(false)
-        .with_ansi(Terminal::get().stderr != Colour::NONE)
-        .init();
+    let colours = Terminal::get().stderr != Colour::NONE;
+    filter.start(LogLines::Text { colours });
     let result = panics::caught(|| {
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::from)?;
         let result = runtime.block_on(execute(&arguments));

@@ -13,14 +13,13 @@ use std::{
 
 use clap::Parser;
 use flowlake_data_action::{
-    ActionError, Environment, ErrorCode, ExecutionEnvironment, Pipeline, ProcessEnvironment,
-    Project,
+    ActionError, Environment, ErrorCode, ExecutionEnvironment, LogFilter, LogLines, Pipeline,
+    ProcessEnvironment, Project,
 };
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::function::Function;
 
@@ -47,29 +46,16 @@ struct Arguments {
     #[arg(long, env = "FLOWLAKE_CONFIG")]
     config: Option<PathBuf>,
     /// Log filter, such as `info` or `flowlake_transform=debug`
-    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info", value_parser = log_filter)]
-    log: String,
-}
-
-/// A filter that cannot be read is an error: another one in its place would hide what was asked for.
-fn log_filter(text: &str) -> Result<String, ParseError> {
-    // The runtime would log events whole, and they hold personal data.
-    let text = format!("{text},lambda_runtime=info");
-    EnvFilter::try_new(&text).map(|_| text)
+    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info")]
+    log: LogFilter,
 }
 
 fn main() -> ExitCode {
     let started = now();
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(
-            EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
-        )
-        .with_writer(std::io::stderr)
-        // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
-        .log_internal_errors(false)
-        .init();
+    // The runtime would log events whole, and they hold personal data.
+    let filter = arguments.log.clone().with("lambda_runtime=info");
+    filter.start(LogLines::Json);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

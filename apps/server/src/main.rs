@@ -3,7 +3,9 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use flowlake_data_action::{ActionError, Pipeline, ProcessEnvironment, Project};
+use flowlake_data_action::{
+    ActionError, LogFilter, LogLines, Pipeline, ProcessEnvironment, Project,
+};
 use flowlake_server::{
     Callers, ConfigFiles, RunningServer, Server, ServerError, ServiceState, Telemetry, handed_over,
     scan_runtime,
@@ -13,7 +15,6 @@ use tokio::{
     runtime::{Handle, Runtime},
     signal::unix::{Signal, SignalKind, signal},
 };
-use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 /// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
 /// allocator keeps it.
@@ -34,13 +35,8 @@ struct Arguments {
     #[arg(long)]
     admin: Option<String>,
     /// Log filter, such as `info` or `flowlake_server=debug`
-    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info", value_parser = log_filter)]
-    log: String,
-}
-
-/// A filter that cannot be read is an error: another one in its place would hide what was asked for.
-fn log_filter(text: &str) -> Result<String, ParseError> {
-    EnvFilter::try_new(text).map(|_| text.to_owned())
+    #[arg(long, env = "FLOWLAKE_LOG", default_value = "info")]
+    log: LogFilter,
 }
 
 #[derive(Debug)]
@@ -51,15 +47,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(
-            EnvFilter::try_new(&arguments.log).expect("the filter was checked when it was read"),
-        )
-        .with_writer(std::io::stderr)
-        // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
-        .log_internal_errors(false)
-        .init();
+    arguments.log.start(LogLines::Json);
     let runtimes = Runtime::new().and_then(|runtime| Ok((runtime, scan_runtime()?)));
     let (runtime, scans) = match runtimes {
         Ok(runtimes) => runtimes,
