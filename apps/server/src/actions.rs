@@ -73,11 +73,8 @@ pub(crate) async fn run(
         method: "POST",
         route: ROUTE,
     };
-    let asked = state
-        .asker_with_body(door, &head.headers, body, &peer)
-        .await;
-    let (asker, body) = match asked {
-        Ok(asked) => asked,
+    let asker = match state.asker(door, &head.headers, &peer).await {
+        Ok(asker) => asker,
         Err(refusal) => return refusal,
     };
     let wanted = Wanted::try_new(path, &head, Query::envelope_alone(head.uri.query()));

@@ -100,7 +100,7 @@ fn router(live: &Arc<Live>, settings: &ServerSettings) -> Router {
         .route("/v1/events", get(status::events))
         .route("/v1/audit/verify", post(status::verify))
         .fallback(not_found)
-        .method_not_allowed_fallback(operations::other_method)
+        .method_not_allowed_fallback(operations::method_not_allowed)
         .layer(CatchPanicLayer::custom(operations::panicked))
         .layer(middleware::from_fn(move |request, next| {
             guard::guard(names.clone(), request, next)

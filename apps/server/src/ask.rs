@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, http::HeaderMap, response::Response};
+use axum::{http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 use flowlake_data_action::{ActionError, ActionRequest, Answer, ErrorCode, Failure, RowOutput};
 use serde_json::{Map, Value};
@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Identified,
-    body,
     caller::caller,
     door::Door,
     load::{Asks, overloaded},
@@ -61,23 +60,6 @@ impl AppState {
         Ok(asker)
     }
 
-    /// The same of a request with a body, which is read to its end where it is refused.
-    pub(crate) async fn asker_with_body<'h>(
-        &self,
-        door: Door,
-        headers: &'h HeaderMap,
-        body: Body,
-        peer: &Peer,
-    ) -> Result<(Asker<'h>, Body), Response> {
-        match self.asker(door, headers, peer).await {
-            Ok(asker) => Ok((asker, body)),
-            Err(refusal) => {
-                body::drain(headers, body, self.body_limits).await;
-                Err(refusal)
-            }
-        }
-    }
-
     /// Answers one question, or says why not.
     pub(crate) async fn ask(
         &self,
@@ -109,9 +91,9 @@ impl AppState {
             client: &client.settings.name,
             weight: client.settings.weight(),
         };
-        let room = self.load.take(asks, &action).await.map_err(refused)?;
-        let found = self.pipeline.action(&action).ok();
-        let (params, denied) = match identified.bind(found.map(AsRef::as_ref), params) {
+        let found = self.pipeline.action(&action).ok().map(AsRef::as_ref);
+        let room = self.load.take(asks, found).await.map_err(refused)?;
+        let (params, denied) = match identified.bind(found, params) {
             Ok(params) => (params, None),
             Err(denied) => (Map::new(), Some(denied)),
         };

@@ -10,19 +10,22 @@ mod jwt;
 mod own_tokens;
 mod secrets;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flowlake_data_action::{
-    Action, ActionError, CALLER_PARAM, ClientSettings, Clock, Environment, ErrorCode,
+    Action, ActionError, CALLER_PARAM, ClientSettings, Clock, Environment, ErrorCode, Gauge,
     ServerSettings, SystemClock, TokenMatch,
 };
 use serde_json::{Map, Value};
 
 use self::{
     client::Client,
-    issuers::Issuer,
+    issuers::{Issuer, PAUSE},
     jwt::{Rejected, Token},
     own_tokens::{GivenToken, OwnTokens},
     secrets::{Digested, Secrets, is_long},
@@ -46,6 +49,8 @@ pub struct Callers {
     clock: Arc<dyn Clock>,
     /// Those from before a reload, while it is made.
     known_clients: Vec<Arc<Client>>,
+    /// Secrets and files that the configuration names, by the keys that name them.
+    named: BTreeMap<String, Digested>,
 }
 
 /// Who sent a request.
@@ -125,6 +130,7 @@ impl Callers {
             issuers: issuers.collect::<Result<_, _>>()?,
             clock,
             known_clients: known_clients.unwrap_or_default(),
+            named: BTreeMap::new(),
         };
         for key in &settings.keys {
             let secret = key.secret.read(environment)?;
@@ -135,7 +141,20 @@ impl Callers {
                 ));
             }
             let client = callers.add(ClientSettings::unbound(&key.name))?;
-            callers.add_key(Digested::of(secret.expose()), &client)?;
+            let digest = Digested::of(secret.expose());
+            let named = format!("server.keys.{}.secret", key.name);
+            callers.named.insert(named, digest.clone());
+            callers.add_key(digest, &client)?;
+        }
+        if let Some(digest) = &callers.own_tokens.digest {
+            let named = "server.tokens.signing_key".to_owned();
+            callers.named.insert(named, digest.clone());
+        }
+        for issuer in &callers.issuers {
+            if let Some(digest) = issuer.file() {
+                let named = format!("server.issuers.{}.jwks_file", issuer.name());
+                callers.named.insert(named, digest.clone());
+            }
         }
         let certificates = settings
             .tls
@@ -146,6 +165,15 @@ impl Callers {
         }
         callers.known_clients.clear();
         Ok(callers)
+    }
+
+    /// The keys of the configuration that name a secret or a file whose content is another in `new`.
+    pub(crate) fn renewed(&self, new: &Self) -> Vec<String> {
+        let renewed = self.named.iter().filter(|(key, digest)| {
+            let new = new.named.get(*key);
+            new.is_some_and(|new| new != *digest)
+        });
+        renewed.map(|(key, _)| key.clone()).collect()
     }
 
     fn add_client(
@@ -248,36 +276,6 @@ impl Callers {
                 "Give each caller a key of its own, so that records name the right one.",
             )),
         }
-    }
-
-    /// Checks what clients say about actions.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when a client lists an action that does not exist, or that it could not run.
-    pub(crate) fn check<'a>(
-        &self,
-        actions: impl Iterator<Item = &'a Action>,
-    ) -> Result<(), ActionError> {
-        let actions: HashMap<_, _> = actions.map(|action| (action.name(), action)).collect();
-        for client in &self.clients {
-            let settings = &client.settings;
-            let listed = settings.actions.iter().flatten();
-            for name in listed.filter(|name| !name.ends_with('*')) {
-                let Some(action) = actions.get(name.as_str()) else {
-                    return Err(invalid(
-                        format!(
-                            "the client `{}` lists `{name}`, which is no action",
-                            settings.name
-                        ),
-                        "Use the `name` of an action file.",
-                    ));
-                };
-                if let Err(error) = settings.may_run(action.definition()) {
-                    return Err(invalid(error.message().to_owned(), error.advice()));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Who sent a request with these headers, over a connection of this peer.
@@ -390,6 +388,34 @@ impl Callers {
             .map(HeaderValue::from_static)
     }
 
+    /// The issuers that did not give their keys when they were asked last, for operators.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let failing = self.issuers.iter().filter(|issuer| issuer.is_failing());
+        failing.map(|issuer| {
+            let name = issuer.name();
+            if issuer.has_keys() {
+                format!(
+                    "the issuer {name} does not give its keys: those of before are used for a day"
+                )
+            } else {
+                format!("the issuer {name} does not give its keys: its tokens are refused with 503")
+            }
+        })
+    }
+
+    /// What monitoring reads.
+    pub(crate) fn gauges(&self) -> [Gauge; 1] {
+        let values = self.issuers.iter().map(|issuer| {
+            let labels = vec![("issuer", issuer.name().to_owned())];
+            (labels, f64::from(u8::from(issuer.is_failing())))
+        });
+        [Gauge {
+            name: "flowlake_issuer_failing",
+            help: "Whether an issuer of tokens did not give its keys when it was asked last.",
+            values: values.collect(),
+        }]
+    }
+
     /// Asks for the keys of issuers again, where it is time.
     pub(crate) async fn refresh(&self) {
         for issuer in &self.issuers {
@@ -449,6 +475,7 @@ fn unknown() -> Unidentified {
 
 fn rejected(why: Rejected) -> Unidentified {
     let message = match why {
+        Rejected::Unavailable => return undecided(),
         Rejected::Time => "the token is not valid at this time",
         Rejected::Audience => "the token is of another issuer or for another audience",
         Rejected::Malformed | Rejected::Signature => "the credentials are not known here",
@@ -456,6 +483,19 @@ fn rejected(why: Rejected) -> Unidentified {
     Unidentified {
         reason: Reason::Wrong,
         error: unauthorized(message),
+    }
+}
+
+/// A token that may be right: nobody guesses credentials with it, so it is neither counted nor slowed.
+fn undecided() -> Unidentified {
+    let error = ActionError::new(
+        ErrorCode::IssuerUnavailable,
+        "the token cannot be verified: its issuer does not give its keys",
+        "Try again; if it lasts, check that `jwks_url` of the issuer can be reached from the server.",
+    );
+    Unidentified {
+        reason: Reason::Undecided,
+        error: error.with_retry_after(Some(PAUSE)),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
     Extension,
     body::Bytes,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use flowlake_data_action::{ActionError, ErrorCode, Failure, RowOutput};
@@ -45,11 +45,8 @@ pub(crate) async fn run(
         method: "POST",
         route: "/v1/actions/{name}/batch",
     };
-    let asked = state
-        .asker_with_body(door, &head.headers, body, &peer)
-        .await;
-    let (asker, body) = match asked {
-        Ok(asked) => asked,
+    let asker = match state.asker(door, &head.headers, &peer).await {
+        Ok(asker) => asker,
         Err(refusal) => return refusal,
     };
     let envelope = Query::envelope_alone(head.uri.query());
@@ -105,8 +102,8 @@ fn questions(body: &Bytes, most: usize) -> Result<Vec<Map<String, Value>>, Refus
         return Err(invalid("a batch has at least one question", most));
     }
     if list.len() > most {
-        let (_, error) = invalid(&format!("a batch has at most {most} questions"), most);
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, error));
+        let what = format!("a batch has at most {most} questions");
+        return Err(invalid(&what, most));
     }
     let questions = list.iter().enumerate().map(|(place, params)| {
         let params = flowlake_data_action::parameters(params.get().as_bytes());

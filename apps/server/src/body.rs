@@ -1,15 +1,22 @@
 //! The body of a request: read within its bounds, and JSON without doubt.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
     http::{
         HeaderMap, StatusCode,
         header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
     },
 };
 use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
+use hyper::body::{Frame, SizeHint};
 use serde_json::{Map, Value};
 
 /// What is still read of the body of a request that is refused for its head: a connection that is closed before its peer has
@@ -54,21 +61,81 @@ pub(crate) async fn json(
     body: Body,
     limits: BodyLimits,
 ) -> Result<Bytes, Refusal> {
-    if let Err(refusal) = check_type(headers) {
-        drain(headers, body, limits).await;
-        return Err(refusal);
-    }
+    check_type(headers)?;
     read(headers, body, limits).await
 }
 
-/// Reads what is left of a body that nobody wants, for a short time; not one that is only sent when it is asked for.
-pub(crate) async fn drain(headers: &HeaderMap, body: Body, limits: BodyLimits) {
-    if headers.contains_key(EXPECT) {
-        return;
+/// A body on its way to a handler, which is given back when nobody has begun to read it.
+struct Lent {
+    body: Body,
+    is_begun: bool,
+    unread: Arc<Mutex<Option<Body>>>,
+}
+
+/// Where a body is when nobody has begun to read it.
+pub(crate) struct Unread(Option<Arc<Mutex<Option<Body>>>>);
+
+/// Lends the body of a request to its handler.
+pub(crate) fn lend(request: Request) -> (Request, Unread) {
+    // One that is only sent when it is asked for is not waited for.
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return (request, Unread(None));
     }
-    let all = axum::body::to_bytes(body, limits.bytes);
-    // What is larger or slower loses its answer.
-    let _ = tokio::time::timeout(DRAIN_LIMIT.min(limits.time), all).await;
+    let unread = Arc::default();
+    let request = request.map(|body| {
+        Body::new(Lent {
+            body,
+            is_begun: false,
+            unread: Arc::clone(&unread),
+        })
+    });
+    (request, Unread(Some(unread)))
+}
+
+impl Unread {
+    /// Reads a body that nobody wants, for a short time.
+    pub(crate) async fn drain(self, limits: BodyLimits) {
+        let body = self.0.and_then(|unread| {
+            let mut unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
+            unread.take()
+        });
+        if let Some(body) = body {
+            let all = axum::body::to_bytes(body, limits.bytes);
+            // What is larger or slower loses its answer.
+            let _ = tokio::time::timeout(DRAIN_LIMIT.min(limits.time), all).await;
+        }
+    }
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // From now on it is the reader's, however far it comes.
+        self.is_begun = true;
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.is_begun {
+            let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+            *unread = Some(std::mem::take(&mut self.body));
+        }
+    }
 }
 
 /// Reads a body within its bounds.

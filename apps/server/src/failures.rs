@@ -76,6 +76,8 @@ pub(crate) enum Reason {
     None,
     /// Nobody here has its credentials.
     Wrong,
+    /// Whose credentials they are cannot be found out now.
+    Undecided,
 }
 
 /// A request that waits for its refusal.
@@ -105,6 +107,7 @@ impl Failures {
     pub(crate) async fn note(&self, network: Network, reason: Reason) -> Result<(), ActionError> {
         let shared = &self.shared;
         match reason {
+            Reason::Undecided => return Ok(()),
             Reason::None => &shared.without_credentials,
             Reason::Wrong => &shared.with_wrong_credentials,
         }

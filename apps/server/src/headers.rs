@@ -5,7 +5,9 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Version,
-        header::{AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, HOST, ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+        },
     },
     middleware::Next,
     response::Response,
@@ -18,22 +20,24 @@ use crate::{
     refusal::refuse_with,
 };
 
-/// Refuses a request whose head is ambiguous or comes from a web page of elsewhere, and marks every answer as one for its caller
-/// alone, to be read as the type that it names.
+/// Refuses a request whose head is ambiguous or comes from a web page of elsewhere, reads what is left of a body that nobody wanted,
+/// and marks every answer as one for its caller alone, to be read as the type that it names.
 pub(crate) async fn guard(
     State(limits): State<BodyLimits>,
     request: Request,
     next: Next,
 ) -> Response {
     let request_id = request_id(request.headers());
-    let mut response = match check(&request) {
+    let checked = check(&request);
+    let (request, unread) = body::lend(request);
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err((status, error)) => {
-            let (head, body) = request.into_parts();
-            body::drain(&head.headers, body, limits).await;
+            drop(request);
             refuse_with(status, error)
         }
     };
+    unread.drain(limits).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
@@ -58,6 +62,15 @@ fn check(request: &Request) -> Result<(), (StatusCode, ActionError)> {
     // RFC 9112, 3.2. HTTP/2 has the authority in its target.
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Err((StatusCode::BAD_REQUEST, invalid("it needs one Host header")));
+    }
+    // Of what is coded twice, a proxy in front may have seen another body.
+    let codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if !codings
+        .into_iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        let error = invalid("its transfer coding is another than chunked");
+        return Err((StatusCode::NOT_IMPLEMENTED, error));
     }
     // Of two, a proxy in front may have looked at the other.
     if headers.get_all(AUTHORIZATION).iter().count() > 1 {

@@ -30,11 +30,13 @@ mod reload;
 mod routes;
 mod scans;
 mod seats;
+mod seldom;
 mod server;
 mod state;
 mod telemetry;
 mod tls;
 mod validators;
+mod x509;
 
 pub use auth::Callers;
 pub use bind::handed_over;

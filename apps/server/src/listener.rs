@@ -38,12 +38,16 @@ use crate::{
     activity::{Activity, Noted, Overdue, PeerLimits},
     peer::Peer,
     proxies::Proxies,
-    seats::{Full, Network, Seats},
+    seats::{Full, Network, Seat, Seats},
+    seldom::Seldom,
     tls::Tls,
 };
 
 /// The wait after an accept that failed for want of file handles or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it is logged that connections cannot be accepted.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a connection that was asked to close may take before it is cut.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -111,6 +115,8 @@ struct Counts {
     refused_network: AtomicU64,
     closed_header: AtomicU64,
     closed_idle: AtomicU64,
+    closed_displaced: AtomicU64,
+    failed_accepts: AtomicU64,
 }
 
 impl Connections {
@@ -151,17 +157,18 @@ impl Connections {
 
     /// Accepts connections until the server stops.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, routes: Routes) {
+        let mut failures = Seldom::new(SAY_EVERY);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
-            self.take(accepted, &routes).await;
+            self.take(accepted, &routes, &mut failures).await;
         }
         // What has been connected already would be reset with the listener.
         while let Ok(accepted) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-            self.take(accepted, &routes).await;
+            self.take(accepted, &routes, &mut failures).await;
         }
         self.served.close();
     }
@@ -171,12 +178,17 @@ impl Connections {
         self: &Arc<Self>,
         accepted: io::Result<(TcpStream, SocketAddr)>,
         routes: &Routes,
+        failures: &mut Seldom,
     ) {
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 if !is_of_one_connection(&error) {
-                    tracing::error!(%error, "cannot accept connections");
+                    self.counts.failed_accepts.fetch_add(1, Relaxed);
+                    // A file handle more is missing until a connection ends: this comes many times a second.
+                    if let Some(times) = failures.note(self.clock.instant()) {
+                        tracing::error!(%error, times, "cannot accept connections");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
                 return;
@@ -185,18 +197,33 @@ impl Connections {
         let (address, limits) = (address.ip(), self.limits());
         let network = Network::from(address);
         let bounded = (!limits.proxies.trusts(address)).then_some(network);
-        match self.seats.take(bounded) {
-            Ok(seat) => {
+        let end = self.cut.child_token();
+        match self.seats.take(bounded, &end) {
+            Ok((seat, displaces)) => {
+                if displaces {
+                    let what =
+                        "a connection without credentials was closed: another needed its room";
+                    note(&self.counts.closed_displaced, network, what);
+                }
                 // Answers are small and complete: waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
                 let (connections, routes) = (Arc::clone(self), Arc::clone(routes));
+                let guest = Guest { address, seat, end };
                 self.served.spawn(async move {
-                    connections.welcome(stream, address, routes, limits).await;
-                    drop(seat);
+                    connections.welcome(stream, guest, routes, limits).await;
                 });
             }
-            Err(Full::Total) => self.refuse(&self.counts.refused_total, network),
-            Err(Full::Network) => self.refuse(&self.counts.refused_network, network),
+            Err(full) => {
+                let count = match full {
+                    Full::Total => &self.counts.refused_total,
+                    Full::Network => &self.counts.refused_network,
+                };
+                note(
+                    count,
+                    network,
+                    "a connection was refused: too many are open",
+                );
+            }
         }
     }
 
@@ -216,31 +243,25 @@ impl Connections {
         closed
     }
 
-    fn refuse(&self, count: &AtomicU64, network: Network) {
-        // The first, the second, the fourth: a flood of connections must not be one of log lines.
-        let refused = count.fetch_add(1, Relaxed) + 1;
-        if refused.is_power_of_two() {
-            tracing::warn!(%network, refused, "a connection was refused: too many are open");
-        }
-    }
-
     /// Serves a connection, behind a handshake where TLS is spoken.
-    async fn welcome(&self, stream: TcpStream, address: IpAddr, routes: Routes, limits: Limits) {
+    async fn welcome(&self, stream: TcpStream, guest: Guest, routes: Routes, limits: Limits) {
+        let Guest { address, seat, end } = guest;
         let Some(tls) = &self.tls else {
-            let peer = Peer::new(address, None);
-            return Box::pin(self.serve(stream, peer, routes, limits)).await;
+            let peer = Peer::new(address, None, seat);
+            return Box::pin(self.serve(stream, peer, end, routes, limits)).await;
         };
         let handshake = tokio::time::timeout(limits.peer.header, tls.acceptor().accept(stream));
         let shaken = tokio::select! {
             shaken = handshake => shaken,
             () = self.stopped(|| false) => return,
+            () = end.cancelled() => return,
         };
         match shaken {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
                 let certificate = certificates.and_then(<[_]>::first).cloned();
-                let peer = Peer::new(address, certificate);
-                Box::pin(self.serve(stream, peer, routes, limits)).await;
+                let peer = Peer::new(address, certificate, seat);
+                Box::pin(self.serve(stream, peer, end, routes, limits)).await;
             }
             Ok(Err(error)) => {
                 tls.note_failed_handshake();
@@ -253,8 +274,15 @@ impl Connections {
         }
     }
 
-    async fn serve<S>(&self, stream: S, peer: Peer, routes: Routes, limits: Limits)
-    where
+    /// Answers until the peer or we close the connection, or `end` is cancelled.
+    async fn serve<S>(
+        &self,
+        stream: S,
+        peer: Peer,
+        end: CancellationToken,
+        routes: Routes,
+        limits: Limits,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new(Arc::clone(&self.clock));
@@ -285,7 +313,7 @@ impl Connections {
         let builder = builder(limits.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(io, service));
         let mut calls = Calls::new();
-        calls.push(Box::pin(self.cut.cancelled().map(|()| Call::Cut)));
+        calls.push(Box::pin(end.cancelled().map(|()| Call::Cut)));
         let stopped = self.stopped(|| activity.is_served());
         calls.push(Box::pin(stopped.map(|()| Call::Close)));
         calls.push(look_after(limits.look_again()));
@@ -324,7 +352,7 @@ impl Connections {
             }
             closing = true;
             calls.clear();
-            calls.push(Box::pin(self.cut.cancelled().map(|()| Call::Cut)));
+            calls.push(Box::pin(end.cancelled().map(|()| Call::Cut)));
             calls.push(look_after(CLOSE_LIMIT));
             connection.as_mut().graceful_shutdown();
         }
@@ -348,26 +376,38 @@ impl Connections {
         self.seats.taken()
     }
 
+    /// Whether no further connection is taken, wherever it comes from.
+    pub(crate) fn is_full(&self) -> bool {
+        self.seats.is_full()
+    }
+
     /// What monitoring reads.
     pub(crate) fn gauges(&self) -> Vec<Gauge> {
         let count = |count: &AtomicU64| number(count.load(Relaxed));
         let labelled =
             |label: &'static str, value: &str, count: f64| (vec![(label, value.to_owned())], count);
         let counts = &self.counts;
-        let tls = self.tls.as_ref().map(|tls| Gauge {
-            name: "flowlake_tls_failures",
-            help: "Handshakes, and reloads of the certificate, that failed since the start.",
-            values: tls
-                .failures()
-                .map(|(what, count)| labelled("what", what, number(count)))
-                .into(),
-        });
+        let single = |name, help, value| Gauge {
+            name,
+            help,
+            values: vec![(Vec::new(), value)],
+        };
         let connections = [
-            Gauge {
-                name: "flowlake_connections_open",
-                help: "Connections that are open.",
-                values: vec![(Vec::new(), number(self.seats.taken() as u64))],
-            },
+            single(
+                "flowlake_connections_open",
+                "Connections that are open.",
+                number(self.seats.taken() as u64),
+            ),
+            single(
+                "flowlake_connections_unproved",
+                "Open connections over which no request with valid credentials came yet: they are closed where others need their room.",
+                number(self.seats.unproved() as u64),
+            ),
+            single(
+                "flowlake_accept_failures",
+                "Connections that could not be accepted since the start, for want of file handles or memory; each is tried again.",
+                count(&counts.failed_accepts),
+            ),
             Gauge {
                 name: "flowlake_connections_refused",
                 help: "Connections that were closed at once since the start, because too many were open.",
@@ -378,14 +418,48 @@ impl Connections {
             },
             Gauge {
                 name: "flowlake_connections_closed",
-                help: "Connections that were closed since the start because the peer was too slow.",
+                help: "Connections that were closed since the start: the peer was too slow, or sent no credentials while another connection needed the room.",
                 values: vec![
                     labelled("reason", "header", count(&counts.closed_header)),
                     labelled("reason", "idle", count(&counts.closed_idle)),
+                    labelled("reason", "displaced", count(&counts.closed_displaced)),
                 ],
             },
         ];
+        let tls = self.tls.iter().flat_map(|tls| {
+            let failures = tls.failures();
+            let failures = failures.map(|(what, count)| labelled("what", what, number(count)));
+            let end = u64::try_from(tls.end().timestamp()).unwrap_or_default();
+            [
+                Gauge {
+                    name: "flowlake_tls_failures",
+                    help: "Handshakes, and reloads of the certificate, that failed since the start.",
+                    values: failures.into(),
+                },
+                single(
+                    "flowlake_tls_certificate_end_seconds",
+                    "When the certificate in use ends, in seconds since 1970.",
+                    number(end),
+                ),
+            ]
+        });
         connections.into_iter().chain(tls).collect()
+    }
+}
+
+/// What is known of a connection that was accepted.
+struct Guest {
+    address: IpAddr,
+    seat: Seat,
+    /// Cancelled when it has to end at once.
+    end: CancellationToken,
+}
+
+/// Counts what happens to connections, and logs the first, the second, the fourth: a flood of them must not be one of log lines.
+fn note(count: &AtomicU64, network: Network, what: &str) {
+    let times = count.fetch_add(1, Relaxed) + 1;
+    if times.is_power_of_two() {
+        tracing::warn!(%network, times, "{what}");
     }
 }
 

@@ -116,6 +116,7 @@ impl Live {
         let state = self.state();
         let mut warnings = state.pipeline.warnings();
         warnings.extend(state.connections.warning());
+        warnings.extend(state.callers.warnings());
         if state.pipeline.actions().next().is_none() {
             warnings.push(NO_ACTIONS.to_owned());
         }

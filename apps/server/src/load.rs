@@ -1,5 +1,5 @@
-//! Room for requests: look-ups in memory and reads of S3 apart, so that neither takes the other's; a short queue for reads, fair
-//! among clients; and a refusal at once of what could not be answered in its time.
+//! Room for requests: look-ups in memory, computations over tables in memory, and reads of S3 apart, so that none takes another's; a
+//! short queue for the latter two, fair among clients; and a refusal at once of what could not be answered in its time.
 
 mod queue;
 
@@ -27,6 +27,7 @@ const MEAN_SHIFT: u32 = 3;
 pub(crate) struct Load {
     clock: Arc<dyn Clock>,
     lookups: Arc<Lane>,
+    aggregates: Arc<Lane>,
     reads: Arc<Lane>,
     actions: HashMap<String, Known>,
 }
@@ -44,6 +45,7 @@ struct Lane {
 #[derive(Debug, Serialize)]
 pub(crate) struct LoadState {
     lookups: LaneState,
+    aggregates: LaneState,
     reads: LaneState,
 }
 
@@ -58,7 +60,6 @@ struct LaneState {
 /// What is known of an action.
 #[derive(Debug)]
 struct Known {
-    is_hot: bool,
     timeout: Duration,
     mean: Mean,
 }
@@ -97,6 +98,10 @@ impl Load {
             clock,
             // A look-up that has to wait is too late: its queue is its room.
             lookups: Arc::new(Lane::new(settings.max_concurrent_lookups, 0)),
+            aggregates: Arc::new(Lane::new(
+                settings.max_concurrent_aggregates,
+                settings.max_queued_requests,
+            )),
             reads: Arc::new(Lane::new(
                 settings.max_concurrent_requests,
                 settings.max_queued_requests,
@@ -110,6 +115,7 @@ impl Load {
         Self {
             clock: Arc::clone(&self.clock),
             lookups: Arc::clone(&self.lookups),
+            aggregates: Arc::clone(&self.aggregates),
             reads: Arc::clone(&self.reads),
             actions: actions.map(known).collect(),
         }
@@ -119,6 +125,11 @@ impl Load {
     pub(crate) fn resize(&self, settings: &ServerSettings) {
         let lookups = &self.lookups.slots;
         lookups.resize(settings.max_concurrent_lookups, 0);
+        let aggregates = &self.aggregates.slots;
+        aggregates.resize(
+            settings.max_concurrent_aggregates,
+            settings.max_queued_requests,
+        );
         let reads = &self.reads.slots;
         reads.resize(
             settings.max_concurrent_requests,
@@ -130,13 +141,19 @@ impl Load {
     ///
     /// # Errors
     /// [`ErrorCode::Overloaded`] with the time after which there may be room.
-    pub(crate) async fn take(&self, asks: Asks<'_>, action: &str) -> Result<Room<'_>, ActionError> {
-        let action = self.actions.get(action);
-        // What no action answers reads nothing.
+    pub(crate) async fn take(
+        &self,
+        asks: Asks<'_>,
+        action: Option<&Action>,
+    ) -> Result<Room<'_>, ActionError> {
         let lane = match action {
-            Some(known) if !known.is_hot => &self.reads,
-            _ => &self.lookups,
+            // What no action answers reads nothing.
+            None => &self.lookups,
+            Some(action) if action.is_look_up() => &self.lookups,
+            Some(action) if action.definition().hot => &self.aggregates,
+            Some(_) => &self.reads,
         };
+        let action = action.and_then(|action| self.actions.get(action.name()));
         let arrived = self.clock.instant();
         let slot = match lane.slots.try_take() {
             Some(slot) => slot,
@@ -157,13 +174,18 @@ impl Load {
     pub(crate) fn state(&self) -> LoadState {
         LoadState {
             lookups: self.lookups.state(),
+            aggregates: self.aggregates.state(),
             reads: self.reads.state(),
         }
     }
 
     /// What monitoring reads.
     pub(crate) fn gauges(&self) -> [Gauge; 3] {
-        let lanes = [("lookups", &self.lookups), ("reads", &self.reads)];
+        let lanes = [
+            ("lookups", &self.lookups),
+            ("aggregates", &self.aggregates),
+            ("reads", &self.reads),
+        ];
         let of_lanes = |figure: fn(&Lane) -> usize| {
             let values = lanes.map(|(name, lane)| {
                 let labels = vec![("lane", name.to_owned())];
@@ -180,7 +202,7 @@ impl Load {
         [
             Gauge {
                 name: "flowlake_requests_running",
-                help: "Requests that run: look-ups in memory, and reads of S3.",
+                help: "Requests that run: look-ups in memory, computations over tables in memory, and reads of S3.",
                 values: of_lanes(|lane| lane.slots.running()),
             },
             Gauge {
@@ -293,7 +315,6 @@ impl Room<'_> {
 fn known(action: &Action) -> (String, Known) {
     let definition = action.definition();
     let known = Known {
-        is_hot: definition.hot,
         timeout: definition.limits.timeout,
         mean: Mean::default(),
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -27,10 +28,22 @@ use crate::{
 /// The versions of the protocol that are spoken, the newest first.
 const VERSIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
+/// The header that names one of them.
+const VERSION: &str = "mcp-protocol-version";
+
+/// The only one with batches.
+const BATCHES: &str = VERSIONS[2];
+
+const INITIALIZE: &str = "initialize";
+
+/// The answers of one batch together, in bytes, before no further question is asked.
+const MOST_BYTES: usize = 16 << 20;
+
 const PARSE_ERROR: i32 = -32_700;
 const INVALID_REQUEST: i32 = -32_600;
 const METHOD_NOT_FOUND: i32 = -32_601;
 const INVALID_PARAMS: i32 = -32_602;
+const SERVER_ERROR: i32 = -32_000;
 
 /// One message of JSON-RPC 2.0; one without an id is a notification.
 #[derive(Debug, Deserialize)]
@@ -71,11 +84,8 @@ pub(crate) async fn message(
         method: "POST",
         route: "/mcp",
     };
-    let asked = state
-        .asker_with_body(door, &head.headers, body, &peer)
-        .await;
-    let (asker, body) = match asked {
-        Ok(asked) => asked,
+    let asker = match state.asker(door, &head.headers, &peer).await {
+        Ok(asker) => asker,
         Err(refusal) => return refusal,
     };
     let body = match body::json(&head.headers, body, state.body_limits).await {
@@ -88,39 +98,119 @@ pub(crate) async fn message(
         let (status, error) = invalid_with(what, &advice);
         return refuse_with(status, error);
     }
-    let message: Message<'_> = match serde_json::from_slice(&body) {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return match Box::pin(batch(&state, &asker, &head.headers, &body)).await {
+            Ok(answers) if answers.is_empty() => StatusCode::ACCEPTED.into_response(),
+            Ok(answers) => Json(answers).into_response(),
+            Err(wrong) => refused(wrong),
+        };
+    }
+    let message = match read(&body) {
         Ok(message) => message,
-        Err(error) => {
-            // The position and not the content, which may hold personal data.
-            let code = if error.is_data() {
-                INVALID_REQUEST
-            } else {
-                PARSE_ERROR
-            };
-            let place = format!("line {}, column {}", error.line(), error.column());
-            let error = (code, format!("not a message of JSON-RPC 2.0, at {place}"));
-            return (StatusCode::BAD_REQUEST, Json(failed(&Value::Null, error))).into_response();
+        Err(wrong) => return refused(wrong),
+    };
+    match Box::pin(reply(&state, &asker, &message)).await {
+        Some(reply) => Json(reply).into_response(),
+        None => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+/// Answers the messages of a batch one after the other, as version 2025-03-26 has them and later ones have not.
+async fn batch(
+    state: &AppState,
+    asker: &Asker<'_>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Vec<Value>, Wrong> {
+    let invalid = |what: String| Err((INVALID_REQUEST, what));
+    let mut named = headers.get_all(VERSION).iter();
+    if named.any(|version| version != BATCHES) {
+        return invalid(format!("batches are of version {BATCHES} alone"));
+    }
+    let messages: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| unread(&error))?;
+    let most = state.most_in_batch;
+    if !(1..=most).contains(&messages.len()) {
+        return invalid(format!("a batch has 1 to {most} messages"));
+    }
+    let (mut answers, mut bytes) = (Vec::new(), 0);
+    for (number, message) in messages.into_iter().enumerate() {
+        let message = match read(message.get().as_bytes()) {
+            Ok(message) => message,
+            Err(wrong) => {
+                answers.push(failed(&Value::Null, wrong));
+                continue;
+            }
+        };
+        // The first has taken its turn with the request.
+        let turn = match number {
+            0 => Ok(()),
+            _ => asker
+                .take_turn()
+                .map_err(|error| error.message().to_owned()),
+        };
+        let refusal = match turn {
+            Err(refusal) => Some((SERVER_ERROR, refusal)),
+            Ok(()) if bytes > MOST_BYTES => {
+                let what = "the answers before this one fill the batch";
+                Some((SERVER_ERROR, what.to_owned()))
+            }
+            Ok(()) if message.method == INITIALIZE => {
+                Some((INVALID_REQUEST, "initialize stands in no batch".to_owned()))
+            }
+            Ok(()) => None,
+        };
+        let answer = match (refusal, &message.id) {
+            (None, _) => Box::pin(reply(state, asker, &message)).await,
+            (Some(wrong), Some(id)) => Some(failed(id, wrong)),
+            (Some(_), None) => None,
+        };
+        if let Some(answer) = answer {
+            bytes += answer.to_string().len();
+            answers.push(answer);
         }
+    }
+    Ok(answers)
+}
+
+fn read(message: &[u8]) -> Result<Message<'_>, Wrong> {
+    serde_json::from_slice(message).map_err(|error| unread(&error))
+}
+
+/// The position and not the content, which may hold personal data.
+fn unread(error: &serde_json::Error) -> Wrong {
+    let code = if error.is_data() {
+        INVALID_REQUEST
+    } else {
+        PARSE_ERROR
     };
-    let Some(id) = message.id.clone() else {
-        return StatusCode::ACCEPTED.into_response();
-    };
+    let (line, column) = (error.line().max(1), error.column().max(1));
+    let what = format!("not a message of JSON-RPC 2.0, at line {line}, column {column}");
+    (code, what)
+}
+
+/// The refusal of a body that is no message.
+fn refused(wrong: Wrong) -> Response {
+    (StatusCode::BAD_REQUEST, Json(failed(&Value::Null, wrong))).into_response()
+}
+
+/// The answer of one message; none of a notification.
+async fn reply(state: &AppState, asker: &Asker<'_>, message: &Message<'_>) -> Option<Value> {
+    let id = message.id.as_ref()?;
     let is_valid = message.jsonrpc == "2.0" && (id.is_string() || id.is_i64() || id.is_u64());
     let answered = if is_valid {
-        Box::pin(answer(&state, &asker, &message)).await
+        answer(state, asker, message).await
     } else {
         Err((INVALID_REQUEST, "not a request of JSON-RPC 2.0".to_owned()))
     };
-    Json(match answered {
+    Some(match answered {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-        Err(wrong) => failed(&id, wrong),
+        Err(wrong) => failed(id, wrong),
     })
-    .into_response()
 }
 
 /// Whether the client goes on in a version that is spoken; before it knows of one, it names none.
 fn speaks(headers: &HeaderMap) -> bool {
-    let mut named = headers.get_all("mcp-protocol-version").iter();
+    let mut named = headers.get_all(VERSION).iter();
     named.all(|version| VERSIONS.iter().any(|spoken| version == *spoken))
 }
 
@@ -130,7 +220,7 @@ async fn answer(
     message: &Message<'_>,
 ) -> Result<Value, Wrong> {
     match message.method.as_str() {
-        "initialize" => initialize(message),
+        INITIALIZE => initialize(message),
         "ping" => Ok(json!({})),
         "tools/list" => Ok(json!({ "tools": tools(state, asker) })),
         "tools/call" => call(state, asker, message).await,

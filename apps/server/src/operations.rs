@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Request, State},
+    extract::State,
     http::{HeaderMap, Method, StatusCode, header::ACCESS_CONTROL_REQUEST_METHOD},
     response::{IntoResponse, Response},
 };
@@ -12,7 +12,6 @@ use flowlake_data_action::{ActionError, ErrorCode};
 use serde_json::json;
 
 use crate::{
-    body,
     refusal::{refuse, refuse_with},
     state::AppState,
 };
@@ -37,9 +36,7 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Response {
 const ADVICE: &str = "Actions are run with POST /v1/actions/NAME.";
 
 /// Any other path.
-pub(crate) async fn not_found(State(state): State<Arc<AppState>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    body::drain(&head.headers, body, state.body_limits).await;
+pub(crate) async fn not_found() -> Response {
     refuse(ActionError::new(
         ErrorCode::RequestNotFound,
         "there is nothing at this path",
@@ -49,17 +46,7 @@ pub(crate) async fn not_found(State(state): State<Arc<AppState>>, request: Reque
 
 /// A path that is there, with another method; axum adds those that it takes as `Allow`. `OPTIONS` asks for just them; what a browser
 /// asks before it lets a page of another origin send something is refused.
-pub(crate) async fn method_not_allowed(
-    State(state): State<Arc<AppState>>,
-    request: Request,
-) -> Response {
-    let (head, body) = request.into_parts();
-    body::drain(&head.headers, body, state.body_limits).await;
-    other_method(head.method, head.headers).await
-}
-
-/// The same without a look at the body.
-pub(crate) async fn other_method(method: Method, headers: HeaderMap) -> Response {
+pub(crate) async fn method_not_allowed(method: Method, headers: HeaderMap) -> Response {
     if method == Method::OPTIONS && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         return StatusCode::NO_CONTENT.into_response();
     }

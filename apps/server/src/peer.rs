@@ -5,20 +5,29 @@ use std::{net::IpAddr, sync::Arc};
 use axum::http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
-use crate::{proxies::Proxies, seats::Network};
+use crate::{
+    proxies::Proxies,
+    seats::{Network, Seat},
+};
 
 /// The peer of a connection; cheap to clone, since every request carries it.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     address: IpAddr,
     certificate: Option<Arc<CertificateDer<'static>>>,
+    seat: Seat,
 }
 
 impl Peer {
-    pub(crate) fn new(address: IpAddr, certificate: Option<CertificateDer<'static>>) -> Self {
+    pub(crate) fn new(
+        address: IpAddr,
+        certificate: Option<CertificateDer<'static>>,
+        seat: Seat,
+    ) -> Self {
         Self {
             address,
             certificate: certificate.map(Arc::new),
+            seat,
         }
     }
 
@@ -26,8 +35,13 @@ impl Peer {
     pub(crate) fn behind(&self, proxies: &Proxies, headers: &HeaderMap) -> Self {
         Self {
             address: proxies.caller(self.address, headers),
-            certificate: self.certificate.clone(),
+            ..self.clone()
         }
+    }
+
+    /// Notes that it has sent valid credentials.
+    pub(crate) fn prove(&self) {
+        self.seat.prove();
     }
 
     /// Where it is.

@@ -89,6 +89,7 @@ const fn upstream(code: ErrorCode) -> Option<(&'static str, &'static str)> {
         ErrorCode::S3Corrupt => ("http_protocol_error", "s3"),
         ErrorCode::S3WrongRegion => ("proxy_configuration_error", "s3"),
         ErrorCode::AccessUnavailable => ("destination_unavailable", "iam"),
+        ErrorCode::IssuerUnavailable => ("destination_unavailable", "issuer"),
         ErrorCode::AwsCredentials => ("proxy_configuration_error", "aws"),
         ErrorCode::GenesysUnavailable | ErrorCode::GenesysRateLimited => {
             ("destination_unavailable", "genesys")

@@ -50,7 +50,7 @@ fn replace(
     let broken_actions = settings.start_with_broken_actions;
     let pipeline = old.pipeline.reloaded(project, broken_actions)?;
     let callers = old.callers.reloaded(&settings, environment)?;
-    callers.check(pipeline.actions())?;
+    let renewed = old.callers.renewed(&callers);
     // Nothing can fail any more.
     let new = old.reloaded(pipeline, callers, &settings);
     let pending = changes.iter().filter(|change| change.at_start);
@@ -58,12 +58,15 @@ fn replace(
     for change in &changes {
         log(change);
     }
+    for key in &renewed {
+        tracing::info!(key, "configuration: what it names has changed");
+    }
     new.load.resize(&settings);
     new.connections.set_limits(&settings);
     let successor = new.pipeline.clone();
     live.replace(new, pending);
     old.pipeline.retire(&successor);
-    let changed = changes.iter().filter(|change| !change.at_start).count();
+    let changed = changes.iter().filter(|change| !change.at_start).count() + renewed.len();
     tracing::info!(changed, "the configuration was reloaded");
     Ok(())
 }

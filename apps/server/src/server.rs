@@ -69,14 +69,15 @@ impl Server {
     /// A server for `pipeline` that lets in `callers`.
     ///
     /// # Errors
-    /// `config.invalid` when the files of TLS cannot be used, or a client lists an action that it cannot run.
+    /// `config.invalid` when the files of TLS cannot be used.
     pub fn try_new(
         pipeline: Pipeline,
         callers: Callers,
         settings: ServerSettings,
     ) -> Result<Self, ActionError> {
-        callers.check(pipeline.actions())?;
-        let tls = settings.tls.clone().map(Tls::load).transpose()?;
+        let tls = settings.tls.clone();
+        let tls = tls.map(|tls| Tls::load(tls, Arc::clone(pipeline.clock())));
+        let tls = tls.transpose()?;
         let load = Load::new(&settings, pipeline.actions(), Arc::clone(pipeline.clock()));
         let state = AppState {
             body_limits: BodyLimits::of(&settings),

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::{
-    http::{HeaderMap, header::WWW_AUTHENTICATE},
+    http::{HeaderMap, StatusCode, header::WWW_AUTHENTICATE},
     response::Response,
 };
 use flowlake_data_action::{ActionError, ErrorCode, Gauge, Pipeline, ServerSettings};
@@ -45,13 +45,19 @@ impl AppState {
         peer: &Peer,
     ) -> Result<Identified, Response> {
         let Unidentified { reason, error } = match self.callers.identify(headers, peer).await {
-            Ok(identified) => return Ok(identified),
+            Ok(identified) => {
+                peer.prove();
+                return Ok(identified);
+            }
             Err(unidentified) => unidentified,
         };
         if let Err(too_many) = self.failures.note(peer.network(), reason).await {
             return Err(refuse(too_many));
         }
         let mut response = refuse(error);
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Err(response);
+        }
         for challenge in self.callers.challenges() {
             response.headers_mut().append(WWW_AUTHENTICATE, challenge);
         }
@@ -83,6 +89,12 @@ impl AppState {
                 "the server is stopping",
                 "Send requests to another server.",
             ))
+        } else if self.connections.is_full() {
+            Some(ActionError::new(
+                ErrorCode::Overloaded,
+                "no further connection is taken: all that may be open are open",
+                "Send requests to another server; raise `max_connections` in [server] if this lasts.",
+            ))
         } else {
             self.pipeline.unready_reason()
         }
@@ -94,6 +106,7 @@ impl AppState {
         let load = self.load.gauges();
         connections
             .chain(self.failures.gauges())
+            .chain(self.callers.gauges())
             .chain(load)
             .collect()
     }

@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use flowlake_data_action::{ActionError, ErrorCode, TlsSettings};
+use chrono::{DateTime, Utc};
+use flowlake_data_action::{ActionError, Clock, ErrorCode, TlsSettings};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -20,6 +21,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
+use crate::x509::Content;
+
 /// What both sides may speak, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -27,6 +30,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Debug)]
 pub(crate) struct Tls {
     settings: TlsSettings,
+    clock: Arc<dyn Clock>,
     current: RwLock<Current>,
     failed_handshakes: AtomicU64,
     failed_reloads: AtomicU64,
@@ -38,6 +42,8 @@ pub(crate) struct Tls {
 struct Current {
     files: Files,
     config: Arc<ServerConfig>,
+    /// When the certificate ends.
+    end: DateTime<Utc>,
 }
 
 /// The content of the files, by its SHA-256: what is compared to find out whether it has changed.
@@ -48,15 +54,16 @@ impl Tls {
     /// Reads certificate and key.
     ///
     /// # Errors
-    /// [`ErrorCode::ConfigInvalid`] when a file cannot be read or used, or the key is not the certificate's.
-    pub(crate) fn load(settings: TlsSettings) -> Result<Arc<Self>, ActionError> {
-        let (files, config) = read(&settings)?;
+    /// [`ErrorCode::ConfigInvalid`] when a file cannot be read or used, the key is not the certificate's, or the certificate is not
+    /// valid now or not for servers.
+    pub(crate) fn load(
+        settings: TlsSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, ActionError> {
         Ok(Arc::new(Self {
-            current: RwLock::new(Current {
-                files,
-                config: Arc::new(config),
-            }),
+            current: RwLock::new(read(&settings, clock.now())?),
             settings,
+            clock,
             failed_handshakes: AtomicU64::new(0),
             failed_reloads: AtomicU64::new(0),
             failure: Mutex::default(),
@@ -74,21 +81,18 @@ impl Tls {
     /// # Errors
     /// Those of [`Self::load`]; the certificate of before stays.
     pub(crate) fn reload(&self) -> Result<bool, ActionError> {
-        let read = read(&self.settings);
+        let read = read(&self.settings, self.clock.now());
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         *failure = read.as_ref().err().cloned();
         drop(failure);
-        let (files, config) = read.inspect_err(|_| {
+        let new = read.inspect_err(|_| {
             self.failed_reloads.fetch_add(1, Relaxed);
         })?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.files == files {
+        if current.files == new.files {
             return Ok(false);
         }
-        *current = Current {
-            files,
-            config: Arc::new(config),
-        };
+        *current = new;
         Ok(true)
     }
 
@@ -125,6 +129,14 @@ impl Tls {
         })
     }
 
+    /// When the certificate in use ends.
+    pub(crate) fn end(&self) -> DateTime<Utc> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .end
+    }
+
     /// Counts a handshake that failed.
     pub(crate) fn note_failed_handshake(&self) {
         self.failed_handshakes.fetch_add(1, Relaxed);
@@ -139,7 +151,7 @@ impl Tls {
     }
 }
 
-fn read(settings: &TlsSettings) -> Result<(Files, ServerConfig), ActionError> {
+fn read(settings: &TlsSettings, now: DateTime<Utc>) -> Result<Current, ActionError> {
     let certificate = read_file(&settings.certificate)?;
     let private_key = read_file(&settings.private_key)?;
     let client_roots = settings.client_roots.as_deref();
@@ -158,6 +170,7 @@ fn read(settings: &TlsSettings) -> Result<(Files, ServerConfig), ActionError> {
         _ => Arc::new(NoClientAuth),
     };
     let chain = certificates(&certificate, &settings.certificate)?;
+    let end = end(&chain[0], now).map_err(|what| invalid(&settings.certificate, &what))?;
     let key = PrivateKeyDer::from_pem_slice(&private_key).map_err(|error| {
         let what = format!("holds no private key: {error}");
         invalid(&settings.private_key, &what)
@@ -175,7 +188,37 @@ fn read(settings: &TlsSettings) -> Result<(Files, ServerConfig), ActionError> {
             invalid(&settings.certificate, &what)
         })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-    Ok((Files(digest.finalize().into()), config))
+    Ok(Current {
+        files: Files(digest.finalize().into()),
+        config: Arc::new(config),
+        end,
+    })
+}
+
+/// When a certificate ends that callers will take now, or what they would find wrong with it.
+fn end(certificate: &CertificateDer<'_>, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    let Some(content) = Content::parse(certificate) else {
+        return Err("holds a certificate that cannot be read".to_owned());
+    };
+    let Content {
+        not_before,
+        not_after,
+        is_for_servers,
+        ..
+    } = content;
+    if now > not_after {
+        return Err(format!("holds a certificate that ended at {not_after}"));
+    }
+    if now < not_before {
+        return Err(format!("holds a certificate that begins at {not_before}"));
+    }
+    if !is_for_servers {
+        return Err(
+            "holds a certificate that is not for servers: its extended key usage lacks serverAuth"
+                .to_owned(),
+        );
+    }
+    Ok(not_after)
 }
 
 /// Verifies the certificates of callers that send one; who sends none proves itself otherwise, or is refused later.
@@ -224,9 +267,11 @@ fn invalid(path: &Path, what: &str) -> ActionError {
 mod tests {
     use std::{path::Path, time::Duration};
 
+    use chrono::Datelike;
     use flowlake_data_action::TlsSettings;
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-    use super::{PROTOCOLS, read};
+    use super::{Content, PROTOCOLS, end, read};
 
     #[test]
     fn no_request_comes_with_a_handshake_where_it_could_be_replayed() {
@@ -237,8 +282,28 @@ mod tests {
             client_roots: None,
             check_every: Duration::from_secs(1),
         };
-        let (_, config) = read(&settings).unwrap();
+        let now = "2027-01-01T00:00:00Z".parse().unwrap();
+        let config = read(&settings, now).unwrap().config;
         assert_eq!(config.max_early_data_size, 0);
         assert_eq!(config.alpn_protocols, PROTOCOLS.map(<[u8]>::to_vec));
+    }
+
+    #[test]
+    fn a_certificate_is_taken_while_it_is_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/certificates");
+        let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
+        let content = Content::parse(&certificate).unwrap();
+        let (begin, last) = (content.not_before, content.not_after);
+        assert!(content.is_for_servers && last.year() > begin.year() + 90);
+        let second = chrono::TimeDelta::seconds(1);
+        assert_eq!(end(&certificate, begin), Ok(last));
+        assert_eq!(end(&certificate, last), Ok(last));
+        for (now, part) in [
+            (begin - second, "begins at 20"),
+            (last + second, "ended at 21"),
+        ] {
+            let wrong = end(&certificate, now).unwrap_err();
+            assert!(wrong.contains(part), "{wrong}");
+        }
     }
 }

@@ -9,10 +9,8 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT_ID: u8 = 0x06;
-const EXPLICIT_VERSION: u8 = 0xa0;
+use crate::x509::{Content, Der, OBJECT_ID, SEQUENCE, SET};
+
 /// `UTF8String`, `PrintableString` and `IA5String`: what subjects of today are written in.
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
 
@@ -54,22 +52,12 @@ pub(super) fn fits(certificate: &CertificateDer<'_>, wanted: &CertificateMatch) 
 /// The subject as text such as `O=Contact Centre,CN=flows`, in the order of the certificate. None when it is empty, or has a part
 /// that is no text or of a kind without a name: what cannot be written cannot be compared.
 fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
-    let mut outer = Der(certificate);
-    let mut certificate = Der(outer.expect(SEQUENCE)?);
-    let mut content = Der(certificate.expect(SEQUENCE)?);
-    // Version, where it is not the first; serial number, algorithm, issuer, validity.
-    if content.0.first() == Some(&EXPLICIT_VERSION) {
-        content.next()?;
-    }
-    for _ in 0..4 {
-        content.next()?;
-    }
-    let mut parts = Der(content.expect(SEQUENCE)?);
+    let mut parts = Content::parse(certificate)?.subject;
     let mut text = String::new();
-    while !parts.0.is_empty() {
+    while !parts.is_empty() {
         let mut attributes = Der(parts.expect(SET)?);
         let mut joint = if text.is_empty() { "" } else { "," };
-        while !attributes.0.is_empty() {
+        while !attributes.is_empty() {
             let mut attribute = Der(attributes.expect(SEQUENCE)?);
             let id = attribute.expect(OBJECT_ID)?;
             let (_, name) = NAMES.iter().find(|(known, _)| *known == id)?;
@@ -89,34 +77,6 @@ fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
         }
     }
     (!text.is_empty()).then_some(text)
-}
-
-/// The rest of a content in DER.
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// The next element's tag and content.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], rest) = self.0.split_first_chunk()?;
-        let (length, rest) = match first {
-            0..=127 => (usize::from(first), rest),
-            0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-            0x82 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*length)), rest)
-            }
-            // A certificate of 64 KiB is none of ours.
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
-
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        let (found, content) = self.next()?;
-        (found == tag).then_some(content)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::{
     fmt, fs,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use super::jwt::{PublicKey, Rejected, Token};
+use super::{
+    jwt::{PublicKey, Rejected, Token},
+    secrets::Digested,
+};
 
 /// How long keys are used before they are asked for again.
 const FRESH: Duration = Duration::from_secs(300);
@@ -23,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(300);
 const USABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// The wait before an issuer is asked again, whether or not it answered: tokens with made-up key ids must not make a flood.
-const PAUSE: Duration = Duration::from_secs(10);
+pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest wait for an issuer.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
@@ -39,10 +45,12 @@ pub(super) struct Issuer {
     keys: RwLock<Kept>,
     /// When the issuer was asked last; held while it is asked.
     asked: Mutex<Option<Instant>>,
+    /// Whether it gave no keys when it was asked last.
+    is_failing: AtomicBool,
 }
 
 enum Source {
-    File,
+    File(Digested),
     Url(Client, Url),
 }
 
@@ -130,7 +138,7 @@ impl Issuer {
                 kept.keys = parse(&content).ok_or_else(|| {
                     invalid("has a `jwks_file` that is no set of keys".to_owned())
                 })?;
-                Source::File
+                Source::File(Digested::of(&content))
             }
             _ => {
                 return Err(invalid(
@@ -144,12 +152,21 @@ impl Issuer {
             clock,
             keys: RwLock::new(kept),
             asked: Mutex::new(None),
+            is_failing: AtomicBool::new(false),
         })
     }
 
     /// What its tokens name it.
     pub(super) fn name(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// That of the file of its keys.
+    pub(super) const fn file(&self) -> Option<&Digested> {
+        match &self.source {
+            Source::File(digest) => Some(digest),
+            Source::Url(..) => None,
+        }
     }
 
     /// The claim that says who asks.
@@ -166,9 +183,27 @@ impl Issuer {
         if self.verify(&token).is_err() {
             // The issuer may have a new key.
             self.fetch().await;
-            self.verify(&token)?;
+            // While it does not answer, a token of a key that is not known may be right.
+            let is_known = |key: &Key| key.id.as_deref() == token.key_id();
+            self.verify(&token).map_err(|wrong| {
+                if self.is_failing() && !self.usable().iter().any(is_known) {
+                    Rejected::Unavailable
+                } else {
+                    wrong
+                }
+            })?;
         }
         token.claims(&self.settings.issuer, &self.settings.audience, now)
+    }
+
+    /// Whether it gave no keys when it was asked last.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Relaxed)
+    }
+
+    /// Whether tokens can be verified: keys are known that are not too old.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.usable().is_empty()
     }
 
     fn verify(&self, token: &Token<'_>) -> Result<(), Rejected> {
@@ -227,7 +262,9 @@ impl Issuer {
             return;
         }
         *asked = Some(now);
-        match download(client, url).await {
+        let downloaded = download(client, url).await;
+        self.is_failing.store(downloaded.is_none(), Relaxed);
+        match downloaded {
             Some(keys) => {
                 let mut kept = self.keys.write().unwrap_or_else(PoisonError::into_inner);
                 *kept = Kept {

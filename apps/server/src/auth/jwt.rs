@@ -56,6 +56,8 @@ pub(super) enum Rejected {
     Time,
     /// It is from another issuer, or for somebody else.
     Audience,
+    /// The issuer cannot be asked whether it has the key.
+    Unavailable,
 }
 
 impl<'a> Token<'a> {

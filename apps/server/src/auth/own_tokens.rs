@@ -30,8 +30,8 @@ pub(crate) struct GivenToken {
 /// Makes and takes tokens.
 pub(super) struct OwnTokens {
     key: hmac::Key,
-    /// Whether the key was made here, and dies with the process.
-    is_generated: bool,
+    /// That of the key; none of one that was made here, and dies with the process.
+    pub(super) digest: Option<Digested>,
     lifetime: Duration,
 }
 
@@ -45,7 +45,8 @@ impl OwnTokens {
         environment: &dyn Environment,
         previous: Option<&Self>,
     ) -> Result<Self, ActionError> {
-        let generated = previous.filter(|previous| previous.is_generated);
+        let generated = previous.filter(|previous| previous.digest.is_none());
+        let mut digest = None;
         let key = match &settings.signing_key {
             Some(source) => {
                 let secret = source.read(environment)?;
@@ -56,6 +57,7 @@ impl OwnTokens {
                         "Make one with `openssl rand -hex 32`.",
                     ));
                 }
+                digest = Some(Digested::of(secret.expose()));
                 hmac::Key::new(HMAC_SHA256, secret.expose().as_bytes())
             }
             None if let Some(previous) = generated => previous.key.clone(),
@@ -74,7 +76,7 @@ impl OwnTokens {
         };
         Ok(Self {
             key,
-            is_generated: settings.signing_key.is_none(),
+            digest,
             lifetime: settings.lifetime,
         })
     }

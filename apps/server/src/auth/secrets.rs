@@ -23,8 +23,8 @@ impl<T> Default for Secrets<T> {
 }
 
 impl Digested {
-    pub(super) fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
+    pub(super) fn of(secret: impl AsRef<[u8]>) -> Self {
+        Self(Sha256::digest(secret).into())
     }
 
     /// Whether it is that of `secret`.

@@ -7,9 +7,10 @@ use flowlake_data_action::{
     ActionError, Environment, ErrorCode, SecretSource, ServerKey, ServerSettings,
 };
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use super::Callers;
-use crate::peer::Peer;
+use crate::{peer::Peer, seats::Seats};
 
 #[derive(Debug)]
 struct Variables(HashMap<&'static str, &'static str>);
@@ -115,7 +116,11 @@ async fn identify(header: Option<&str>) -> Result<String, ErrorCode> {
     }
     let callers = load(&[("flows", "A"), ("tests", "B")]).unwrap();
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
-    let found = callers.identify(&headers, &Peer::new(address, None)).await;
+    let (seat, _) = Seats::new(1, 1)
+        .take(None, &CancellationToken::new())
+        .unwrap();
+    let peer = Peer::new(address, None, seat);
+    let found = callers.identify(&headers, &peer).await;
     found
         .map(|found| found.client.settings.name.clone())
         .map_err(|refused| refused.error.code())

@@ -277,29 +277,6 @@ fn of_lengths() -> Vec<Attack> {
         ("a large body", json(&long), Refused(413)),
         ("a large body in chunks", endless, Refused(413)),
         (
-            "an unknown coding",
-            format!(
-                "{}0\r\n\r\n",
-                keyed_chunks("Transfer-Encoding: xchunked\r\n")
-            ),
-            Broken(400),
-        ),
-        (
-            "chunked, and then more",
-            format!(
-                "{}0\r\n\r\n",
-                keyed_chunks("Transfer-Encoding: chunked, identity\r\n")
-            ),
-            Broken(400),
-        ),
-        (
-            "chunks in HTTP/1.0",
-            format!(
-                "POST /v1/actions/look-up HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n{chunked}\r\n0\r\n\r\n"
-            ),
-            Broken(400),
-        ),
-        (
             "a chunk of a huge size",
             format!("{}FFFFFFFFFFFFFFFFF\r\n", keyed_chunks(chunked)),
             Refused(400),
@@ -321,6 +298,52 @@ fn of_lengths() -> Vec<Attack> {
                 keyed_chunks(chunked)
             ),
             Refused(400),
+        ),
+    ]
+}
+
+/// How a body is coded on its way.
+fn of_codings() -> Vec<Attack> {
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    vec![
+        (
+            "an unknown coding",
+            format!(
+                "{}0\r\n\r\n",
+                keyed_chunks("Transfer-Encoding: xchunked\r\n")
+            ),
+            Broken(400),
+        ),
+        (
+            "two codings",
+            format!(
+                "{}2\r\n{{}}\r\n0\r\n\r\n",
+                keyed_chunks("Transfer-Encoding: gzip, chunked\r\n")
+            ),
+            Refused(501),
+        ),
+        (
+            "two codings in two headers",
+            format!(
+                "{}2\r\n{{}}\r\n0\r\n\r\n",
+                keyed_chunks("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n")
+            ),
+            Refused(501),
+        ),
+        (
+            "chunked, and then more",
+            format!(
+                "{}0\r\n\r\n",
+                keyed_chunks("Transfer-Encoding: chunked, identity\r\n")
+            ),
+            Broken(400),
+        ),
+        (
+            "chunks in HTTP/1.0",
+            format!(
+                "POST /v1/actions/look-up HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n{chunked}\r\n0\r\n\r\n"
+            ),
+            Broken(400),
         ),
     ]
 }
@@ -499,6 +522,7 @@ fn attacks() -> Vec<(&'static str, Vec<u8>, Met)> {
         of_heads,
         of_pages,
         of_lengths,
+        of_codings,
         of_bodies,
         of_paths,
         of_doors,

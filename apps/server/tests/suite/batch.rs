@@ -72,7 +72,7 @@ async fn what_is_no_batch_asks_nothing() {
         "]".repeat(10_000)
     );
     for (path, body, status) in [
-        ("look-up/batch", many, 413),
+        ("look-up/batch", many, 400),
         ("look-up/batch", &empties, 413),
         ("look-up/batch", &deep, 400),
         ("look-up/batch", "[]", 400),

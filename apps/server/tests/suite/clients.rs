@@ -1,7 +1,7 @@
 //! Clients of the configuration over real connections: how they prove themselves, and what each may do.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flowlake_data_action::{ClientSettings, Config, TlsSettings};
+use flowlake_data_action::{ClientSettings, Config, ErrorCode, TlsSettings};
 use reqwest::{Certificate, Client, Identity};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -364,6 +364,26 @@ async fn a_client_that_lists_what_it_cannot_run_is_an_error() {
             "actions = [\"look-up\"]\nparams = { account = \"1\" }",
             "`account`",
         ),
+        (
+            "actions = [\"look-up\", \"zzz*\"]",
+            "lists `zzz*`, which is no action",
+        ),
+        (
+            "params = { account = \"1\" }",
+            "the fixed parameter `account`, which none of its actions has",
+        ),
+        (
+            "actions = [\"*\"]\nparams = { ani = \"1\", number = \"1\" }",
+            "may run no action: none has all of its fixed parameters",
+        ),
+        (
+            "params = { number = \"one\" }",
+            "can never run the action `echo`: the parameter `number` must be a decimal number",
+        ),
+        (
+            "actions = [\"e*\"]\nparams = { secret = [\"a\"] }",
+            "can never run the action `echo`: the parameter `secret` must be text",
+        ),
     ] {
         let text = format!("[[clients]]\nname = \"one\"\nkeys_sha256 = [\"SHA256\"]\n{lines}\n");
         let error = Setting::try_start(clients(&text))
@@ -371,5 +391,12 @@ async fn a_client_that_lists_what_it_cannot_run_is_an_error() {
             .map(drop)
             .unwrap_err();
         assert!(error.message().contains(part), "{error}");
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid);
+        // Nor is it taken by a reload.
+        let setting = Setting::start(|_| {}).await;
+        let error = setting.reload(clients(&text)).unwrap_err();
+        assert!(error.message().contains(part), "{error}");
     }
+    let text = "[[clients]]\nname = \"one\"\nkeys_sha256 = [\"SHA256\"]\nactions = [\"*\"]\nparams = { ani = \"1\" }\n";
+    assert!(Setting::try_start(clients(text)).await.is_ok());
 }

@@ -9,7 +9,7 @@ use flowlake_dev_stack::Failure;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{KEY, Reply, Setting, call, get, look_up, post, records};
+use crate::support::{KEY, LOOK_UP, Reply, Setting, call, get, look_up, post, records};
 
 async fn ask(setting: &Setting, request: String) -> Reply {
     setting.send(request).await.unwrap()
@@ -344,4 +344,77 @@ async fn a_kept_answer_says_so_and_is_only_for_who_may_see_it() {
 
 fn key_of(name: &str) -> String {
     format!("key-of-{name}-0123456789abcdef")
+}
+
+#[tokio::test]
+async fn telephone_numbers_stand_in_no_record() {
+    let setting = Setting::start(|_| {}).await;
+    let number = "+12025550142";
+    let phone =
+        LOOK_UP
+            .replace("look-up", "by-phone")
+            .replacen("type = \"string\"", "type = \"phone\"", 1);
+    setting.write_action("by-phone", &phone);
+    let own = phone.replace("by-phone", "by-own-line").replacen(
+        "type = \"phone\"",
+        "type = \"phone\"\nsensitive = false",
+        1,
+    );
+    setting.write_action("by-own-line", &own);
+    setting.reload(|_| {}).unwrap();
+    let body = json!({ "ani": number }).to_string();
+    let headers = format!(
+        "Authorization: Bearer {KEY}\r\nX-Correlation-Id: {number}\r\nX-Genesys-Conversation-Id: tel:{number}\r\nININ-User-Id: 2025550142\r\n"
+    );
+    // By the type; and where only the value tells.
+    for action in ["by-phone", "look-up", "by-own-line"] {
+        let request = post(&format!("/v1/actions/{action}"), &headers, &body);
+        let reply = ask(&setting, request).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let records = records(&setting.audit_folder());
+        let record = records.last().unwrap();
+        // Where the action's author says so, it is nobody's.
+        let is_hashed = record.params["ani"].starts_with("hmac-sha256:");
+        assert_eq!(is_hashed, action != "by-own-line", "{record:?}");
+        let found = (
+            &record.correlation_id,
+            &record.conversation_id,
+            &record.user,
+        );
+        let expected = ["+*********42", "tel:+*********42", "********42"];
+        let expected = expected.map(|id| Some(id.to_owned()));
+        assert_eq!(found, (&expected[0], &expected[1], &expected[2]));
+    }
+    // What is logged on its way is no place for one.
+    let address = "/v1/actions/by-phone?ani=%2B12025550142";
+    let refused = ask(&setting, get(address, "")).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let address = address.replace("by-phone", "by-own-line");
+    assert_eq!(ask(&setting, get(&address, "")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_service_that_answers_nonsense_is_unavailable() {
+    for operation in ["GetCallerIdentity", "SimulatePrincipalPolicy"] {
+        let setting = Setting::start(|_| {}).await;
+        setting
+            .stack
+            .aws()
+            .fail_next_of(operation, 3, Failure::Garbage);
+        let mut refusals = 0;
+        loop {
+            let reply = setting.send(look_up(KEY)).await.unwrap();
+            if reply.status == 200 {
+                break;
+            }
+            refusals += 1;
+            assert!(refusals <= 3, "{operation}: {reply:?}");
+            assert_eq!(reply.status, 503, "{operation}: {reply:?}");
+            let error = &reply.json()["error"];
+            assert_eq!(error["code"], "access.unavailable", "{reply:?}");
+            assert_eq!(error["retryable"], true, "{reply:?}");
+            assert!(!reply.body.contains("not xml"), "{reply:?}");
+        }
+        assert!(refusals > 0, "{operation} was not asked");
+    }
 }

@@ -8,7 +8,7 @@ use flowlake_server::scan_runtime;
 use sha2::{Digest, Sha256};
 use tokio::{runtime::Builder, time::sleep};
 
-use crate::support::{KEY, Reply, Setting, call, look_up, now};
+use crate::support::{HOT, KEY, Reply, Setting, call, look_up, now};
 
 /// How long a read takes while S3 is slow.
 const SLOW: Duration = Duration::from_millis(800);
@@ -148,6 +148,66 @@ async fn scans_take_no_thread_of_look_ups_and_refusals() {
     };
     let (read, ()) = tokio::join!(setting.send(&read), others);
     assert_eq!(read.unwrap().status, 200);
+    scans.shutdown_background();
+}
+
+#[tokio::test]
+async fn computations_over_tables_in_memory_take_no_room_and_no_thread_of_look_ups() {
+    let scans = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let bounds = |config: &mut Config| {
+        config.server.max_concurrent_aggregates = 2;
+        config.server.max_queued_requests = 1;
+    };
+    let setting = Setting::furnished(bounds, |builder| {
+        builder.with_scans_on(scans.handle().clone())
+    });
+    let setting = setting.await.unwrap();
+    let sum = HOT
+        .replace("hot-look-up", "hot-count")
+        .replace("SELECT name", "SELECT count(*) AS n")
+        .replace("ani = $ani", "CAST(ani AS VARCHAR) <> $ani");
+    setting.write_action("hot-count", &sum);
+    setting.reload(bounds).unwrap();
+    let (look_up, aggregate) = (call("hot-look-up"), call("hot-count"));
+    for question in [&look_up, &aggregate] {
+        let answer = setting.send(question).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    // The only thread of scans is busy until the test releases it.
+    let (release, busy) = mpsc::channel::<()>();
+    scans.spawn(async move { busy.recv() });
+    let others = async {
+        let start = now();
+        loop {
+            let figure = async |name: &str| {
+                let name = format!("flowlake_requests_{name}{{lane=\"aggregates\"}}");
+                setting.metric(&name).await
+            };
+            if (figure("running").await, figure("queued").await) == (2.0, 1.0) {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20));
+            sleep(Duration::from_millis(10)).await;
+        }
+        let refused = setting.send(&aggregate).await.unwrap();
+        assert_eq!(refused.json()["error"]["code"], "server.overloaded");
+        for _ in 0..3 {
+            let looked_up = setting.send(&look_up).await.unwrap();
+            assert_eq!(looked_up.status, 200, "{looked_up:?}");
+        }
+        release.send(()).unwrap();
+    };
+    let aggregates = [(); 3].map(|()| setting.send(&aggregate));
+    let aggregates = futures::future::join_all(aggregates);
+    let (aggregates, ()) = tokio::join!(aggregates, others);
+    for answer in aggregates {
+        let answer = answer.unwrap();
+        assert_eq!(answer.json()["data"][0]["n"], 1, "{answer:?}");
+    }
     scans.shutdown_background();
 }
 

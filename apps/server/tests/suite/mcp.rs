@@ -129,6 +129,56 @@ async fn a_client_calls_its_own_tools_alone() {
 }
 
 #[tokio::test]
+async fn a_batch_is_answered_as_the_version_that_has_them_says() {
+    let setting = Setting::start(|config| config.server.max_batch_requests = 4).await;
+    let call = |id: u8, ani: &str| {
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": "look-up", "arguments": { "ani": ani } } })
+    };
+    let noted = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    let old = "MCP-Protocol-Version: 2025-03-26\r\n";
+    for headers in ["", old] {
+        let batch = json!([call(1, "100"), noted, { "id": 2 }, call(3, "101")]).to_string();
+        let reply = send(&setting, KEY, headers, &batch).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let answers = reply.json();
+        let names = [0, 2].map(|place| {
+            let answer = &answers[place];
+            let rows = &answer["result"]["structuredContent"]["data"];
+            (answer["id"].clone(), rows[0]["name"].clone())
+        });
+        assert_eq!(names, [(json!(1), json!("Ana")), (json!(3), json!("Bo"))]);
+        assert_eq!(answers[1]["error"]["code"], -32_600, "{answers}");
+        assert_eq!(answers.as_array().unwrap().len(), 3);
+    }
+    let reply = send(&setting, KEY, old, &json!([noted, noted]).to_string()).await;
+    assert_eq!((reply.status, &*reply.body), (202, ""));
+    let initialize = json!([{ "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": { "protocolVersion": "2025-03-26" } }]);
+    let reply = send(&setting, KEY, old, &initialize.to_string()).await;
+    assert_eq!(reply.json()[0]["error"]["code"], -32_600, "{reply:?}");
+    let many = json!([
+        call(1, "1"),
+        call(2, "1"),
+        call(3, "1"),
+        call(4, "1"),
+        call(5, "1")
+    ]);
+    for (headers, batch) in [
+        (
+            "MCP-Protocol-Version: 2025-06-18\r\n",
+            json!([call(1, "100")]),
+        ),
+        (old, many),
+    ] {
+        let reply = send(&setting, KEY, headers, &batch.to_string()).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert_eq!(reply.json()["error"]["code"], -32_600, "{reply:?}");
+    }
+    assert_eq!(records(&setting.audit_folder()).len(), 4);
+}
+
+#[tokio::test]
 async fn what_is_no_message_is_refused() {
     let setting = Setting::start(|_| {}).await;
     let twice = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "look-up", "arguments": {"ani": "100", "ani": "101"}}}"#;
@@ -139,11 +189,7 @@ async fn what_is_no_message_is_refused() {
         ("", 400, -32_700),
         ("{", 400, -32_700),
         ("[]", 400, -32_600),
-        (
-            r#"[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]"#,
-            400,
-            -32_600,
-        ),
+        ("[1", 400, -32_700),
         (r#"{"jsonrpc": "2.0", "id": 1}"#, 400, -32_600),
         (
             r#"{"jsonrpc": "2.0", "id": 1, "method": "ping", "method": "tools/call"}"#,

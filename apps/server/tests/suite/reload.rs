@@ -2,11 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -18,7 +15,11 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::{CONFIG, HOT, KEY, LOOK_UP, Setting, call, look_up, now, records};
+use crate::support::{
+    CONFIG, HOT, KEY, LOOK_UP, Setting, call, look_up,
+    program::{Program, program_config},
+    records,
+};
 
 const RELOADED: &str = "flowlake_config_reloads{result=\"ok\"}";
 const FAILED: &str = "flowlake_config_reloads{result=\"failed\"}";
@@ -107,6 +108,22 @@ async fn what_cannot_be_taken_changes_nothing_and_is_told() {
 }
 
 #[tokio::test]
+async fn hidden_files_beside_actions_are_no_actions() {
+    let setting = Setting::start(|_| {}).await;
+    let actions = setting.folder.path().join("actions");
+    // What Emacs puts there while a changed buffer is not saved.
+    let lock = actions.join(".#look-up.toml");
+    std::os::unix::fs::symlink("somebody@a-machine.1234:1700000000", lock).unwrap();
+    setting.write_action(".hidden", "name = ");
+    fs::write(actions.join("look-up.toml~"), "name = ").unwrap();
+    fs::write(actions.join("#look-up.toml#"), "name = ").unwrap();
+    setting.write_action("new-look-up", &LOOK_UP.replace("look-up", "new-look-up"));
+    setting.reload(|_| {}).unwrap();
+    let answer = setting.send(call("new-look-up")).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
 async fn operators_see_which_actions_cannot_be_run() {
     let setting = Setting::start(|config| config.server.start_with_broken_actions = true).await;
     setting.write_action("broken", "name = 5");
@@ -186,6 +203,8 @@ async fn bounds_are_those_of_the_files() {
         })
         .unwrap();
     let mut only = setting.connect().await;
+    only.write(look_up(KEY)).await;
+    assert_eq!(only.reply().await.unwrap().status, 413);
     let mut refused = setting.connect().await;
     assert!(
         refused
@@ -193,123 +212,11 @@ async fn bounds_are_those_of_the_files() {
             .await
             .is_some()
     );
-    only.write(look_up(KEY)).await;
-    assert_eq!(only.reply().await.unwrap().status, 413);
     let status = setting.operators("/v1/status").await.json();
     assert_eq!(status["load"]["reads"]["room"], 3);
     drop(only);
     setting.reload(|_| {}).unwrap();
     setting.answers("the bounds of before").await;
-}
-
-/// The program with a configuration on the stack of a [`Setting`], and what it logs.
-struct Program {
-    child: Child,
-    folder: PathBuf,
-    url: String,
-    operators: String,
-    log: Arc<Mutex<String>>,
-}
-
-impl Program {
-    fn start(setting: &Setting) -> Self {
-        Self::start_with(setting, &program_config(setting))
-    }
-
-    fn start_with(setting: &Setting, config: &str) -> Self {
-        let folder = setting.folder.path().join("program");
-        fs::create_dir_all(folder.join("actions")).unwrap();
-        fs::write(folder.join("flowlake.toml"), config).unwrap();
-        fs::write(folder.join("key"), KEY).unwrap();
-        fs::write(folder.join("actions/look-up.toml"), LOOK_UP).unwrap();
-        let key = setting
-            .stack
-            .access_key("arn:aws:iam::123456789012:user/reader");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_flowlake-server"))
-            .args(["--config".as_ref(), folder.as_os_str()])
-            .env("AWS_ACCESS_KEY_ID", key.id)
-            .env("AWS_SECRET_ACCESS_KEY", key.secret)
-            .env("KEY", KEY)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut url = |start: &str| {
-            let line = said.next().unwrap().unwrap();
-            line.strip_prefix(start).unwrap().to_owned()
-        };
-        let (address, operators) = (url("listening on "), url("operators: "));
-        let log = Arc::new(Mutex::new(String::new()));
-        let (kept, lines) = (Arc::clone(&log), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(lines).lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
-        Self {
-            child,
-            folder,
-            url: format!("{address}/v1/actions/look-up"),
-            operators,
-            log,
-        }
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.folder.join(file), text).unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    async fn operators(&self, path: &str) -> String {
-        let client = Client::builder().no_proxy().build().unwrap();
-        let url = format!("{}{path}", self.operators);
-        client.get(url).send().await.unwrap().text().await.unwrap()
-    }
-
-    /// Waits until a line of `/metrics` is there.
-    async fn counts(&self, line: &str) {
-        let start = now();
-        loop {
-            let metrics = self.operators("metrics").await;
-            if metrics.lines().any(|found| found == line) {
-                return;
-            }
-            let waited = start.elapsed();
-            let log = self.log.lock().unwrap().clone();
-            assert!(
-                waited < Duration::from_secs(10),
-                "no {line}: {metrics} {log}"
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program_config(setting: &Setting) -> String {
-    let server = CONFIG.replacen("[server]", "[server]\nreload_every = \"100ms\"", 1);
-    format!(
-        "{server}[aws]\nregion = \"us-east-1\"\nendpoint_url = \"{}\"\ns3_endpoint_url = \"{}\"\npath_style = true\n",
-        setting.stack.aws_url(),
-        setting.stack.s3_url()
-    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,6 +324,10 @@ async fn a_new_secret_in_a_file_is_taken_and_nobody_writes_into_the_log() {
         .counts("flowlake_config_reloads{result=\"ok\"} 1.0")
         .await;
     assert_eq!((ask(new).await, ask(KEY).await), (200, 401));
+    let log = program.log.lock().unwrap().clone();
+    for part in ["\"key\":\"server.keys.tests.secret\"", "\"changed\":1"] {
+        assert!(log.contains(part), "{log}");
+    }
     program.signal("-TERM");
     let mut program = program;
     assert!(program.child.wait().unwrap().success());

@@ -214,6 +214,43 @@ async fn a_certificate_that_cannot_be_used_leaves_the_one_of_before() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_callers_would_not_take_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "server");
+    let setting = Setting::start(tls(folder.path())).await;
+    for (name, part) in [
+        ("expired", "a certificate that ended at 20"),
+        ("client", "a certificate that is not for servers"),
+    ] {
+        put(folder.path(), name);
+        let error = setting.server.reload_certificate().unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+        let url = setting.url("/v1/actions/look-up");
+        let (_, seen, _) = ask(&client().build().unwrap(), &url).await.unwrap();
+        assert_eq!(seen, der("server.pem"));
+        let ready = setting.operators("/readyz").await;
+        assert!(ready.body.contains(part), "{ready:?}");
+        let started = Setting::try_start(|config| {
+            let of = |kind| certificate(&format!("{name}.{kind}"));
+            config.server.tls = Some(TlsSettings {
+                certificate: of("pem"),
+                private_key: of("key"),
+                client_roots: None,
+                check_every: Duration::from_secs(10),
+            });
+        });
+        let error = started.await.map(drop).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid);
+        assert!(error.message().contains(part), "{error}");
+    }
+    let failed = "flowlake_tls_failures{what=\"reload\"}";
+    assert!(setting.metric(failed).await >= 2.0);
+    // In a hundred years.
+    let end = setting.metric("flowlake_tls_certificate_end_seconds").await;
+    assert!(end > 4.0e9, "{end}");
+}
+
+#[tokio::test]
 async fn a_server_that_would_tell_keys_in_the_clear_does_not_start() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let started = Setting::try_start(|config| listen.clone_into(&mut config.server.listen));

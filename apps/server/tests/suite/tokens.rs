@@ -313,6 +313,38 @@ async fn no_forged_token_is_taken() {
 }
 
 #[tokio::test]
+async fn a_token_of_an_issuer_that_does_not_answer_is_not_called_wrong() {
+    // It gives no keys, which is no answer.
+    let (published, signer) = (Published::default(), Signer::new("one"));
+    let setting = with_issuer(&published).await;
+    let token = signer.sign(&signer.header(), &claims());
+    let headers = format!("Authorization: Bearer {token}\r\n");
+    let request = post("/v1/actions/look-up", &headers, "{\"ani\": \"100\"}");
+    let reply = setting.send(request).await.unwrap();
+    assert_eq!(reply.status, 503, "{reply:?}");
+    let error = &reply.json()["error"];
+    assert_eq!(error["code"], "request.issuer_unavailable", "{reply:?}");
+    assert_eq!(reply.header("retry-after"), Some("10"));
+    assert_eq!(reply.header("www-authenticate"), None);
+    assert_eq!(
+        reply.header("proxy-status"),
+        Some(
+            "flowlake; error=destination_unavailable; next-hop=issuer; details=\"request.issuer_unavailable\""
+        )
+    );
+    let ready = setting.operators("/readyz").await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    let warning = ready.json()["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains(ISSUER), "{warning}");
+    let failing = "flowlake_issuer_failing{issuer=\"https://login.example\"}";
+    assert_eq!(setting.metric(failing).await, 1.0);
+    // It is no attempt to guess a key, and other callers are answered.
+    let wrong = "flowlake_unauthorized_requests{credentials=\"wrong\"}";
+    assert_eq!(setting.metric(wrong).await, 0.0);
+    setting.answers("an issuer that does not answer").await;
+}
+
+#[tokio::test]
 async fn a_new_key_is_fetched_when_a_token_needs_it() {
     let (published, old, new) = (Published::default(), Signer::new("old"), Signer::new("new"));
     published.keys.lock().unwrap().push(old.jwk());

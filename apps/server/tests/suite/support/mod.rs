@@ -1,5 +1,7 @@
 //! A server over a project on the embedded stack, and a peer that writes bytes of its own choice.
 
+pub(crate) mod program;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -164,9 +166,7 @@ impl Setting {
         let variables = variables();
         let settings = project.config.server.clone();
         let callers = Callers::load(&settings, &variables)?;
-        let pipeline = Box::pin(build(Pipeline::builder(project)).build(&variables))
-            .await
-            .unwrap();
+        let pipeline = Box::pin(build(Pipeline::builder(project)).build(&variables)).await?;
         let server = Server::try_new(pipeline, callers, settings)?;
         Ok(Self {
             server: server.start().await?,
@@ -303,8 +303,12 @@ pub(crate) struct Reply {
 
 impl Peer {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
         Self {
-            stream: TcpStream::connect(address).await.unwrap(),
+            stream,
             received: Vec::new(),
         }
     }
