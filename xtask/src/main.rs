@@ -49,6 +49,7 @@ enum Command {
     Overload(soak::Overload),
     Release(release::Release),
     Soak(soak::Soak),
+    Start(soak::Start),
     Test(test::Test),
     Tidy(tidy::Tidy),
 }
@@ -77,6 +78,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Overload(chore) => chore.run(&workspace),
         Command::Release(chore) => chore.run(&workspace),
         Command::Soak(chore) => chore.run(&workspace),
+        Command::Start(chore) => chore.run(&workspace),
         Command::Test(chore) => chore.run(&workspace),
         Command::Tidy(chore) => chore.run(&workspace),
     }

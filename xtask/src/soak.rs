@@ -1,4 +1,5 @@
-//! `cargo xtask soak` and `cargo xtask overload`: the server for a long time, and under more than it can do.
+//! `cargo xtask soak`, `cargo xtask overload` and `cargo xtask start`: the server for a long time, under more than it can do, and at
+//! its start.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,16 @@ pub(crate) struct Overload {
     programs: Programs,
 }
 
+/// Starts the server with 200 actions again and again, and says how long it takes until it listens: less than 300 ms.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// For how long.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    #[command(flatten)]
+    programs: Programs,
+}
+
 #[derive(Debug, Args)]
 struct Programs {
     /// A folder with `flowlake` and `flowlake-server`; left out, those of `cargo build`, whose times mean little.
@@ -45,6 +56,12 @@ impl Soak {
 impl Overload {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         self.programs.run(workspace, "overload", self.seconds)
+    }
+}
+
+impl Start {
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
+        self.programs.run(workspace, "start", self.seconds)
     }
 }
 

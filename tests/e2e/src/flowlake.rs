@@ -2,13 +2,14 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use flowlake_dev_stack::{LambdaRuntime, note_secret};
 use serde_json::Value;
 
@@ -259,6 +260,31 @@ impl Project {
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/30/[1]e2e")
             .env("TMPDIR", &self.folder);
         Process::start("function", &self.folder, &mut command)
+    }
+
+    /// Starts the server, and ends it once it says where it listens; how long that took.
+    ///
+    /// # Errors
+    /// When it ends before.
+    pub fn time_to_listen(&self) -> Result<Duration> {
+        let mut command = self.command("flowlake-server");
+        command
+            .arg("--config")
+            .arg(self.folder.join("flowlake.toml"))
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .env("FLOWLAKE_LOG", "error")
+            .stdout(Stdio::piped());
+        let start = process::now();
+        let mut server = command.spawn().context("the server cannot be started")?;
+        let said = server.stdout.take().context("its output is piped")?;
+        let mut line = String::new();
+        let read = BufReader::new(said).read_line(&mut line);
+        let took = start.elapsed();
+        server.kill()?;
+        server.wait()?;
+        read?;
+        ensure!(line.starts_with("listening"), "the server said {line:?}");
+        Ok(took)
     }
 
     fn serve_by(&self, mut command: Command, log: &str) -> Result<Server> {

@@ -1,7 +1,7 @@
-//! The server for a long time under everything at once, or under more than it can do; run by `cargo xtask soak` and
-//! `cargo xtask overload`.
+//! The server for a long time under everything at once, under more than it can do, or at its start; run by `cargo xtask soak`,
+//! `cargo xtask overload` and `cargo xtask start`.
 //!
-//! `flowlake-soak soak|overload PROGRAMS FOLDER SECONDS`
+//! `flowlake-soak soak|overload|start PROGRAMS FOLDER SECONDS`
 
 #![expect(
     clippy::print_stdout,
@@ -15,6 +15,7 @@ mod goals;
 mod house;
 mod overload;
 mod soak;
+mod start;
 
 use std::{fs, process::ExitCode, time::Duration};
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, what, programs, folder, seconds] = arguments.as_slice() else {
-        bail!("flowlake-soak soak|overload PROGRAMS FOLDER SECONDS");
+        bail!("flowlake-soak soak|overload|start PROGRAMS FOLDER SECONDS");
     };
     let seconds = seconds.parse().context("SECONDS is no number")?;
     let time = Duration::from_secs(seconds);
@@ -44,6 +45,7 @@ fn run() -> Result<()> {
     match what.as_str() {
         "soak" => soak::run(programs, folder, time),
         "overload" => overload::run(programs, folder, time),
-        _ => bail!("there are soak and overload, not {what}"),
+        "start" => start::run(programs, folder, time),
+        _ => bail!("there are soak, overload and start, not {what}"),
     }
 }
