@@ -12,6 +12,7 @@ use datafusion::{
     datasource::physical_plan::{FileGroup, FileScanConfig},
 };
 use object_store::{ObjectMeta, ObjectStore, path::Path};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     TableScan,
@@ -26,6 +27,10 @@ const MOST_FILES: usize = 128;
 const GROWTH: usize = 4;
 /// Bytes that are fetched ahead, at most.
 const MOST_BYTES: u64 = 16 << 20;
+/// What a file counts at least among those that all scans of the process fetch ahead: each is a connection too.
+const LEAST_SHARE: u64 = 128 << 10;
+/// Bytes that all scans of the process together fetch ahead, in KiB: of the smallest files, 256.
+static ALL_KIB: Semaphore = Semaphore::const_new(32 << 10);
 
 /// The files of one scan.
 #[derive(Debug)]
@@ -40,10 +45,18 @@ pub(crate) struct Ahead {
 #[derive(Debug, Default)]
 struct Line {
     waiting: VecDeque<(Path, u64)>,
-    fetched: HashMap<Path, (u64, Fetch)>,
+    fetched: HashMap<Path, Fetched>,
     fetched_bytes: u64,
     /// Files that were asked for so far.
     opened: usize,
+}
+
+/// A file that is fetched, or has been.
+#[derive(Debug)]
+struct Fetched {
+    bytes: u64,
+    fetch: Fetch,
+    _share: SemaphorePermit<'static>,
 }
 
 type Fetch = SpawnedTask<object_store::Result<Head>>;
@@ -108,7 +121,7 @@ impl Ahead {
         line.opened += 1;
         let own = line.fetched.remove(path);
         match &own {
-            Some((bytes, _)) => line.fetched_bytes -= bytes,
+            Some(own) => line.fetched_bytes -= own.bytes,
             // Files before it were opened too: their heads were known.
             None => {
                 let mut next = line.waiting.iter().take(MOST_FILES);
@@ -118,17 +131,23 @@ impl Ahead {
             }
         }
         self.fill(&mut line);
-        own.map(|(_, fetch)| fetch)
+        own.map(|own| own.fetch)
     }
 
-    /// Fetches what comes next: few files as long as few were asked for, since whoever wants few rows stops early, and no more
-    /// bytes than may still be taken.
+    /// Fetches what comes next: few files as long as few were asked for, since whoever wants few rows stops early, no more bytes
+    /// than may still be taken, and nothing where other scans fetch as much as the process may.
     fn fill(&self, line: &mut Line) {
         let most = MOST_FILES.min(GROWTH * line.opened);
         while line.fetched.len() < most {
             let room = MOST_BYTES.min(self.scan.meter.room());
-            let fits = |(_, size): &mut (Path, u64)| line.fetched_bytes + *size <= room;
-            let Some((path, size)) = line.waiting.pop_front_if(fits) else {
+            let size = line.waiting.front().map(|(_, size)| *size);
+            let Some(bytes) = size.filter(|size| line.fetched_bytes + size <= room) else {
+                return;
+            };
+            let Ok(share) = ALL_KIB.try_acquire_many(share_kib(bytes)) else {
+                return;
+            };
+            let Some((path, size)) = line.waiting.pop_front() else {
                 return;
             };
             if self.scan.heads.get(&path).is_some() {
@@ -138,10 +157,21 @@ impl Ahead {
             let fetch = SpawnedTask::spawn(async move {
                 head::read(store.as_ref(), &file, size, HEAD_BYTES).await
             });
-            line.fetched_bytes += size;
-            line.fetched.insert(path, (size, fetch));
+            line.fetched_bytes += bytes;
+            let fetched = Fetched {
+                bytes,
+                fetch,
+                _share: share,
+            };
+            line.fetched.insert(path, fetched);
         }
     }
+}
+
+/// What a file of so many bytes takes of [`ALL_KIB`].
+fn share_kib(bytes: u64) -> u32 {
+    let share = bytes.max(LEAST_SHARE).div_ceil(1 << 10);
+    u32::try_from(share).unwrap_or(u32::MAX)
 }
 
 impl Line {
@@ -170,5 +200,19 @@ impl Line {
                 .collect(),
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL_KIB, MOST_BYTES, MOST_FILES, WHOLE_BYTES, share_kib};
+
+    #[test]
+    fn all_scans_together_have_a_bound_and_one_alone_has_its_own() {
+        let all = u64::try_from(ALL_KIB.available_permits()).unwrap();
+        assert_eq!(all << 10, 2 * MOST_BYTES);
+        // Files without a byte are connections all the same.
+        assert_eq!(all / u64::from(share_kib(0)), 2 * MOST_FILES as u64);
+        assert_eq!(u64::from(share_kib(WHOLE_BYTES)) << 10, WHOLE_BYTES);
     }
 }
