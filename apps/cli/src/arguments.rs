@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 use flowlake_data_action::LogFilter;
 use uuid::Uuid;
 
@@ -16,6 +15,7 @@ use crate::{
     inspect::Inspect,
     parameter::parameter,
     profile::ProfileSource,
+    shell::Shell,
     sql::{Sql, option},
     test::Test,
 };
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Ask a question of files on S3 and on this machine, without an action or a configuration
     Sql(Box<Sql>),
+    /// Ask questions one after the other, with a line editor
+    Shell(Shell),
     /// Test actions over tables of their own: no S3, no credentials
     Test(Test),
     /// Look into files: what they are and why, what their columns hold, what does not fit, what queries cost
@@ -107,11 +109,11 @@ pub(crate) struct Run {
     /// A parameter; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) params: Vec<(String, String)>,
-    /// How to write the rows
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    /// How to write the rows; left out, as the name of --output ends, else as a table
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
     /// The file, or `s3://bucket/key`, to write them to; standard output when left out. What is there is replaced once all rows are there
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Read also what `[confirm]` of flowlake.toml wants to be asked about
     #[arg(long)]
@@ -217,7 +219,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// The shell
-    pub(crate) shell: Shell,
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

@@ -92,7 +92,8 @@ impl Destination {
         Ok(written?)
     }
 
-    fn file(&self) -> &File {
+    /// The file that rows are written to.
+    pub(crate) fn file(&self) -> &File {
         match self {
             Self::Stdout(file) | Self::Object(file, _) => file,
             Self::Named(file, _) => file.as_file(),

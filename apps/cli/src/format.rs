@@ -1,7 +1,9 @@
 //! How rows are written.
 
+use std::path::Path;
+
 use clap::ValueEnum;
-use flowlake_data_action::{JsonReader, RowFormat};
+use flowlake_data_action::{ActionError, ErrorCode, JsonReader, RowFormat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -17,16 +19,52 @@ pub(crate) enum Format {
     Arrow,
     /// Apache Parquet
     Parquet,
+    /// A spreadsheet, as Excel has it
+    Xlsx,
 }
 
 impl Format {
-    /// The encoding of the rows alone; none where the whole answer is shown.
+    /// The format that is asked for, or that the name of the file says; a table on standard output.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] where neither says one.
+    pub(crate) fn of(asked: Option<Self>, to: Option<&Path>) -> Result<Self, ActionError> {
+        match (asked, to) {
+            (Some(format), _) => Ok(format),
+            (None, None) => Ok(Self::Table),
+            (None, Some(path)) => Self::of_name(path),
+        }
+    }
+
+    /// The format that the name of a file says.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] where it says none.
+    pub(crate) fn of_name(path: &Path) -> Result<Self, ActionError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_lowercase().as_str() {
+            "json" => Ok(Self::Json),
+            "ndjson" | "jsonl" => Ok(Self::Ndjson),
+            "csv" => Ok(Self::Csv),
+            "arrow" | "arrows" => Ok(Self::Arrow),
+            "parquet" => Ok(Self::Parquet),
+            "xlsx" => Ok(Self::Xlsx),
+            "txt" => Ok(Self::Table),
+            _ => Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("the name {} does not say a format", path.display()),
+                "Say it with --format: table, json, ndjson, csv, arrow, parquet or xlsx.",
+            )),
+        }
+    }
+
+    /// The encoding of the rows alone; none where the whole answer is shown. A spreadsheet is made of rows of Arrow.
     pub(crate) const fn of_rows(self) -> Option<RowFormat> {
         match self {
             Self::Table | Self::Json => None,
             Self::Ndjson => Some(RowFormat::Ndjson),
             Self::Csv => Some(RowFormat::Csv),
-            Self::Arrow => Some(RowFormat::Arrow),
+            Self::Arrow | Self::Xlsx => Some(RowFormat::Arrow),
             Self::Parquet => Some(RowFormat::Parquet),
         }
     }
@@ -41,6 +79,6 @@ impl Format {
 
     /// Whether it is no text.
     pub(crate) const fn is_binary(self) -> bool {
-        matches!(self, Self::Arrow | Self::Parquet)
+        matches!(self, Self::Arrow | Self::Parquet | Self::Xlsx)
     }
 }

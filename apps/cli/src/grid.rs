@@ -146,7 +146,7 @@ pub(crate) fn shortened(text: &str, cap: usize) -> String {
 }
 
 /// Line ends and what else controls a terminal, as they are written in programs.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -25,12 +25,15 @@ mod parameter;
 mod profile;
 mod progress;
 mod run;
+mod shell;
 mod shell_help;
+mod spreadsheet;
 mod sql;
 mod state;
 mod terminal;
 mod test;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -76,6 +79,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => Box::pin(run::run(&arguments.config, run)).await,
         Command::Sql(sql) => Box::pin(sql::sql(&arguments.config, sql)).await,
+        Command::Shell(shell) => Box::pin(shell::shell(&arguments.config, shell)).await,
         Command::Test(test) => Box::pin(test::test(&arguments.config, test)).await,
         Command::Inspect(inspect) => {
             Box::pin(inspect::inspect(&arguments.config, arguments.json, inspect)).await

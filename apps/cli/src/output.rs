@@ -35,9 +35,9 @@ pub(crate) fn note(text: &str) {
 }
 
 /// The whole answer for people, or for programs.
-pub(crate) fn answer(answer: &Answer, format: Format, full: bool) -> Result<String, Failure> {
+pub(crate) fn answer(answer: &Answer, format: Format, is_full: bool) -> Result<String, Failure> {
     Ok(match format {
-        Format::Table if full => format!(
+        Format::Table if is_full => format!(
             "{}\n{}\n",
             table(answer, terminal_width())?,
             crate::text::report(answer)
@@ -47,7 +47,7 @@ pub(crate) fn answer(answer: &Answer, format: Format, full: bool) -> Result<Stri
             table(answer, terminal_width())?,
             crate::text::summary(answer)
         ),
-        _ if full => json(answer)?,
+        _ if is_full => json(answer)?,
         _ => json(&answer.to_flow())?,
     })
 }
@@ -61,6 +61,11 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
 
 /// The rows as a table, no wider than `width`: numbers to the right and digit by digit, nulls empty.
 pub(crate) fn table(answer: &Answer, width: Option<usize>) -> Result<String, Failure> {
+    Ok(grid(cells(answer)?, width))
+}
+
+/// The columns of an answer with their cells as people write them.
+pub(crate) fn cells(answer: &Answer) -> Result<Vec<GridColumn>, Failure> {
     let rows: Vec<HashMap<String, &RawValue>> =
         serde_json::from_str(answer.data.get()).map_err(|error| Failure::Io(error.into()))?;
     let columns = answer.columns.iter().map(|name| {
@@ -76,7 +81,7 @@ pub(crate) fn table(answer: &Answer, width: Option<usize>) -> Result<String, Fai
                 .collect(),
         }
     });
-    Ok(grid(columns.collect(), width))
+    Ok(columns.collect())
 }
 
 /// Whether a value is a number, or one that JSON has as text since it is not finite.

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use flowlake_data_action::{
-    ActionRequest, Answer, Caller, Environment, Pipeline, ProcessEnvironment, Project, RowOutput,
+    ActionRequest, Answer, Caller, Environment, Failure as ActionFailure, Pipeline,
+    ProcessEnvironment, Project,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    answering::{deliver, finished},
+    answering::{Delivery, View, delivered},
     arguments::Run,
-    destination::Destination,
     failure::Failure,
     format::Format,
     interrupt::Interrupt,
@@ -22,45 +22,33 @@ use crate::{
 pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let params = parameters(&arguments.params)?;
+    let to = arguments.output.as_deref();
+    let format = Format::of(arguments.format, to)?;
     let project = Project::load(config)?;
     let confirm = (!arguments.yes).then(|| project.config.confirm.clone());
     let pipeline = Pipeline::builder(project)
         .with_broken_actions(true)
         .build(&ProcessEnvironment)
         .await?;
-    let (format, to) = (arguments.format, arguments.output.as_deref());
-    interrupt.work_begins();
-    let destination = Destination::new(to, format)?;
-    interrupt.removes(destination.unfinished());
     let mut request = request(&arguments.action, params);
     request.confirm = confirm;
-    match format.of_rows() {
-        // Rows alone can be many: they are put by until the audit record is written, and are not kept in memory.
-        Some(format) => {
-            request.output = RowOutput {
-                format,
-                file: Some(destination.handle()?),
-                ..RowOutput::default()
-            };
-        }
-        None => request.output.reader = format.reader(),
+    let view = if arguments.full {
+        View::Full
+    } else {
+        View::Answer
+    };
+    let delivery = Delivery { format, to, view };
+    let answer = delivered(&pipeline, request, delivery, &interrupt).await;
+    if let Err(Failure::Action(error, audit_id)) = &answer
+        && format == Format::Json
+    {
+        let failure = ActionFailure {
+            error: error.as_ref().clone(),
+            audit_id: audit_id.clone(),
+        };
+        output::print(&format!("{:#}\n", failure.to_json()))?;
     }
-    request.output.object = destination.object();
-    let answer = match finished(&pipeline, request, &interrupt).await {
-        Ok(answer) => answer,
-        Err(failure) => {
-            if format == Format::Json {
-                output::print(&format!("{:#}\n", failure.to_json()))?;
-            }
-            return Err(failure.into());
-        }
-    };
-    let text = match format.of_rows() {
-        None => output::answer(&answer, format, arguments.full)?,
-        Some(_) => String::new(),
-    };
-    deliver(&pipeline, &answer, destination, &text).await?;
-    remarks(&answer, to, "the action's max_rows");
+    remarks(&answer?, to, "the action's max_rows");
     Ok(())
 }
 

@@ -8,85 +8,86 @@ use std::{
     io::{self, IsTerminal, Read},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use bytesize::ByteSize;
 use flowlake_data_action::{
     Action, ActionError, Answer, ErrorCode, Pipeline, ProcessEnvironment, Project, Question,
-    RowFormat, RowOutput,
 };
 use flowlake_transform::{LONGEST_SQL, Limits, ParamSpec, ParamType};
 
-pub(crate) use self::arguments::{Sql, option, time};
+pub(crate) use self::arguments::{
+    Sql, TABLE_ROWS, TypedParameter, option, pause, table, time, typed_parameter,
+};
 use crate::{
-    answering::{deliver, finished},
-    destination::{Destination, is_object},
+    answering::{Delivery, View, delivered},
+    destination::is_object,
     failure::{Failure, unreadable},
     format::Format,
     grid,
     interrupt::Interrupt,
     output,
     parameter::by_name,
-    run, state, text,
+    run, spreadsheet, state, text,
+    watch::{Watch, see_changes},
 };
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
-/// Rows of a table, unless the command says otherwise.
-const TABLE_ROWS: u64 = 1000;
 
 pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let sql = text_of(arguments)?;
-    let format = format(arguments)?;
+    let to = arguments.output.as_deref();
+    let format = Format::of(arguments.format, to)?;
     let action = Arc::new(Action::ask(question(arguments, sql, format)?)?);
-    let project = project(config)?;
+    let mut project = project(config)?;
+    if arguments.watch.is_some() {
+        see_changes(&mut project);
+    }
     let confirm = (!arguments.yes).then(|| project.config.confirm.clone());
     let mut builder = Pipeline::builder(project);
-    let to = arguments.output.as_deref();
     if action.prepared().is_local() && !to.is_some_and(is_object) {
         builder = builder.without_aws();
     }
     let pipeline = builder.build(&ProcessEnvironment).await?;
-    interrupt.work_begins();
-    let destination = Destination::new(to, format)?;
-    interrupt.removes(destination.unfinished());
     let params = arguments.params.iter();
     let params = params.map(|param| (param.name.clone(), param.value.clone().into()));
     let mut request = run::request("", params.collect());
     request.question = Some(action);
     request.confirm = confirm;
-    match row_format(format) {
-        Some(rows) => {
-            request.output = RowOutput {
-                format: rows,
-                file: Some(destination.handle()?),
-                ..RowOutput::default()
-            };
+    let mut watch = Watch::default();
+    loop {
+        if arguments.watch.is_some() {
+            request.if_none_match = Some(watch.known());
         }
-        None => request.output.reader = format.reader(),
+        let width = arguments.width.or_else(grid::terminal_width);
+        let view = View::Rows { width };
+        let delivery = Delivery { format, to, view };
+        let answer = delivered(&pipeline, request.clone(), delivery, &interrupt).await?;
+        if watch.is_new(&answer) {
+            remarks(&answer, delivery);
+        }
+        match arguments.watch {
+            // A signal ends the process here.
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Ok(()),
+        }
     }
-    request.output.object = destination.object();
-    let answer = finished(&pipeline, request, &interrupt).await?;
-    let text = match format {
-        Format::Table => {
-            let width = arguments.width.or_else(grid::terminal_width);
-            output::table(&answer, width.filter(|_| to.is_none()))? + "\n"
-        }
-        Format::Json => "\n".to_owned(),
-        _ => String::new(),
-    };
-    deliver(&pipeline, &answer, destination, &text).await?;
-    run::remarks(&answer, None, "--rows");
-    if let Some(path) = to {
+}
+
+/// What rows do not say.
+fn remarks(answer: &Answer, delivery: Delivery<'_>) {
+    run::remarks(answer, None, "--rows");
+    if let Some(path) = delivery.to {
         output::note(&format!(
             "{} written to {}",
-            summary(&answer),
+            summary(answer),
             path.display()
         ));
-    } else if format == Format::Table {
-        output::note(&summary(&answer));
+    } else if delivery.format == Format::Table {
+        output::note(&summary(answer));
     }
-    Ok(())
 }
 
 /// One line: rows, bytes, time, cost, audit id.
@@ -143,53 +144,24 @@ fn read_text(from: impl Read) -> io::Result<String> {
         .to_owned())
 }
 
-/// The format that is asked for, or that the name of the file says.
-fn format(arguments: &Sql) -> Result<Format, Failure> {
-    if let Some(format) = arguments.format {
-        return Ok(format);
-    }
-    let Some(path) = &arguments.output else {
-        return Ok(Format::Table);
+/// What an answer may take in a format.
+pub(crate) fn limits(format: Format, rows: Option<u64>, timeout: Duration) -> Limits {
+    // A table is kept in memory until it is drawn; other rows go to a file as they come.
+    let (most_rows, most_bytes) = match format {
+        Format::Table => (TABLE_ROWS, ByteSize::mib(64)),
+        // One row more says that there are more.
+        Format::Xlsx => (spreadsheet::MOST_ROWS + 1, ByteSize(u64::MAX)),
+        _ => (u64::MAX, ByteSize(u64::MAX)),
     };
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    match extension.to_lowercase().as_str() {
-        "json" => Ok(Format::Json),
-        "ndjson" | "jsonl" => Ok(Format::Ndjson),
-        "csv" => Ok(Format::Csv),
-        "arrow" | "arrows" => Ok(Format::Arrow),
-        "parquet" => Ok(Format::Parquet),
-        "txt" => Ok(Format::Table),
-        _ => Err(ActionError::new(
-            ErrorCode::ConfigInvalid,
-            format!("the name {} does not say a format", path.display()),
-            "Say it with --format: table, json, ndjson, csv, arrow or parquet.",
-        )
-        .into()),
-    }
-}
-
-/// The encoding of the rows; none for a table.
-const fn row_format(format: Format) -> Option<RowFormat> {
-    match format {
-        Format::Json => Some(RowFormat::Json),
-        other => other.of_rows(),
+    Limits {
+        timeout,
+        max_rows: rows.unwrap_or(most_rows),
+        max_output_bytes: most_bytes,
+        ..Limits::default()
     }
 }
 
 fn question(arguments: &Sql, sql: String, format: Format) -> Result<Question, Failure> {
-    let is_table = format == Format::Table;
-    let all = if is_table { TABLE_ROWS } else { u64::MAX };
-    let limits = Limits {
-        timeout: arguments.timeout,
-        max_rows: arguments.rows.unwrap_or(all),
-        // A table is kept in memory until it is drawn; other rows go to a file as they come.
-        max_output_bytes: if is_table {
-            ByteSize::mib(64)
-        } else {
-            ByteSize(u64::MAX)
-        },
-        ..Limits::default()
-    };
     let params = arguments.params.iter().map(|param| {
         let kind = param
             .kind
@@ -200,7 +172,7 @@ fn question(arguments: &Sql, sql: String, format: Format) -> Result<Question, Fa
         sql,
         tables: by_name("table", arguments.tables.iter().cloned())?,
         params: by_name("parameter", params)?,
-        limits,
+        limits: limits(format, arguments.rows, arguments.timeout),
         folder: env::current_dir()?,
     })
 }

@@ -17,7 +17,7 @@ pub(crate) fn without_config() -> Result<Project, ActionError> {
 }
 
 /// Where programs keep what is not to be lost (XDG Base Directory Specification).
-fn state_folder() -> Result<PathBuf, ActionError> {
+pub(crate) fn state_folder() -> Result<PathBuf, ActionError> {
     let named = |name: &str| {
         let value = ProcessEnvironment.get(name)?;
         Some(PathBuf::from(value)).filter(|path| path.is_absolute())

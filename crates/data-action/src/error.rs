@@ -271,7 +271,7 @@ impl ActionError {
 
     /// The same error with other advice.
     #[must_use]
-    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+    pub fn with_advice(mut self, advice: &str) -> Self {
         advice.clone_into(&mut self.advice);
         self
     }

@@ -5,6 +5,7 @@
 mod check;
 mod doctor;
 mod explain;
+mod keys;
 
 use std::sync::Arc;
 
@@ -77,6 +78,15 @@ impl Inspector {
         params: &Map<String, Value>,
     ) -> Result<ActionExplanation, ActionError> {
         explain::explain(&self.services, action, params).await
+    }
+
+    /// One level of the keys of a bucket that begin with `prefix`, for completion in an editor. Policy and IAM have to allow listing all
+    /// of them; no object is read.
+    ///
+    /// # Errors
+    /// What listing them fails with.
+    pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ActionError> {
+        keys::keys(&self.services, bucket, prefix).await
     }
 
     /// Looks at everything that actions need. Asks AWS and Genesys Cloud, and reads no row.

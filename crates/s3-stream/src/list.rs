@@ -21,6 +21,24 @@ impl S3Stream {
         self.pages(prefix, None).boxed()
     }
 
+    /// One level of keys and folders that begin with `prefix`, sorted; a folder ends in `/`. Sends one request, so there are at most
+    /// 1,000 of them.
+    ///
+    /// # Errors
+    /// Of the listing.
+    pub async fn list_begun(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
+        let page = self.list_page(prefix, None, Some("/"), None).await?;
+        let folders = page.common_prefixes.unwrap_or_default().into_iter();
+        let objects = page.contents.unwrap_or_default().into_iter();
+        let mut begun: Vec<String> = folders
+            .filter_map(|folder| folder.prefix)
+            .chain(objects.filter_map(|object| object.key))
+            .collect();
+        begun.sort_unstable();
+        Ok(begun)
+    }
+
     pub(crate) fn list_from(
         &self,
         prefix: Option<&Path>,

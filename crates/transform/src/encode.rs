@@ -29,6 +29,7 @@ use datafusion::{
 use serde::Deserialize;
 
 use self::csv::CsvRows;
+pub use self::csv::TextValues;
 use crate::{Error, ErrorKind};
 
 /// Rows of one group of a Parquet file: what is kept in memory until it is written.

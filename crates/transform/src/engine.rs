@@ -158,6 +158,20 @@ impl Transform {
         Ok(stream.with_tables(tables))
     }
 
+    /// The names of all functions that SQL has here, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`].
+    pub fn functions(&self) -> Result<Vec<String>, Error> {
+        let state = self.session()?.state();
+        let scalar = state.scalar_functions().keys();
+        let all = scalar
+            .chain(state.aggregate_functions().keys())
+            .chain(state.window_functions().keys());
+        let all: BTreeSet<String> = all.cloned().collect();
+        Ok(all.into_iter().collect())
+    }
+
     /// What all runs hold at this moment.
     #[must_use]
     pub fn usage(&self) -> EngineUsage {

@@ -43,7 +43,7 @@ mod yielding;
 pub use columns::{ColumnType, Columns};
 /// The Arrow that rows come in: callers use this one, so that there is one of it.
 pub use datafusion::arrow;
-pub use encode::{RowEncoder, RowFormat};
+pub use encode::{RowEncoder, RowFormat, TextValues};
 pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind, Place};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};

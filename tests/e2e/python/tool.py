@@ -312,11 +312,20 @@ def genesys_hosts():
     return [[region.name, region.get_api_host()] for region in PureCloudRegionHosts]
 
 
+def spreadsheet(path):
+    """The cells of a file's only sheet, row by row: the type that openpyxl gives each, and its value as text."""
+    import openpyxl
+
+    (sheet,) = openpyxl.load_workbook(path).worksheets
+    # A formula would be a cell of the type f.
+    return [[[cell.data_type, None if cell.value is None else str(cell.value)] for cell in row] for row in sheet.iter_rows()]
+
+
 FUNCTIONS = {
     function.__name__: function
     for function in (
         generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts, openapi, mcp, sha256,
-        issue_token, sdk_calls,
+        issue_token, sdk_calls, spreadsheet,
     )
 }
 

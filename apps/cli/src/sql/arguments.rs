@@ -12,6 +12,9 @@ use toml::{Table, Value};
 
 use crate::{format::Format, parameter::parameter};
 
+/// Rows of a table, unless the command says otherwise.
+pub(crate) const TABLE_ROWS: u64 = 1000;
+
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
     /// One SELECT, read from standard input when left out; `FROM 's3://bucket/key'` and `FROM 'data/*.csv'` name files
@@ -41,6 +44,9 @@ pub(crate) struct Sql {
     /// Read also what `[confirm]` of flowlake.toml wants to be asked about
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Answer again whenever files have changed, which is looked at after this pause (2 seconds unless it is given); a question that depends on the time or on chance is answered each time. Ctrl-C ends it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = pause)]
+    pub(crate) watch: Option<Duration>,
     /// The longest time that the answer may take
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) timeout: Duration,
@@ -58,7 +64,14 @@ pub(crate) fn time(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
 
-fn typed_parameter(text: &str) -> Result<TypedParameter, String> {
+/// Seconds between two looks; ten a second at most.
+pub(crate) fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.1);
+    let pause = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    pause.ok_or_else(|| format!("`{text}` is no number of seconds, 0.1 at least"))
+}
+
+pub(crate) fn typed_parameter(text: &str) -> Result<TypedParameter, String> {
     let (name, value) = parameter(text)?;
     let (name, kind) = match name.split_once(':') {
         None => (name, None),
@@ -80,7 +93,7 @@ fn typed_parameter(text: &str) -> Result<TypedParameter, String> {
 }
 
 /// `NAME=FILE,KEY=VALUE…`, or `NAME={ uri = …, … }` as TOML has it.
-fn table(text: &str) -> Result<(String, TableSpec), String> {
+pub(crate) fn table(text: &str) -> Result<(String, TableSpec), String> {
     let (name, text) = parameter(text).map_err(|_| "write NAME=FILE[,KEY=VALUE]...".to_owned())?;
     let options = if text.trim_start().starts_with('{') {
         let all: Table = toml::from_str(&format!("v = {text}")).map_err(|error| told(&error))?;

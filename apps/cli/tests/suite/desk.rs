@@ -58,6 +58,13 @@ impl Desk {
         std::fs::write(path, content).unwrap();
     }
 
+    /// Puts a file in the place of another one at once, so that nobody reads half of it.
+    pub(crate) fn replace(&self, name: &str, content: &str) {
+        let beside = format!("{name}.new");
+        self.lay(&beside, content);
+        std::fs::rename(self.path(&beside), self.path(name)).unwrap();
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowlake"));
         command

@@ -256,18 +256,24 @@ integration_id = "{}"
 
     /// Runs the binary with nothing of this machine's environment.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args(arguments);
+        output_of(command).await
+    }
+
+    /// The binary with this project.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowlake"));
         command
             .arg("--config")
             .arg(self.path())
-            .args(arguments)
             .env_clear()
             .env("HOME", self.path())
             .env("PATH", "/usr/bin:/bin")
             .env("USER", "tester")
             .envs(&self.variables)
             .current_dir(self.path());
-        output_of(command).await
+        command
     }
 
     /// What it prints, once it has ended with this exit code.

@@ -30,6 +30,15 @@ impl Excerpt {
         self.file.as_deref()
     }
 
+    /// The part of the line that the error is about.
+    #[must_use]
+    pub fn marked(&self) -> String {
+        let counted = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let before = counted(self.place.column).saturating_sub(1);
+        let marked = self.line.chars().skip(before);
+        marked.take(counted(self.place.length)).collect()
+    }
+
     /// The whole line.
     #[must_use]
     pub fn line(&self) -> &str {

@@ -1,6 +1,9 @@
 //! RFC 4180, in which null and empty text are two things.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use datafusion::arrow::{
     array::{Array, RecordBatch, StructArray},
@@ -45,7 +48,7 @@ impl CsvRows {
         let columns = batch
             .columns()
             .iter()
-            .map(Values::try_new)
+            .map(TextValues::try_new)
             .collect::<Result<Vec<_>, _>>()?;
         let mut value = String::new();
         for row in 0..batch.num_rows() {
@@ -82,8 +85,10 @@ impl CsvRows {
     }
 }
 
-/// The values of one column as text.
-enum Values<'a> {
+/// The values of one column as the text that CSV has of them.
+pub struct TextValues<'a>(Kind<'a>);
+
+enum Kind<'a> {
     Plain(ArrayFormatter<'a>),
     /// A line of JSON each.
     Nested(Vec<String>),
@@ -91,27 +96,41 @@ enum Values<'a> {
 
 const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
 
-impl<'a> Values<'a> {
-    fn try_new(column: &'a Arc<dyn Array>) -> Result<Self, Error> {
+impl<'a> TextValues<'a> {
+    /// The values of a column.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSql`](crate::ErrorKind::InvalidSql) for a type that has no text.
+    pub fn try_new(column: &'a Arc<dyn Array>) -> Result<Self, Error> {
         if column.data_type().is_nested() {
-            return Ok(Self::Nested(lines(column)?));
+            return Ok(Self(Kind::Nested(lines(column)?)));
         }
         ArrayFormatter::try_new(column.as_ref(), &OPTIONS)
-            .map(Self::Plain)
+            .map(|values| Self(Kind::Plain(values)))
             .map_err(|error| not_encoded(&error, "CSV"))
     }
 
-    fn write(&self, row: usize, text: &mut String) -> Result<(), Error> {
-        match self {
-            Self::Plain(values) => values
+    /// Adds the value of a row, which is not null, to a text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSql`](crate::ErrorKind::InvalidSql) for a value that has no text.
+    pub fn write(&self, row: usize, text: &mut String) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Plain(values) => values
                 .value(row)
                 .write(text)
                 .map_err(|error| not_encoded(&error, "CSV")),
-            Self::Nested(lines) => {
+            Kind::Nested(lines) => {
                 text.push_str(lines.get(row).map_or("", String::as_str));
                 Ok(())
             }
         }
+    }
+}
+
+impl fmt::Debug for TextValues<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TextValues").finish_non_exhaustive()
     }
 }
 

@@ -119,20 +119,38 @@ fn not_planned(error: DataFusionError, asked: &Asked<'_>) -> Error {
         _ => {}
     }
     let told = planning(error);
-    let capitals = asked.tables.iter().find(|table| {
-        let bare = table.to_lowercase();
-        told.kind() == ErrorKind::UnknownTable
-            && bare != **table
-            && told.to_string().contains(&format!("`{bare}`"))
-    });
-    match capitals {
-        Some(table) => Error::new(
-            ErrorKind::UnknownTable,
-            format!("{told}; a name with capitals stands in double quotes: \"{table}\""),
-        )
-        .at(told.place()),
+    let message = told.to_string();
+    let Some(name) = message.split('`').nth(1) else {
+        return told;
+    };
+    let meant = match told.kind() {
+        ErrorKind::UnknownTable => meant_table(name, asked.tables),
+        _ => None,
+    };
+    match meant {
+        Some(meant) => {
+            Error::new(ErrorKind::UnknownTable, format!("{message}; {meant}")).at(told.place())
+        }
         None => told,
     }
+}
+
+/// The declared table that was probably meant.
+fn meant_table(name: &str, tables: &[String]) -> Option<String> {
+    // The engine has taken the capitals of a name that is not quoted.
+    if let Some(table) = tables.iter().find(|table| table.to_lowercase() == name) {
+        return Some(format!(
+            "a name with capitals stands in double quotes: \"{table}\""
+        ));
+    }
+    nearest(name, tables).map(|table| format!("did you mean `{table}`?"))
+}
+
+/// The name nearest to one that is not known.
+fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a T> {
+    let near = |known: &T| strsim::jaro_winkler(known.as_ref(), name);
+    let nearest = known.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+    nearest.filter(|nearest| near(nearest) > 0.8)
 }
 
 /// Whether an error is about what a file holds or what there is room for, and not about the SQL.
@@ -380,10 +398,7 @@ fn unknown_column(field: &Column, valid: &[Column], quoted: Option<String>) -> E
     let same = names
         .iter()
         .find(|other| other.eq_ignore_ascii_case(name) && **other != name);
-    let nearest = names
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let nearest = nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8);
+    let nearest = nearest(name, &names);
     // Only a name in double quotes keeps its capitals and blanks.
     let is_quoted = quoted.is_some()
         || name.contains(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || c == '_'));

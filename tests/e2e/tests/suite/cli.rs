@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use flowlake_e2e::{EmbeddedStack, Project, Setting};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const ROWS: u64 = 5_000;
 
@@ -117,6 +117,7 @@ fn rows_go_into_a_file_whole_or_not_at_all() -> Result<()> {
         ("table", "┌".as_bytes()),
         ("arrow", b"\xff\xff\xff\xff"),
         ("parquet", b"PAR1"),
+        ("xlsx", b"PK"),
     ] {
         let path = folder.join(format!("rows.{format}"));
         fs::write(&path, "what was there")?;
@@ -234,5 +235,47 @@ fn a_mistyped_key_is_named_with_its_place_and_the_right_one() -> Result<()> {
             finished.stderr
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_spreadsheet_is_what_another_reader_takes_it_for() -> Result<()> {
+    let setting = Setting::start("cli-xlsx", ROWS)?;
+    let project = setting.examples("reader", "")?;
+    let (csv, path) = (
+        setting.folder.join("one.csv"),
+        setting.folder.join("one.xlsx"),
+    );
+    fs::write(&csv, "n\n1\n")?;
+    let sql = format!(
+        r#"SELECT 42 AS whole, 9007199254740993 AS long, 0.1 AS ratio, true AS flag, CAST(NULL AS BIGINT) AS nothing,
+        '=1+1' AS formula, ' a<b & c' AS "text", DATE '2026-01-31' AS day, DATE '1899-12-31' AS old,
+        TIMESTAMP '2026-01-31 06:00:00.125' AS moment FROM '{}'"#,
+        csv.display()
+    );
+    let to = path.to_string_lossy();
+    let finished = project.run(&["sql", &sql, "-o", &to])?;
+    ensure!(finished.status.success(), "{}", finished.stderr);
+    let cells = setting
+        .environment
+        .python()
+        .call("spreadsheet", &json!({ "path": path }))?;
+    let names = [
+        "whole", "long", "ratio", "flag", "nothing", "formula", "text", "day", "old", "moment",
+    ];
+    let header: Vec<_> = names.iter().map(|name| json!(["s", name])).collect();
+    let row = json!([
+        ["n", "42"],
+        ["s", "9007199254740993"],
+        ["n", "0.1"],
+        ["b", "True"],
+        ["n", null],
+        ["s", "=1+1"],
+        ["s", " a<b & c"],
+        ["d", "2026-01-31 00:00:00"],
+        ["s", "1899-12-31"],
+        ["d", "2026-01-31 06:00:00.125000"],
+    ]);
+    ensure!(cells == json!([header, row]), "{cells:#}");
     Ok(())
 }
