@@ -38,6 +38,7 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
     };
     let params = parameters(&arguments.params)?;
     let mut worst = None;
+    let mut lacks_credentials = false;
     if arguments.actions.is_empty() {
         let known = inspector.actions().map(|action| action.name().to_owned());
         let known = known.chain(inspector.broken().map(|(name, _)| name.to_owned()));
@@ -69,9 +70,16 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
         report.action(&found, inspector.action(&name)?.definition());
         output::print(&report.lines)?;
         worst = worst.or(report.first_exit_code);
+        lacks_credentials |= report.lacks_credentials;
+    }
+    if lacks_credentials {
+        output::print(WITHOUT_CREDENTIALS)?;
     }
     worst.map_or(Ok(()), |code| Err(Failure::Findings(code)))
 }
+
+/// What can be done meanwhile.
+const WITHOUT_CREDENTIALS: &str = "\nflowlake test runs actions without AWS, over the tables of their test files; flowlake doctor shows what else is missing.\n";
 
 /// The line about the configuration itself.
 fn configuration(actions: usize, broken: usize) -> String {
@@ -125,6 +133,7 @@ pub(crate) fn detected(info: &TableInfo) -> String {
 struct Report {
     lines: String,
     first_exit_code: Option<u8>,
+    lacks_credentials: bool,
 }
 
 impl Report {
@@ -192,6 +201,7 @@ impl Report {
             error.advice()
         );
         self.first_exit_code.get_or_insert(error.code().exit_code());
+        self.lacks_credentials |= error.code() == ErrorCode::AwsCredentials;
     }
 }
 

@@ -299,7 +299,10 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
     };
     let outcome = outcome.map_err(|error| {
         let error = match request.question {
-            Some(_) => attempt.name_files(error).of_question(),
+            Some(_) => {
+                let is_inspected = request.output.inspect.is_some();
+                attempt.name_files(error).of_question(is_inspected)
+            }
             None => error,
         };
         match action {

@@ -49,7 +49,7 @@ impl Action {
         };
         let prepared = Prepared::ask(spec, &folder);
         let prepared = prepared.map_err(|error| {
-            let error = ActionError::from(error).of_question();
+            let error = ActionError::from(error).of_question(false);
             let excerpt = error.place();
             let excerpt = excerpt.and_then(|place| Excerpt::of(None, &sql, place));
             error.with_excerpt(excerpt)
@@ -74,8 +74,9 @@ impl Action {
 }
 
 impl ActionError {
-    /// The same error in the words of a person at a shell, who has no action file.
-    pub(crate) fn of_question(self) -> Self {
+    /// The same error in the words of a person at a shell, who has no action file; one who looks into files (`flowlake inspect`) names
+    /// their options in another way.
+    pub(crate) fn of_question(self, is_inspected: bool) -> Self {
         let message = self
             .message()
             .replace("not allowed in an action:", "not allowed:")
@@ -83,6 +84,15 @@ impl ActionError {
         let is_of_files = self.is_of_transform();
         let told = self.with_message(message);
         let advice = match told.code() {
+            ErrorCode::DataMalformed if is_inspected => {
+                "Correct the file, or say how it is written (--set KEY=VALUE)."
+            }
+            ErrorCode::LimitScan if is_inspected => {
+                "Name fewer files, or allow more: --set max_files=COUNT."
+            }
+            ErrorCode::ConfigInvalid if is_inspected && is_of_files => {
+                "Correct the file's name, or its options (`--set KEY=VALUE`)."
+            }
             ErrorCode::ConfigInvalid
                 if is_of_files && told.message().starts_with("the parameter") =>
             {

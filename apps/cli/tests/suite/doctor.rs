@@ -23,7 +23,7 @@ use flowlake_dev_stack::{
 };
 use serde_json::{Value, json};
 
-use crate::support::output_of;
+use crate::{desk::Desk, support::output_of};
 
 const READER: &str = "arn:aws:iam::123456789012:user/reader";
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
@@ -307,13 +307,25 @@ async fn no_credentials_at_all() {
     house.unset("AWS_ACCESS_KEY_ID");
     house.unset("AWS_SECRET_ACCESS_KEY");
     house
-        .assert_failed(
-            "credentials",
-            "aws.credentials",
-            "environment, profile or role",
-            3,
-        )
+        .assert_failed("credentials", "aws.credentials", "AWS_PROFILE", 3)
         .await;
+}
+
+#[tokio::test]
+async fn the_first_check_says_what_can_be_done_without_credentials() {
+    let desk = Desk::new();
+    desk.asked(&["init", "mine"], 0).await;
+    let output = desk.run(&["--config", "mine", "check"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "[aws.credentials]",
+        "aws sso login",
+        "flowlake test runs actions without AWS",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    desk.asked(&["--config", "mine", "test"], 0).await;
 }
 
 #[tokio::test]

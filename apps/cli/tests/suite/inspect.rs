@@ -123,6 +123,13 @@ async fn the_report_for_programs_has_all_of_it() {
     let told = desk.refused(&["--json", "inspect", "none.csv"], 4).await;
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["error"]["code"], "file.not_found");
+    // Its advice is about its own options.
+    desk.lay("two/a.csv", "n\n1\n");
+    desk.lay("two/b.csv", "n\n2\n");
+    let told = desk
+        .refused(&["inspect", "two/", "--set", "max_files=1"], 5)
+        .await;
+    assert!(told.contains("--set max_files=COUNT"), "{told}");
 }
 
 #[tokio::test]

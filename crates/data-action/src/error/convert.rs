@@ -181,7 +181,7 @@ impl From<access::Error> for ActionError {
             ),
             ErrorKind::Credentials => (
                 ErrorCode::AwsCredentials,
-                "Give the process AWS credentials (environment, profile or role) that are valid now.",
+                "Give it AWS credentials that are valid now: sign in (`aws sso login`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; on AWS, give the machine a role.",
             ),
             ErrorKind::SimulationDenied => (
                 ErrorCode::AccessDenied,
