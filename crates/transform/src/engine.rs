@@ -33,6 +33,7 @@ use crate::{
     functions, guard,
     memory::RunPool,
     moments,
+    most_rows::most_rows,
     scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
     source::{Source, TableBuilder},
@@ -47,7 +48,7 @@ pub struct Output {
     pub schema: SchemaRef,
     /// The most rows that the statement can give: 1 for `LIMIT 1` or an aggregate without GROUP BY; `None` when the
     /// statement sets no bound.
-    pub max_rows: Option<usize>,
+    pub max_rows: Option<u64>,
 }
 
 /// Gives the stores that a run reads from.
@@ -201,7 +202,7 @@ impl Transform {
         let plan = unbound.with_param_values(values).map_err(running)?;
         Ok(Output {
             schema: Arc::clone(plan.schema().inner()),
-            max_rows: plan.max_rows(),
+            max_rows: most_rows(&plan),
         })
     }
 

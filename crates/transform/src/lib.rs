@@ -22,6 +22,7 @@ mod location;
 mod marked;
 mod memory;
 mod moments;
+mod most_rows;
 mod named;
 mod params;
 mod prepared;

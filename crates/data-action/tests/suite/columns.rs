@@ -1,6 +1,6 @@
 //! Declared columns of an action's file: their order, and the forms that they are written in.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::House;
 
@@ -75,4 +75,66 @@ async fn a_column_that_cannot_be_is_refused_with_its_place() {
         error.message().contains("a.toml:4:") && error.message().contains("declared twice"),
         "{error}"
     );
+}
+
+/// A data action of one row shows no other, so it is chosen only where there is none.
+#[tokio::test]
+async fn one_row_at_most_is_said_only_of_what_gives_no_more() {
+    let cases = [
+        ("SELECT id FROM t LIMIT 1", true),
+        ("SELECT count(*) AS n FROM t", true),
+        ("SELECT 1 AS x", true),
+        (
+            "SELECT max(id) AS m FROM t UNION ALL SELECT id FROM t LIMIT 1",
+            true,
+        ),
+        ("SELECT id FROM t", false),
+        ("SELECT id FROM t LIMIT 2", false),
+        ("SELECT id, count(*) AS n FROM t GROUP BY id", false),
+        ("SELECT 1 AS x UNION SELECT count(*) FROM t", false),
+        ("SELECT 1 AS x UNION ALL SELECT 3", false),
+        (
+            "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 3) u WHERE x IN (SELECT id FROM t)",
+            false,
+        ),
+        (
+            "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 3) u EXCEPT SELECT id FROM t",
+            false,
+        ),
+        (
+            "SELECT a.n, b.m FROM (SELECT count(*) AS n FROM t) a FULL JOIN (SELECT max(id) AS m FROM t) b ON a.n = b.m",
+            false,
+        ),
+        (
+            "SELECT id, count(*) AS n FROM (SELECT id FROM t LIMIT 1) u GROUP BY ROLLUP (id)",
+            false,
+        ),
+    ];
+    let actions: Vec<_> = (0..)
+        .zip(&cases)
+        .map(|(number, (sql, _)): (usize, _)| {
+            format!(
+                "name = \"a{number}\"\n[query]\nsql = \"{sql}\"\n[tables.t]\nuri = \"s3://lake/exports/t.csv\"\n"
+            )
+        })
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
+    let house = House::furnished(
+        &[("exports/t.csv", "id\n1\n3\n")],
+        may,
+        "",
+        &actions,
+        |_| {},
+    )
+    .await;
+    let inspector = house.inspector().await;
+    for (number, (sql, one)) in cases.iter().enumerate() {
+        let check = Box::pin(inspector.check(&format!("a{number}"), &Map::new())).await;
+        let columns = check.unwrap().columns.unwrap().unwrap();
+        assert_eq!(columns.at_most_one_row, *one, "{sql}");
+        let answer = house.run(&format!("a{number}"), json!({})).await.unwrap();
+        let rows = answer["data"].as_array().unwrap().len();
+        assert!(!one || rows <= 1, "{sql}");
+    }
 }

@@ -22,8 +22,8 @@ use regex::RegexBuilder;
 
 use super::{LONGEST_REGEX, REGEX_BYTES};
 use crate::{
-    Error, ErrorKind, Limits, error::planning, functions::Series, prepared::Table,
-    statement::not_allowed,
+    Error, ErrorKind, Limits, error::planning, functions::Series, most_rows::most_rows,
+    prepared::Table, statement::not_allowed,
 };
 
 /// Checks a plan: no change of anything, no table but the declared ones.
@@ -293,31 +293,6 @@ fn keyless(join: &Join, most: u64) -> Option<String> {
             "a join without an equality between its tables; give it one, put LIMIT {most} or less on one side, or raise max_keyless_rows"
         )
     })
-}
-
-/// The most rows that a plan has, when that is known before it runs.
-fn most_rows(plan: &LogicalPlan) -> Option<u64> {
-    if let Some(rows) = plan.max_rows() {
-        return u64::try_from(rows).ok();
-    }
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            let table = source_as_provider(&scan.source).ok()?;
-            table.downcast_ref::<Series>().map(|series| series.rows)
-        }
-        LogicalPlan::Projection(_)
-        | LogicalPlan::Filter(_)
-        | LogicalPlan::Sort(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Limit(_)
-        | LogicalPlan::Distinct(_)
-        | LogicalPlan::Aggregate(_)
-        | LogicalPlan::Window(_) => match plan.inputs().as_slice() {
-            [input] => most_rows(input),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 /// Regular expressions must be known before the rows are, and be small.

@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::{
     ast::{
         BinaryOperator, DataType, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg,
         FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr,
-        Spanned, TableFactor, TableFunctionArgs, Visit, Visitor, WindowFrame, WindowFrameBound,
-        WindowFrameUnits, WindowType, visit_relations,
+        SetOperator, SetQuantifier, Spanned, TableFactor, TableFunctionArgs, Visit, Visitor,
+        WindowFrame, WindowFrameBound, WindowFrameUnits, WindowType, visit_relations,
     },
     tokenizer::Span,
 };
@@ -346,6 +346,14 @@ fn changes(body: &SetExpr) -> Found {
         | SetExpr::Delete(statement)
         | SetExpr::Merge(statement) => refuse("changes to data", statement.span()),
         SetExpr::Table(_) => refuse("TABLE as a query: write SELECT", body.span()),
+        SetExpr::SetOperation {
+            op: SetOperator::Intersect | SetOperator::Except | SetOperator::Minus,
+            set_quantifier: SetQuantifier::All | SetQuantifier::AllByName,
+            ..
+        } => refuse(
+            "INTERSECT ALL and EXCEPT ALL: write INTERSECT or EXCEPT, which give each row once, or number equal rows with row_number() and compare the numbers too",
+            body.span(),
+        ),
         SetExpr::SetOperation { left, right, .. } => {
             changes(left)?;
             changes(right)
