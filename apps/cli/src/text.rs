@@ -1,18 +1,27 @@
 //! The parts of an answer that are not rows, as lines for people.
 
 use flowlake_cost_audit::Cost;
-use flowlake_data_action::Answer;
+use flowlake_data_action::{Answer, CostTracking};
 
 /// One line: rows, bytes, time, cost, audit id.
 pub(crate) fn summary(answer: &Answer) -> String {
     format!(
-        "{} rows, {} from S3, {:.1} ms, {}, audit {}",
+        "{} rows, {}, {:.1} ms, {}, audit {}",
         answer.row_count,
-        bytes(answer.cost_tracking.bytes),
+        moved(&answer.cost_tracking),
         answer.duration_ms,
         usd(answer.cost_tracking.metered.as_ref()),
         answer.audit_log.id
     )
+}
+
+/// Where the bytes came from.
+fn moved(cost: &CostTracking) -> String {
+    let from_s3 = format!("{} from S3", bytes(cost.bytes));
+    match cost.bytes_from_disk {
+        0 => from_s3,
+        kept => format!("{from_s3}, {} from the disk", bytes(kept)),
+    }
 }
 
 /// Metadata, cost, audit record and profile, a paragraph each.
@@ -29,9 +38,9 @@ pub(crate) fn report(answer: &Answer) -> String {
     }
     let cost = &answer.cost_tracking;
     lines.push(format!(
-        "cost      {} for {} moved (estimated before: {})",
+        "cost      {} for {} (estimated before: {})",
         usd(cost.metered.as_ref()),
-        bytes(cost.bytes),
+        moved(cost),
         usd(cost.estimate.as_ref()),
     ));
     if let Some(metered) = &cost.metered {

@@ -144,6 +144,8 @@ pub struct CostTracking {
     pub estimated_transfer_cost_usd: Option<String>,
     /// Bytes that S3 sent.
     pub bytes: u64,
+    /// Bytes that the cache of objects on disk had; they cost nothing.
+    pub bytes_from_disk: u64,
     /// Budgets that this request went over, where they only warn.
     pub warnings: Vec<String>,
 }

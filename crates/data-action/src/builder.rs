@@ -10,6 +10,7 @@ use flowlake_cost_audit::{
 };
 use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Profiler;
+use flowlake_s3_stream::DiskCache;
 use flowlake_transform::{HotTables, Transform, TransformSettings};
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Action, ActionDefinition, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode,
-    Inspector, Pipeline, Project, ReadPolicy, SystemClock, TestBench,
+    Inspector, ObjectCacheSettings, Pipeline, Project, ReadPolicy, SystemClock, TestBench,
     clock::HotTime,
     ledger::{Ledger, Pricing, S3Sink},
     pipeline::Parts,
@@ -95,6 +96,8 @@ impl PipelineBuilder {
     pub async fn build(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
         let documents = self.project.documents.clone();
         let scans = self.scans.clone();
+        let cache = self.project.config.object_cache.as_ref();
+        let disk = cache.map(ObjectCacheSettings::open).transpose()?;
         let Checked {
             services,
             hot,
@@ -106,7 +109,7 @@ impl PipelineBuilder {
             hash_key,
             sealing_key,
             ship,
-        } = Box::pin(self.checked(environment)).await?;
+        } = Box::pin(self.checked(environment, disk)).await?;
         let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
         let (audit, directory) = open_audit(&config.audit, sealing_key.as_ref(), &clock)?;
         let budgets = if budget.has_limits() || destination == Destination::Internet {
@@ -173,7 +176,7 @@ impl PipelineBuilder {
                 "Correct `spill_directory` in [transform].",
             ));
         }
-        let checked = Box::pin(self.checked(environment)).await?;
+        let checked = Box::pin(self.checked(environment, None)).await?;
         Ok(Inspector::new(checked.services))
     }
 
@@ -203,7 +206,11 @@ impl PipelineBuilder {
         })
     }
 
-    async fn checked(self, environment: &dyn Environment) -> Result<Checked, ActionError> {
+    async fn checked(
+        self,
+        environment: &dyn Environment,
+        disk: Option<DiskCache>,
+    ) -> Result<Checked, ActionError> {
         let Project {
             config,
             actions: definitions,
@@ -230,7 +237,7 @@ impl PipelineBuilder {
             Some(source) => source.read(environment)?,
             None => Secret::new(Uuid::new_v4().to_string()),
         };
-        let s3 = Arc::new(S3::new(s3, config.s3.clone()));
+        let s3 = Arc::new(S3::new(s3, config.s3.clone(), disk));
         let engine = Transform::builder()
             .with_settings(config.transform.clone())
             .build()?;

@@ -7,6 +7,7 @@ mod confirm;
 mod cost;
 mod documents;
 mod genesys;
+mod object_cache;
 mod publish;
 mod secret;
 mod server;
@@ -34,6 +35,7 @@ pub use self::confirm::ConfirmSettings;
 pub use self::cost::CostSettings;
 pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
+pub use self::object_cache::ObjectCacheSettings;
 pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
 pub use self::secret::{Environment, ProcessEnvironment, SecretSource};
 pub use self::server::{
@@ -71,6 +73,8 @@ pub struct Config {
     pub transform: TransformSettings,
     /// Memory and freshness of actions with `hot = true`.
     pub hot: HotSettings,
+    /// Pieces of objects on a disk of this machine, for the next read of the same version.
+    pub object_cache: Option<ObjectCacheSettings>,
     /// Memory of the answers of actions with `cache`.
     pub cache: CacheSettings,
     /// What reads are priced with.
@@ -145,6 +149,9 @@ impl Config {
         }
         if let Some(directory) = &mut self.transform.spill_directory {
             *directory = folder.join(&*directory);
+        }
+        if let Some(cache) = &mut self.object_cache {
+            cache.resolve(folder);
         }
         self.server.resolve(folder);
         let genesys = self.genesys.as_mut();

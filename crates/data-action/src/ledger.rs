@@ -140,6 +140,7 @@ impl Ledger {
         if !warnings.is_empty() {
             record.message = Some(warnings.join("; "));
         }
+        record.bytes_from_disk = total.bytes_from_disk;
         record.bytes_transferred = total.bytes_received;
         record.request_ids.clone_from(&total.request_ids);
         record.cost_usd = cost.as_ref().map(|cost| cost.total_usd);

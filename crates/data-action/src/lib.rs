@@ -54,9 +54,9 @@ pub use clock::{Clock, SystemClock};
 pub use config::{
     AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, ConfirmSettings, CostSettings,
     Documents, Door, Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings,
-    IpNetwork, OwnTokenSettings, ProcessEnvironment, Project, PublishSettings, SecretSource,
-    ServerKey, ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings, TlsSettings,
-    action_files, nearest, read_toml,
+    IpNetwork, ObjectCacheSettings, OwnTokenSettings, ProcessEnvironment, Project, PublishSettings,
+    SecretSource, ServerKey, ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings,
+    TlsSettings, action_files, nearest, read_toml,
 };
 pub use definition::{
     Action, ActionDefinition, ActionLimits, ActionSource, AnswerColumn, AnswerColumns,

@@ -146,6 +146,7 @@ impl Pipeline {
     /// Stop sending requests first: what comes later is refused, and leaves no record.
     pub async fn close(&self, grace: Duration) -> usize {
         let Parts {
+            services,
             ledger,
             running,
             stop,
@@ -157,6 +158,7 @@ impl Pipeline {
         stop.cancel();
         let ended = tokio::time::timeout(SETTLE_LIMIT, running.wait()).await;
         let closed = tokio::time::timeout(SETTLE_LIMIT, ledger.audit.close()).await;
+        services.s3.settle(SETTLE_LIMIT).await;
         if ended.is_err() || closed.is_err() {
             tracing::error!("the last records did not come in time: the audit log may lack some");
         }
@@ -411,6 +413,7 @@ fn answer(
             estimate,
             metered: cost,
             bytes: moved.bytes_received,
+            bytes_from_disk: moved.bytes_from_disk,
             warnings,
         },
         run: rows.stats,

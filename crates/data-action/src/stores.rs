@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use flowlake_s3_stream::{
-    MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
+    DiskCache, MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
 };
 use flowlake_transform::{BoxError, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
@@ -21,11 +22,16 @@ pub(crate) struct S3 {
     settings: S3StreamSettings,
     cache: MetadataCache,
     budget: ReadBudget,
+    disk: Option<DiskCache>,
     buckets: Mutex<BTreeMap<String, S3Stream>>,
 }
 
 impl S3 {
-    pub(crate) fn new(client: aws_sdk_s3::Client, settings: S3StreamSettings) -> Self {
+    pub(crate) fn new(
+        client: aws_sdk_s3::Client,
+        settings: S3StreamSettings,
+        disk: Option<DiskCache>,
+    ) -> Self {
         let cache = MetadataCache::new(&settings);
         let budget = ReadBudget::new(&settings);
         Self {
@@ -33,6 +39,7 @@ impl S3 {
             settings,
             cache,
             budget,
+            disk,
             buckets: Mutex::default(),
         }
     }
@@ -47,17 +54,27 @@ impl S3 {
         &self.settings
     }
 
+    /// Waits until what was read is in the cache on disk, for a while.
+    pub(crate) async fn settle(&self, limit: Duration) {
+        if let Some(disk) = &self.disk {
+            disk.settle(limit).await;
+        }
+    }
+
     /// The store of a bucket, made at its first use.
     pub(crate) fn bucket(&self, name: &str) -> Result<S3Stream, ActionError> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = buckets.get(name) {
             return Ok(stream.clone());
         }
-        let stream = S3Stream::builder(self.client.clone(), name)
+        let mut stream = S3Stream::builder(self.client.clone(), name)
             .with_settings(self.settings.clone())
             .with_metadata_cache(self.cache.clone())
-            .with_budget(self.budget.clone())
-            .build()?;
+            .with_budget(self.budget.clone());
+        if let Some(disk) = &self.disk {
+            stream = stream.with_disk_cache(disk.clone());
+        }
+        let stream = stream.build()?;
         buckets.insert(name.to_owned(), stream.clone());
         Ok(stream)
     }

@@ -25,6 +25,7 @@ pub struct Meter {
     retries: AtomicU64,
     throttles: AtomicU64,
     cache_hits: AtomicU64,
+    from_disk: AtomicU64,
     rest: Mutex<Rest>,
 }
 
@@ -59,6 +60,8 @@ pub struct MeterSnapshot {
     pub request_ids: Vec<String>,
     /// Questions for metadata that the cache answered.
     pub metadata_cache_hits: u64,
+    /// Bytes that a [`crate::DiskCache`] had, and that S3 was not asked for.
+    pub bytes_from_disk: u64,
 }
 
 /// Which counter a request goes to.
@@ -88,6 +91,7 @@ impl Meter {
             time_to_first_byte: rest.first_byte,
             request_ids: rest.request_ids.clone(),
             metadata_cache_hits: self.cache_hits.load(Relaxed),
+            bytes_from_disk: self.from_disk.load(Relaxed),
         }
     }
 
@@ -116,6 +120,10 @@ impl Meter {
 
     pub(crate) fn cache_hit(&self) {
         self.cache_hits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn kept(&self, bytes: u64) {
+        self.from_disk.fetch_add(bytes, Relaxed);
     }
 
     pub(crate) fn answered(&self, request_id: Option<&str>, waited: Option<Duration>) {

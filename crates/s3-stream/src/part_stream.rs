@@ -65,8 +65,20 @@ impl S3Stream {
         self.read_in_order(metadata, range).boxed()
     }
 
-    /// What fits into one part is one GET whose bytes are passed on as they arrive.
+    /// What a cache has of it from there, the rest from S3.
     fn read_in_order(
+        &self,
+        metadata: Arc<ObjectMetadata>,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<> {
+        match self.kept(&metadata) {
+            Some(kept) => Either::Left(kept.read_through(self.clone(), metadata, range)),
+            None => Either::Right(self.read_from_s3(metadata, range)),
+        }
+    }
+
+    /// What fits into one part is one GET whose bytes are passed on as they arrive.
+    pub(crate) fn read_from_s3(
         &self,
         metadata: Arc<ObjectMetadata>,
         range: Range<u64>,

@@ -14,9 +14,9 @@ use aws_sdk_s3::{
 use object_store::{Attributes, path::Path};
 
 use crate::{
-    Clock, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata, ReadBudget,
-    S3StreamSettings, SystemClock, client::CurrentClient, key, metadata::Archived,
-    meter::Operation, retry_budget::RetryBudget,
+    Clock, DiskCache, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata,
+    ReadBudget, S3StreamSettings, SystemClock, client::CurrentClient, disk_cache::Kept, key,
+    metadata::Archived, meter::Operation, retry_budget::RetryBudget,
 };
 
 /// One bucket as an [`object_store::ObjectStore`]. Cheap to clone; clones share meter and pins.
@@ -63,6 +63,7 @@ struct Shared {
     cache: MetadataCache,
     budget: ReadBudget,
     retry_budget: RetryBudget,
+    disk: Option<DiskCache>,
     clock: Arc<dyn Clock>,
     /// The last that a GET told: those of most objects are the same, and kept once.
     attributes: Mutex<Arc<Attributes>>,
@@ -76,6 +77,7 @@ pub struct S3StreamBuilder {
     settings: S3StreamSettings,
     cache: Option<MetadataCache>,
     budget: Option<ReadBudget>,
+    disk: Option<DiskCache>,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,6 +90,7 @@ impl S3Stream {
             settings: S3StreamSettings::default(),
             cache: None,
             budget: None,
+            disk: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -420,6 +423,12 @@ impl S3Stream {
         &self.shared.budget
     }
 
+    /// The version of `metadata` in the cache on disk, if there is one and it keeps such objects.
+    pub(crate) fn kept(&self, metadata: &ObjectMetadata) -> Option<Kept> {
+        let disk = self.shared.disk.as_ref()?;
+        disk.version(self.bucket(), metadata)
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.shared.clock
     }
@@ -444,6 +453,14 @@ impl S3StreamBuilder {
     #[must_use]
     pub fn with_budget(mut self, budget: ReadBudget) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// Keeps what is read in a cache on disk, and reads what it has from there. Stores of other buckets may
+    /// share it.
+    #[must_use]
+    pub fn with_disk_cache(mut self, cache: DiskCache) -> Self {
+        self.disk = Some(cache);
         self
     }
 
@@ -476,6 +493,7 @@ impl S3StreamBuilder {
                 cache: self.cache.unwrap_or_else(|| MetadataCache::new(&settings)),
                 budget: self.budget.unwrap_or_else(|| ReadBudget::new(&settings)),
                 retry_budget: RetryBudget::new(),
+                disk: self.disk,
                 clock: self.clock,
                 attributes: Mutex::default(),
                 settings,

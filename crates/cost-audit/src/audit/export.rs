@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 35] = [
+const COLUMNS: [&str; 36] = [
     "sequence",
     "time",
     "id",
@@ -110,6 +110,7 @@ const COLUMNS: [&str; 35] = [
     "user",
     "sql",
     "destination",
+    "bytes_from_disk",
 ];
 
 fn write_csv(
@@ -195,6 +196,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         text(&record.user),
         text(&record.sql),
         text(&record.destination),
+        record.bytes_from_disk.to_string(),
     ]
 }
 

@@ -59,6 +59,7 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
         "type_name": "API Activity: Read",
         "type_uid": u64::from(CLASS_API_ACTIVITY) * 100 + u64::from(ACTIVITY_READ),
         "unmapped": {
+            "bytes_from_disk": record.bytes_from_disk,
             "bytes_scanned": record.bytes_scanned,
             "bytes_transferred": record.bytes_transferred,
             "conversation_id": record.conversation_id,

@@ -30,6 +30,9 @@ pub struct AuditRecord {
     /// The network address that requests without valid credentials came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Bytes of objects that were read from a cache on disk.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes_from_disk: u64,
     /// Bytes decoded by the query.
     pub bytes_scanned: u64,
     /// Bytes received from S3.
@@ -181,6 +184,7 @@ impl Default for AuditRecord {
         Self {
             action: String::new(),
             address: None,
+            bytes_from_disk: 0,
             bytes_scanned: 0,
             bytes_transferred: 0,
             caller: String::new(),

@@ -80,6 +80,7 @@ fn sum(mut total: MeterSnapshot, other: &MeterSnapshot) -> MeterSnapshot {
     total.head_requests += other.head_requests;
     total.list_requests += other.list_requests;
     total.bytes_received += other.bytes_received;
+    total.bytes_from_disk += other.bytes_from_disk;
     total.retries += other.retries;
     total.throttles += other.throttles;
     total.metadata_cache_hits += other.metadata_cache_hits;

@@ -18,6 +18,7 @@ mod kept;
 mod locations;
 mod metrics;
 mod mistakes;
+mod object_cache;
 mod parquet_files;
 mod pipeline;
 mod readers;

@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod disk_cache;
 mod kinds;
 mod reading;
 mod support;
