@@ -2,7 +2,13 @@
 
 use std::str::FromStr;
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// What is logged, such as `info` or `flowlake_server=debug`. One that cannot be read is an error: another in its place would hide
 /// what was asked for.
@@ -36,7 +42,8 @@ impl LogFilter {
         Self(format!("{},{directive}", self.0))
     }
 
-    /// Begins to log.
+    /// Begins to log. Of other crates, nothing below `info`, whatever the filter says: the engine's plans and the heads of
+    /// requests hold values of parameters and credentials.
     ///
     /// # Panics
     /// When the process logs already.
@@ -47,11 +54,17 @@ impl LogFilter {
             .with_writer(std::io::stderr)
             // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
             .log_internal_errors(false);
+        let harmless = filter_fn(is_harmless);
         match lines {
-            LogLines::Json => log.json().init(),
-            LogLines::Text { colours } => log.with_ansi(colours).init(),
+            LogLines::Json => log.json().finish().with(harmless).init(),
+            LogLines::Text { colours } => log.with_ansi(colours).finish().with(harmless).init(),
         }
     }
+}
+
+/// Whether a line can hold no value of a request.
+fn is_harmless(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("flowlake") || *line.level() <= Level::INFO
 }
 
 #[cfg(test)]

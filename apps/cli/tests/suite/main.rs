@@ -9,6 +9,7 @@ mod doors;
 mod explain;
 mod generated;
 mod inspect;
+mod log;
 mod schema;
 mod screen;
 mod shell;
