@@ -235,6 +235,9 @@ pub(crate) struct ManPage {
 pub(crate) struct SchemaOf {
     /// The file
     pub(crate) file: SchemaFile,
+    /// Print a page about its keys instead, as Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::{failure::Failure, format::Format};
 
-/// A file that nobody sees yet, and what becomes of it.
+/// A file that nobody sees yet, and what happens to it.
 #[derive(Debug)]
 pub(crate) enum Destination {
     /// Rows for standard output, in a file without a name, which nothing can leave behind.

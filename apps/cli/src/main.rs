@@ -24,6 +24,7 @@ mod panics;
 mod parameter;
 mod profile;
 mod progress;
+mod reference;
 mod run;
 mod shell;
 mod shell_help;

@@ -9,15 +9,18 @@ use flowlake_data_action::{ActionError, ErrorCode, action_schema, config_schema}
 use crate::{
     arguments::{Completions, ManPage, SchemaFile, SchemaOf},
     failure::Failure,
-    output,
+    output, reference,
 };
 
-/// Prints the JSON Schema of a file.
+/// Prints the JSON Schema of a file, or the page that is made of it.
 pub(crate) fn schema(arguments: &SchemaOf) -> Result<(), Failure> {
-    let schema = match arguments.file {
-        SchemaFile::Config => config_schema(),
-        SchemaFile::Action => action_schema(),
+    let (schema, title) = match arguments.file {
+        SchemaFile::Config => (config_schema(), "Keys of flowlake.toml"),
+        SchemaFile::Action => (action_schema(), "Keys of action files"),
     };
+    if arguments.markdown {
+        return Ok(output::print(&reference::page(&schema, title))?);
+    }
     Ok(output::print(&format!("{schema:#}\n"))?)
 }
 

@@ -27,7 +27,7 @@ pub struct DataAction {
     /// `custom`; the platform refuses to import a file without it.
     #[serde(default = "custom")]
     pub action_type: String,
-    /// The request, and what becomes of the response.
+    /// The request, and what is made of the response.
     pub config: ActionConfig,
     /// What goes in and what comes out.
     pub contract: ActionContract,

@@ -80,7 +80,7 @@ pub struct TableSpec {
     /// Files that the table may have: more are an error, before any of them is read.
     #[serde(default = "ten_thousand")]
     pub max_files: usize,
-    /// What becomes of values and rows that do not fit.
+    /// What happens to values and rows that do not fit; `fail` when left out.
     #[serde(default)]
     pub on_error: OnError,
     /// Records of each file that types are found from.
@@ -148,7 +148,7 @@ pub enum Compression {
     Xz,
 }
 
-/// What becomes of a value or row that does not fit.
+/// What happens to a value or row that does not fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {

@@ -323,3 +323,23 @@ async fn it_describes_every_field_in_plain_words() {
         assert!(text.contains("\"$schema\":\"http://json-schema.org/draft-07/schema#\""));
     }
 }
+
+/// The pages of the docs are those that the program prints.
+#[tokio::test]
+async fn the_reference_is_that_of_the_code() {
+    for (file, page) in [
+        ("config", "configuration.md"),
+        ("action", "action-files.md"),
+    ] {
+        let (printed, _) = Desk::new().asked(&["schema", file, "--markdown"], 0).await;
+        let written = std::fs::read_to_string(repository().join("docs").join(page)).unwrap();
+        let differs = printed
+            .lines()
+            .zip(written.lines())
+            .find(|(new, old)| new != old);
+        assert!(
+            printed == written,
+            "docs/{page} is out of step at {differs:?}: write it with `flowlake schema {file} --markdown > docs/{page}`"
+        );
+    }
+}

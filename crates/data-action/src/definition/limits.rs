@@ -24,7 +24,7 @@ pub struct ActionLimits {
     /// Bytes read from the store, such as `2GiB`; more is an error. Left out: as many as it takes.
     #[schemars(schema_with = "crate::json_schema::bytes")]
     pub max_scan_bytes: Option<ByteSize>,
-    /// Rows that the smaller side of a join without an equality may have; see [`Limits::max_keyless_rows`].
+    /// Rows that the smaller side of a join without an equality may have; a larger join is refused.
     pub max_keyless_rows: u64,
     /// Requests to S3 that the read may take, as they are estimated before it. Left out: as many as it takes.
     pub max_requests: Option<u64>,

@@ -24,7 +24,7 @@ pub struct HotSettings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub max_staleness: Duration,
-    /// What becomes of a request whose tables have no room.
+    /// What happens to a request whose tables have no room; `cold` when left out.
     pub on_no_room: OnNoRoom,
 }
 
