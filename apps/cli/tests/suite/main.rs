@@ -17,4 +17,5 @@ mod spreadsheet;
 mod sql;
 mod support;
 mod tests;
+mod transcripts;
 mod watch;
