@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 pub(crate) use self::arguments::Test;
 use self::{
     aligned::Grid,
-    compare::Counts,
+    compare::{Counts, Difference},
     file::{Case, Expect, TestFile, invalid},
     given::Giver,
     outcome::{DIFFERS, Outcome, Verdict},
@@ -186,6 +186,7 @@ async fn outcome(bench: &TestBench, subject: &Subject) -> Outcome {
         line: 1,
         took: Duration::ZERO,
         expect: None,
+        stays: false,
         verdict: Verdict::Passed,
         answer: None,
         expected: Grid::default(),
@@ -322,14 +323,20 @@ fn update(outcomes: &mut [Outcome]) -> Result<(), Failure> {
         let (expect, expected) = (outcome.expect.as_ref(), &outcome.expected);
         let wanted = match (&outcome.verdict, &outcome.answer) {
             (Verdict::Passed | Verdict::Updated | Verdict::Fault(_), _) | (_, None) => continue,
+            (_, Some(answer)) if update::is_of_other_kind(expect, answer) => {
+                outcome.stays = true;
+                continue;
+            }
             (_, Some(Err(error))) => Wanted::Error(error),
             (verdict, Some(Ok((counts, answered)))) => {
                 let difference = match verdict {
                     Verdict::Different { difference, .. } => Some(difference),
                     _ => None,
                 };
+                let has_rows = difference.is_some_and(Difference::has_only_remarks);
+                let rows = || update::kept(expect, difference, expected, answered);
                 Wanted::Rows {
-                    rows: update::kept(expect, difference, expected, answered),
+                    rows: (!has_rows).then(rows),
                     counts: *counts,
                 }
             }

@@ -99,6 +99,13 @@ pub(super) fn of_ndjson(text: &str) -> Result<Grid, String> {
 }
 
 /// Compares; `None` when the answer is as expected.
+impl Difference {
+    /// Whether all rows are as expected, and only what is counted beside them differs.
+    pub(super) const fn has_only_remarks(&self) -> bool {
+        self.missing_columns.is_empty() && self.other_columns.is_empty() && self.rows.is_empty()
+    }
+}
+
 pub(super) fn difference(
     expect: &Expect,
     expected: &Grid,

@@ -23,6 +23,8 @@ pub(super) struct Outcome {
     pub(super) line: usize,
     pub(super) took: Duration,
     pub(super) expect: Option<Expect>,
+    /// Whether `--update` left the expectation as it is, since the answer is of another kind.
+    pub(super) stays: bool,
     pub(super) verdict: Verdict,
     /// What the action answered; none for a fault of the test.
     pub(super) answer: Option<Result<(Counts, Grid), ActionError>>,

@@ -39,10 +39,12 @@ pub(super) async fn replay(config: &Path, arguments: &Test, count: usize) -> Res
         if !project.actions.contains_key(name) {
             let what = format!("there is no action `{name}`");
             let meant = nearest(name, project.actions.keys());
-            let advice = meant.map_or_else(
-                || "Name an action of the project.".to_owned(),
-                |known| format!("Did you mean `{known}`?"),
-            );
+            let is_count = name.parse::<usize>().is_ok();
+            let advice = match meant {
+                Some(known) => format!("Did you mean `{known}`?"),
+                None if is_count => format!("Write --replay={name}."),
+                None => "Name an action of the project.".to_owned(),
+            };
             return Err(ActionError::new(ErrorCode::ActionUnknown, what, advice).into());
         }
     }

@@ -35,6 +35,9 @@ pub(super) fn lines(outcome: &Outcome, colour: Colour) -> String {
     for line in detail(verdict, colour).lines() {
         writeln!(text, "    {line}").expect("a text takes every line");
     }
+    if outcome.stays {
+        text += "    --update leaves the expectation as it is: where this answer is meant, take `expect` out and update again\n";
+    }
     text
 }
 
@@ -111,7 +114,12 @@ pub(super) fn different(
         say(format!(
             "{} of {} rows differ ({} expected, {} answered)",
             found.rows.len(),
-            expected.rows.len().max(answered.rows.len()),
+            // Rows that have nothing to do with each other are told one by one.
+            expected
+                .rows
+                .len()
+                .max(answered.rows.len())
+                .max(found.rows.len()),
             colour.red("-"),
             colour.green("+")
         ));

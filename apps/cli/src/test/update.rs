@@ -14,11 +14,23 @@ use super::{
 /// What is to be expected from now on.
 pub(super) enum Wanted<'a> {
     Rows {
-        /// The answer, in the columns and the order that are kept.
-        rows: Grid,
+        /// The answer, in the columns and the order that are kept; none where the rows are as expected already.
+        rows: Option<Grid>,
         counts: Counts,
     },
     Error(&'a ActionError),
+}
+
+/// Whether an answer is of another kind than what is expected: an error in place of rows, rows in place of an error, or rows that are cut
+/// off. Such an expectation stays as it is, since a fault of the SQL looks the same.
+pub(super) fn is_of_other_kind(
+    expect: Option<&Expect>,
+    answer: &Result<(Counts, Grid), ActionError>,
+) -> bool {
+    expect.is_some_and(|expect| match answer {
+        Err(_) => expect.error.is_none(),
+        Ok((counts, _)) => expect.error.is_some() || counts.truncated && !expect.truncated,
+    })
 }
 
 /// An answer as it is written: the columns that were expected, and rows that were expected where they were.
@@ -94,21 +106,28 @@ pub(super) fn updated(
                 let end = path.extension().unwrap_or_default();
                 end == "ndjson" || end == "jsonl"
             };
-            match expect {
-                Some(Expect {
-                    file: Some(path), ..
-                }) => {
+            match (rows, expect) {
+                (None, _) => {}
+                (
+                    Some(rows),
+                    Some(Expect {
+                        file: Some(path), ..
+                    }),
+                ) => {
                     beside = Some(match is_lines(path) {
                         true => lines(rows),
                         false => text_of(rows),
                     });
                 }
-                Some(Expect {
-                    ndjson: Some(_), ..
-                }) => {
+                (
+                    Some(rows),
+                    Some(Expect {
+                        ndjson: Some(_), ..
+                    }),
+                ) => {
                     set(table, "ndjson", multi_line(&lines(rows))?);
                 }
-                _ => set(table, "rows", multi_line(&text_of(rows))?),
+                (Some(rows), _) => set(table, "rows", multi_line(&text_of(rows))?),
             }
             flag(table, "truncated", counts.truncated.then_some(true.into()));
             let count = |count: u64| i64::try_from(count).ok().filter(|count| *count > 0);
