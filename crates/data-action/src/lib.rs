@@ -39,6 +39,7 @@ mod status;
 mod stores;
 mod unauthorized;
 mod upload;
+mod usd;
 mod versions;
 #[cfg(test)]
 mod worlds;

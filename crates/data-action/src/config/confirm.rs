@@ -11,6 +11,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct ConfirmSettings {
     /// US dollars.
+    #[serde(deserialize_with = "crate::usd::amount")]
     #[schemars(schema_with = "crate::json_schema::usd")]
     pub above_usd: Decimal,
     /// Bytes of the objects, such as `100GB`.

@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue, Error as TomlError};
 use crate::{ActionError, ErrorCode, Excerpt, error::place_of};
 
 /// Names further from each other than this share of letters are not offered as a correction.
-const SIMILAR: f64 = 0.7;
+const SIMILAR: f64 = 0.75;
 /// Known names that are listed where none is like the unknown one.
 const LISTED: usize = 30;
 /// Parts of the names of keys whose values are not shown: somebody may have written a secret, or a caller's number, where its source
@@ -16,12 +16,14 @@ const LISTED: usize = 30;
 const SECRETS: [&str; 7] = [
     "secret",
     "password",
+    "token",
     "hash_key",
     "seal_key",
     "signing_key",
-    "clients",
-    "issuers",
+    "external_id",
 ];
+/// Sections of which no line is shown: a key that is misspelt there may have a secret as its value.
+const SECRET_SECTIONS: [&str; 3] = ["server", "genesys", "telemetry"];
 
 /// Parses `text`; `path` names the file in errors.
 ///
@@ -32,15 +34,19 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Acti
 }
 
 fn told(path: &Path, text: &str, error: &TomlError) -> ActionError {
-    let message = without_text(error.message().trim());
+    let mut message = in_words(&without_text(error.message().trim()));
     let is_missing = message.starts_with("missing field");
     let span = error.span();
     let keys = span
         .as_ref()
         .map_or_else(Vec::new, |span| keys_at(text, span, is_missing));
-    let is_shown = !keys
-        .iter()
-        .any(|key| SECRETS.iter().any(|secret| key.contains(secret)));
+    let is_shown = match (keys.as_slice(), &span) {
+        ([], Some(span)) => !may_hold_secret(text, span),
+        (keys, _) => !is_secret(keys),
+    };
+    if !is_shown && message.starts_with("invalid") {
+        message = without_values(&message);
+    }
     // A missing key of the whole file has no place in it.
     let span = span.filter(|_| !is_missing || !keys.is_empty());
     let (said, advice) = match unknown_name(&message) {
@@ -81,6 +87,67 @@ fn told(path: &Path, text: &str, error: &TomlError) -> ActionError {
         advice,
     )
     .with_excerpt(excerpt)
+}
+
+/// Whether the value of a key may be a secret, by the names of the keys down to it.
+fn is_secret(keys: &[String]) -> bool {
+    let section = keys.first().map(String::as_str).unwrap_or_default();
+    let is_named = |key: &String| SECRETS.iter().any(|secret| key.contains(secret));
+    SECRET_SECTIONS.contains(&section) || keys.iter().any(is_named)
+}
+
+/// The same of a place in a text that is no TOML: by the header above it, and by what stands in its line.
+fn may_hold_secret(text: &str, part: &Range<usize>) -> bool {
+    let begin = text.get(..part.start).unwrap_or(text);
+    let rest = text.get(begin.len()..).unwrap_or_default();
+    let end = begin.len() + rest.find('\n').unwrap_or(rest.len());
+    let lines = text[..end].lines();
+    let Some(line) = lines.clone().next_back() else {
+        return false;
+    };
+    let is_header = |line: &&str| line.starts_with('[') && !line.contains(['"', '\'', '=']);
+    if is_header(&line) {
+        return false;
+    }
+    let header = lines.rev().find(is_header).unwrap_or_default();
+    let name = header.trim_matches(['[', ']', ' ']);
+    let mut keys: Vec<String> = name.split('.').map(str::to_owned).collect();
+    keys.push(line.to_owned());
+    let is_table = |section: &&str| line.trim_start().starts_with(*section);
+    is_secret(&keys) || SECRET_SECTIONS.iter().any(is_table)
+}
+
+/// A message without the values that it quotes from the file.
+fn without_values(message: &str) -> String {
+    let parts = message.split('`').enumerate();
+    let parts = parts.map(|(place, part)| if place % 2 == 0 { part } else { "…" });
+    parts.collect::<Vec<_>>().join("`").replace(" `…`", "")
+}
+
+/// A message in words that are not those of the program's own types.
+fn in_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        ("parsable string", "a size such as `64MiB`"),
+        (
+            "a Decimal type representing a fixed-point number",
+            "a number or a number in quotes",
+        ),
+        ("a duration", "a time such as `8s`"),
+        ("usize", "a whole number from 0 on"),
+        ("u64", "a whole number from 0 on"),
+        ("u32", "a whole number from 0 on"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+    ];
+    let Some((before, expected)) = message.rsplit_once("expected ") else {
+        return message.to_owned();
+    };
+    let words = WORDS.iter().find(|(own, _)| expected == *own);
+    match words {
+        Some((_, words)) => format!("{before}expected {words}"),
+        None => message.to_owned(),
+    }
 }
 
 /// A message without the texts that it quotes from the file, which may be secrets.
@@ -206,13 +273,22 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_key() {
-        let error = error("[server]\nlisten = \"127.0.0.1:0\"\nrequire_keys = false\n");
+        let error = error("[access]\nmode = \"probe\"\nprob_bytes = 1\n");
+        assert!(
+            error
+                .message()
+                .starts_with("flowlake.toml:3:1: unknown field `prob_bytes` in [access]"),
+            "{error}"
+        );
+        assert_eq!(marked(&error), "prob_bytes");
+        // The value may be a key that a client sends.
+        let error = self::error("[server]\nlisten = \"127.0.0.1:0\"\nrequire_keys = false\n");
         assert_eq!(
             error.message(),
             "flowlake.toml:3:1: unknown field `require_keys` in [server]"
         );
         assert_eq!(error.advice(), "Did you mean `require_key`?");
-        assert_eq!(marked(&error), "require_keys");
+        assert!(error.excerpt().is_none());
     }
 
     #[test]
@@ -232,14 +308,47 @@ mod tests {
         let unknown = error("[access]\nxyz = 1\n");
         assert!(unknown.advice().starts_with("There are: "), "{unknown:?}");
         assert!(unknown.advice().contains("mode"), "{unknown:?}");
+        let negative = error("[confirm]\nabove_usd = -1\n");
+        assert!(negative.message().contains("is 0 or more"), "{negative}");
     }
 
     #[test]
     fn a_wrong_type_is_named_with_its_key_and_place() {
-        let error = error("[server]\nlisten = 8080\n");
-        let begin = "flowlake.toml:2:10: `server.listen`: invalid type: integer `8080`";
+        let error = error("[access]\nttl = 8080\n");
+        let begin = "flowlake.toml:2:7: `access.ttl`: invalid type: integer `8080`";
         assert!(error.message().starts_with(begin), "{error}");
         assert_eq!(marked(&error), "8080");
+        let error = self::error("[server]\nlisten = 8080\n");
+        let begin = "flowlake.toml:2:10: `server.listen`: invalid type: integer, expected";
+        assert!(error.message().starts_with(begin), "{error}");
+    }
+
+    #[test]
+    fn messages_name_no_types_of_the_program() {
+        for (text, words) in [
+            ("max_rows = -1\n", "a whole number from 0 on"),
+            ("max_rows = \"x\"\n", "a whole number from 0 on"),
+            (
+                "max_output_bytes = \"1MX\"\n",
+                "expected a size such as `64MiB`",
+            ),
+            (
+                "max_cost_usd = true\n",
+                "expected a number or a number in quotes",
+            ),
+            ("timeout = 5\n", "a time such as `8s`"),
+            (
+                "max_cost_usd = -1\n",
+                "an amount of US dollars is 0 or more",
+            ),
+            ("max_cost_usd = \"-0.5\"\n", "is 0 or more"),
+        ] {
+            let text = format!(
+                "name = \"a\"\n[tables.t]\nuri = \"s3://b/k\"\n[query]\nsql = \"SELECT 1 FROM t\"\n[limits]\n{text}"
+            );
+            let error = read_toml::<ActionDefinition>(Path::new("a.toml"), &text).unwrap_err();
+            assert!(error.message().contains(words), "{error}");
+        }
     }
 
     #[test]
@@ -253,6 +362,14 @@ mod tests {
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         for text in [
             "[server]\nkeys = [{ name = \"a\", secret = \"hunter2\" }]\n",
+            "[server]\nkeys = [{ name = \"a\", secrt = { env = \"A\" }, secret = \"hunter2\" }]\n",
+            "[server]\nkeys = \"hunter2\"\n",
+            "[server]\nkey = \"hunter2\"\n",
+            "[genesys]\nclient_secert = \"hunter2\"\n",
+            "[genesys]\nclient_secret = \"hunter2\n",
+            "[server]\nkeys = [\n  { name = \"a\", secret = \"hunter2 },\n]\n",
+            "genesys = { client = \"hunter2 }\n",
+            "[telemetry]\nheaders = { authorization = \"hunter2\", x = 1 }\n",
             "[server.tokens]\nsigning_key = \"hunter2\"\n",
             "[[server.clients]]\nname = \"a\"\nkeys_sha256 = \"hunter2\"\n",
             "[[server.clients]]\nname = \"a\"\nbasic = \"hunter2\"\n",
@@ -265,7 +382,11 @@ mod tests {
                 !format!("{error:?} {error}").contains("hunter2"),
                 "{error:?}"
             );
+            assert!(error.excerpt().is_none(), "{text}");
         }
+        // A number may be a secret as well.
+        let error = self::error("[server]\nkeys = 4711\n");
+        assert!(!error.message().contains("4711"), "{error}");
     }
 
     #[test]

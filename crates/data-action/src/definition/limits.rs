@@ -26,9 +26,10 @@ pub struct ActionLimits {
     pub max_scan_bytes: Option<ByteSize>,
     /// Rows that the smaller side of a join without an equality may have; a larger join is refused.
     pub max_keyless_rows: u64,
-    /// Requests to S3 that the read may take, as they are estimated before it. Left out: as many as it takes.
+    /// Requests to S3 that the read may take, as they are estimated before it and counted on the way. Left out: as many as it takes.
     pub max_requests: Option<u64>,
-    /// US dollars that the read may cost, as they are estimated before it; without a price it is refused. Left out: what it costs.
+    /// US dollars that the read may cost, as they are estimated before it and counted on the way; without a price it is refused. Left out: what it costs.
+    #[serde(deserialize_with = "crate::usd::optional")]
     #[schemars(schema_with = "crate::json_schema::usd")]
     pub max_cost_usd: Option<Decimal>,
 }
