@@ -91,9 +91,21 @@ impl Access {
         shared
             .identity
             .get_or_try_init(|| async {
-                Box::pin(identify(&shared.sts, &shared.iam, &shared.session_tags))
-                    .await
-                    .map(Arc::new)
+                let identifying = identify(&shared.sts, &shared.iam, &shared.session_tags);
+                match Box::pin(identifying).await {
+                    // S3 alone decides, and need not come with an STS.
+                    Err(error)
+                        if shared.settings.mode == AccessMode::Probe
+                            && matches!(
+                                error.kind(),
+                                ErrorKind::NotAws | ErrorKind::UnsupportedPrincipal
+                            ) =>
+                    {
+                        tracing::warn!(%error, "it is not known who we are: S3 decides");
+                        Ok(Arc::new(Identity::unknown()))
+                    }
+                    identity => identity.map(Arc::new),
+                }
             })
             .await
             .cloned()

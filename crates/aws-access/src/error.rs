@@ -24,6 +24,10 @@ pub struct Error {
 pub enum ErrorKind {
     /// A setting is wrong: correct it.
     InvalidSetting,
+    /// No region is known that requests could be signed for: set one.
+    NoRegion,
+    /// What answered is no STS of AWS: use the probe mode, in which S3 alone decides.
+    NotAws,
     /// There are no credentials, or AWS does not accept them: renew them.
     Credentials,
     /// The principal may not simulate its own policies: allow `iam:SimulatePrincipalPolicy`, or use the probe mode.
@@ -34,6 +38,35 @@ pub enum ErrorKind {
     Throttled,
     /// AWS could not be reached or failed: try again later.
     Unavailable,
+}
+
+/// The call that says who we are.
+pub(crate) const IDENTIFY: &str = "sts:GetCallerIdentity";
+
+/// Whether a refusal may come from AWS: it has AWS's own code, or is a failure that may pass.
+fn is_of_aws<E>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let is_unknown = matches!(
+        code,
+        "" | "InvalidAction" | "NotImplemented" | "MethodNotAllowed" | "UnknownOperationException"
+    );
+    let may_pass = status.is_some_and(|status| status >= 500 && !matches!(status, 501 | 505));
+    may_pass || !is_unknown
+}
+
+/// Whether a request could not be signed since no region is known.
+fn is_without_region(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string().to_lowercase();
+        if text.contains("missing signing region") || text.contains("missing region") {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 impl Error {
@@ -86,8 +119,28 @@ impl Error {
                 ErrorKind::Throttled,
                 format!("AWS asked to slow down at {what}"),
             ),
+            (SdkError::ServiceError(_) | SdkError::ResponseError(_), _)
+                if what == IDENTIFY && !is_of_aws(&error, &code) =>
+            {
+                let why = match code.as_str() {
+                    "" => String::new(),
+                    code => format!(" ({code})"),
+                };
+                (
+                    ErrorKind::NotAws,
+                    format!("{what} failed{why}: what answered is not STS as AWS has it"),
+                )
+            }
             (SdkError::ServiceError(_), _) => {
                 (ErrorKind::Unavailable, format!("{what} failed ({code})"))
+            }
+            (SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_), _)
+                if is_without_region(&error) =>
+            {
+                (
+                    ErrorKind::NoRegion,
+                    format!("{what} could not be signed: no AWS region is set"),
+                )
             }
             (SdkError::DispatchFailure(failure), _)
                 if !failure.is_io() && !failure.is_timeout() && !is_no_http(failure) =>

@@ -6,7 +6,7 @@ use aws_sdk_iam::Client as IamClient;
 use aws_sdk_sts::Client as StsClient;
 use serde::Serialize;
 
-use crate::{Error, ErrorKind, PrincipalKind, principal::CallerArn};
+use crate::{Error, ErrorKind, PrincipalKind, error::IDENTIFY, principal::CallerArn};
 
 /// The principal that requests are signed as.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +35,18 @@ impl Identity {
         self.arn.split(':').nth(1).unwrap_or("aws")
     }
 
+    /// Who is asked for where nothing says who we are: S3 knows.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            arn: "unknown".to_owned(),
+            account: String::new(),
+            user_id: String::new(),
+            kind: PrincipalKind::Unknown,
+            policy_source_arn: None,
+            tags: BTreeMap::new(),
+        }
+    }
+
     /// The name without its path.
     pub(crate) fn name(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or(&self.arn)
@@ -61,7 +73,7 @@ pub(crate) async fn identify(
         .get_caller_identity()
         .send()
         .await
-        .map_err(|error| Error::from_sdk("sts:GetCallerIdentity", error))?;
+        .map_err(|error| Error::from_sdk(IDENTIFY, error))?;
     let arn = caller.arn.unwrap_or_default();
     let parsed = CallerArn::parse(&arn).ok_or_else(|| {
         Error::new(
@@ -75,7 +87,9 @@ pub(crate) async fn identify(
             let role = role(iam, &parsed).await?;
             (Some(role.arn), role.tags)
         }
-        PrincipalKind::Root | PrincipalKind::FederatedUser => (None, BTreeMap::new()),
+        PrincipalKind::Root | PrincipalKind::FederatedUser | PrincipalKind::Unknown => {
+            (None, BTreeMap::new())
+        }
     };
     tags.extend(session_tags.clone());
     Ok(Identity {

@@ -16,6 +16,8 @@ pub enum PrincipalKind {
     SsoRole,
     /// A federated user (`sts:GetFederationToken`): its session policy cannot be simulated.
     FederatedUser,
+    /// Nobody says: S3 comes without the STS of AWS.
+    Unknown,
 }
 
 /// A caller's ARN, taken apart.

@@ -93,6 +93,7 @@ impl Error {
         let region = error.raw_response().and_then(bucket_region);
         let kind = match &error {
             SdkError::ConstructionFailure(_) => ErrorKind::InvalidSetting,
+            SdkError::DispatchFailure(_) if is_without_region(&error) => ErrorKind::InvalidSetting,
             SdkError::TimeoutError(_) => ErrorKind::Stalled,
             SdkError::DispatchFailure(failure)
                 if (failure.is_other() || failure.is_user()) && !is_no_http(failure) =>
@@ -113,6 +114,9 @@ impl Error {
         } else {
             format!(" ({code})")
         };
+        if kind == ErrorKind::InvalidSetting && is_without_region(&error) {
+            ": no AWS region is set".clone_into(&mut detail);
+        }
         if let (ErrorKind::WrongRegion, Some(region)) = (kind, &region) {
             detail = format!(": {region}{detail}");
         }
@@ -224,6 +228,19 @@ impl Error {
             },
         }
     }
+}
+
+/// Whether a request could not be signed since no region is known.
+fn is_without_region(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string().to_lowercase();
+        if text.contains("missing signing region") || text.contains("missing region") {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Whether the answer could not be read as HTTP: the connection is to blame, not what signs the request.

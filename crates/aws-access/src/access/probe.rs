@@ -3,7 +3,9 @@
 use aws_sdk_s3::{Client, error::ProvideErrorMetadata};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 
-use crate::{AccessRequest, DecidedBy, Decision, Effect, Error, Identity, request::Operation};
+use crate::{
+    AccessRequest, DecidedBy, Decision, Effect, Error, ErrorKind, Identity, request::Operation,
+};
 
 /// Asks S3 itself: a HEAD and a GET of one byte for an object, a listing of one key for a prefix.
 pub(super) async fn probe(
@@ -29,6 +31,12 @@ pub(super) async fn probe(
                 .map(drop),
         ),
     };
+    if refused == Some(Refusal::NotAccepted) {
+        return Err(Error::new(
+            ErrorKind::Credentials,
+            "S3 does not accept the credentials: the key, its secret or the session's token is wrong",
+        ));
+    }
     let effect = match refused {
         Some(_) => Effect::ImplicitDeny,
         None => Effect::Allowed,
@@ -60,6 +68,8 @@ enum Refusal {
     Plain,
     /// For want of `kms:Decrypt`.
     Kms,
+    /// S3 does not know the key, or the signature is not its own: no policy is to blame.
+    NotAccepted,
 }
 
 /// The HEAD needs no key and moves no byte; the GET needs `kms:Decrypt` too.
@@ -70,16 +80,19 @@ async fn read(s3: &Client, bucket: &str, key: &str, version: Option<&str>) -> Op
         .bucket(bucket)
         .key(key)
         .set_version_id(version.clone());
-    if let Some(refusal) = refusal(head.send().await.map(drop)) {
-        return Some(refusal);
-    }
+    // A refused HEAD says no more than that.
+    let of_head = refusal(head.send().await.map(drop));
     let get = s3
         .get_object()
         .bucket(bucket)
         .key(key)
         .set_version_id(version)
         .range("bytes=0-0");
-    refusal(get.send().await.map(drop))
+    let of_get = refusal(get.send().await.map(drop));
+    match of_get {
+        Some(Refusal::NotAccepted) => of_get,
+        _ => of_head.or(of_get),
+    }
 }
 
 /// What is no refusal (a missing object, an unreachable S3) shows when the object is read.
@@ -87,6 +100,12 @@ fn refusal<E: ProvideErrorMetadata>(
     result: Result<(), SdkError<E, HttpResponse>>,
 ) -> Option<Refusal> {
     let error = result.err()?;
+    if matches!(
+        error.code(),
+        Some("SignatureDoesNotMatch" | "InvalidAccessKeyId" | "InvalidToken" | "ExpiredToken")
+    ) {
+        return Some(Refusal::NotAccepted);
+    }
     let status = error.raw_response()?.status().as_u16();
     let is_kms = error
         .message()

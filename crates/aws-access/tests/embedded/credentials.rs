@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use flowlake_aws_access::{
-    AccessMode, AccessRequest, AccessSettings, AssumeRoleSettings, AwsSettings, PrincipalKind,
-    load_sdk_config, s3_client,
+    Access, AccessMode, AccessRequest, AccessSettings, AssumeRoleSettings, AwsSettings, ErrorKind,
+    PrincipalKind, StaticCredentials, iam_client, load_sdk_config, s3_client, sts_client,
 };
 use flowlake_dev_stack::{IamDocument, Identity};
 use serde_json::json;
@@ -30,6 +30,37 @@ fn trusting() -> IamDocument {
                 .with_policy("read", statements(json!([ask_iam(), tagged])))
                 .with_trust(trust),
         )
+}
+
+/// The store's own keys are not those that STS knows: no policy helps.
+#[tokio::test]
+async fn a_secret_that_s3_refuses_is_no_denial() {
+    let bench = Bench::new(trusting()).await;
+    let right = bench.settings(USER);
+    let key = bench.stack.access_key(USER);
+    let wrong = AwsSettings {
+        credentials: Some(StaticCredentials::new(key.id, "wrong".to_owned())),
+        ..right.clone()
+    };
+    let (sdk, other) = (
+        load_sdk_config(&right).await.unwrap(),
+        load_sdk_config(&wrong).await.unwrap(),
+    );
+    let access = Access::builder(
+        iam_client(&sdk, &right),
+        sts_client(&sdk, &right),
+        s3_client(&other, &wrong),
+    )
+    .with_settings(AccessSettings {
+        mode: AccessMode::Probe,
+        ..AccessSettings::default()
+    })
+    .build()
+    .unwrap();
+    let request = AccessRequest::read("lake", "exports/calls.csv");
+    let error = access.check(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert!(error.to_string().contains("S3 does not accept"), "{error}");
 }
 
 #[tokio::test]

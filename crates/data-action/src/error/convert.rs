@@ -19,8 +19,16 @@ impl ActionError {
         self
     }
 
-    /// The error of S3 or of a file of this machine in a source chain, as ours; `None` when neither is the cause.
+    /// The error of S3, of a file of this machine or of a limit in a source chain, as ours; `None` when none of them is the cause.
     pub(crate) fn from_chain(error: &(dyn StdError + 'static)) -> Option<Self> {
+        // A limit that was met while objects were read.
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(own) = error.downcast_ref::<Self>() {
+                return Some(own.clone());
+            }
+            next = error.source();
+        }
         s3::Error::find(error)
             .map(|found| Self::new(s3_code(found.kind()), found.to_string(), found.advice()))
             .or_else(|| LocalError::find(error).map(local))
@@ -178,6 +186,14 @@ impl From<access::Error> for ActionError {
             ErrorKind::InvalidSetting => (
                 ErrorCode::ConfigInvalid,
                 "Correct [aws] or [access] in flowlake.toml.",
+            ),
+            ErrorKind::NoRegion => (
+                ErrorCode::ConfigInvalid,
+                "Set AWS_REGION, `region` in [aws] of flowlake.toml, or that of the AWS profile.",
+            ),
+            ErrorKind::NotAws => (
+                ErrorCode::AccessUnavailable,
+                "Set `mode = \"probe\"` in [access] where S3 comes without the STS and IAM of AWS, or correct the addresses of the services.",
             ),
             ErrorKind::Credentials => (
                 ErrorCode::AwsCredentials,

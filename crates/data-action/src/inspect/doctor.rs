@@ -342,6 +342,7 @@ impl Doctor<'_> {
             PrincipalKind::AssumedRole => "role",
             PrincipalKind::SsoRole => "Identity Center role",
             PrincipalKind::FederatedUser => "federated user",
+            PrincipalKind::Unknown => "nothing answers as the STS of AWS: the principal is",
         };
         match &identity.policy_source_arn {
             Some(arn) => Finding::ok(Topic::Principal, SUBJECT, format!("{kind} {arn}")),
