@@ -182,6 +182,12 @@ pub(crate) struct Init {
     /// A key of docs/tables.md that is known of the files, such as `delimiter=;`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "from", value_parser = option)]
     pub(crate) options: Vec<(String, toml::Value)>,
+    /// Look at so many of the first rows only; left out, at all
+    #[arg(long, value_name = "ROWS", requires = "from")]
+    pub(crate) sample: Option<u64>,
+    /// Read also what `[confirm]` of flowlake.toml wants to be asked about
+    #[arg(long, requires = "from")]
+    pub(crate) yes: bool,
     /// Print the roles of the project's function instead, as a `CloudFormation` template: the one that Genesys Cloud takes, with its
     /// trust policy and external id, and the function's own, with the smallest policy that reads the configured tables
     #[arg(long, requires = "organization")]

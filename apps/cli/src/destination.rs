@@ -35,7 +35,8 @@ impl Destination {
                 "this format is not for a terminal: name a file with --output, or use a pipe",
             )));
         }
-        let Some(to) = to else {
+        // A file in its place would take the place of what others have written to it.
+        let Some(to) = to.filter(|to| !is_stdout(to)) else {
             return Ok(Self::Stdout(tempfile::tempfile()?));
         };
         if is_object(to) {
@@ -104,6 +105,24 @@ impl Destination {
 /// Whether a place is an object of S3.
 pub(crate) fn is_object(to: &Path) -> bool {
     to.to_str().is_some_and(|text| text.starts_with("s3://"))
+}
+
+/// Whether a place is what standard output goes to already, such as `/dev/stdout`.
+#[cfg(unix)]
+fn is_stdout(to: &Path) -> bool {
+    use std::os::{fd::AsFd, unix::fs::MetadataExt};
+
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    let stdout = stdout.and_then(|stdout| File::from(stdout).metadata());
+    match (fs::metadata(to), stdout) {
+        (Ok(to), Ok(stdout)) => (to.dev(), to.ino()) == (stdout.dev(), stdout.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+const fn is_stdout(_to: &Path) -> bool {
+    false
 }
 
 /// A file in the folder of another, to take its place with the rights that it has; and that place, which a link may only point to.

@@ -127,7 +127,12 @@ async fn files_over(config: &Path, arguments: &Init, uri: &str) -> Result<(), Fa
     if config_file.exists() {
         return Err(is_there(&config_file));
     }
-    let looked = Box::pin(look(config, &Inspect::of(uri, &arguments.options))).await?;
+    let inspect = Inspect {
+        sample: arguments.sample,
+        yes: arguments.yes,
+        ..Inspect::of(uri, &arguments.options)
+    };
+    let looked = Box::pin(look(config, &inspect)).await?;
     let project = FirstProject::of(&looked, &first_config())?;
     let actions = folder.join("actions");
     fs::create_dir_all(&actions)?;
@@ -141,6 +146,7 @@ async fn files_over(config: &Path, arguments: &Init, uri: &str) -> Result<(), Fa
         action.display(),
         project.call
     ))?;
+    looked.remarks();
     if looked.inspected.problems.count > 0 {
         output::note(&format!(
             "{} values or rows do not fit: `flowlake inspect` shows where",
@@ -174,7 +180,7 @@ fn first_config() -> String {
         if line.starts_with('[') {
             is_genesys = line.starts_with("[genesys]");
         }
-        if is_genesys && !line.is_empty() {
+        if is_genesys && !line.is_empty() && !line.starts_with('#') {
             format!("# {line}\n")
         } else {
             format!("{line}\n")

@@ -7,10 +7,12 @@ use std::{env, path::Path, sync::Arc};
 
 use bytesize::ByteSize;
 use flowlake_data_action::{
-    Action, ActionError, Answer, ErrorCode, Inspected, Pipeline, ProcessEnvironment, Question,
+    Action, ActionError, Answer, AnswerObject, ErrorCode, Inspected, Pipeline, ProcessEnvironment,
+    Question,
 };
 use flowlake_transform::{Limits, TableSpec, table_name};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use toml::{Table, Value};
 
 pub(crate) use self::arguments::Inspect;
@@ -29,6 +31,35 @@ pub(crate) struct Looked {
     pub(crate) table: Table,
 }
 
+impl Looked {
+    /// What somebody has to know who takes the table over.
+    pub(crate) fn remarks(&self) {
+        let differing = self.inspected.differing();
+        if !differing.is_empty() {
+            output::note(&format!(
+                "the files differ in {}, which is left out: it is found out for each file",
+                differing.join(", ")
+            ));
+        }
+        if self.inspected.has_unfit() {
+            output::note(
+                "there are rows that cannot be divided, or values that are not even text: with on_error = \"null\" they are left out or null (`flowlake inspect` shows where)",
+            );
+        }
+    }
+}
+
+/// The report for programs: numbers keep all digits, since values are written as they came.
+#[derive(Serialize)]
+struct Report<'a> {
+    objects: &'a [AnswerObject],
+    rows: &'a RawValue,
+    is_sample: bool,
+    inspected: &'a Inspected,
+    toml: &'a str,
+    audit_id: &'a str,
+}
+
 pub(crate) async fn inspect(
     config: &Path,
     as_json: bool,
@@ -45,17 +76,25 @@ pub(crate) async fn inspect(
     if arguments.toml {
         output::print(&toml)?;
     } else if as_json {
-        output::print(&output::json(&json!({
-            "objects": answer.metadata,
-            "rows": answer.data,
-            "is_sample": answer.truncated,
-            "inspected": inspected,
-            "toml": toml,
-            "audit_id": answer.audit_log.id,
-        }))?)?;
+        output::print(&output::json(&Report {
+            objects: &answer.metadata,
+            rows: &answer.data,
+            is_sample: answer.truncated,
+            inspected,
+            toml: &toml,
+            audit_id: &answer.audit_log.id,
+        })?)?;
     } else {
         let width = arguments.width.or_else(grid::terminal_width);
         output::print(&report::report(answer, inspected, width)?)?;
+    }
+    if arguments.toml {
+        looked.remarks();
+        if answer.metadata.iter().any(|read| read.is_local()) {
+            output::note(
+                "actions read objects of S3 alone: set `uri` to where the files lie there",
+            );
+        }
     }
     match &inspected.broke_off {
         Some(why) => {

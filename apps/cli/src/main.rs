@@ -39,7 +39,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use flowlake_data_action::{LogLines, ProcessEnvironment};
+use flowlake_data_action::{ActionError, ErrorCode, LogLines, ProcessEnvironment};
 use tikv_jemallocator::Jemalloc;
 
 use crate::{
@@ -55,7 +55,10 @@ use crate::{
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return unparsed(&error),
+    };
     Terminal::set(&arguments.voice, &ProcessEnvironment);
     let mut filter = arguments.log.clone();
     if arguments.voice.verbose {
@@ -74,6 +77,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(arguments.json),
     }
+}
+
+/// Help and versions are printed; what cannot be understood is an error as any other, as JSON too.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    let is_usage = error.use_stderr();
+    if !is_usage || !std::env::args_os().any(|argument| argument == "--json") {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let said = text.lines().next().unwrap_or_default();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let advice = "`flowlake --help`, and that of a command, shows what can be typed.";
+    let error = ActionError::new(ErrorCode::ConfigInvalid, said, advice);
+    Failure::from(error).report(true)
 }
 
 async fn execute(arguments: &Arguments) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ use self::{limits::ReadSize, objects::Moved};
 pub(crate) use self::{price::Pricing, ship::S3Sink};
 use crate::{
     Action, ActionError, Clock, ConfirmSettings, ErrorCode, attempt::Attempt, plan::ReadPlan,
+    stores::RequestStores,
 };
 
 /// Budgets, prices and the audit log.
@@ -77,11 +78,28 @@ impl Ledger {
         action: &Action,
         plan: &ReadPlan,
         confirm: Option<&ConfirmSettings>,
+        stores: &RequestStores,
     ) -> Result<Option<Cost>, ActionError> {
         let budgets = &self.budgets;
-        let estimate = self.pricing.estimate(plan, budgets.month_bytes());
+        let month_bytes = budgets.month_bytes();
+        let estimate = self.pricing.estimate(plan, month_bytes);
         let size = ReadSize::of(plan, &self.pricing, estimate.as_ref());
-        size.check(&action.definition.limits, confirm)?;
+        let limits = &action.definition.limits;
+        size.check(limits, confirm)?;
+        // What a read of Parquet takes is not known before its footer is.
+        let is_limited =
+            confirm.is_some() || limits.max_requests.is_some() || limits.max_cost_usd.is_some();
+        if is_limited {
+            let (limits, confirm) = (limits.clone(), confirm.cloned());
+            let pricing = Arc::clone(&self.pricing);
+            let mut classes = plan.objects.iter();
+            let class = classes.find_map(|object| object.storage_class.clone());
+            let admit = move |usage: &[(String, MeterSnapshot)]| {
+                let size = ReadSize::so_far(usage, &pricing, class.as_deref(), month_bytes);
+                size.check(&limits, confirm.as_ref())
+            };
+            stores.limit(Box::new(admit));
+        }
         let action = action.name();
         let estimate = match estimate {
             Ok(estimate) => estimate,

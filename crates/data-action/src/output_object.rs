@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use object_store::path::Path;
+use flowlake_transform::RowFormat;
+use object_store::{Attribute, AttributeValue, Attributes, path::Path};
 
 use crate::{ActionError, ErrorCode};
 
@@ -11,6 +12,26 @@ use crate::{ActionError, ErrorCode};
 pub struct OutputObject {
     pub(crate) bucket: String,
     pub(crate) key: Path,
+}
+
+impl OutputObject {
+    /// The content type that the name says.
+    pub(crate) fn attributes(&self) -> Attributes {
+        let extension = self.key.extension().unwrap_or_default().to_lowercase();
+        let format = match extension.as_str() {
+            "jsonl" => Ok(RowFormat::Ndjson),
+            "arrows" => Ok(RowFormat::Arrow),
+            name => name.parse::<RowFormat>(),
+        };
+        let named = match extension.as_str() {
+            "txt" => Some("text/plain; charset=utf-8"),
+            _ => format.ok().map(RowFormat::media_type),
+        };
+        let named = named.into_iter();
+        named
+            .map(|name| (Attribute::ContentType, AttributeValue::from(name)))
+            .collect()
+    }
 }
 
 impl FromStr for OutputObject {
@@ -47,12 +68,29 @@ impl fmt::Display for OutputObject {
 
 #[cfg(test)]
 mod tests {
+    use object_store::Attribute;
+
     use super::OutputObject;
 
     #[test]
     fn an_object_has_a_bucket_and_a_key() {
         let parsed: OutputObject = "s3://lake/a/b.csv".parse().unwrap();
         assert_eq!(parsed.to_string(), "s3://lake/a/b.csv");
+        let types = |text: &str| {
+            let object: OutputObject = text.parse().unwrap();
+            let attributes = object.attributes();
+            attributes
+                .get(&Attribute::ContentType)
+                .map(|kind| kind.as_ref().to_owned())
+        };
+        for (key, kind) in [
+            ("s3://b/a.csv", Some("text/csv")),
+            ("s3://b/a.JSONL", Some("application/x-ndjson")),
+            ("s3://b/a.parquet", Some("application/vnd.apache.parquet")),
+            ("s3://b/a", None),
+        ] {
+            assert_eq!(types(key).as_deref(), kind, "{key}");
+        }
         for wrong in [
             "s3://lake",
             "s3://lake/",

@@ -2,6 +2,8 @@
 //!
 //! It becomes an action that exists for one attempt, and is answered and recorded as every other.
 
+mod unquoted;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
@@ -49,7 +51,14 @@ impl Action {
         };
         let prepared = Prepared::ask(spec, &folder);
         let prepared = prepared.map_err(|error| {
-            let error = ActionError::from(error).of_question(false);
+            let mut error = ActionError::from(error).of_question(false);
+            let file = error.place();
+            let file = file.and_then(|place| unquoted::file_at(&sql, place));
+            if let Some(file) = file {
+                error = error.with_advice(&format!(
+                    "Put the name of the file in single quotes: FROM '{file}'."
+                ));
+            }
             let excerpt = error.place();
             let excerpt = excerpt.and_then(|place| Excerpt::of(None, &sql, place));
             error.with_excerpt(excerpt)
@@ -119,6 +128,15 @@ impl ActionError {
             ErrorCode::LimitOutput => {
                 "Select fewer rows or columns, or write them to a file with --output."
             }
+            ErrorCode::S3NoSuchKey if told.advice().contains("[tables]") => {
+                let check = "Check the name of the object, letter by letter: a `/` ends the name of a folder.";
+                // What may be wrong with the name stays.
+                let hint = told.advice().split_once(" Or ").map(|(_, hint)| hint);
+                let advice =
+                    hint.map_or_else(|| check.to_owned(), |hint| format!("{check} Or {hint}"));
+                return told.with_advice(&advice);
+            }
+            ErrorCode::S3NoSuchBucket => "Check the name of the bucket.",
             ErrorCode::LimitScan => {
                 "Name fewer files, or allow more: -t NAME=FILE,max_files=COUNT."
             }

@@ -1,9 +1,12 @@
 //! The stores of one request: one view per bucket of S3, each with its own meter and its own pinned versions, and the files of this
 //! machine.
 
+mod guarded;
+mod views;
+
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +16,11 @@ use flowlake_s3_stream::{
 use flowlake_transform::{BoxError, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
 
+use self::guarded::Admit;
+use self::{
+    guarded::{Guarded, Limits},
+    views::Views,
+};
 use crate::{ActionError, local::LocalFiles, read_only::ReadOnlyStore};
 
 /// What all requests of a process share: the client, the metadata cache and the budget of bytes in flight.
@@ -84,7 +92,9 @@ impl S3 {
 #[derive(Debug)]
 pub(crate) struct RequestStores {
     shared: Arc<S3>,
-    views: Mutex<BTreeMap<String, S3Stream>>,
+    views: Arc<Views>,
+    /// The limits that hold while the rows are read.
+    limits: OnceLock<Arc<Limits>>,
     pub(crate) local: LocalFiles,
 }
 
@@ -92,14 +102,15 @@ impl RequestStores {
     pub(crate) fn new(shared: Arc<S3>) -> Self {
         Self {
             shared,
-            views: Mutex::default(),
+            views: Arc::default(),
+            limits: OnceLock::new(),
             local: LocalFiles::default(),
         }
     }
 
     /// This request's view of a bucket.
     pub(crate) fn view(&self, bucket: &str) -> Result<S3Stream, ActionError> {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(view) = views.get(bucket) {
             return Ok(view.clone());
         }
@@ -108,18 +119,21 @@ impl RequestStores {
         Ok(view)
     }
 
+    /// Asks `admit` before each request from now on.
+    pub(crate) fn limit(&self, admit: Box<Admit>) {
+        let limits = Limits::new(admit, Arc::clone(&self.views));
+        // A read that is planned a second time has the same limits.
+        let _ = self.limits.set(Arc::new(limits));
+    }
+
     /// What was moved, over all buckets of S3, per bucket.
     pub(crate) fn usage(&self) -> Vec<(String, MeterSnapshot)> {
-        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        views
-            .iter()
-            .map(|(bucket, view)| (bucket.clone(), view.meter().snapshot()))
-            .collect()
+        self.views.usage()
     }
 
     /// The object versions that this request read, with their buckets.
     pub(crate) fn objects(&self) -> Vec<(String, Arc<ObjectMetadata>)> {
-        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_s3 = views.iter().flat_map(|(bucket, view)| {
             view.pinned()
                 .into_iter()
@@ -134,6 +148,7 @@ impl RequestStores {
     pub(crate) async fn forget(&self) {
         let views: Vec<_> = self
             .views
+            .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
@@ -152,6 +167,14 @@ impl StoreResolver for RequestStores {
         if bucket == LOCAL_FILES {
             return Ok(Arc::new(ReadOnlyStore(self.local.clone())));
         }
-        Ok(Arc::new(self.view(bucket)?))
+        let view = self.view(bucket)?;
+        Ok(match self.limits.get() {
+            Some(limits) => Arc::new(ReadOnlyStore(Guarded {
+                bucket: bucket.to_owned(),
+                view,
+                limits: Arc::clone(limits),
+            })),
+            None => Arc::new(view),
+        })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{fs::File, io};
 
-use object_store::{Error as StoreError, ObjectStoreExt, WriteMultipart};
+use object_store::{
+    Error as StoreError, ObjectStore, PutMultipartOptions, PutOptions, WriteMultipart,
+};
 use tokio::io::AsyncReadExt;
 
 use crate::{ActionError, ErrorCode, OutputObject, stores::S3};
@@ -23,10 +25,18 @@ pub(crate) async fn upload(s3: &S3, to: &OutputObject, rows: File) -> Result<(),
         let mut content = Vec::new();
         let read = rows.read_to_end(&mut content).await;
         read.map_err(unreadable)?;
-        let put = store.put(&to.key, content.into()).await;
+        let options = PutOptions {
+            attributes: to.attributes(),
+            ..PutOptions::default()
+        };
+        let put = store.put_opts(&to.key, content.into(), options).await;
         return put.map(drop).map_err(|error| unwritten(to, error));
     }
-    let upload = store.put_multipart(&to.key).await;
+    let options = PutMultipartOptions {
+        attributes: to.attributes(),
+        ..PutMultipartOptions::default()
+    };
+    let upload = store.put_multipart_opts(&to.key, options).await;
     let upload = upload.map_err(|error| unwritten(to, error))?;
     let part = PART_BYTES.max(size.div_ceil(MOST_PARTS));
     let part = usize::try_from(part).unwrap_or(usize::MAX);

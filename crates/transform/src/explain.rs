@@ -45,6 +45,14 @@ impl Explanation {
     }
 }
 
+impl Explanation {
+    /// Requests that the read takes; none where a format is read from its start to its end, whose size says it.
+    #[must_use]
+    pub fn requests_to_read(&self) -> Option<u64> {
+        self.scans.iter().map(|scan| scan.requests_to_read).sum()
+    }
+}
+
 impl Transform {
     /// What [`Self::run`] would do. Reads what it reads before the first row: heads and footers of files.
     ///

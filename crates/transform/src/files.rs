@@ -204,11 +204,7 @@ impl Transform {
 /// No file is at any of the locations of a table, or none that holds a column.
 pub(crate) fn no_files(locations: &[TableFiles]) -> Error {
     let written = locations.iter().map(|found| &found.table.location);
-    let written = written.map(|location| match location.is_local() {
-        true => location.to_string(),
-        false => location.as_written().to_owned(),
-    });
-    let written: Vec<_> = written.collect();
+    let written: Vec<_> = written.map(Location::to_string).collect();
     let is_exact = locations
         .iter()
         .all(|found| found.table.location.path().is_some());

@@ -49,7 +49,7 @@ pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBu
 pub use error::{BoxError, Error, ErrorKind, Place};
 pub use explain::{Explanation, ScanExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
-pub use formats::misfit::{Problem, Problems};
+pub use formats::misfit::{Problem, Problems, Written};
 pub use hot::{
     HotClock, HotQuery, HotQueryStatus, HotRows, HotSettings, HotSource, HotStatus, HotTables,
     HotTablesBuilder, HotView, OnNoRoom, Reload,

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 use crate::{
-    Error, ErrorKind, Limits, Problems, Step, TableInfo, asked_plan::AskedPlan,
+    Error, ErrorKind, Limits, Problems, Step, TableInfo, Written, asked_plan::AskedPlan,
     explain::steps::done, scan_store::ScanMeter, sizes::array_bytes, stop::StopSwitch,
 };
 
@@ -162,6 +162,13 @@ impl RowStream {
     #[must_use]
     pub fn problems(&self) -> Problems {
         self.meter.misfits().problems()
+    }
+
+    /// How the files are written that were opened so far, in a run that looks for what does not fit; otherwise nothing. Parquet says
+    /// that by itself.
+    #[must_use]
+    pub fn written(&self) -> Vec<Written> {
+        self.meter.misfits().written()
     }
 
     /// What each step of the query did so far.

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use self::column::ColumnSketch;
 use crate::Error;
 
-/// Columns that are summarised; each takes up to 100 KiB while rows come.
+/// Columns that are summarised; each takes up to 130 KiB while rows come.
 const MOST_COLUMNS: usize = 500;
 
 /// Takes rows in; see [`Summary`].

@@ -85,10 +85,34 @@ fn patterns(table: &Table) -> String {
         _ => Vec::new(),
     };
     let patterns = uris.into_iter().map(|uri| match uri.ends_with('/') {
-        true => format!("{uri}*"),
-        false => uri.to_owned(),
+        true => format!("{}*", pattern(uri)),
+        false => pattern(uri),
     });
     toml::Value::from(patterns.collect::<Vec<_>>()).to_string()
+}
+
+/// A pattern of a policy, in which `*` is the only wildcard, that has in it what a glob has.
+fn pattern(uri: &str) -> String {
+    let mut pattern = String::new();
+    let mut rest = uri;
+    while let Some(at) = rest.find(['?', '[']) {
+        pattern += &rest[..at];
+        let class = &rest[at + 1..];
+        // A `]` that comes first is one of the class.
+        let end = class.chars().next().map_or(0, char::len_utf8);
+        let end = class
+            .get(end..)
+            .and_then(|more| Some(end + more.find(']')?));
+        let (one, behind) = match (rest[at..].starts_with('['), end) {
+            (true, Some(end)) => (&class[..end], &class[end + 1..]),
+            _ => ("", class),
+        };
+        // A class of one character stands for it.
+        pattern += if one.chars().count() == 1 { one } else { "*" };
+        rest = behind;
+    }
+    pattern += rest;
+    pattern
 }
 
 fn action(looked: &Looked, name: &str, key: Option<(&KeyColumn, &str)>) -> Result<String, Failure> {
@@ -184,7 +208,15 @@ fn in_shell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{action_name, in_shell, param_name, toml_lines};
+    use super::{action_name, in_shell, param_name, pattern, toml_lines};
+
+    #[test]
+    fn globs_as_patterns_of_a_policy() {
+        assert_eq!(pattern("s3://b/a/*.csv"), "s3://b/a/*.csv");
+        assert_eq!(pattern("s3://b/sp ace [[]1].csv"), "s3://b/sp ace [1].csv");
+        assert_eq!(pattern("s3://b/[]]?[a-c]/[!x]é[é]"), "s3://b/]**/*éé");
+        assert_eq!(pattern("s3://b/a["), "s3://b/a*");
+    }
 
     #[test]
     fn names_and_words() {

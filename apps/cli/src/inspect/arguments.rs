@@ -38,7 +38,7 @@ pub(crate) struct Inspect {
 }
 
 impl Inspect {
-    /// All rows of the files, of which so much is known.
+    /// The files, of which so much is known.
     pub(crate) fn of(uri: &str, options: &[(String, Value)]) -> Self {
         Self {
             uri: uri.to_owned(),

@@ -25,7 +25,7 @@ pub(super) fn report(
     let mut out = String::new();
     objects(&mut out, answer, &inspected.table);
     out += "\nHow it is written\n";
-    written(&mut out, &inspected.table);
+    written(&mut out, inspected);
     let _ = writeln!(out, "\nFirst rows\n{}", output::table(answer, width)?);
     let rows = inspected.summary.rows;
     match answer.truncated {
@@ -74,8 +74,11 @@ fn objects(out: &mut String, answer: &Answer, table: &TableInfo) {
 }
 
 /// What was found, each with its reason.
-fn written(out: &mut String, table: &TableInfo) {
-    for evidence in &table.evidence {
+fn written(out: &mut String, inspected: &Inspected) {
+    let table = &inspected.table;
+    let differing = inspected.differing();
+    let same = table.evidence.iter();
+    for evidence in same.filter(|evidence| !differing.contains(&evidence.about)) {
         let found = match evidence.about {
             "format" => table.format.clone(),
             "compression" => table.compression.clone(),
@@ -98,6 +101,25 @@ fn written(out: &mut String, table: &TableInfo) {
             "  {:<12} {found:<12} {}",
             evidence.about, evidence.reason
         );
+    }
+    if !differing.is_empty() {
+        let _ = writeln!(out, "  ! files differ in {}:", differing.join(", "));
+        for written in inspected.written.iter().take(OBJECTS) {
+            let own = written.lines.iter().filter(|line| {
+                let key = line.split(" = ").next().unwrap_or_default();
+                differing.contains(&key)
+            });
+            let own: Vec<_> = own.map(String::as_str).collect();
+            let more = match written.files {
+                1 => String::new(),
+                files => format!(" and {} more", files - 1),
+            };
+            let _ = writeln!(out, "    {}{more}: {}", written.example, own.join(", "));
+        }
+        if inspected.written.len() > OBJECTS {
+            let more = inspected.written.len() - OBJECTS;
+            let _ = writeln!(out, "    and {more} ways more");
+        }
     }
     for (name, kind) in &table.partitions {
         let _ = writeln!(
@@ -181,8 +203,14 @@ fn nulls(nulls: u64, rows: u64) -> String {
         0 => "no null".to_owned(),
         _ if nulls == rows => "null everywhere".to_owned(),
         _ => {
-            let tenths = u128::from(nulls) * 1000 / u128::from(rows.max(1));
-            format!("{nulls} null ({}.{} %)", tenths / 10, tenths % 10)
+            let rows = u128::from(rows.max(1));
+            let tenths = (u128::from(nulls) * 1000 + rows / 2) / rows;
+            // Some are null and some are not, however few.
+            match tenths {
+                0 => format!("{nulls} null (under 0.1 %)"),
+                1000.. => format!("{nulls} null (over 99.9 %)"),
+                _ => format!("{nulls} null ({}.{} %)", tenths / 10, tenths % 10),
+            }
         }
     }
 }

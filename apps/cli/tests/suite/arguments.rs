@@ -18,6 +18,22 @@ fn a_log_filter_that_cannot_be_read_is_an_error() {
     assert!(said.contains("flowlake=loud"), "{said}");
 }
 
+#[test]
+fn what_cannot_be_understood_is_json_for_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = flowlake(
+        folder.path(),
+        &["--json", "sql", "SELECT 1", "--format", "xml"],
+    );
+    assert_eq!(code, Some(2), "{said}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["error"]["code"], "config.invalid");
+    let message = said["error"]["message"].as_str().unwrap();
+    assert!(message.contains("'xml' for '--format"), "{message}");
+    let (code, said) = flowlake(folder.path(), &["--json", "sql", "--help"]);
+    assert!(code == Some(0) && said.contains("Usage:"), "{said}");
+}
+
 /// Without AWS: neither credentials nor the address that gives them to machines of AWS.
 fn flowlake(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_flowlake"))
@@ -37,6 +53,11 @@ fn the_first_check_after_init_asks_for_aws_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = flowlake(folder.path(), &["init", "mine"]);
     assert_eq!(code, Some(0), "{said}");
+    let config = std::fs::read_to_string(folder.path().join("mine/flowlake.toml")).unwrap();
+    assert!(
+        config.contains("# [confirm]") && !config.contains("# #"),
+        "{config}"
+    );
     // Exactly what it says, since an action's parameters are not known to it.
     let (_, next) = said.trim_end().rsplit_once("flowlake ").unwrap();
     let next: Vec<_> = next.split(' ').collect();

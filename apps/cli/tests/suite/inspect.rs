@@ -193,6 +193,92 @@ async fn places_of_problems_are_those_of_the_whole_file() {
     }
 }
 
+#[tokio::test]
+async fn numbers_keep_their_digits_and_quantiles_are_values() {
+    let desk = Desk::new();
+    let sql = "SELECT CAST(m AS DECIMAL(18, 2)) AS m, arrow_cast(u, 'UInt64') AS u, CAST(w AS DECIMAL(38, 0)) AS w, f FROM (VALUES \
+        ('1234567890123456.78', '18446744073709551615', '99999999999999999999999999999999999999', 1.5), \
+        ('1234567890123456.77', '18446744073709551614', '99999999999999999999999999999999999998', 2.5), \
+        ('-0.01', '1', '-99999999999999999999999999999999999999', CAST('NaN' AS DOUBLE))) AS t (m, u, w, f)";
+    desk.asked(&["sql", sql, "-o", "m.parquet"], 0).await;
+    let (out, _) = desk.asked(&["--json", "inspect", "m.parquet"], 0).await;
+    // A parsed report would have lost the digits.
+    for part in [
+        r#""max":1234567890123456.78"#,
+        r#"{"percent":50,"value":1234567890123456.77}"#,
+        r#"{"percent":50,"value":18446744073709551614}"#,
+        r#""max":99999999999999999999999999999999999999"#,
+        r#"{"percent":50,"value":99999999999999999999999999999999999998}"#,
+        r#""m":1234567890123456.78"#,
+        r#"{"percent":50,"value":2.5}"#,
+        r#"{"percent":95,"value":"NaN"}"#,
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (out, _) = desk.asked(&["inspect", "m.parquet"], 0).await;
+    assert!(
+        out.contains("50 % 1234567890123456.77 ·") && out.contains("95 % 18446744073709551615"),
+        "{out}"
+    );
+}
+
+#[tokio::test]
+async fn counts_and_shares_are_no_more_than_there_are() {
+    let desk = Desk::new();
+    // Of some of these, the estimate of distinct values is above the number of rows.
+    let rows = |from: u32| {
+        (from..from + 300)
+            .map(|n| format!("k{n}\n"))
+            .collect::<String>()
+    };
+    for from in 0..8 {
+        desk.lay("keys.csv", &format!("key\n{}", rows(from * 1000)));
+        let (out, _) = desk.asked(&["--json", "inspect", "keys.csv"], 0).await;
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let column = &report["inspected"]["summary"]["columns"][0];
+        assert!(column["distinct"].as_u64().unwrap() <= 300, "{column}");
+    }
+    desk.lay("nulls.csv", "id,a,b\n1,,x\n2,,\n3,x,x\n");
+    let (out, _) = desk.asked(&["inspect", "nulls.csv"], 0).await;
+    assert!(
+        out.contains("2 null (66.7 %)") && out.contains("1 null (33.3 %)"),
+        "{out}"
+    );
+    let nearly: String = (0..3000).map(|n| format!("{n},\n")).collect();
+    desk.lay("nearly.csv", &format!("id,a\n{nearly}3000,x\n"));
+    let (out, _) = desk.asked(&["inspect", "nearly.csv"], 0).await;
+    assert!(out.contains("3000 null (over 99.9 %)"), "{out}");
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_used_as_it_is_says_so() {
+    let desk = Desk::new();
+    desk.lay(
+        "change.ndjson",
+        "{\"id\":1,\"v\":\"a\"}\n{\"id\":2,\"v\":[1]}\n",
+    );
+    let asked = [
+        "inspect",
+        "change.ndjson",
+        "--toml",
+        "--set",
+        "infer_rows=1",
+    ];
+    let (out, told) = desk.asked(&asked, 0).await;
+    assert!(out.contains("on_error = \"null\""), "{out}");
+    assert!(
+        told.contains("not even text") && told.contains("actions read objects of S3 alone"),
+        "{told}"
+    );
+    let (out, told) = desk
+        .asked(&["inspect", "data/calls.csv", "--toml"], 0)
+        .await;
+    assert!(
+        out.contains("encoding = \"utf-8\"") && !told.contains("not even text"),
+        "{out}{told}"
+    );
+}
+
 /// A table as many programs write it, and what its rows are.
 struct Written {
     key: &'static str,
@@ -467,6 +553,12 @@ async fn a_project_over_a_file_works_at_once() {
     let other = "SELECT 1 FROM 's3://lake/exports/customers.csv'";
     let told = desk.refused(&["--config", "mine", "sql", other], 3).await;
     assert!(told.contains("policy.denied"), "{told}");
+    // What is to be confirmed can be.
+    desk.lay("flowlake.toml", "[policy]\nallow = [\"s3://lake/*\"]\n[access]\nmode = \"probe\"\n[confirm]\nabove_requests = 0\n");
+    let told = desk.refused(&["init", "new", "--from", uri], 5).await;
+    assert!(told.contains("Say --yes"), "{told}");
+    let asked = ["init", "new", "--from", uri, "--yes", "--sample", "1"];
+    desk.asked(&asked, 0).await;
     let told = desk.refused(&["init", "mine", "--from", uri], 2).await;
     assert!(
         told.contains("mine/flowlake.toml is there already"),
@@ -480,9 +572,64 @@ async fn a_project_over_a_file_works_at_once() {
 }
 
 #[tokio::test]
+async fn files_that_differ_are_each_read_as_they_are() {
+    let house = House::new().await;
+    let desk = Desk::of(&house);
+    house.lay("mx/a.csv", "id,name\n1,Müller\n".as_bytes());
+    house.lay("mx/b.csv", b"id;name\n2;M\xfcller\n");
+    house.lay("mx/c.csv", b"Report\n\nid,name\n3,z\n");
+    house.lay("mx/d.csv", b"");
+    let uri = "s3://lake/exports/mx/";
+    let (out, told) = desk.asked(&["init", "pm", "--from", uri], 0).await;
+    let differ = "files differ in delimiter, encoding, skip_lines, which is left out";
+    assert!(told.contains(differ), "{told}");
+    assert!(out.contains("run mx"), "{out}");
+    for (id, name) in [(1, "Müller"), (2, "Müller"), (3, "z")] {
+        let id = format!("id={id}");
+        let asked = [
+            "--config", "pm", "run", "mx", "--param", &id, "--format", "csv",
+        ];
+        let (rows, _) = desk.asked(&asked, 0).await;
+        assert!(
+            rows.starts_with("id,name\r\n") && rows.contains(name),
+            "{rows}"
+        );
+    }
+    let (out, told) = desk.asked(&["inspect", uri, "--toml"], 0).await;
+    assert!(
+        told.contains(differ)
+            && out.contains("format = \"csv\"\n")
+            && out.contains("header = true\n")
+            && !out.contains("delimiter"),
+        "{told}{out}"
+    );
+    let (out, _) = desk.asked(&["inspect", uri], 0).await;
+    for part in [
+        "! files differ in delimiter, encoding, skip_lines:",
+        "mx/a.csv: encoding = \"utf-8\", delimiter = \",\"\n",
+        "mx/b.csv: encoding = \"windows-1252\", delimiter = \";\"\n",
+        "mx/c.csv: encoding = \"utf-8\", delimiter = \",\", skip_lines = 2\n",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(!out.contains("  delimiter    "), "{out}");
+    // What is declared is not left out.
+    let asked = ["inspect", uri, "--toml", "--set", "delimiter=;"];
+    let (out, _) = desk.asked(&asked, 0).await;
+    assert!(out.contains("delimiter = \";\"\n"), "{out}");
+}
+
+#[tokio::test]
 async fn names_that_sql_and_shells_would_trip_over() {
     let house = House::new().await;
     let desk = Desk::of(&house);
+    house.lay("sp ace [1].csv", b"id\n7\n");
+    let glob = "s3://lake/exports/sp ace [[]1].csv";
+    desk.asked(&["init", "glob", "--from", glob], 0).await;
+    let (rows, _) = desk
+        .asked(&["--config", "glob", "sql", &format!("FROM '{glob}'")], 0)
+        .await;
+    assert!(rows.contains('7'), "{rows}");
     house.lay(
         "Select 1.csv",
         b"Order By,\"it's \"\"it\"\"\"\nit's a,1.5\nb,2.5\n",

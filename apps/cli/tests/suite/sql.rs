@@ -432,7 +432,7 @@ async fn constants_of_a_question_that_fails_are_in_no_record() {
 #[cfg(unix)]
 #[tokio::test]
 async fn what_is_no_file_is_not_replaced_and_a_file_keeps_its_rights() {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{io::Write, os::unix::fs::PermissionsExt};
 
     let desk = Desk::new();
     let ask = |to: &'static str| ["sql", "SELECT 1 AS a", "--format", "csv", "-o", to];
@@ -443,6 +443,15 @@ async fn what_is_no_file_is_not_replaced_and_a_file_keeps_its_rights() {
         assert!(told.contains("it is no file"), "{told}");
     }
     assert!(!std::fs::metadata(desk.path("socket")).unwrap().is_file());
+    // What stands in the file that standard output goes to stays there.
+    let all = std::fs::File::create(desk.path("all.csv")).unwrap();
+    (&all).write_all(b"header\n").unwrap();
+    let mut command = desk.command(&ask("/dev/stdout"));
+    command.stdout(all.try_clone().unwrap());
+    assert!(command.status().unwrap().success());
+    (&all).write_all(b"footer\n").unwrap();
+    let kept = std::fs::read_to_string(desk.path("all.csv")).unwrap();
+    assert_eq!(kept, "header\na\r\n1\r\nfooter\n");
     std::fs::write(desk.path("old.csv"), "old").unwrap();
     let rights = PermissionsExt::from_mode(0o640);
     std::fs::set_permissions(desk.path("old.csv"), rights).unwrap();
@@ -788,6 +797,36 @@ async fn errors_of_questions_do_not_speak_of_actions() {
             2,
             "is used and has no value",
             "--param",
+        ),
+        (
+            "SELECT * FROM data/calls.csv",
+            2,
+            "Expected: end of statement",
+            "FROM 'data/calls.csv'",
+        ),
+        (
+            "SELECT * FROM \"data/calls.csv\" c",
+            3,
+            "which is no name of a table",
+            "FROM 'data/calls.csv'",
+        ),
+        (
+            "SELECT * FROM calls.csv WHERE id = 1",
+            3,
+            "tables have one name and no schema",
+            "FROM 'calls.csv'",
+        ),
+        (
+            "SELECT * FROM read_csv('data/calls.csv', header = true)",
+            3,
+            "the table function `read_csv`",
+            "single quotes: FROM 'data/calls.csv'",
+        ),
+        (
+            "SELECT * FROM s3://lake/x.csv",
+            2,
+            "Expected: end of statement",
+            "FROM 's3://lake/x.csv'",
         ),
         (
             "DROP TABLE x",

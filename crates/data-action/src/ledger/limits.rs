@@ -2,6 +2,7 @@
 
 use bytesize::ByteSize;
 use flowlake_cost_audit::{Cost, Error as CostError};
+use flowlake_s3_stream::MeterSnapshot;
 use rust_decimal::Decimal;
 
 use super::Pricing;
@@ -33,6 +34,27 @@ impl ReadSize {
             cost_usd: estimate
                 .map(|cost| cost.total_usd)
                 .map_err(ToString::to_string),
+        }
+    }
+
+    /// What a read has taken so far, with the request that is about to be sent. Requests that were sent again are not counted.
+    pub(super) fn so_far(
+        usage: &[(String, MeterSnapshot)],
+        pricing: &Pricing,
+        class: Option<&str>,
+        month_bytes: u64,
+    ) -> Self {
+        let requests = usage.iter().map(|(_, moved)| {
+            let sent = moved.get_requests + moved.head_requests + moved.list_requests;
+            sent.saturating_sub(moved.retries)
+        });
+        Self {
+            requests: requests.sum(),
+            bytes: usage.iter().map(|(_, moved)| moved.bytes_received).sum(),
+            cost_usd: pricing
+                .of_meters(usage, |_| class.map(str::to_owned), month_bytes)
+                .map(|cost| cost.total_usd)
+                .map_err(|error| error.to_string()),
         }
     }
 
@@ -100,7 +122,7 @@ impl ReadSize {
                 confirm.above_bytes.display().si(),
                 confirm.above_usd,
             ),
-            "Say --yes to read it, or name fewer files.",
+            "Say --yes to read it, or read less.",
         )
     }
 }

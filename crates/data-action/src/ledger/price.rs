@@ -1,6 +1,9 @@
 //! What reads cost by the price table, before and after.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use flowlake_cost_audit::{Cost, Destination, Error as CostError, PriceTable, Usage};
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata, S3StreamSettings};
@@ -90,6 +93,35 @@ impl Pricing {
         self.estimate_of(plan, share, month_bytes)
     }
 
+    /// What reading objects of the plan in so many GETs of so many bytes costs, with the HEADs of finding them: an upper bound where their
+    /// storage classes differ.
+    ///
+    /// # Errors
+    /// The figure that the table does not have.
+    pub(crate) fn estimate_reads(
+        &self,
+        plan: &ReadPlan,
+        requests: u64,
+        bytes: u64,
+        month_bytes: u64,
+    ) -> Result<Cost, CostError> {
+        let classes = plan.objects.iter().map(|object| &object.storage_class);
+        let classes: BTreeSet<_> = classes.collect();
+        let costs = classes.into_iter().map(|class| {
+            let headed = plan.objects.iter().filter(|object| object.is_headed);
+            self.price(std::iter::once(Usage {
+                storage_class: class.clone(),
+                get_requests: requests,
+                head_requests: headed.count() as u64,
+                bytes,
+                ..self.no_usage(month_bytes)
+            }))
+        });
+        let costs = costs.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let most = costs.max_by_key(|cost| cost.total_usd);
+        Ok(most.unwrap_or_else(|| self.nothing()))
+    }
+
     /// What the requests and bytes that the meters saw cost, bucket by bucket.
     ///
     /// A meter counts per bucket, not per object: a bucket's bytes are priced at the storage class of the first object read
@@ -107,17 +139,29 @@ impl Pricing {
                 .filter_map(|(_, object)| object.storage_class.clone());
             classes.next()
         };
-        let usages = usage.iter().map(|(bucket, meter)| Usage {
+        self.of_meters(usage, class_of, month_bytes)
+            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
+            .ok()
+    }
+
+    /// What the requests and bytes of the meters cost, where `class_of` says the storage class of a bucket's objects.
+    ///
+    /// # Errors
+    /// The figure that the table does not have.
+    pub(super) fn of_meters(
+        &self,
+        usage: &[(String, MeterSnapshot)],
+        class_of: impl Fn(&str) -> Option<String>,
+        month_bytes: u64,
+    ) -> Result<Cost, CostError> {
+        self.price(usage.iter().map(|(bucket, meter)| Usage {
             storage_class: class_of(bucket),
             get_requests: meter.get_requests,
             head_requests: meter.head_requests,
             list_requests: meter.list_requests,
             bytes: meter.bytes_received,
             ..self.no_usage(month_bytes)
-        });
-        self.price(usages)
-            .inspect_err(|error| tracing::debug!(%error, "a read cannot be priced"))
-            .ok()
+        }))
     }
 
     fn no_usage(&self, month_bytes: u64) -> Usage {

@@ -53,6 +53,7 @@ pub(crate) async fn rows(
                 table: one_table(stream.tables())?,
                 summary,
                 problems: stream.problems(),
+                written: stream.written(),
                 broke_off,
                 scans: Vec::new(),
             })),

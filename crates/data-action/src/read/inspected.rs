@@ -6,17 +6,23 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use flowlake_cost_audit::Cost;
 use flowlake_transform::{
-    ColumnSummary, ColumnType, Prepared, Problems, Run, Summary, TableInfo, Transform,
-    TransformSpec,
+    ColumnSummary, ColumnType, Explanation, Prepared, Problems, Run, Summary, TableInfo, Transform,
+    TransformSpec, Written,
 };
 use serde::Serialize;
 use serde_json::Map;
 use toml::{Table, Value};
 
 use crate::{
-    Action, ActionError, ErrorCode, admit::Admitted, ledger::Ledger, plan::ReadPlan,
+    Action, ActionError, ErrorCode,
+    admit::Admitted,
+    ledger::{Ledger, Pricing},
+    plan::ReadPlan,
     stores::RequestStores,
 };
+
+/// Bytes of a file that are read to find its columns, at most.
+const HEAD_BYTES: u64 = 1 << 20;
 
 /// What was found out about the files of one table.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +33,8 @@ pub struct Inspected {
     pub summary: Summary,
     /// What does not fit.
     pub problems: Problems,
+    /// How the files are written that were read, one entry for files that are written alike.
+    pub written: Vec<Written>,
     /// Why reading ended before the files did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broke_off: Option<String>,
@@ -49,20 +57,25 @@ impl Inspected {
     /// `[tables.NAME]` of an action over these files. `options` are keys that it has to have, `uri` among them; everything else that was
     /// found out is added, so that later files cannot be taken for something else.
     ///
+    /// What differs from file to file ([`Self::differing`]) is left out, so that it is found out for each of them.
+    ///
     /// A column of text files whose values are not all of the type that the first records have is declared as text. Where rows cannot be
-    /// divided, `on_error` is `null`, since a query would fail otherwise.
+    /// divided, or a value is not even text, `on_error` is `null`, since a query would fail otherwise.
     #[must_use]
     pub fn to_table(&self, options: &Table) -> Table {
         let mut table = options.clone();
         let info = &self.table;
+        let differing = self.differing();
         let mut add = |key: &str, value: Value| {
-            table.entry(key).or_insert(value);
+            if !differing.contains(&key) {
+                table.entry(key).or_insert(value);
+            }
         };
         add("format", info.format.clone().into());
         if info.compression != "none" {
             add("compression", info.compression.clone().into());
         }
-        if let Some(encoding) = info.encoding.as_ref().filter(|name| *name != "UTF-8") {
+        if let Some(encoding) = &info.encoding {
             add("encoding", encoding.to_lowercase().into());
         }
         if let Some(delimiter) = info.delimiter.as_ref().filter(|_| info.format != "tsv") {
@@ -78,8 +91,7 @@ impl Inspected {
         for (key, value) in dialect {
             add(&key, value);
         }
-        let of_values: u64 = self.problems.by_column.values().sum();
-        if self.problems.count > of_values {
+        if self.has_unfit() {
             add("on_error", "null".into());
         }
         let is_text = info.encoding.is_some();
@@ -97,6 +109,35 @@ impl Inspected {
             }
         }
         table
+    }
+
+    /// Whether rows cannot be divided or values are not even text: no declaration of types takes them in.
+    #[must_use]
+    pub fn has_unfit(&self) -> bool {
+        let by_column = &self.problems.by_column;
+        let of_values: u64 = by_column.values().sum();
+        let is_text = |name: &String| {
+            let mut columns = self.table.columns.iter();
+            columns.any(|(column, kind)| column == name && kind == "string")
+        };
+        self.problems.count > of_values || by_column.keys().any(is_text)
+    }
+
+    /// The keys of `[tables.NAME]` that not all files agree in, such as `delimiter`.
+    #[must_use]
+    pub fn differing(&self) -> Vec<&str> {
+        let lines = self.written.iter().flat_map(|written| &written.lines);
+        let mut keys: Vec<&str> = lines
+            .filter(|line| {
+                let mut all = self.written.iter();
+                all.any(|other| !other.lines.contains(line))
+            })
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(key, _)| key)
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// The types of the columns in text files, as far as they can be declared.
@@ -195,10 +236,18 @@ pub(super) async fn scans(
         return Ok(Vec::new());
     }
     let total: u64 = plan.objects.iter().map(|object| object.size).sum();
-    let price = |query: String, bytes: u64| ScanPrice {
-        query,
-        bytes,
-        cost: ledger.pricing.estimate_part(plan, bytes, month_bytes).ok(),
+    let price = |query: String, bytes: u64, requests: Option<u64>| {
+        let cost = match requests {
+            Some(requests) => ledger
+                .pricing
+                .estimate_reads(plan, requests, bytes, month_bytes),
+            None => ledger.pricing.estimate_part(plan, bytes, month_bytes),
+        };
+        ScanPrice {
+            query,
+            bytes,
+            cost: cost.ok(),
+        }
     };
     let mut prices = Vec::new();
     if table.format == "parquet" {
@@ -215,32 +264,39 @@ pub(super) async fn scans(
             kinds.push((format!("the column `{column}`"), sql));
         }
         for (kind, sql) in kinds {
-            let bytes = bytes_of(engine, action, plan, stores, sql, now).await?;
-            prices.push(price(kind, bytes));
+            let told = explained(engine, action, plan, stores, sql, now).await?;
+            let bytes = told.bytes_to_read();
+            // Ranges of a large file are read in several parts.
+            let parts = ledger.pricing.s3.gets(bytes) - 1;
+            let requests = told.requests_to_read().map(|requests| requests + parts);
+            prices.push(price(kind, bytes, requests));
         }
     } else {
         prices.push(price(
             "any query, without conditions on folders".to_owned(),
             total,
+            None,
         ));
     }
     for (column, _) in &table.partitions {
-        if let Some((value, bytes)) = last_part(plan, column) {
-            prices.push(price(format!("{column} = '{value}'"), bytes));
+        if let Some(part) = last_part(plan, column) {
+            let (bytes, requests) = part.read(&ledger.pricing, action, plan);
+            let query = format!("{column} = '{}'", part.value);
+            prices.push(price(query, bytes, Some(requests)));
         }
     }
     Ok(prices)
 }
 
-/// Bytes that a query reads at most.
-async fn bytes_of(
+/// What a query would read.
+async fn explained(
     engine: &Transform,
     action: &Action,
     plan: &ReadPlan,
     stores: &RequestStores,
     sql: String,
     now: DateTime<Utc>,
-) -> Result<u64, ActionError> {
+) -> Result<Explanation, ActionError> {
     let definition = action.definition();
     let prepared = Prepared::try_new(TransformSpec {
         sql,
@@ -255,11 +311,33 @@ async fn bytes_of(
         files: &plan.files,
         stores,
     };
-    Ok(engine.explain(&run).await?.bytes_to_read())
+    Ok(engine.explain(&run).await?)
 }
 
-/// The last value that folders have of a column, as it is written there, and the bytes of its files.
-fn last_part(plan: &ReadPlan, column: &str) -> Option<(String, u64)> {
+/// The files of one value of a column that folders make.
+struct Part {
+    /// As it is written there.
+    value: String,
+    sizes: Vec<u64>,
+}
+
+impl Part {
+    /// Bytes and GETs of a query over it: its files, and the heads of all files that columns are found from, unless those are declared.
+    fn read(&self, pricing: &Pricing, action: &Action, plan: &ReadPlan) -> (u64, u64) {
+        let mut tables = action.definition().tables.values();
+        let heads = tables.next().map_or(0, |table| match table.columns {
+            Some(_) => 0,
+            None => table.infer_files.min(plan.objects.len()),
+        }) as u64;
+        let head = HEAD_BYTES.min(plan.size().bytes / (plan.objects.len().max(1) as u64));
+        let gets = self.sizes.iter().map(|size| pricing.s3.gets(*size));
+        let gets: u64 = gets.sum();
+        (self.sizes.iter().sum::<u64>() + heads * head, gets + heads)
+    }
+}
+
+/// The files of the last value that folders have of a column.
+fn last_part(plan: &ReadPlan, column: &str) -> Option<Part> {
     let begin = format!("{column}=");
     let value_of = |key: &str| {
         let mut segments = key.split('/');
@@ -270,8 +348,10 @@ fn last_part(plan: &ReadPlan, column: &str) -> Option<(String, u64)> {
     let value = value_of(last)?;
     let of_value =
         objects().filter(|object| value_of(object.location.as_ref()).as_ref() == Some(&value));
-    let bytes = of_value.map(|object| object.size).sum();
-    Some((value, bytes))
+    Some(Part {
+        sizes: of_value.map(|object| object.size).collect(),
+        value,
+    })
 }
 
 /// A name as SQL has it in double quotes.

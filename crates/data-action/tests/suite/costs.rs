@@ -5,12 +5,13 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use crate::support::{CALLER, House, SEAL_KEY, project, variables};
+use crate::support::{CALLER, House, SEAL_KEY, parquet, project, variables};
 use flowlake_cost_audit::audit::{SealingKey, VerifyOptions, verify_with};
 use flowlake_data_action::{ActionRequest, ErrorCode, Pipeline};
 use flowlake_dev_stack::ObjectState;
+use flowlake_transform::arrow::array::{ArrayRef, Int64Array};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -147,6 +148,60 @@ async fn an_answer_tells_the_estimate_before_and_the_cost_after() {
         Decimal::from(1)
     );
     assert_eq!(house.stack.s3().count("ListObjectsV2"), 1);
+}
+
+/// How many groups of rows a file of Parquet has is known when its footer has been read: the limits hold on the way.
+#[tokio::test]
+async fn limits_hold_while_parquet_is_read() {
+    let action = |name: &str, file: &str, limits: &str| {
+        format!(
+            "name = \"{name}\"\n[tables.t]\nuri = \"s3://lake/exports/{file}\"\n[limits]\n{limits}\n[query]\nsql = \"SELECT sum(n) AS n FROM t\"\n"
+        )
+    };
+    let actions = [
+        action("few", "large.parquet", "max_requests = 8"),
+        action("cheap", "large.parquet", "max_cost_usd = \"0.000004\""),
+        action(
+            "enough",
+            "large.parquet",
+            "max_requests = 60\nmax_cost_usd = 0.1",
+        ),
+        action("small", "small.parquet", "max_requests = 3"),
+    ];
+    let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
+    let house = House::build(&actions).await;
+    // As numbers of a generator, which are not compressed.
+    let numbers = |count: u64| {
+        let next = |n: &u64| Some(n.wrapping_mul(0x5851_f42d_4c95_7f2d) % (1 << 40) + 1);
+        let numbers = std::iter::successors(Some(7), next).take(usize::try_from(count).unwrap());
+        let numbers: Vec<i64> = numbers.map(|n| i64::try_from(n).unwrap()).collect();
+        [("n", Arc::new(Int64Array::from(numbers)) as ArrayRef)]
+    };
+    let exports = house.folder.path().join("lake-root/lake/exports");
+    let large = parquet::in_groups(&numbers(60_000), 3000);
+    assert!(large.len() > 400_000, "{}", large.len());
+    fs::write(exports.join("large.parquet"), large).unwrap();
+    let small = parquet::in_groups(&numbers(6000), 1000);
+    let small_bytes = small.len() as u64;
+    fs::write(exports.join("small.parquet"), small).unwrap();
+    for (name, code, said) in [
+        ("few", ErrorCode::LimitRequests, "and 8 are allowed"),
+        ("cheap", ErrorCode::LimitCost, "USD are allowed"),
+    ] {
+        let before = house.stack.s3().count("GetObject");
+        let (found, message) = house.run(name, json!({})).await.unwrap_err();
+        assert_eq!(found, code, "{message}");
+        assert!(message.contains(said), "{message}");
+        let sent = house.stack.s3().count("GetObject") - before;
+        assert!((1..=9).contains(&sent), "{name}: {sent}");
+    }
+    let answer = house.run("enough", json!({})).await.unwrap();
+    assert!(quantity(&answer["cost_tracking"]["metered"], "GET requests") > Decimal::from(20));
+    // A small file is read with one request, whatever is asked of it, and no byte twice.
+    let answer = house.run("small", json!({})).await.unwrap();
+    let metered = &answer["cost_tracking"]["metered"];
+    assert_eq!(quantity(metered, "GET requests"), Decimal::from(1));
+    assert_eq!(answer["audit_log"]["bytes_transferred"], small_bytes);
 }
 
 #[tokio::test]

@@ -392,7 +392,12 @@ fn unknown_column(field: &Column, valid: &[Column], quoted: Option<String>) -> E
             ));
         }
     }
-    let mut names: Vec<_> = valid.iter().map(Column::name).collect();
+    // Of a table that is named, its own columns alone.
+    let own = |column: &&Column| match (&field.relation, &column.relation) {
+        (Some(table), Some(other)) => table.table() == other.table(),
+        _ => true,
+    };
+    let mut names: Vec<_> = valid.iter().filter(own).map(Column::name).collect();
     names.sort_unstable();
     names.dedup();
     let same = names
@@ -403,7 +408,10 @@ fn unknown_column(field: &Column, valid: &[Column], quoted: Option<String>) -> E
     let is_quoted = quoted.is_some()
         || name.contains(|c: char| c.is_uppercase() || !(c.is_alphanumeric() || c == '_'));
     let column = match quoted {
-        _ if !is_quoted || same.is_some() => format!("`{name}`"),
+        _ if !is_quoted || same.is_some() => match &field.relation {
+            Some(table) => format!("`{}.{name}`", table.table()),
+            None => format!("`{name}`"),
+        },
         Some(place) => format!("of the name in double quotes {place}"),
         None => "of a name in double quotes".to_owned(),
     };

@@ -169,6 +169,9 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rule(r"Invalid escape character in LIKE", |_| {
             "ESCAPE takes one character".to_owned()
         }),
+        rule(r"Cannot cast timezone to different timezone", |_| {
+            "there is no such time in the zone, or there are two, since its clocks were changed there: from_local_time(TIMESTAMP '2026-01-31 10:30:00', 'Europe/Berlin') takes each time of a place".to_owned()
+        }),
         rule(r"Encountered non UTF-8 data", |_| {
             "the bytes of a constant are no text in UTF-8".to_owned()
         }),

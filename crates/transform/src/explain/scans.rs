@@ -6,7 +6,7 @@ use datafusion::{
     common::tree_node::TreeNodeRecursion,
     datasource::{physical_plan::FileScanConfig, source::DataSourceExec},
     logical_expr::{LogicalPlan, TableScan},
-    parquet::file::metadata::ParquetMetaData,
+    parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData},
     physical_plan::ExecutionPlan,
 };
 use object_store::{ObjectMeta, ObjectStore};
@@ -25,6 +25,10 @@ const FOOTERS: usize = 32;
 const NAMED_FILES: usize = 20;
 /// What compressed text grows to, as a rule.
 const COMPRESSED_FACTOR: u64 = 5;
+/// Columns of a group of rows that are closer to each other are read together: stores rather read this much more than ask twice.
+const READ_TOGETHER_BYTES: u64 = 1 << 20;
+/// Files up to this size are read whole.
+const WHOLE_BYTES: u64 = 256 << 10;
 /// Bytes of one value as text with its delimiter, as a rule.
 const TEXT_VALUE_BYTES: u64 = 10;
 
@@ -39,8 +43,12 @@ pub struct ScanExplanation {
     pub first_files: Vec<String>,
     /// Bytes of these files, as they are stored.
     pub bytes_of_files: u64,
-    /// Bytes that would be read of them at most: of Parquet, the columns; of other formats, all.
+    /// Bytes that would be read of them at most: of Parquet, the columns with what lies close between them, footers and indexes; of other
+    /// formats, all.
     pub bytes_to_read: u64,
+    /// Requests that reading those bytes takes, footers and indexes of Parquet included; none where each file is read from its start to
+    /// its end.
+    pub requests_to_read: Option<u64>,
     /// Rows in them: of Parquet, as their footers say; of other formats, a guess from their size.
     pub estimated_rows: u64,
     /// Columns that are read.
@@ -130,6 +138,7 @@ impl<'a> Scans<'a> {
                 .collect(),
             bytes_of_files: bytes,
             bytes_to_read: bytes,
+            requests_to_read: None,
             estimated_rows: 0,
             limit: config.limit,
             threads: config.file_groups.len(),
@@ -217,7 +226,7 @@ async fn footers(
         .chain(&scan.conditions_pushed_down)
         .map(String::as_str)
         .collect();
-    let (mut rows, mut bytes, mut looked_at) = (0_u64, 0_u64, 0_u64);
+    let (mut rows, mut taken, mut looked_at) = (0_u64, Taken::default(), 0_u64);
     for file in files.values().take(FOOTERS) {
         let source = metadata::Source {
             store,
@@ -226,7 +235,9 @@ async fn footers(
         };
         let footer = metadata::fetch(source, None).await.map_err(planning)?;
         rows += u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
-        bytes += column_bytes(&footer, &read);
+        let of_file = Taken::of(&footer, file, &read);
+        taken.bytes += of_file.bytes;
+        taken.requests += of_file.requests;
         looked_at += file.size;
     }
     let whole = |part: u64| {
@@ -234,22 +245,68 @@ async fn footers(
             u128::from(part) * u128::from(scan.bytes_of_files) / u128::from(looked_at.max(1));
         u64::try_from(scaled).unwrap_or(u64::MAX)
     };
-    (scan.estimated_rows, scan.bytes_to_read) = (whole(rows), whole(bytes));
+    (scan.estimated_rows, scan.bytes_to_read) = (whole(rows), whole(taken.bytes));
+    scan.requests_to_read = Some(whole(taken.requests));
     Ok(())
 }
 
-fn column_bytes(footer: &ParquetMetaData, read: &BTreeSet<&str>) -> u64 {
-    footer
-        .row_groups()
-        .iter()
-        .flat_map(|group| group.columns())
-        .filter(|column| {
-            column
-                .column_path()
-                .parts()
-                .first()
-                .is_some_and(|name| read.contains(name.as_str()))
-        })
-        .map(|column| u64::try_from(column.compressed_size()).unwrap_or_default())
-        .sum()
+/// What reading columns of a file takes.
+#[derive(Default)]
+struct Taken {
+    bytes: u64,
+    requests: u64,
+}
+
+impl Taken {
+    /// The footer, in two requests; the indexes of pages, in two; and of each group of rows the columns, with what lies between those
+    /// that are close.
+    fn of(footer: &ParquetMetaData, file: &ObjectMeta, read: &BTreeSet<&str>) -> Self {
+        let is_read = |column: &&ColumnChunkMetaData| {
+            let name = column.column_path().parts().first();
+            name.is_some_and(|name| read.contains(name.as_str()))
+        };
+        let groups = footer.row_groups().iter();
+        let mut taken = Self {
+            bytes: 0,
+            requests: 2,
+        };
+        let mut end_of_rows = 0;
+        for group in groups {
+            let columns = group.columns().iter();
+            let ends = columns.clone().map(|column| {
+                let (start, length) = column.byte_range();
+                start.saturating_add(length)
+            });
+            end_of_rows = ends.max().unwrap_or_default().max(end_of_rows);
+            let mut ranges: Vec<(u64, u64)> = columns
+                .filter(is_read)
+                .map(ColumnChunkMetaData::byte_range)
+                .collect();
+            ranges.sort_unstable();
+            let mut last_end: Option<u64> = None;
+            for (start, length) in ranges {
+                let gap = last_end.map(|end| start.saturating_sub(end));
+                match gap.filter(|gap| *gap <= READ_TOGETHER_BYTES) {
+                    Some(gap) => taken.bytes += gap,
+                    None => taken.requests += 1,
+                }
+                taken.bytes += length;
+                last_end = Some(start.saturating_add(length));
+            }
+        }
+        // Behind the rows are the indexes of pages, filters and the footer.
+        taken.bytes += file.size.saturating_sub(end_of_rows);
+        let mut all = footer.row_groups().iter().flat_map(|group| group.columns());
+        if all.any(|column| column.offset_index_offset().is_some()) {
+            taken.requests += 2;
+        }
+        if file.size <= WHOLE_BYTES {
+            return Self {
+                bytes: file.size,
+                requests: 1,
+            };
+        }
+        taken.bytes = taken.bytes.min(file.size);
+        taken
+    }
 }

@@ -59,6 +59,17 @@ impl Problems {
     }
 }
 
+/// Files of a table that are written alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// How, as `[tables.NAME]` says it, such as `delimiter = ";"`.
+    pub lines: Vec<String>,
+    /// How many files.
+    pub files: u64,
+    /// One of them: the first by name.
+    pub example: Arc<str>,
+}
+
 /// What one run left out or made null.
 #[derive(Debug, Default)]
 pub(crate) struct MisfitCounts {
@@ -68,6 +79,8 @@ pub(crate) struct MisfitCounts {
     unlisted: Mutex<BTreeMap<String, Arc<str>>>,
     /// The places, in a run that looks for them.
     problems: Option<Mutex<Problems>>,
+    /// How the files are written, in a run that remembers places.
+    written: Mutex<Vec<Written>>,
 }
 
 impl MisfitCounts {
@@ -94,6 +107,37 @@ impl MisfitCounts {
             problems.first.sort();
         }
         problems.unwrap_or_default()
+    }
+
+    /// How the files are written that were opened so far; nothing where nobody looks for it.
+    pub(crate) fn written(&self) -> Vec<Written> {
+        let written = self.written.lock();
+        let mut written = written.unwrap_or_else(PoisonError::into_inner).clone();
+        written.sort_by(|one, other| one.example.cmp(&other.example));
+        written
+    }
+
+    /// Remembers how a file is written, in a run that remembers places.
+    pub(crate) fn note_written(&self, file: &Arc<str>, lines: impl FnOnce() -> Vec<String>) {
+        if self.problems.is_none() {
+            return;
+        }
+        let lines = lines();
+        let written = self.written.lock();
+        let mut written = written.unwrap_or_else(PoisonError::into_inner);
+        match written.iter_mut().find(|known| known.lines == lines) {
+            Some(known) => {
+                known.files += 1;
+                if *file < known.example {
+                    known.example = Arc::clone(file);
+                }
+            }
+            None => written.push(Written {
+                lines,
+                files: 1,
+                example: Arc::clone(file),
+            }),
+        }
     }
 
     pub(crate) fn skipped_rows(&self) -> u64 {
@@ -125,6 +169,8 @@ impl MisfitCounts {
             nulled_values,
             unlisted: _,
             problems,
+            // Files are opened for a whole run, and not for a part of their text.
+            written: _,
         } = self;
         if let Some((problems, others)) = problems.as_ref().zip(others.problems.as_ref()) {
             locked(problems).add(std::mem::take(&mut *locked(others)), lines);

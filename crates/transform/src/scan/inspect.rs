@@ -675,6 +675,30 @@ impl Facts {
         Ok(Some(Schema::new(fields.collect::<Vec<_>>())))
     }
 
+    /// How the file is written, as `[tables.NAME]` says it.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("format = {:?}", self.format.to_string()),
+            format!("compression = {:?}", self.compression.to_string()),
+        ];
+        if self.is_text() {
+            let name = self.encoding.name().to_lowercase();
+            lines.push(format!("encoding = {name:?}"));
+        }
+        if matches!(self.format, Format::Csv | Format::Tsv) {
+            let delimiter = self.csv.dialect.delimiter;
+            let delimiter = String::from_utf8_lossy(delimiter.bytes()).into_owned();
+            lines.push(format!("delimiter = {delimiter:?}"));
+            match self.csv.header {
+                Header::Names(_) => lines.push("header = true".to_owned()),
+                Header::None => lines.push("header = false".to_owned()),
+                Header::Skipped(_) => {}
+            }
+            lines.extend(self.csv.rare());
+        }
+        lines
+    }
+
     /// A reader of the file's plain text or bytes, from its start to its end, into the columns that are asked for.
     pub(crate) fn decoder(
         &self,

@@ -109,6 +109,11 @@ impl RowsOpener {
         if own_parquet && facts.format == Format::Parquet {
             return self.parquet_rows(&file, misfits).await;
         }
+        // An empty file says nothing about how the others are written.
+        if file.size > 0 {
+            let counts = &misfits.counts;
+            counts.note_written(&misfits.file, || facts.lines());
+        }
         let bytes = match opened {
             Opened::Rows(rows) => {
                 return Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed());
@@ -195,6 +200,9 @@ impl RowsOpener {
         file: &ObjectMeta,
         misfits: Misfits,
     ) -> datafusion::common::Result<Rows> {
+        let written = ["format = \"parquet\"", "compression = \"none\""];
+        let counts = &misfits.counts;
+        counts.note_written(&misfits.file, || written.map(str::to_owned).into());
         let readers = TrustedReaders::new(self.store, self.scan.parquet.clone());
         parquet_rows::rows(&readers, file, self.asked, misfits).await
     }

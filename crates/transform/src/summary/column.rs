@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray, Float64Array, Int64Array},
+        array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int32Array, Int64Array},
         compute::cast,
-        datatypes::{DataType, Field, Float64Type},
+        datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, Float64Type},
         error::ArrowError,
         util::display::{ArrayFormatter, FormatOptions},
     },
@@ -34,11 +34,12 @@ const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(
 pub(super) struct ColumnSketch {
     name: String,
     kind: DataType,
+    rows: u64,
     nulls: u64,
     distinct: Distinct,
     range: Option<(MinAccumulator, MaxAccumulator)>,
     top: Top,
-    sample: Sample,
+    sample: Numbers,
     text: Option<TextSketch>,
 }
 
@@ -52,16 +53,18 @@ impl ColumnSketch {
         Self {
             range: has_order(&kind).then(range).flatten(),
             name: field.name().clone(),
+            rows: 0,
             nulls: 0,
             distinct: Distinct::default(),
             top: Top::default(),
-            sample: Sample::default(),
+            sample: Numbers::of(&kind),
             text: is_text(&kind).then(TextSketch::default),
             kind,
         }
     }
 
     pub(super) fn push(&mut self, column: &ArrayRef) -> Result<(), Error> {
+        self.rows += column.len() as u64;
         let nulls = column.logical_nulls();
         self.nulls += nulls.as_ref().map_or(0, |nulls| nulls.null_count() as u64);
         let is_null = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
@@ -108,13 +111,7 @@ impl ColumnSketch {
             least.update_batch(column).map_err(failed)?;
             most.update_batch(column).map_err(failed)?;
         }
-        if let Some(numbers) = as_numbers(column, &self.kind)? {
-            numbers
-                .iter()
-                .flatten()
-                .for_each(|value| self.sample.see(value));
-        }
-        Ok(())
+        self.sample.push(column, &self.kind)
     }
 
     pub(super) fn finish(mut self) -> Result<ColumnSummary, Error> {
@@ -138,10 +135,10 @@ impl ColumnSketch {
             (None, None) => (None, None),
         };
         let kind = &self.kind;
-        let quantiles = self.sample.quantiles().into_iter();
+        let quantiles = self.sample.quantiles(kind)?.into_iter();
         let quantiles = quantiles
             .map(|(percent, value)| {
-                let value = json(&as_value(value, kind)?)?;
+                let value = json(&value)?;
                 Ok(Quantile { percent, value })
             })
             .collect::<Result<Vec<_>, Error>>()?;
@@ -157,7 +154,7 @@ impl ColumnSketch {
         });
         Ok(ColumnSummary {
             nulls: self.nulls,
-            distinct: exact.unwrap_or_else(|| self.distinct.estimate()),
+            distinct: exact.unwrap_or_else(|| self.distinct.estimate().min(self.rows - self.nulls)),
             distinct_is_estimate: exact.is_none(),
             min,
             max,
@@ -184,43 +181,130 @@ fn has_order(kind: &DataType) -> bool {
     kind.is_numeric() || kind.is_temporal() || matches!(kind, DataType::Boolean)
 }
 
-/// The values as floats, where they can be put between others: numbers, days and moments.
-fn as_numbers(column: &ArrayRef, kind: &DataType) -> Result<Option<Float64Array>, Error> {
-    let as_integers = match kind {
-        DataType::Date32 => cast(column, &DataType::Int32),
-        DataType::Date64 | DataType::Timestamp(..) => cast(column, &DataType::Int64),
-        kind if kind.is_numeric() => Ok(Arc::clone(column)),
-        _ => return Ok(None),
-    };
-    let floats = as_integers.and_then(|column| cast(&column, &DataType::Float64));
-    let floats = floats.map_err(failed)?;
-    Ok(Some(floats.as_primitive::<Float64Type>().clone()))
+/// A sample of what can be put between others: numbers, days and moments. Values are kept as they are, so that a quantile is a value of
+/// the column.
+#[derive(Debug)]
+enum Numbers {
+    Floats(Sample<f64>),
+    /// Integers, decimals without their point, days, and units of time.
+    Whole(Sample<i128>),
+    None,
 }
 
-/// A float that stands for a value of a type, as the value is written.
-fn as_value(number: f64, kind: &DataType) -> Result<String, Error> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the number was made of an integer of 64 bits"
-    )]
-    let whole = || Arc::new(Int64Array::from(vec![number.round() as i64])) as ArrayRef;
-    let value = match kind {
-        kind if kind.is_integer() => return Ok(format!("{number:.0}")),
+impl Numbers {
+    fn of(kind: &DataType) -> Self {
+        match kind {
+            kind if kind.is_floating() => Self::Floats(Sample::default()),
+            kind if as_whole(kind).is_some() => Self::Whole(Sample::default()),
+            _ => Self::None,
+        }
+    }
+
+    fn push(&mut self, column: &ArrayRef, kind: &DataType) -> Result<(), Error> {
+        match self {
+            Self::Floats(sample) => {
+                let floats = cast(column, &DataType::Float64).map_err(failed)?;
+                let floats = floats.as_primitive::<Float64Type>();
+                floats.iter().flatten().for_each(|value| sample.see(value));
+            }
+            Self::Whole(sample) => {
+                let mut whole = Arc::clone(column);
+                for kind in as_whole(kind).into_iter().flatten() {
+                    whole = cast(&whole, &kind).map_err(failed)?;
+                }
+                if whole.null_count() > column.null_count() {
+                    // Beyond 38 digits. A sample without these values would give wrong quantiles.
+                    *self = Self::None;
+                    return Ok(());
+                }
+                let whole = whole.as_primitive::<Decimal128Type>();
+                whole.iter().flatten().for_each(|value| sample.see(value));
+            }
+            Self::None => {}
+        }
+        Ok(())
+    }
+
+    /// The values that shares of the sample do not exceed, as they are written.
+    fn quantiles(&mut self, kind: &DataType) -> Result<Vec<(u8, String)>, Error> {
+        let written =
+            |(percent, value): (u8, Result<String, Error>)| Ok::<_, Error>((percent, value?));
+        match self {
+            Self::Floats(sample) => {
+                let values = sample.quantiles().into_iter();
+                let values = values.map(|(percent, value)| (percent, float_text(value, kind)));
+                values.map(written).collect()
+            }
+            Self::Whole(sample) => {
+                let values = sample.quantiles().into_iter();
+                let values = values.map(|(percent, value)| (percent, whole_text(value, kind)));
+                values.map(written).collect()
+            }
+            Self::None => Ok(Vec::new()),
+        }
+    }
+
+    fn histogram(&self) -> Vec<u64> {
+        match self {
+            Self::Floats(sample) => sample.histogram(),
+            Self::Whole(sample) => sample.histogram(),
+            Self::None => Vec::new(),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Floats(sample) => sample.len(),
+            Self::Whole(sample) => sample.len(),
+            Self::None => 0,
+        }
+    }
+}
+
+/// The casts that make integers of a type's values, the last one to `Decimal128`; none for types without an order.
+fn as_whole(kind: &DataType) -> Option<Vec<DataType>> {
+    let decimal = |scale| DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale);
+    Some(match kind {
+        DataType::Date32 => vec![DataType::Int32, decimal(0)],
+        DataType::Date64 | DataType::Timestamp(..) => vec![DataType::Int64, decimal(0)],
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => vec![decimal(*scale)],
+        kind if kind.is_integer() => vec![decimal(0)],
+        _ => return None,
+    })
+}
+
+/// A float as its column writes it.
+fn float_text(value: f64, kind: &DataType) -> Result<String, Error> {
+    let value: ArrayRef = Arc::new(Float64Array::from(vec![value]));
+    text_of(&cast(&value, kind).map_err(failed)?)
+}
+
+/// What stands for a value in a sample, as the column writes the value.
+fn whole_text(value: i128, kind: &DataType) -> Result<String, Error> {
+    let array: ArrayRef = match kind {
+        kind if kind.is_integer() => return Ok(value.to_string()),
+        DataType::Date32 => {
+            let days = i32::try_from(value).map_err(failed)?;
+            Arc::new(Int32Array::from(vec![days]))
+        }
+        DataType::Date64 | DataType::Timestamp(..) => {
+            let units = i64::try_from(value).map_err(failed)?;
+            Arc::new(Int64Array::from(vec![units]))
+        }
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
         | DataType::Decimal128(_, scale)
         | DataType::Decimal256(_, scale) => {
-            let places = usize::try_from(*scale).unwrap_or_default();
-            return Ok(format!("{number:.places$}"));
+            let decimal = Decimal128Array::from(vec![value]);
+            let decimal = decimal.with_precision_and_scale(DECIMAL128_MAX_PRECISION, *scale);
+            Arc::new(decimal.map_err(failed)?)
         }
-        DataType::Date32 => cast(&whole(), &DataType::Int32).and_then(|days| cast(&days, kind)),
-        DataType::Date64 | DataType::Timestamp(..) => cast(&whole(), kind),
-        _ => cast(
-            &(Arc::new(Float64Array::from(vec![number])) as ArrayRef),
-            kind,
-        ),
+        _ => return Err(failed("a type without an order")),
     };
-    text_of(&value.map_err(failed)?)
+    text_of(&cast(&array, kind).map_err(failed)?)
 }
 
 fn scalar_text(value: &ScalarValue) -> Result<String, Error> {

@@ -1,4 +1,6 @@
-//! A random sample of numbers, of which every value is as likely to be a part (Vitter, "Random sampling with a reservoir", 1985).
+//! A random sample of values, of which every value is as likely to be a part (Vitter, "Random sampling with a reservoir", 1985).
+
+use std::cmp::Ordering;
 
 /// Values of a sample; a quantile of it is off by about one percent of the values.
 const SIZE: usize = 4096;
@@ -7,20 +9,53 @@ const PARTS: usize = 16;
 /// Quantiles, in percent.
 const PERCENTS: [u8; 5] = [5, 25, 50, 75, 95];
 
-#[derive(Debug, Default)]
-pub(super) struct Sample {
-    values: Vec<f64>,
+/// A value with a place in an order.
+pub(super) trait Point: Copy {
+    fn order(&self, other: &Self) -> Ordering;
+    /// How far it is above a smaller one; none where it is no finite number.
+    fn above(self, least: Self) -> Option<f64>;
+}
+
+impl Point for f64 {
+    fn order(&self, other: &Self) -> Ordering {
+        self.total_cmp(other)
+    }
+
+    fn above(self, least: Self) -> Option<f64> {
+        self.is_finite().then_some(self - least)
+    }
+}
+
+impl Point for i128 {
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+
+    fn above(self, least: Self) -> Option<f64> {
+        Some(self.abs_diff(least) as f64)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Sample<T> {
+    values: Vec<T>,
     seen: u64,
     state: u64,
 }
 
-impl Sample {
-    /// Takes a value in; what is no number has no place in an order.
-    #[inline]
-    pub(super) fn see(&mut self, value: f64) {
-        if !value.is_finite() {
-            return;
+impl<T> Default for Sample<T> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            seen: 0,
+            state: 0,
         }
+    }
+}
+
+impl<T: Point> Sample<T> {
+    #[inline]
+    pub(super) fn see(&mut self, value: T) {
         self.seen += 1;
         if self.values.len() < SIZE {
             self.values.push(value);
@@ -46,8 +81,8 @@ impl Sample {
     }
 
     /// The values that shares of the sample do not exceed.
-    pub(super) fn quantiles(&mut self) -> Vec<(u8, f64)> {
-        self.values.sort_unstable_by(f64::total_cmp);
+    pub(super) fn quantiles(&mut self) -> Vec<(u8, T)> {
+        self.values.sort_unstable_by(T::order);
         let Some(last) = self.values.len().checked_sub(1) else {
             return Vec::new();
         };
@@ -57,23 +92,28 @@ impl Sample {
             .into()
     }
 
-    /// How many values lie in each of equally wide parts from the least to the most.
+    /// How many values lie in each of equally wide parts from the least to the most of the finite ones.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the place of a part is between 0 and the number of parts"
     )]
     pub(super) fn histogram(&self) -> Vec<u64> {
-        let least = self.values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = self.values.iter().copied().fold(-f64::INFINITY, f64::max);
-        let width = (most - least) / PARTS as f64;
+        let is_finite = |value: &&T| value.above(**value).is_some();
+        let finite = || self.values.iter().filter(is_finite);
+        let least = finite().min_by(|one, other| one.order(other));
+        let Some(least) = least.copied() else {
+            return Vec::new();
+        };
+        let heights: Vec<f64> = finite().filter_map(|value| value.above(least)).collect();
+        let width = heights.iter().copied().fold(0.0, f64::max) / PARTS as f64;
         // One value has no range, and a range may be beyond what a float can hold.
         if !(width > 0.0 && width.is_finite()) {
             return Vec::new();
         }
         let mut parts = vec![0; PARTS];
-        for value in &self.values {
-            let part = ((value - least) / width) as usize;
+        for height in heights {
+            let part = (height / width) as usize;
             parts[part.min(PARTS - 1)] += 1;
         }
         parts
@@ -88,9 +128,10 @@ mod tests {
     fn few_values_are_all_in_it_and_many_are_sampled_evenly() {
         let mut few = Sample::default();
         (0..=100).for_each(|value| few.see(f64::from(value)));
-        few.see(f64::NAN);
         let expected = [(5, 5.0), (25, 25.0), (50, 50.0), (75, 75.0), (95, 95.0)];
         assert_eq!(few.quantiles(), expected);
+        // What is no number is the largest, and has no place in a histogram.
+        few.see(f64::NAN);
         assert_eq!(few.histogram().iter().sum::<u64>(), 101);
         let mut many = Sample::default();
         (0..1_000_000).for_each(|value| many.see(f64::from(value)));

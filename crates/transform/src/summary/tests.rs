@@ -92,7 +92,12 @@ fn columns_of_each_kind() {
     );
     assert_eq!(n["quantiles"][2], json!({ "percent": 50, "value": 5 }));
     let f = column("f");
-    assert_eq!((&f["min"], &f["sampled"]), (&json!(-2.0), &json!(3)));
+    assert_eq!((&f["min"], &f["sampled"]), (&json!(-2.0), &json!(4)));
+    // As in `max`, what is no number is above all others.
+    assert_eq!(
+        (&f["max"], &f["quantiles"][4]["value"]),
+        (&json!("NaN"), &json!("NaN"))
+    );
     let d = column("d");
     assert_eq!((&d["type"], &d["nulls"]), (&json!("date"), &json!(1)));
     assert_eq!(

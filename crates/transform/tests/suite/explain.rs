@@ -95,14 +95,23 @@ async fn files_columns_and_conditions_are_told_and_values_are_not() {
 async fn of_parquet_only_the_columns_count_and_conditions_are_pushed_down() {
     let rows = Question::of(
         "t.csv",
-        (0..5000).fold("id,queue,padding\n".to_owned(), |text, id| {
-            text + &format!("{id},q{},{:x}\n", id % 7, u64::MAX / (id + 1))
+        (0..20_000_u64).fold("id,queue,padding\n".to_owned(), |text, id| {
+            // Text that does not compress: a file of less than 256 KiB is read whole.
+            let noise = [
+                0x9e37_79b9_7f4a_7c15,
+                0xbf58_476d_1ce4_e5b9,
+                0x94d0_49bb_1331_11eb,
+            ];
+            let noise: String = noise
+                .map(|factor: u64| format!("x{:x}", id.wrapping_mul(factor).rotate_left(29)))
+                .concat();
+            text + &format!("{id},q{},{noise}\n", id % 7)
         }),
     )
     .await;
     let transform = Transform::builder().build().unwrap();
     let mut rows = rows;
-    rows.limits.max_rows = 10_000;
+    rows.limits.max_rows = 20_000;
     let (batches, _) = rows.batches(&transform, "SELECT * FROM t").await.unwrap();
     let mut encoder = RowEncoder::try_new(RowFormat::Parquet, &batches[0].schema()).unwrap();
     batches
@@ -112,7 +121,7 @@ async fn of_parquet_only_the_columns_count_and_conditions_are_pushed_down() {
     let question = Question::of("t.parquet", bytes).await;
     let told = explain(&question, "SELECT id FROM t WHERE queue = 'q1'").await;
     let scan = &told.scans[0];
-    assert_eq!(scan.estimated_rows, 5000);
+    assert_eq!(scan.estimated_rows, 20_000);
     assert_eq!(scan.conditions_pushed_down, ["queue"]);
     assert!(scan.bytes_to_read * 2 < scan.bytes_of_files, "{scan:?}");
 }
