@@ -248,7 +248,7 @@ async fn every_range_gives_its_bytes_whatever_happens_to_the_folder() {
     let bytes = content(5 * MIB + 12_345);
     embedded.write("x", &bytes);
     let (one, cache) = cached(&embedded, &folder);
-    let (other, _) = cached(&embedded, &folder);
+    let (other, second_cache) = cached(&embedded, &folder);
     let mut random = StdRng::seed_from_u64(7);
     let mut from_disk = 0;
     for round in 0..60 {
@@ -270,6 +270,7 @@ async fn every_range_gives_its_bytes_whatever_happens_to_the_folder() {
         assert!(second.unwrap() == bytes[start..end], "{start}..{end}");
         from_disk += requests[0].meter().snapshot().bytes_from_disk;
         settled(&cache).await;
+        settled(&second_cache).await;
         for file in files(&folder) {
             match random.random_range(0..6) {
                 0 => fs::remove_file(file).unwrap(),
