@@ -26,7 +26,6 @@ use crate::{
     admit::Admitted,
     attempt::Attempt,
     find::{Bucket, find},
-    local::unknown,
     pipeline::column_names,
     plan::ReadPlan,
     read::rows as cold_rows,
@@ -203,9 +202,10 @@ fn tag(content: &[u8]) -> String {
 
 fn metadata(path: Path, content: &Bytes) -> ObjectMetadata {
     ObjectMetadata {
+        location: path,
         size: content.len() as u64,
         etag: Some(tag(content)),
-        ..unknown(path)
+        ..ObjectMetadata::default()
     }
 }
 

@@ -25,11 +25,8 @@ use object_store::{
 };
 use tokio::{sync::mpsc, task::spawn_blocking};
 
+pub(crate) use self::error::{LocalError, LocalErrorKind};
 use self::{described::described, walk::Walk};
-pub(crate) use self::{
-    described::unknown,
-    error::{LocalError, LocalErrorKind},
-};
 use crate::read_only::Objects;
 
 /// Bytes that are read from a file at a time.
@@ -122,10 +119,11 @@ impl LocalFiles {
     /// Makes a listed version the one that is read.
     pub(crate) fn expect(&self, path: &Path, listed: &ListedObject) {
         let metadata = ObjectMetadata {
+            location: path.clone(),
             size: listed.size,
             etag: listed.etag.clone(),
             last_modified: listed.last_modified,
-            ..unknown(path.clone())
+            ..ObjectMetadata::default()
         };
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         pins.insert(path.clone(), Arc::new(metadata));

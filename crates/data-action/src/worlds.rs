@@ -69,19 +69,8 @@ impl Bucket for Lake<'_> {
         Ok(Arc::new(ObjectMetadata {
             location: path.clone(),
             size: size_of(object),
-            etag: None,
-            version_id: None,
-            content_type: None,
-            content_encoding: None,
-            last_modified: DateTime::UNIX_EPOCH,
             storage_class: class_of(object),
-            server_side_encryption: None,
-            kms_key_id: None,
-            restore: None,
-            archive_status: None,
-            tag_count: None,
-            checksum: None,
-            attributes: Arc::default(),
+            ..ObjectMetadata::default()
         }))
     }
 

@@ -253,8 +253,6 @@ fn make_private(folder: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use object_store::path::Path;
 
     use super::{DiskCache, DiskCacheSettings};
@@ -265,18 +263,8 @@ mod tests {
             location: Path::from("a.csv"),
             size: 5,
             etag: Some("\"1\"".to_owned()),
-            version_id: None,
-            content_type: None,
-            content_encoding: None,
             last_modified: chrono::DateTime::from_timestamp_nanos(1_767_605_400_000_000_000),
-            storage_class: None,
-            server_side_encryption: None,
-            kms_key_id: None,
-            restore: None,
-            archive_status: None,
-            tag_count: None,
-            checksum: None,
-            attributes: Arc::default(),
+            ..ObjectMetadata::default()
         }
     }
 

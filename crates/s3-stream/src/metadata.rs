@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use crate::Checksum;
 
 /// Metadata of one version of an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectMetadata {
     /// The key.
     #[serde(serialize_with = "serialize_path")]
@@ -143,18 +143,7 @@ impl ObjectMetadata {
             location: location.clone(),
             size,
             etag: Some(etag),
-            version_id: None,
-            content_type: None,
-            content_encoding: None,
-            last_modified: DateTime::UNIX_EPOCH,
-            storage_class: None,
-            server_side_encryption: None,
-            kms_key_id: None,
-            restore: None,
-            archive_status: None,
-            tag_count: None,
-            checksum: None,
-            attributes: Arc::default(),
+            ..Self::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the file system says of a file.
 
-use std::{fs, sync::Arc, time::SystemTime};
+use std::{fs, time::SystemTime};
 
 use chrono::{DateTime, Utc};
 use flowlake_s3_stream::ObjectMetadata;
@@ -13,31 +13,11 @@ pub(super) fn described(location: Path, found: &fs::Metadata) -> ObjectMetadata 
     let nanoseconds = since.map(|time| time.as_nanos()).unwrap_or_default();
     let (number, size) = (number(found), found.len());
     ObjectMetadata {
+        location,
         size,
         etag: Some(format!("\"{number:x}-{nanoseconds:x}-{size:x}\"")),
         last_modified: DateTime::<Utc>::from(modified),
-        ..unknown(location)
-    }
-}
-
-/// An object of which nothing is known.
-pub(crate) fn unknown(location: Path) -> ObjectMetadata {
-    ObjectMetadata {
-        location,
-        size: 0,
-        etag: None,
-        version_id: None,
-        content_type: None,
-        content_encoding: None,
-        last_modified: DateTime::UNIX_EPOCH,
-        storage_class: None,
-        server_side_encryption: None,
-        kms_key_id: None,
-        restore: None,
-        archive_status: None,
-        tag_count: None,
-        checksum: None,
-        attributes: Arc::default(),
+        ..ObjectMetadata::default()
     }
 }
 
