@@ -3,6 +3,7 @@
 mod circles;
 mod edges;
 mod features;
+mod locks;
 mod manifests;
 mod pages;
 mod sizes;
@@ -13,7 +14,7 @@ use clap::Args;
 
 use crate::workspace::Workspace;
 
-/// Checks sources, imports, manifests, links of pages and the crate table of ARCHITECTURE.md, and reports long files and functions.
+/// Checks sources, imports, manifests, links of pages, lock files and the crate table of ARCHITECTURE.md, and reports long files and functions.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Tidy {
     /// Lists every file and function that is longer than the style aims at, not only those beyond all reason.
@@ -49,6 +50,7 @@ fn problems(workspace: &Workspace, files: &[sources::SourceFile]) -> Result<Vec<
     problems.extend(manifests::problems(workspace));
     problems.extend(edges::problems(workspace, &table));
     problems.extend(features::problems(workspace)?);
+    problems.extend(locks::problems(workspace)?);
     problems.extend(pages::problems(workspace.root())?);
     Ok(problems)
 }
