@@ -151,7 +151,7 @@ fn write_config(config: &Path, plan: &Plan) -> Result<()> {
         config.join("flowlake.toml"),
         format!(
             "[aws]\nregion = \"us-east-1\"\n[access]\nmode = \"probe\"\n[policy]\nallow = [\"s3://{BUCKET}/*\"]\n\
-             [audit.log]\ndirectory = \"audit\"\n"
+             [audit.log]\ndirectory = \"audit\"\n[confirm]\nabove_requests = 1000000\n"
         ),
     )?;
     for format in &plan.formats {
