@@ -19,7 +19,7 @@ use crate::state::State;
 pub struct ProfilerSettings {
     /// How many of the latest requests are kept.
     pub recent_entries: usize,
-    /// How many actions are told apart; further ones count as `other`. An action takes up to 0.8 MB.
+    /// How many actions are counted by name; further ones count as `other`. An action takes up to 0.8 MB.
     pub max_actions: usize,
     /// When the process started, in milliseconds since 1970; 0 takes the time of the first sample.
     pub started_at_unix_ms: u64,

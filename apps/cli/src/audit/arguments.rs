@@ -36,7 +36,7 @@ pub(crate) struct Verify {
     /// The public key that every finished segment must be signed with; left out, that of `seal_key` in `[audit]`
     #[arg(long, value_name = "HEX")]
     pub(crate) public_key: Option<String>,
-    /// A record known to be in the log, from an answer or an earlier `verify`: shows a cut end and a log written anew
+    /// A record known to be in the log, from an answer or an earlier `verify`: shows a cut end and a log that was replaced
     #[arg(long, value_name = "NUMBER:HASH", value_parser = receipt)]
     pub(crate) receipt: Option<(u64, String)>,
     /// Print the report as JSON

@@ -114,7 +114,7 @@ pub(super) fn different(
         say(format!(
             "{} of {} rows differ ({} expected, {} answered)",
             found.rows.len(),
-            // Rows that have nothing to do with each other are told one by one.
+            // Rows that have nothing in common are shown one by one.
             expected
                 .rows
                 .len()

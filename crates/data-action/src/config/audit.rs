@@ -25,7 +25,7 @@ pub struct AuditConfig {
     pub hash_key: Option<SecretSource>,
     /// The Ed25519 key that finished segments are signed with: 64 hexadecimal digits, as `openssl rand -hex 32` makes them.
     ///
-    /// Without one, seals are not signed, and whoever may write the folder may write a log anew.
+    /// Without one, seals are not signed, and everybody who may write to the folder could replace the whole log.
     pub seal_key: Option<SecretSource>,
     /// Where finished segments are copied to.
     pub ship: Option<ShipConfig>,

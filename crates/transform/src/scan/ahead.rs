@@ -69,7 +69,7 @@ impl Ahead {
         config: &FileScanConfig,
         parquet: bool,
     ) -> Self {
-        // As the engine divides them: whoever is idle takes the next one of all, unless an order has to be kept.
+        // As the engine divides them: an idle task takes the next one of all, unless an order has to be kept.
         let is_shared = !config.preserve_order && config.output_partitioning.is_none();
         let groups = config.file_groups.iter();
         let lines: Vec<Line> = if is_shared {
@@ -134,7 +134,7 @@ impl Ahead {
         own.map(|own| own.fetch)
     }
 
-    /// Fetches what comes next: few files as long as few were asked for, since whoever wants few rows stops early, no more bytes
+    /// Fetches what comes next: few files as long as few were asked for, since a query of few rows stops early, no more bytes
     /// than may still be taken, and nothing where other scans fetch as much as the process may.
     fn fill(&self, line: &mut Line) {
         let most = MOST_FILES.min(GROWTH * line.opened);

@@ -284,7 +284,7 @@ pub(crate) fn at_once(
             return None;
         }
         let mut start = CsvStart::new(asked.clone(), facts.csv.clone(), misfits.clone());
-        // What cannot be told is told by the reader that knows all cases.
+        // The reader that knows all cases decides what is not clear here.
         let found = start.next(&text, true).ok()??;
         (Box::new(found.chunks), found.skip)
     };
