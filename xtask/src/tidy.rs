@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: house rules that neither rustfmt nor clippy knows. Also a test, so that `cargo test` finds the same.
 
 mod circles;
+mod dependencies;
 mod edges;
 mod features;
 mod locks;
@@ -8,13 +9,14 @@ mod manifests;
 mod pages;
 mod sizes;
 pub(crate) mod sources;
+mod words;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::Workspace;
 
-/// Checks sources, imports, manifests, links of pages, lock files and the crate table of ARCHITECTURE.md, and reports long files and functions.
+/// Checks sources, imports, manifests, words, links of pages, lock files and the crate table of ARCHITECTURE.md, and reports long files and functions.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Tidy {
     /// Lists every file and function that is longer than the style aims at, not only those beyond all reason.
@@ -48,10 +50,12 @@ fn problems(workspace: &Workspace, files: &[sources::SourceFile]) -> Result<Vec<
     let mut problems: Vec<_> = files.iter().flat_map(sources::problems).collect();
     problems.extend(circles::problems(workspace));
     problems.extend(manifests::problems(workspace));
+    problems.extend(dependencies::problems(workspace)?);
     problems.extend(edges::problems(workspace, &table));
     problems.extend(features::problems(workspace)?);
     problems.extend(locks::problems(workspace)?);
     problems.extend(pages::problems(workspace.root())?);
+    problems.extend(words::problems(workspace, files)?);
     Ok(problems)
 }
 

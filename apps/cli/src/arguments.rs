@@ -182,7 +182,7 @@ pub(crate) struct Init {
     /// A key of docs/tables.md that is known of the files, such as `delimiter=;`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "from", value_parser = option)]
     pub(crate) options: Vec<(String, toml::Value)>,
-    /// Look at so many of the first rows only; left out, at all
+    /// Look at this many of the first rows only; left out, at all
     #[arg(long, value_name = "ROWS", requires = "from")]
     pub(crate) sample: Option<u64>,
     /// Read also what `[confirm]` of flowlake.toml wants to be asked about

@@ -68,7 +68,7 @@ fn lines(told: &ActionExplanation, answer: Option<&Answer>) -> String {
     if plan.scans.len() > 1 {
         let _ = writeln!(out, "  together {}", text::bytes(plan.bytes_to_read()));
     }
-    // The run's plan is the one that was told, unless a file has changed in between: then it speaks for itself.
+    // The run's plan is the one that was explained, unless a file has changed in between: then the run's own steps are shown.
     let ran = answer.map(|answer| answer.steps.as_slice());
     let same = ran.filter(|ran| ran.len() == plan.steps.len());
     out += "\nSteps, the last one first\n";

@@ -32,7 +32,7 @@ impl Failure {
 
     /// Prints the failure to standard error and gives the exit code.
     ///
-    /// A broken pipe is not a failure: whoever reads has read enough.
+    /// A broken pipe is not a failure: the reader has read enough.
     #[expect(
         clippy::print_stderr,
         reason = "the one place where the command line reports failures"

@@ -37,7 +37,7 @@ impl Looked {
         let differing = self.inspected.differing();
         if !differing.is_empty() {
             output::note(&format!(
-                "the files differ in {}, which is left out: it is found out for each file",
+                "the files differ in {}, which is left out: it is detected in each file",
                 differing.join(", ")
             ));
         }

@@ -76,7 +76,7 @@ pub(crate) enum Reason {
     None,
     /// Nobody here has its credentials.
     Wrong,
-    /// Whose credentials they are cannot be found out now.
+    /// The credentials cannot be verified now.
     Undecided,
 }
 

@@ -272,7 +272,7 @@ impl Lane {
         }
     }
 
-    /// How long a request has to wait that has so many before it in the queue.
+    /// Expected wait of a request that has `ahead` others before it in the queue.
     fn expected_wait(&self, ahead: usize) -> Duration {
         let before = u32::try_from(ahead + 1).unwrap_or(u32::MAX);
         let size = u32::try_from(self.slots.size()).unwrap_or(u32::MAX).max(1);

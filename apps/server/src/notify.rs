@@ -30,7 +30,7 @@ impl ServiceState {
             return;
         };
         if let Err(error) = send(&place, self.message()) {
-            tracing::warn!(%error, place, "the service manager cannot be told");
+            tracing::warn!(%error, place, "the service manager cannot be notified");
         }
     }
 }

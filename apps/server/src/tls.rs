@@ -221,7 +221,7 @@ fn end(certificate: &CertificateDer<'_>, now: DateTime<Utc>) -> Result<DateTime<
     Ok(not_after)
 }
 
-/// Verifies the certificates of callers that send one; who sends none proves itself otherwise, or is refused later.
+/// Verifies the certificates of callers that send one. A caller without one is authenticated otherwise, or refused later.
 fn verifier(
     content: &[u8],
     path: &Path,

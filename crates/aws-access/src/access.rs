@@ -1,4 +1,4 @@
-//! Decisions, cached: one question to AWS per principal and resource within a TTL, however many ask at once.
+//! A cache of decisions: AWS is asked once per principal and resource within a TTL, also when many callers ask at once.
 
 mod objects;
 mod probe;
@@ -22,7 +22,7 @@ use crate::{
 
 pub use objects::ObjectsRequest;
 
-/// Answers who we are and what may be read. Cheap to clone; clones share the caches.
+/// Identifies the principal and decides what it may read. Cheap to clone; clones share the caches.
 #[derive(Debug, Clone)]
 pub struct Access {
     shared: Arc<Shared>,
@@ -117,7 +117,7 @@ impl Access {
         self.shared.settings.mode
     }
 
-    /// Asks STS anew who we are, and what time it is there.
+    /// Asks STS again who we are, and what time it is there.
     pub async fn check_caller(&self) -> CallerCheck {
         Box::pin(check_caller(&self.shared.sts)).await
     }
@@ -141,7 +141,7 @@ impl Access {
                 decision: Arc::new(decisions.remove(0)),
             })
         };
-        // Boxed, since what is decided already is the usual case and should not carry the rest with it.
+        // Boxed: the usual case is a cached decision, whose future should not hold the rest.
         let entry = Box::pin(shared.decisions.try_get_with_by_ref(request, decide)).await;
         let entry = entry.map_err(|error| Error::shared(&error))?;
         if !entry.is_kept {

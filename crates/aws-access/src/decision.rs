@@ -163,7 +163,8 @@ impl Decision {
         self
     }
 
-    /// Whether of two decisions about one read this one decides: a denial before an advised one, and that before a yes.
+    /// Whether this decision takes precedence over another about the same read: a denial before an advised one, and that before a
+    /// permission.
     #[must_use]
     pub fn is_worse_than(&self, other: &Self) -> bool {
         let weight = |decision: &Self| {

@@ -1,4 +1,4 @@
-//! Why it could not be found out who may read what.
+//! Errors of finding the principal and of asking what it may read.
 
 use std::fmt;
 

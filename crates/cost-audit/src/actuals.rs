@@ -1,4 +1,4 @@
-//! What AWS says it cost: Cost Explorer's `GetCostAndUsage`.
+//! Actual costs from AWS: Cost Explorer's `GetCostAndUsage`.
 //!
 //! Every page of it costs 0.01 USD, so answers are cached; a failure is an error and never a zero.
 
@@ -29,13 +29,13 @@ pub use query::{ActualsQuery, GroupBy, S3_SERVICE};
 
 const METRIC: &str = "UnblendedCost";
 
-/// Asks Cost Explorer, and remembers the answers.
+/// Asks Cost Explorer and caches the answers.
 #[derive(Debug)]
 pub struct Actuals {
     client: Client,
     clock: Arc<dyn Clock>,
     keep: Duration,
-    /// Answers from before are not given out.
+    /// Answers from before are not returned.
     keep_since: DateTime<Utc>,
     /// Held while asking, so that two callers do not pay twice for one answer.
     cache: Mutex<HashMap<ActualsQuery, Arc<ActualCosts>>>,
@@ -58,8 +58,8 @@ impl Actuals {
 
     /// Keeps answers in a file too, so that the next process need not pay for them again.
     ///
-    /// `scope` says whose figures they are, such as the AWS profile: answers of another scope are not given out.
-    /// A file that cannot be read or written is as good as none, and logged.
+    /// `scope` says whose figures they are, such as the AWS profile: answers of another scope are not returned.
+    /// A file that cannot be read or written is ignored and logged.
     #[must_use]
     pub fn with_cache_file(mut self, path: PathBuf, scope: impl Into<String>) -> Self {
         self.file = Some(CacheFile::new(path, scope.into()));
@@ -80,7 +80,7 @@ impl Actuals {
         self
     }
 
-    /// Gives out no answer from before `since`.
+    /// Returns no answer from before `since`.
     #[must_use]
     pub fn with_keep_since(mut self, since: DateTime<Utc>) -> Self {
         self.keep_since = since;

@@ -56,8 +56,8 @@ pub enum OverBudget {
 /// The budgets with what is spent of them; cheap to clone, and clones count together.
 ///
 /// Every request sets its estimate aside before it reads, and counts what it cost at its end.
-/// So requests at the same time cannot spend the same money: a period's spending ends at most by so much above its limit
-/// as the requests running at that moment cost more than their estimates, retries of broken reads for example.
+/// So requests at the same time cannot spend the same money. A period's spending exceeds its limit at most by what the requests
+/// running at that moment cost above their estimates, for example for retries of broken reads.
 /// What was spent before an estimate could be made (a HEAD for each object of a request that is then refused) is counted, not held back.
 #[derive(Debug, Clone)]
 pub struct Budgets {

@@ -1,4 +1,4 @@
-//! From what was (or will be) read to what it costs.
+//! The price of a read, before it from a plan or after it from the meter.
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;

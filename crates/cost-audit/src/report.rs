@@ -1,4 +1,4 @@
-//! Estimates from the audit log beside what AWS says it cost.
+//! Estimates from the audit log beside the actual costs from AWS.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -102,7 +102,7 @@ fn fsync_time(folder: &Path) -> Result<Duration, BoxError> {
     Ok(times[times.len() / 2])
 }
 
-/// Appends from so many callers at once; gives the CPU of one record.
+/// Appends from this many callers at once. Returns the CPU time of one record.
 async fn appends(folder: &Path, callers: usize, time: Duration) -> Result<Duration, BoxError> {
     let log = AuditLog::open(AuditSettings {
         directory: folder.to_owned(),
@@ -157,7 +157,7 @@ fn samples(time: Duration) -> Result<Duration, BoxError> {
     Ok(each)
 }
 
-/// Look-ups from so many callers at once, and what share of them `of_ours` (CPU of record and sample) is.
+/// Look-ups from this many callers at once, and the share of `of_ours` (CPU time of record and sample) in them.
 async fn look_ups(
     pipeline: &Pipeline,
     callers: usize,
@@ -238,7 +238,7 @@ impl Measured {
     }
 }
 
-/// Calls again and again, so many at once, for that time.
+/// Repeats the call for that time, with this many calls at once.
 async fn run<Call, Called>(callers: usize, time: Duration, call: Call) -> Result<Measured, BoxError>
 where
     Call: Fn() -> Called,

@@ -59,7 +59,7 @@ pub struct Answer {
     /// What each step of the query did, if the request asked for that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
-    /// What was found out about the files, if the request asked for that.
+    /// The report about the files, if the request asked for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspected: Option<Box<Inspected>>,
     /// Where the audit record is.

@@ -36,7 +36,7 @@ pub(crate) struct Attempt {
     started: Instant,
     /// When the attempt began, by the calendar.
     pub(crate) started_at: DateTime<Utc>,
-    /// Who is told how it went.
+    /// Receives the outcome.
     pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
     /// Whether it is the reload of a hot table, which no request waits for.
     pub(crate) is_background: bool,

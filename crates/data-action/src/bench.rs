@@ -183,7 +183,7 @@ impl TestBucket {
         self.objects.0.get(&(self.name.clone(), key.to_owned()))
     }
 
-    /// An object and what S3 would say of it. Its tag is that of its content, by which what is found out about files is kept.
+    /// An object and what S3 would say of it. Its tag is computed from its content: what is detected in files is cached by tag.
     fn get(&self, path: &Path) -> Result<(&Bytes, ObjectMeta), StoreError> {
         let content = self.content(path.as_ref());
         let content = content.ok_or_else(|| StoreError::NotFound {

@@ -62,7 +62,7 @@ pub struct ActionDefinition {
     /// Columns with an index while the tables are in memory, for conditions such as `ani = $ani`; only with `hot = true`.
     #[serde(default)]
     pub index: Vec<String>,
-    /// How long an answer is kept for who asks the same while the objects are the same, such as `60s`; every question is still asked
+    /// How long an answer is kept for the same question about the same objects, such as `60s`; every question is still asked
     /// of the policy and of IAM, and recorded. Functions that tell the time are then so late.
     #[serde(default, with = "humantime_serde")]
     #[schemars(with = "Option<String>")]

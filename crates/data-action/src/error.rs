@@ -18,7 +18,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// The message and the advice are safe to show to the caller: they hold no secret and no value of a sensitive parameter.
 /// The source is for the log.
-/// Clones share the source: whoever waited for the same answer is told the same.
+/// Clones share the source: all callers that waited for the same answer get the same error.
 #[derive(Debug, Clone)]
 pub struct ActionError {
     code: ErrorCode,
@@ -101,7 +101,7 @@ error_codes! {
     PolicyDenied = "policy.denied", 403, 3, false;
     /// IAM does not allow the principal to read the object.
     AccessDenied = "access.denied", 403, 3, false;
-    /// Whether the principal may read the object could not be found out.
+    /// Whether the principal may read the object could not be determined.
     AccessUnavailable = "access.unavailable", 503, 6, true;
     /// There are no usable AWS credentials.
     AwsCredentials = "aws.credentials", 503, 3, false;
@@ -191,7 +191,7 @@ error_codes! {
     Cancelled = "request.cancelled", 499, 130, true;
     /// The request carries no credentials that the server knows.
     Unauthorized = "request.unauthorized", 401, 3, false;
-    /// Whether the token is valid cannot be found out: its issuer does not give its keys.
+    /// The token cannot be verified now: its issuer does not give its keys.
     IssuerUnavailable = "request.issuer_unavailable", 503, 6, true;
     /// The caller may not run the action, or not with these parameters.
     Forbidden = "request.forbidden", 403, 3, false;

@@ -1,11 +1,11 @@
-//! How an attempt went, for whoever wants to trace it.
+//! The outcome and the phases of an attempt, for tracing.
 
 use std::{fmt::Debug, time::Duration};
 
 use chrono::{DateTime, Utc};
 use flowlake_profiler::Phase;
 
-/// Is told once how an attempt went, whatever came of it; a server makes trace spans of it.
+/// Gets the outcome of each attempt once, however it ended; a server makes trace spans of it.
 pub trait AttemptObserver: Debug + Send + Sync {
     /// The W3C trace id (32 hexadecimal digits) that the attempt belongs to; shown beside the histograms as an exemplar.
     fn trace_id(&self) -> Option<String>;
@@ -14,7 +14,7 @@ pub trait AttemptObserver: Debug + Send + Sync {
     fn ended(&self, attempt: &EndedAttempt<'_>);
 }
 
-/// What an observer is told: no parameter, no value and no name of a person.
+/// What an observer receives: no parameter, no value and no name of a person.
 #[derive(Debug)]
 pub struct EndedAttempt<'attempt> {
     /// The action's name.
@@ -44,8 +44,8 @@ pub struct PhaseTiming {
     pub phase: Phase,
     /// From the attempt's begin to the phase's.
     ///
-    /// The wait for the first byte is told as beginning with the scan: the moment of the first GET is not kept.
+    /// The wait for the first byte is reported as beginning with the scan: the moment of the first GET is not kept.
     pub started_after: Duration,
-    /// How long it took; a phase that a timeout or a cancellation ended is told up to there.
+    /// How long it took; a phase that a timeout or a cancellation ended is reported up to there.
     pub duration: Duration,
 }

@@ -1,4 +1,4 @@
-//! How far an attempt has come, for who watches it while it runs.
+//! The progress of a running attempt, for a terminal.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -111,7 +111,7 @@ impl Reader {
                 .answer(attempt, admitted, request, &tables, nothing)
                 .await;
         }
-        // Boxed, as all that an answer from memory goes without: it should not carry it along.
+        // Boxed, as everything that an answer from memory does not need: otherwise its future would have to hold it too.
         let stores = attempt.open_stores(&self.services.s3);
         if let Some(progress) = &request.progress {
             progress.reads_from(&stores);

@@ -70,7 +70,7 @@ pub struct RowOutput {
     pub file: Option<Arc<File>>,
     /// The object that the rows are written to with [`Pipeline::upload`](crate::Pipeline::upload) once the attempt has succeeded.
     pub object: Option<OutputObject>,
-    /// Makes a report of the files instead of an answer with all rows: it has so many of the first ones, and
+    /// Makes a report of the files instead of an answer with all rows: it has this many of the first ones, and
     /// [`Answer::inspected`](crate::Answer::inspected). Values that do not fit, and a file that cannot be read to its end, are a part
     /// of the report and no failure. Only for questions about one table.
     pub inspect: Option<usize>,

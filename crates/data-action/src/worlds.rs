@@ -35,7 +35,7 @@ use crate::{
 /// Worlds of each of four tests, which run side by side; the everyday run has a tenth of them.
 const WORLDS: u64 = 5000;
 
-/// Of so many worlds, one is read by the engine: that takes a hundred times as long as the rest.
+/// One world in this many is read by the engine, which takes a hundred times as long as the rest.
 const READ: u64 = 10;
 
 /// Seeds of worlds that once went wrong.

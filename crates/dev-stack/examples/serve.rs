@@ -1,4 +1,4 @@
-//! Serves a folder until standard input ends or the process is told to stop.
+//! Serves a folder until standard input ends or the process gets a signal to stop.
 //!
 //! `cargo run -p flowlake-dev-stack --example serve -- FOLDER [IAM.json]` prints one line of JSON
 //! with the endpoints, the access key of the first principal and the Genesys Cloud client. With

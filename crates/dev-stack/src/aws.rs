@@ -1,4 +1,4 @@
-//! STS, IAM and Cost Explorer behind one endpoint, told apart by the signature's scope.
+//! STS, IAM and Cost Explorer behind one endpoint; the signature's scope says which one is meant.
 
 mod call;
 mod cost;

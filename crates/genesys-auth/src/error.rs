@@ -38,7 +38,7 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: reqwest::Error) -> Self {
-        // The address may hold what nobody should log; it is told in the message where it helps.
+        // The address may hold what nobody should log; the message names it where that helps.
         self.source = Some(Arc::new(source.without_url()));
         self
     }

@@ -1,4 +1,4 @@
-//! At most so many requests in any minute: what is more waits, instead of being refused with 429.
+//! A limit on requests in any minute: requests beyond it wait, instead of being refused with 429.
 
 use std::{
     collections::VecDeque,

@@ -17,7 +17,7 @@ pub(crate) struct Login {
     pub(crate) client_secret: Secret,
 }
 
-/// The longest life of a token and the longest wait that are believed; what is longer is a slip of the server.
+/// Upper bounds of a token's life and of a wait: a larger value is an error of the server.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// A token and how long it lasts.
@@ -103,7 +103,7 @@ impl Login {
         )
     }
 
-    /// RFC 6749, section 5.2, names the errors; which part of the configuration each points to is ours to say.
+    /// RFC 6749, section 5.2, names the errors. The part of the configuration that each points to is our own reading.
     async fn refused(&self, status: StatusCode, response: Response) -> Error {
         let refusal: Option<Refusal> = response.json().await.ok();
         let (code, description) = match refusal {

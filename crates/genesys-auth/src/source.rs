@@ -49,7 +49,7 @@ struct State {
     login: Option<watch::Receiver<Option<Outcome>>>,
     /// Whether that login only refreshes a token that is valid still.
     refreshing: bool,
-    /// What callers are told without asking again, and until when.
+    /// The error that callers get without another login, and until when.
     refused: Option<(Error, Instant)>,
 }
 
@@ -108,7 +108,7 @@ impl TokenSource {
             };
             let outcome = login.wait_for(Option::is_some).await;
             match outcome.ok().and_then(|outcome| outcome.clone()) {
-                // An early refresh gives up at its first failure: who has no token then logs in with all patience.
+                // An early refresh gives up at its first failure: the next caller without a token logs in with all retries.
                 Some(Err(error)) if is_refresh && error.is_retryable() => {}
                 Some(outcome) => return outcome,
                 // The runtime is shutting down, and the login with it.
@@ -142,7 +142,7 @@ impl TokenSource {
         }
     }
 
-    /// What is at hand, all in one look: the state is not let go between finding no token and starting a login.
+    /// The present state. The lock is held from finding no token to starting a login.
     fn token_or_login(&self) -> Found {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
@@ -250,7 +250,7 @@ impl Shared {
         Ok(granted.token)
     }
 
-    /// When to ask again, whoever asks: not at once.
+    /// Sets the earliest time of the next login for all callers.
     fn note_failure(&self, state: &mut State, error: &Error, refreshing: bool) {
         let now = self.clock.now();
         let asked = error.retry_after();
@@ -314,7 +314,7 @@ impl TokenSourceBuilder {
         })?;
         let client = match self.client {
             Some(client) => client,
-            // A login host does not redirect; whoever does is not given the credentials.
+            // A login host does not redirect: credentials are not sent to another host.
             None => Client::builder()
                 .redirect(Policy::none())
                 .build()

@@ -121,7 +121,7 @@ async fn thousand(source: &TokenSource) -> Vec<Result<AccessToken, Error>> {
     callers.join_all().await
 }
 
-/// Answers the next logins with a wait of so many seconds.
+/// Answers the next logins with a wait of this many seconds.
 fn rate_limit(stack: &DevStack, logins: usize, retry_after_seconds: u64) {
     let failure = Failure::RateLimited {
         retry_after_seconds,

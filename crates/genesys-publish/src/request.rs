@@ -102,7 +102,7 @@ impl Transport {
                     waits += 1;
                     self.wait(error).await?;
                 }
-                // Only what changes nothing may be sent again without knowing what became of it.
+                // Only a request that changes nothing may be sent again when its outcome is unknown.
                 ErrorKind::Unavailable
                     if method == Method::GET && waits < self.settings.max_waits =>
                 {

@@ -44,7 +44,7 @@ pub enum Reply {
     None,
 }
 
-/// What came of a run, in the form of the platform's `TestExecutionResult`.
+/// The outcome of a run, in the form of the platform's `TestExecutionResult`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulated {

@@ -59,8 +59,8 @@ pub(crate) struct Codes {
 
 /// What the next bits stand for.
 ///
-/// Bits 0 to 5 say how many bits are used up, with those that are added to a value: as many as a shift of 64 bits looks at, so
-/// that nothing has to be cut off before. Bits 6 to 9 say how many of them are of codes. Then, by kind:
+/// Bits 0 to 5 hold the number of bits used up, with those that are added to a value. A shift of 64 bits looks at six bits, so no
+/// mask is needed before it. Bits 6 to 9 hold how many of them belong to codes. Then, by kind:
 ///
 /// - literals: two bytes from bit 10 on, and in bits 26 and 27 how many of them count;
 /// - a length: 9 bits from bit 10 on, 8 bits of a literal before it from bit 19 on, and in bit 27 whether it has one;

@@ -16,7 +16,7 @@ pub fn gzip(data: &[u8]) {
         whole, also_whole,
         "the pieces decide whether a file is whole"
     );
-    // How much is given of a damaged file depends on its pieces; what is given does not.
+    // The number of bytes of a damaged file depends on its pieces; the bytes do not.
     let common = plain.len().min(in_pieces.len());
     assert!(plain[..common] == in_pieces[..common], "the pieces matter");
     assert!(

@@ -4,7 +4,7 @@ use crate::codes::{Codes, Corrupt, DISTANCES, Entry, LITERALS, LengthCode, Table
 
 /// How far back a match may reach.
 const WINDOW_BYTES: usize = 32 << 10;
-/// A piece is full with so many bytes: with the window, little enough to stay in a core's cache.
+/// Size of a full piece. Together with the window it stays in a core's cache.
 const PIECE_BYTES: usize = 128 << 10;
 /// Where a piece is full.
 const FULL: usize = WINDOW_BYTES + PIECE_BYTES;
@@ -19,7 +19,7 @@ const LOAD_BYTES: usize = 8;
 /// The header of a block with codes of its own takes less: 17 bits, 19 lengths of 3 bits and 320 of up to 14.
 const LONGEST_HEADER_BYTES: usize = 600;
 
-/// Zeros that have to follow the last bytes: what is loaded ahead.
+/// Zeros that have to follow the last bytes, since bytes are loaded ahead.
 pub(crate) const PADDING_BYTES: usize = 2 * LOAD_BYTES;
 
 /// What a decoder stopped for.
@@ -241,8 +241,8 @@ impl Inflate {
 
     /// Decodes until the piece is full, less than [`LOAD_BYTES`] are left, or the block ends; whether it has.
     ///
-    /// What takes the time is that where the next symbol begins is known only when the one before has been looked up, and
-    /// that what comes next cannot be predicted. So an entry holds two literals, or a literal and a length, where it can, and
+    /// Speed is limited by a dependency: the place of the next symbol is known only once the one before has been looked up, and
+    /// branches on symbols cannot be predicted. So an entry holds two literals, or a literal and a length, where it can, and
     /// the next one is looked up before a match is copied.
     #[inline(always)]
     fn symbols(&mut self, input: &mut Input<'_>) -> Result<bool, Corrupt> {
@@ -329,7 +329,7 @@ impl<const BITS: u32, const ENTRIES: usize> Table<BITS, ENTRIES> {
 }
 
 impl Bits {
-    /// Has 56 bits at least, when so many bytes are left that eight can be loaded; whether they are.
+    /// Refills the buffer to at least 56 bits. Returns false when fewer than 8 input bytes are left.
     #[inline(always)]
     fn refill(&mut self, bytes: &[u8], from: &mut usize) -> bool {
         let next = bytes

@@ -23,7 +23,7 @@ pub(crate) enum Format {
     OpenMetrics,
 }
 
-/// A figure that is not about requests, to be shown beside them: what its owner knows at that moment.
+/// A figure that is not about requests, shown beside them: its owner gives the value of the moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gauge {
     /// Its name, with the unit at its end.

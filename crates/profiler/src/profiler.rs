@@ -13,7 +13,7 @@ use crate::series::Series;
 use crate::snapshot::{Entry, Snapshot};
 use crate::state::State;
 
-/// How much is remembered; memory is bounded by these, whatever the load.
+/// Limits of what is kept. They bound the memory, whatever the load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfilerSettings {

@@ -49,7 +49,7 @@ impl CurrentClient {
 
     /// Changes what made a request fail; whether the request is worth sending again.
     ///
-    /// A bucket in another region is asked there, credentials that have expired are taken anew from their provider. When
+    /// A bucket in another region is asked there, credentials that have expired are taken from their provider again. When
     /// another request has changed the client already, nothing is changed a second time.
     pub(crate) fn adapt(&self, failed: &Generation, error: &Error) -> bool {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);

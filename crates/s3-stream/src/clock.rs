@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, time::Instant};
 
-/// Where the freshness of cached metadata and the time to first byte are judged by.
+/// The source of time for the freshness of cached metadata and the time to first byte.
 pub trait Clock: Debug + Send + Sync {
     /// The monotonic time.
     fn now(&self) -> Instant;

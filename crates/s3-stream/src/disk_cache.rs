@@ -4,8 +4,9 @@
 //! after the version of its object and its first and last byte, so that processes can share a folder without knowing of each
 //! other: a file appears whole, under its name, by a rename, and its bytes are always those of its name.
 //!
-//! S3 is asked for the metadata of an object as without the cache, or for its first bytes where a listing named it. What is kept is of a version that S3 named in that answer:
-//! it is never older than what S3 would give, and who may not ask for the object does not get its bytes.
+//! S3 is asked for the metadata of an object as without the cache, or for its first bytes where a listing named it. Bytes come from
+//! the disk only for the version that S3 names in that answer: they are never older than what S3 would give, and a principal that
+//! may not read the object does not get them.
 
 mod piece;
 mod room;
@@ -109,12 +110,12 @@ impl DiskCache {
         }
     }
 
-    /// The version of `metadata` in this cache. `None` when it cannot be told from others, is not to be kept, or is so large
-    /// that it would leave no room for anything else.
+    /// The version of `metadata` in this cache. `None` when nothing distinguishes it from other versions, when it is not to be
+    /// kept, or when it would leave no room for anything else.
     pub(crate) fn version(&self, bucket: &str, metadata: &ObjectMetadata) -> Option<Kept> {
         let shared = &self.shared;
         let etag = metadata.etag.as_deref()?;
-        // Of what only a listing told, S3 has not said yet whether it may be read, nor how it is encrypted.
+        // For an object that only a listing named, S3 has not said yet whether it may be read, nor how it is encrypted.
         let is_only_listed = metadata.last_modified == DateTime::UNIX_EPOCH;
         let is_kms = metadata.kms_key_id.is_some()
             || metadata
@@ -238,7 +239,7 @@ fn make_private(folder: &Path) -> Result<(), Error> {
                 .to_owned(),
         ));
     }
-    // Who may write into it owns it, so a file that is made in it tells whose process this is.
+    // A file that this process makes in it belongs to the user of this process.
     let probe = folder.join(format!("{}.probe", std::process::id()));
     fs::write(&probe, b"")
         .map_err(|error| wrong(format!("cannot be written: {error}")).with_source(error))?;

@@ -1,4 +1,4 @@
-//! What S3 does to a reader, and what the reader can do about it.
+//! The crate's error: failures of S3, and what a caller can do about each.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -32,7 +32,7 @@ pub enum ErrorKind {
     NoSuchBucket,
     /// S3 refused: allow the principal, or look for an explicit deny.
     AccessDenied,
-    /// The object is not the one whose metadata is known any more: read it anew, whole.
+    /// The object was replaced since its metadata was read: read it again, from the start.
     ObjectChanged,
     /// A condition that the caller set does not hold.
     Precondition,
@@ -183,7 +183,7 @@ impl Error {
             }
             ErrorKind::ExpiredCredentials => "Renew the AWS credentials of this process.",
             ErrorKind::ClockSkew => "Set this machine's clock (NTP).",
-            ErrorKind::InvalidRange => "Read the object anew: it is shorter than it was.",
+            ErrorKind::InvalidRange => "Read the object again: it is shorter than it was.",
             ErrorKind::Corrupt => {
                 "Try again; if it lasts, look at what stands between this machine and S3."
             }

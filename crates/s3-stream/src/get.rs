@@ -50,7 +50,7 @@ impl S3Stream {
 }
 
 impl S3Stream {
-    /// Nothing, once S3 has said by a GET too that there is nothing.
+    /// No bytes, once a GET has confirmed that the object is empty.
     ///
     /// No range of an empty object can be asked for, so no answer to a range would show that HEAD was wrong.
     pub(crate) async fn read_nothing(&self, metadata: Arc<ObjectMetadata>) -> Result<(), Error> {

@@ -60,7 +60,7 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(path.as_ref())
 }
 
-/// What the answers to HEAD and GET tell alike, in two types of the SDK.
+/// The fields that answers to HEAD and GET have in common, in two types of the SDK.
 macro_rules! described {
     ($location:expr, $size:expr, $answer:expr) => {{
         let answer = $answer;
@@ -128,7 +128,7 @@ impl ObjectMetadata {
         })
     }
 
-    /// What the answer to a GET tells, of the whole object or of a part; what can be read is not archived.
+    /// The metadata in the answer to a GET of the whole object or of a part. An object that can be read is not archived.
     pub(crate) fn from_get(location: &Path, size: u64, get: &GetObjectOutput) -> Self {
         let whole = get.content_range.is_none();
         Self {
@@ -137,7 +137,7 @@ impl ObjectMetadata {
         }
     }
 
-    /// What a listing tells of an object that it calls by its version, and that is to be read.
+    /// The metadata in a listing of an object that is to be read, and whose version the listing names.
     pub(crate) fn listed(location: &Path, size: u64, etag: String) -> Self {
         Self {
             location: location.clone(),

@@ -1,4 +1,4 @@
-//! Metadata of objects, kept for a while; one HEAD under way per object, however many ask.
+//! A cache of objects' metadata. Callers that ask for the same object at the same time share one HEAD.
 
 use std::{
     sync::Arc,

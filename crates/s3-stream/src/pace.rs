@@ -6,18 +6,19 @@ use crate::{S3StreamSettings, settings::FIRST_WINDOW};
 
 /// A larger window must bring at least this much more throughput to be kept.
 const WORTHWHILE: f64 = 1.1;
-/// Bytes a second that a connection to a store in the same machine or rack brings, and one to S3 does not: from there come 85 to
-/// 90 MB (AWS, "Performance guidelines for Amazon S3"), the wait for the first byte included.
+/// Bytes a second of a connection to a store in the same machine or rack. A connection to S3 brings 85 to 90 MB a second (AWS,
+/// "Performance guidelines for Amazon S3"), the wait for the first byte included.
 const FAST_CONNECTION: f64 = 200e6;
-/// One connection must bring at least this share of what several could together to go on alone,
+/// A single connection is kept when it brings at least this share of what several bring together.
 const ALONE_IS_ENOUGH: f64 = 0.75;
-/// or so many bytes a second, which few readers take: what several could is a guess.
+/// A single connection is also kept at this many bytes a second, which few readers take: what several bring is an estimate.
 const ALONE_IS_PLENTY: f64 = 1e9;
-/// Fewer bytes do not tell how fast connections are,
+/// Fewer bytes do not show how fast several connections are.
 const TELLING_BYTES: u64 = 8 << 20;
-/// nor that one alone has become slow: to leave it costs a wait, and what it has sent and nobody has read.
+/// Fewer bytes do not show that a single connection has become slow. Leaving it costs a wait and the bytes it has sent that
+/// nobody has read.
 const TELLING_BYTES_ALONE: u64 = 32 << 20;
-/// A piece of so many bytes is of a connection that has more waiting than is taken: hyper reads what it finds, up to 408 KiB.
+/// A piece of this size comes from a connection that receives faster than it is read: hyper reads what it finds, up to 408 KiB.
 const CROWDED_PIECE_BYTES: u64 = 256 << 10;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
@@ -132,7 +133,7 @@ impl Pace {
     /// A part was delivered whole.
     pub(crate) fn delivered(&mut self, came: Came, now: Instant) {
         if came.alone != self.is_alone() {
-            // It was under way when that was decided, and says nothing of how it goes now.
+            // It was sent before that decision, so it does not show the present speed.
             self.began_anew(now);
             return;
         }
@@ -146,8 +147,8 @@ impl Pace {
         }
     }
 
-    /// Whether one connection alone, which has brought so much since this was last asked for, is to go on; `None` when that is
-    /// too little to tell.
+    /// Whether a single connection is to be kept, given what it has brought since the last call; `None` when that is too little to
+    /// decide.
     pub(crate) fn goes_on_alone(&mut self, came: Came, now: Instant) -> Option<bool> {
         if came.bytes < TELLING_BYTES_ALONE {
             return None;
@@ -207,8 +208,8 @@ mod tests {
         (Pace::new(&S3StreamSettings::default(), bytes, now), now)
     }
 
-    /// Delivers parts at what `throughput` gives, in bytes a second, for the window of the moment; each connection brings its
-    /// share of that, after a wait for its first byte.
+    /// Delivers parts at the bytes a second that `throughput` gives for the present window. Each connection brings its share, after
+    /// a wait for its first byte.
     fn deliver(
         pace: &mut Pace,
         now: &mut Instant,
@@ -224,7 +225,7 @@ mod tests {
         }
     }
 
-    /// A part over a connection of so many bytes a second.
+    /// A part over a connection of `rate` bytes a second.
     fn came(bytes: u64, rate: f64, alone: bool) -> Came {
         let time = Duration::from_secs_f64(bytes as f64 / rate);
         Came {

@@ -44,9 +44,9 @@ enum Source {
         held: Held,
         task: AbortOnDropHandle<Duration>,
     },
-    /// A task that waits for the first piece of a body, for want of budget, or because one connection alone is fast enough.
+    /// A task that waits for the first piece of a body, because no budget is left or a single connection is fast enough.
     Opening(AbortOnDropHandle<(Result<Option<Bytes>, Error>, Body)>),
-    /// That body, read as fast as it is taken: what is not held need not be counted.
+    /// That body, read as fast as the caller takes it. It holds nothing, so it does not count against the budget.
     Open(Body),
 }
 
@@ -175,7 +175,7 @@ impl Parts {
     }
 
     fn fetch_ahead(&self, range: Range<u64>, held: Held) -> Source {
-        // Unbounded, and yet bounded: a part sends its own bytes and one error at most.
+        // The channel needs no bound: a part sends its own bytes and one error at most.
         let (sender, pieces) = unbounded_channel();
         let store = self.store.clone();
         let body = store.read_range(Arc::clone(&self.metadata), range);
@@ -202,7 +202,7 @@ impl Parts {
 }
 
 impl Part {
-    /// The next piece, telling the pace when it was not there yet.
+    /// The next piece. Notes in the pace when the reader had to wait for it.
     async fn next(&mut self, pace: &mut Pace, clock: &dyn Clock) -> Result<Option<Bytes>, Error> {
         let piece = match &mut self.source {
             Source::Ahead { pieces, held, task } => {

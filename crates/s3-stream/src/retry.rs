@@ -1,4 +1,4 @@
-//! Sending one request, again when that may help: the SDK's own retries are off, so that every request is counted.
+//! Sends one request, and retries it when that may help. The SDK's own retries are off, so that every request is counted.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl S3Stream {
         }
     }
 
-    /// Sends a request once; once more, at once, when the region or the credentials had to be changed.
+    /// Sends a request once. Sends it a second time, without a wait, when the region or the credentials had to be changed.
     pub(crate) async fn send_once<T, E, F>(
         &self,
         what: &str,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::{Error, ErrorKind};
 
-/// What a store may spend on retries, so that a failing S3 is not asked a multiple of what a healthy one is.
+/// A store's budget of retries, so that a failing S3 does not get a multiple of the requests that a healthy one gets.
 ///
 /// Sizes are those of the AWS SDKs' standard mode: 500 tokens, 5 for a retry, 10 after a timeout, one back for each request
 /// that succeeds (AWS SDKs and Tools Reference Guide, "Retry behavior").

@@ -62,7 +62,7 @@ impl Default for S3StreamSettings {
 }
 
 impl S3StreamSettings {
-    /// How many GETs a whole read of so many bytes takes when none has to be sent again; for estimates of what it costs.
+    /// How many GETs a whole read of this many bytes takes when none has to be sent again; for estimates of what it costs.
     #[must_use]
     pub fn gets(&self, bytes: u64) -> u64 {
         if bytes <= self.min_part_bytes.min(self.part_bytes) {
@@ -71,7 +71,7 @@ impl S3StreamSettings {
         bytes.div_ceil(self.part_bytes_of(bytes))
     }
 
-    /// The size of the parts that a read of so many bytes is cut into.
+    /// The size of the parts that a read of this many bytes is cut into.
     pub(crate) fn part_bytes_of(&self, bytes: u64) -> u64 {
         let window = FIRST_WINDOW.min(self.concurrency);
         let smallest = self.min_part_bytes.min(self.part_bytes);

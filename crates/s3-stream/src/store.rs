@@ -105,15 +105,15 @@ impl ObjectStore for S3Stream {
     }
 }
 
-/// How often a read begins anew because the object was replaced between its metadata and its first byte.
+/// How often a read starts over because the object was replaced between its metadata and its first byte.
 const FRESH_STARTS: u32 = 20;
 
 impl S3Stream {
     /// The object at its first byte, so that the metadata and the bytes given are of one version. The bytes are verified when
     /// they are the whole object and S3 keeps a checksum of it.
     ///
-    /// When the metadata turns out to be outdated before the first byte, it is asked for anew; unless this view has given it
-    /// to its reader before, who then could mix two versions.
+    /// When the metadata turns out to be outdated before the first byte, it is asked for again. When this view has given it to its
+    /// reader before, the read fails instead, since the reader could mix two versions.
     async fn get_object(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let conditional = options.if_match.is_some()
             || options.if_none_match.is_some()
@@ -156,7 +156,7 @@ impl S3Stream {
                         && !held
                         && starts < FRESH_STARTS =>
                 {
-                    tracing::debug!(%error, "a read begins anew");
+                    tracing::debug!(%error, "a read starts over");
                     self.unpin(location);
                     starts += 1;
                 }
@@ -180,7 +180,7 @@ impl S3Stream {
         }
     }
 
-    /// Whether the answer to the first GET of a read tells all that HEAD would: the checksum comes with no part of an object,
+    /// Whether the answer to the first GET of a read has all that HEAD would have: the checksum comes with no part of an object,
     /// and is needed to verify the whole.
     fn tells_all(&self, size: u64, range: Option<&GetRange>) -> bool {
         let is_whole = resolve(range, size).is_ok_and(|range| range == (0..size));

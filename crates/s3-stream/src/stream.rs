@@ -65,7 +65,7 @@ struct Shared {
     retry_budget: RetryBudget,
     disk: Option<DiskCache>,
     clock: Arc<dyn Clock>,
-    /// The last that a GET told: those of most objects are the same, and kept once.
+    /// The ones of the last GET: those of most objects are equal, and are kept once.
     attributes: Mutex<Arc<Attributes>>,
 }
 
@@ -266,7 +266,7 @@ impl S3Stream {
         }
     }
 
-    /// What a refused HEAD is about. Its answer has no body, so S3 is asked once more in a way that has one.
+    /// Why a HEAD was refused. Its answer has no body, so S3 is asked once more in a way that has one.
     async fn explain(&self, location: &Path, version: Option<&str>, error: Error) -> Error {
         let what = key::display(self.bucket(), location);
         let asked = match error.status_alone() {
@@ -343,7 +343,7 @@ impl S3Stream {
         }
     }
 
-    /// Pins what a GET told of a version of which only the listing was known.
+    /// Pins the metadata from a GET, for a version of which only the listing was known.
     pub(crate) fn learn(&self, listed: &ObjectMetadata, answer: &GetObjectOutput) {
         if matches!(self.pin_of(&listed.location), Some(Pin::Listed(_))) {
             let mut told = ObjectMetadata::from_get(&listed.location, listed.size, answer);

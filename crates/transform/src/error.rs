@@ -18,7 +18,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// Why there are no rows.
 ///
 /// Messages hold names of columns, tables, files and parameters, never values of rows or parameters.
-/// Clones share the source: whoever waited for the same read is told the same.
+/// Clones share the source: all callers that waited for the same read get the same error.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,

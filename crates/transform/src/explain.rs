@@ -28,7 +28,7 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// Names and types of the answer's columns.
     pub columns: Vec<(String, String)>,
-    /// Bytes that steps would keep in memory at most, as far as that can be told; more than the pool has is spilled or refused.
+    /// Upper bound of the bytes that steps would keep in memory, as far as it is known; more than the pool has is spilled or refused.
     /// Beside it stands what readers hold, which the pool does not count.
     pub estimated_memory_bytes: u64,
     /// What readers hold.

@@ -34,7 +34,7 @@ pub struct JsonRows {
     reader: JsonReader,
 }
 
-/// Who reads the JSON.
+/// The kind of reader that the JSON is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum JsonReader {
     /// A program: a number that is not finite is null, since JSON has none.

@@ -18,7 +18,7 @@ use datafusion::{
 /// How a nested-loop join names the memory of its left side.
 const NESTED_LOOP_JOIN: &str = "NestedLoopJoinLoad";
 
-/// A [`FairSpillPool`] under which no nested-loop join begins anew.
+/// A [`FairSpillPool`] under which no nested-loop join starts over.
 #[derive(Debug)]
 pub(crate) struct RunPool(FairSpillPool);
 

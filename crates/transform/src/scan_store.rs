@@ -71,7 +71,7 @@ impl ScanMeter {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Whether no more than so many bytes may be taken.
+    /// Whether the number of bytes that may be taken is limited.
     pub(crate) const fn is_limited(&self) -> bool {
         self.limit.is_some()
     }

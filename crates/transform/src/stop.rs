@@ -79,7 +79,7 @@ impl StopSwitch {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
-    /// What a caller is told when the time is up.
+    /// The caller's error when the time is up.
     pub(crate) fn timed_out(&self) -> Error {
         let stopped = Stopped { limit: self.limit };
         Error::new(ErrorKind::Timeout, stopped.to_string())

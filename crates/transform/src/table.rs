@@ -274,7 +274,7 @@ const fn thirty_two() -> usize {
 }
 
 impl TableSpec {
-    /// The files at `uri`, of which everything is found out.
+    /// The files at `uri`, of which everything is detected.
     #[must_use]
     pub fn at(uri: &str) -> Self {
         serde_json::from_value(serde_json::json!({ "uri": uri }))

@@ -44,7 +44,7 @@ pub(crate) fn toml(
     }
     if way.format == Written::Csv {
         let dialect = Dialect::of(way);
-        // A character that texts hold too cannot always be told from one between fields.
+        // A delimiter that texts hold too cannot always be distinguished from one between fields.
         if has_other_delimiter(table, dialect.delimiter) {
             let delimiter = dialect.delimiter.to_string();
             let _ = writeln!(text, "delimiter = {}", string(&delimiter));

@@ -93,7 +93,7 @@ impl Engines {
 
     /// The table, written as the way says.
     pub(crate) async fn place<'a>(&'a self, table: &'a Table, way: &'a Way) -> Placed<'a> {
-        // What was found out about a file is kept by its key, so no two tables share one.
+        // What was detected in a file is cached by its key, so no two tables share one.
         let folder = format!("t{}", self.folders.fetch_add(1, Relaxed));
         self.place_in(table, way, folder).await
     }

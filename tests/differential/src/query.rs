@@ -45,7 +45,7 @@ pub enum From {
     Table,
     /// The table joined with itself by a column.
     Join {
-        /// `JOIN`, `LEFT JOIN` and their like.
+        /// `JOIN`, `LEFT JOIN` and so on.
         kind: String,
         /// The column's place.
         by: usize,
@@ -57,7 +57,7 @@ pub enum From {
 pub struct Order {
     /// The place of an item.
     pub item: usize,
-    /// ` DESC`, ` NULLS FIRST` and their like.
+    /// ` DESC`, ` NULLS FIRST` and so on.
     pub how: String,
 }
 

@@ -27,11 +27,11 @@ const VALUES: usize = 4;
 const QUERIES: usize = 12;
 const WAYS: usize = 6;
 const SURPRISES: usize = 4;
-/// One table in so many has lists or objects too.
+/// One table in this many has lists or objects too.
 const NESTED_ONCE_IN: usize = 4;
 /// Findings of one table that are made smaller and kept: more are mostly the same one.
 const MOST_OF_A_TABLE: usize = 3;
-/// One table in so many is a large one, of which less is asked.
+/// One table in this many is a large one, of which less is asked.
 const LARGE_ONCE_IN: u64 = 400;
 
 /// What a run is to do.

@@ -284,7 +284,7 @@ impl Table {
 /// How the values of a column are spread.
 #[derive(Debug, Clone, Copy)]
 struct Style {
-    /// One value in so many is null; none when 0.
+    /// One value in this many is null; none when 0.
     nulls: usize,
     /// Few different values, so that they group and join.
     few: bool,

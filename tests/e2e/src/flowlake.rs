@@ -217,7 +217,7 @@ impl Project {
         self.serve_by(self.command("flowlake-server"), filter)
     }
 
-    /// [`Project::serve`] where no file may grow beyond so many KiB: to the server, the disk is full from there on.
+    /// [`Project::serve`] where no file may grow beyond this many KiB: to the server, the disk is full from there on.
     ///
     /// # Errors
     /// When it does not come up.

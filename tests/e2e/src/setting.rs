@@ -21,7 +21,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Sample data of so many conversations, served.
+    /// Sample data of this many conversations, served.
     ///
     /// # Errors
     /// When nothing was prepared, or the stack does not come up.

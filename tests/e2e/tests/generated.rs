@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 const SEED: u64 = 1;
 const TABLES: u64 = 20;
 const QUESTIONS: usize = 20;
-/// One question in so many is asked of the command line too, which starts a process for each.
+/// One question in this many is asked of the command line too, which starts a process for each.
 const OF_THE_COMMAND_LINE: usize = 20;
 
 #[test]

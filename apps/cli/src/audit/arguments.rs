@@ -162,7 +162,7 @@ pub(crate) struct Conditions {
     /// An AWS request id
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
-    /// At most so many records
+    /// Show at most this many records
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
 }

@@ -63,7 +63,7 @@ fn verify_log(
 
 /// The logs, and the public half of the key that the configuration signs with.
 ///
-/// With a folder and a key typed, no configuration is needed: who verifies need not be who runs it.
+/// With a folder and a key typed, no configuration is needed: an auditor who does not run flowlake can verify.
 fn places_and_key(
     config: &Path,
     arguments: &Verify,

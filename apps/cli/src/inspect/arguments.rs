@@ -17,10 +17,10 @@ pub(crate) struct Inspect {
     /// What to call the table; left out, as its files
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Look at so many of the first rows only; left out, at all
+    /// Look at this many of the first rows only; left out, at all
     #[arg(long, value_name = "ROWS")]
     pub(crate) sample: Option<u64>,
-    /// Show so many of the first rows
+    /// Show this many of the first rows
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub(crate) rows: usize,
     /// Print nothing but `[tables.NAME]` for an action file

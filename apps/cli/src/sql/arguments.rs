@@ -23,7 +23,7 @@ pub(crate) struct Sql {
     /// The file that holds the SQL
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// A table by name: its files, and how they are written where that is not to be found out, with the keys of docs/tables.md
+    /// A table by name: its files, and how they are written where that is not to be detected, with the keys of docs/tables.md
     #[arg(short = 't', long = "table", value_name = "NAME=FILE[,KEY=VALUE]...", value_parser = table)]
     pub(crate) tables: Vec<(String, TableSpec)>,
     /// A value for `$NAME` in the SQL; its type is that of a field of CSV with this text, unless it is said

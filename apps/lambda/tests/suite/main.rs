@@ -137,7 +137,7 @@ async fn failures_have_the_form_of_the_runtime_api() {
         (json!({ "action": "nothing" }), "action.unknown", true),
         (json!({ "action": "look-up" }), "param.invalid", true),
         (look_up("what is no number"), "param.invalid", true),
-        // Who asks is not for the event to say.
+        // The event does not decide who the caller is.
         (
             json!({ "action": "own", "params": { "caller": "somebody" } }),
             "request.forbidden",

@@ -251,7 +251,7 @@ impl Issuer {
         }
     }
 
-    /// Asks for the keys, at most once in a while. Who comes while they are on their way waits for them.
+    /// Asks for the keys, at most once in a while. Requests that come meanwhile wait for them.
     async fn fetch(&self) {
         let Source::Url(client, url) = &self.source else {
             return;

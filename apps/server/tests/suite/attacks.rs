@@ -39,7 +39,7 @@ fn head(line: &str, headers: &str) -> String {
 
 type Attack = (&'static str, String, Met);
 
-/// Who may call.
+/// The client that may call.
 fn of_strangers() -> Vec<Attack> {
     vec![
         (

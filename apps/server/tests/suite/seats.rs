@@ -1,4 +1,4 @@
-//! Who gets a connection when too many want one.
+//! Which callers get a connection when too many want one.
 
 use std::{net::SocketAddr, time::Duration};
 

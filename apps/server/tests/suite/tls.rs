@@ -150,7 +150,7 @@ async fn a_certificate_is_replaced_under_load_and_no_request_fails() {
                 if idle == 0 && seen == second {
                     replaced.fetch_add(1, Relaxed);
                 }
-                // Who keeps a connection keeps its certificate.
+                // A connection keeps its certificate.
                 assert!(idle == 0 || seen == first);
                 requests += 1;
             }

@@ -160,7 +160,7 @@ fn about_all(
     decision
 }
 
-/// At most so many of the keys: the first of each folder, then others at even distances.
+/// At most `most` of the keys: the first of each folder, then others at even distances.
 fn sample<'a>(keys: &[&'a str], most: usize) -> Vec<&'a str> {
     if keys.len() <= most {
         return keys.to_vec();

@@ -235,13 +235,13 @@ async fn the_policy_to_paste_allows_what_was_denied() {
             case.name
         );
         let statement = policy["Statement"][0].clone();
-        let mut mended = case.clone();
+        let mut fixed = case.clone();
         if statement.get("Principal").is_some() {
-            mended.bucket.get_or_insert_default().push(statement);
+            fixed.bucket.get_or_insert_default().push(statement);
         } else {
-            mended.identity.push(statement);
+            fixed.identity.push(statement);
         }
-        let decision = mended.ask(&bench, AccessMode::Enforce).await.unwrap();
+        let decision = fixed.ask(&bench, AccessMode::Enforce).await.unwrap();
         // Across accounts there are two doors: after the first is open, the advice is for the second.
         let is_halfway = case.owner.is_some() && decision.policy.is_some();
         assert!(

@@ -12,16 +12,16 @@ pub(super) struct Place {
     pub(super) hash: Hash,
 }
 
-/// Tells who waits for a record that it is durable, or why it is not in the log.
+/// Tells a caller that its record is durable, or why it is not in the log.
 pub(super) type Reply = oneshot::Sender<Result<Place, Error>>;
 
 /// Answers a caller that wants the open segment sealed.
 pub(super) type SealReply = oneshot::Sender<Result<(), Error>>;
 
-/// Records, oldest first, each with who waits for it.
+/// Records, oldest first, each with its caller's reply channel.
 ///
-/// They lie in memory that the queue and the writer take turns with: a text for each, which one thread makes and another drops, costs
-/// an allocator more than the copy does.
+/// The queue and the writer swap two batches, and records are copied into one buffer: allocating a text in one thread and freeing it
+/// in another costs more than the copy.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     text: String,
@@ -78,7 +78,7 @@ impl Batch {
         })
     }
 
-    /// Empties it, and gives out who waits.
+    /// Clears the batch and returns the callers' reply channels.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Reply> {
         self.text.clear();
         self.lengths.clear();

@@ -45,8 +45,8 @@ impl End {
         Ok(end)
     }
 
-    /// Finds where the last whole line of the last segment ends, or the last before one that the journal has otherwise; `start`
-    /// when there is no line.
+    /// Finds the end of the last whole line of the last segment, or of the last line before one that differs from the journal;
+    /// `start` when there is no line.
     pub(super) fn read(segments: &[Segment], kept: &[Kept], start: Self) -> Result<Self, Error> {
         let mut end = start;
         let Some((last, earlier)) = segments.split_last() else {

@@ -1,11 +1,11 @@
-//! For how many records the writer waits before it syncs.
+//! How many records the writer waits for before it syncs.
 
 use std::time::Duration;
 
-/// A disk that is done sooner is not worth waiting for: to sleep takes longer.
+/// A faster sync is not worth gathering records for: sleeping takes longer.
 const QUICK_SYNC: Duration = Duration::from_micros(30);
 
-/// Longest wait: nobody on a phone hears so short a time, and where batches grow until here, a request waits longer for the processor.
+/// The longest wait. A caller on the telephone does not notice it, and with batches this large a request waits longer for the processor.
 const LIMIT: Duration = Duration::from_millis(2);
 
 /// What to wait for.
@@ -15,10 +15,10 @@ pub(super) struct Gather {
     pub(super) limit: Duration,
 }
 
-/// Who asks at the same time, by the batches so far.
+/// The number of callers at the same time, estimated from the batches so far.
 ///
-/// A caller that was answered together with others asks again at about the same time as they, so a sync for those who are faster by
-/// a moment is a sync too many, and costs the processor as much as the look-up of a hot row. Who writes alone never waits.
+/// Callers that were answered together ask again at about the same time. A separate sync for those that come a moment earlier would
+/// cost the processor as much as the look-up of a hot row. A single caller is never delayed.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     known: usize,
@@ -26,9 +26,9 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    /// Counts a batch, whose write and sync took so long, and those who came meanwhile.
+    /// Counts a batch: its size, the callers that came meanwhile, and the time of its write and sync.
     pub(super) fn note(&mut self, batch: usize, meanwhile: usize, took: Duration) {
-        // One by one those are forgotten who do not come back.
+        // Callers that do not come back are forgotten step by step.
         let remembered = self.known - self.known.div_ceil(8);
         self.known = remembered.max(batch + meanwhile);
         self.took = took;
@@ -43,7 +43,7 @@ impl Callers {
         };
         Gather {
             records,
-            // A caller is worth half a sync: where they come more slowly, batches shrink, until nobody waits.
+            // Half a sync for each caller: when callers come more slowly, batches shrink until there is no wait.
             limit: (self.took / 2)
                 .saturating_mul(u32::try_from(records).unwrap_or(u32::MAX))
                 .min(LIMIT),
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(expected(&[(8, 0)], Duration::from_secs(1)).limit, LIMIT);
     }
 
-    /// Batches under a load of so many a second, of requests that do not wait for each other.
+    /// Batches under a load of `per_second` requests a second that do not wait for each other.
     fn batch_at(per_second: f64) -> usize {
         let mut callers = Callers::default();
         let mut batch = 1;

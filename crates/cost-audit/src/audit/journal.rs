@@ -21,7 +21,7 @@ const BYTES: usize = 1 << 20;
 /// each later write and sync: in one piece, the journal costs the writer a third more CPU (ext4 of Linux 6.18, 8 callers at once).
 const PIECE: [u8; 4 << 10] = [0; 4 << 10];
 
-/// What is no beginning of a line: where the journal ends.
+/// Marks the end of the journal: no line begins with it.
 const END: &[u8] = b"\0";
 
 /// The journal of an open log.
@@ -81,7 +81,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Everything that was appended since it began anew.
+    /// Everything that was appended since it was last cleared.
     pub(super) fn content(&mut self) -> io::Result<Vec<u8>> {
         let mut content = vec![0; self.at];
         self.file.seek(SeekFrom::Start(0))?;
@@ -89,7 +89,7 @@ impl Journal {
         Ok(content)
     }
 
-    /// Begins anew: the segments are known to be on disk.
+    /// Clears it, once the segments are known to be on disk.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.at = 0;
         self.write(END)

@@ -1,4 +1,4 @@
-//! Sensitive parameter values, so that equal ones can be recognised and none can be read.
+//! Keyed hashes of sensitive parameter values: equal values can be recognised, and none can be read.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -66,7 +66,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Opens the log: takes its lock, mends a torn last line and continues its chain.
+    /// Opens the log: takes its lock, repairs a torn last line and continues its chain.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] when another process has it open, [`ErrorKind::Unwritable`] when the folder cannot be written,
@@ -115,7 +115,7 @@ impl AuditLog {
     /// A record that is in the queue is written even when its caller stops waiting.
     ///
     /// # Errors
-    /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be given out;
+    /// [`ErrorKind::Unwritable`] when it could not be made durable: then it is not in the log, and no data may be returned to the caller;
     /// [`ErrorKind::Closed`] when the writer is gone.
     pub async fn append(&self, record: &AuditRecord) -> Result<AuditReceipt, Error> {
         let (id, record) = self.written(record)?;

@@ -33,7 +33,7 @@ struct State {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
 
-/// What the writer waited for in vain.
+/// Why the queue gave the writer nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Empty {
     /// Nobody has brought a record yet.
@@ -83,7 +83,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Exchanges what waits for an empty batch: those that `gather` waits for, or else the first that comes within `idle`.
+    /// Swaps the queued records for an empty batch, once as many as `gather` names are queued, or one has come within `idle`.
     pub(super) fn take(
         &self,
         gather: Gather,
@@ -131,7 +131,7 @@ impl Queue {
         self.room.close();
     }
 
-    /// Sleeps until so many wait, at most so long.
+    /// Sleeps until `wanted` records are queued, at most for the time given.
     fn wait<'a>(
         &self,
         mut state: MutexGuard<'a, State>,

@@ -143,7 +143,7 @@ pub struct AuditObject {
     pub etag: Option<String>,
     /// The key.
     pub key: String,
-    /// Its size in bytes, when that was found out; what was received of it is in the record's `bytes_transferred`.
+    /// Its size in bytes, if known; what was received of it is in the record's `bytes_transferred`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The version that was read.

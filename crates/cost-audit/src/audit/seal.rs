@@ -34,7 +34,7 @@ impl SealingKey {
         Ok(Self(SigningKey::from_bytes(&bytes)))
     }
 
-    /// The public key in hexadecimal: give it to whoever verifies.
+    /// The public key in hexadecimal, which verifying needs.
     #[must_use]
     pub fn public_key(&self) -> String {
         hex::encode(self.0.verifying_key().as_bytes())

@@ -37,7 +37,7 @@ pub struct AuditQuery {
     pub code: Option<String>,
     /// An AWS request id.
     pub request_id: Option<String>,
-    /// At most so many records.
+    /// The most records that are given.
     pub limit: Option<usize>,
 }
 

@@ -15,8 +15,8 @@ pub struct AuditSettings {
     pub max_segment_bytes: u64,
     /// Whether a new UTC day starts a new segment.
     pub rotate_daily: bool,
-    /// How many records one write and fsync may carry; who asks while so many wait joins a later one. Larger batches raise throughput
-    /// under load and cost memory.
+    /// The most records of one write and fsync; records beyond it wait for the next one. Larger batches raise throughput under load
+    /// and cost memory.
     pub max_batch_records: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The open segment: appends to it, mends it, seals it and starts the next one.
+//! The open segment: appends to it, repairs it, seals it and starts the next one.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
@@ -82,7 +82,7 @@ impl Store {
             dirty: true,
             _lock: lock,
         };
-        store.mend().map_err(fail)?;
+        store.repair().map_err(fail)?;
         store.restore(&kept)?;
         // The segment is on disk, name and all, before the journal gives up what it has of it.
         store.sync_folder().map_err(fail)?;
@@ -126,7 +126,7 @@ impl Store {
 
     /// Writes the batch and makes it durable; on an error nothing of it stays in the log.
     pub(super) fn append(&mut self, batch: &Batch) -> Result<Vec<Place>, std::io::Error> {
-        self.mend()?;
+        self.repair()?;
         self.rotate_if_due()?;
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
@@ -146,8 +146,8 @@ impl Store {
     fn write(&mut self, lines: &[u8]) -> Result<(), std::io::Error> {
         self.dirty = true;
         if let Err(error) = self.try_write(lines) {
-            // At once, so that a crash now leaves no record of a request that was refused; if it fails, the next call mends.
-            let _ = self.mend();
+            // At once, so that a crash now leaves no record of a request that was refused; if it fails, the next call repairs.
+            let _ = self.repair();
             return Err(error);
         }
         self.dirty = false;
@@ -163,11 +163,11 @@ impl Store {
             return journal.append(lines);
         }
         self.file.sync_data()?;
-        self.begin_journal_anew()
+        self.restart_journal()
     }
 
     /// The segment is on disk: the journal need not repeat it any more.
-    fn begin_journal_anew(&mut self) -> Result<(), std::io::Error> {
+    fn restart_journal(&mut self) -> Result<(), std::io::Error> {
         self.settled = true;
         match &mut self.journal {
             Some(journal) => journal.clear(),
@@ -182,12 +182,12 @@ impl Store {
 
     /// Makes the segment durable by itself.
     pub(super) fn settle(&mut self) -> Result<(), std::io::Error> {
-        self.mend()?;
+        self.repair()?;
         if !self.settled {
-            // If the sync fails, nobody knows what the disk has of the segment: the next call mends it.
+            // If the sync fails, nobody knows what the disk has of the segment: the next call repairs it.
             self.dirty = true;
             self.file.sync_data()?;
-            self.begin_journal_anew()?;
+            self.restart_journal()?;
             self.dirty = false;
         }
         Ok(())
@@ -195,20 +195,20 @@ impl Store {
 
     /// Tries whether the disk takes a block, without leaving anything in the log.
     pub(super) fn probe(&mut self) -> Result<(), std::io::Error> {
-        self.mend()?;
+        self.repair()?;
         self.dirty = true;
         // Spaces without a newline: if we are killed here, the next start cuts them off as a torn line.
         let written = self
             .file
             .write_all(&[b' '; 16 << 10])
             .and_then(|()| self.file.sync_data());
-        self.mend()?;
+        self.repair()?;
         written
     }
 
     /// Seals the segment when its day is over, without waiting for the next record.
     pub(super) fn finish_day(&mut self) -> Result<(), std::io::Error> {
-        self.mend()?;
+        self.repair()?;
         if self.end.bytes == 0 {
             return Ok(());
         }
@@ -217,7 +217,7 @@ impl Store {
 
     /// Seals the segment whatever its size and age. Without records there is nothing to seal.
     pub(super) fn finish_segment(&mut self) -> Result<(), std::io::Error> {
-        self.mend()?;
+        self.repair()?;
         if self.end.bytes == 0 {
             return Ok(());
         }
@@ -226,7 +226,7 @@ impl Store {
 
     /// Does what earlier calls could not: makes new names durable, and cuts off what a failed or torn write may have left behind
     /// the durable end.
-    fn mend(&mut self) -> Result<(), std::io::Error> {
+    fn repair(&mut self) -> Result<(), std::io::Error> {
         self.sync_folder()?;
         if self.dirty {
             self.file.set_len(self.end.bytes)?;
@@ -241,7 +241,7 @@ impl Store {
             }
             self.file.seek(SeekFrom::Start(self.end.bytes))?;
             self.file.sync_all()?;
-            self.begin_journal_anew()?;
+            self.restart_journal()?;
             self.dirty = false;
         }
         Ok(())

@@ -84,7 +84,7 @@ pub enum ProblemKind {
 
 /// Verifies the log in `directory`.
 ///
-/// Reads only, and also while the log is being written. After a power failure the log has to be opened first, which mends its
+/// Reads only, and also while the log is being written. After a power failure the log has to be opened first, which repairs its
 /// last segment.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ pub struct VerifyOptions {
     pub public_key: Option<String>,
     /// A record that is known to be in the log, by number and hash: an audit receipt, or an earlier report's last record.
     ///
-    /// It proves what the chain alone cannot: that the end was not cut off, nor the whole log written anew.
+    /// It proves what the chain alone cannot: that the end was not cut off, and that the whole log was not rewritten.
     pub known_record: Option<(u64, String)>,
 }
 
@@ -292,7 +292,7 @@ impl Walk {
             return Err((
                 ProblemKind::Spliced,
                 format!(
-                    "record {sequence} is not the one that is known to have been there: the log was written anew"
+                    "record {sequence} is not the one that is known to have been there: the log was rewritten"
                 ),
             ));
         }

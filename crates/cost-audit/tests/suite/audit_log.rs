@@ -1,4 +1,4 @@
-//! The log as its callers see it: durable, chained, locked, mended after a crash, and proven.
+//! The log as its callers see it: durable, chained, locked, repaired after a crash, and verified.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use flowlake_cost_audit::audit::{SegmentSink, ShipSettings, ShipStatus, Shipper};
 use flowlake_cost_audit::{AuditLog, AuditSettings, ErrorKind, verify};
 
-/// A second place in memory that fails as often as it is told.
+/// A second place in memory that fails as often as the test says.
 #[derive(Debug, Default)]
 struct Memory {
     /// What it never takes: names that end so.

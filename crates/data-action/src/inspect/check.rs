@@ -20,7 +20,7 @@ use crate::{
 pub struct ActionCheck {
     /// The action's name.
     pub action: String,
-    /// Each table's location, or why the locations cannot be told.
+    /// Each table's location, or why the locations are not known.
     pub tables: Result<Vec<TableCheck>, ActionError>,
     /// The columns of the answer, or why the SQL cannot be planned over the present files.
     pub columns: Option<Result<AnswerColumns, ActionError>>,
@@ -130,7 +130,7 @@ async fn look_into(
     Result<AnswerColumns, ActionError>,
     Result<Vec<String>, ActionError>,
 ) {
-    // Why a table cannot be told is the error of planning, below.
+    // Why a table is not known is the error of planning, below.
     for info in services.engine.tables(run).await.unwrap_or_default() {
         let table = tables.iter_mut().find(|table| table.table == info.table);
         if let Some(table) = table {

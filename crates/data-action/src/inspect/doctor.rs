@@ -25,7 +25,7 @@ const MAX_SKEW_SECONDS: i64 = 60;
 pub struct DoctorOptions {
     /// Values for parameters in the locations of actions; defaults otherwise.
     pub params: Map<String, Value>,
-    /// Whether Cost Explorer must be usable: without it a missing right is told and is no failure.
+    /// Whether Cost Explorer must be usable: otherwise a missing right is reported and is not a failure.
     pub cost_explorer: bool,
 }
 
@@ -90,7 +90,7 @@ pub enum Topic {
 pub enum Verdict {
     /// It is right.
     Ok,
-    /// It is wrong, and has to be mended.
+    /// It is wrong and has to be fixed.
     Failed,
     /// It was not looked at, or is not needed.
     Skipped,

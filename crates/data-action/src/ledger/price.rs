@@ -93,7 +93,7 @@ impl Pricing {
         self.estimate_of(plan, share, month_bytes)
     }
 
-    /// What reading objects of the plan in so many GETs of so many bytes costs, with the HEADs of finding them: an upper bound where their
+    /// Cost of reading objects of the plan in this many GETs of this many bytes, with the HEADs of finding them: an upper bound where their
     /// storage classes differ.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use crate::{
 /// Bytes of a file that are read to find its columns, at most.
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// What was found out about the files of one table.
+/// The report about the files of one table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspected {
     /// What the files are, and why they are taken to be so.
@@ -55,9 +55,9 @@ pub struct ScanPrice {
 
 impl Inspected {
     /// `[tables.NAME]` of an action over these files. `options` are keys that it has to have, `uri` among them; everything else that was
-    /// found out is added, so that later files cannot be taken for something else.
+    /// detected is added, so that later files cannot be taken for something else.
     ///
-    /// What differs from file to file ([`Self::differing`]) is left out, so that it is found out for each of them.
+    /// What differs from file to file ([`Self::differing`]) is left out, so that it is detected in each of them.
     ///
     /// A column of text files whose values are not all of the type that the first records have is declared as text. Where rows cannot be
     /// divided, or a value is not even text, `on_error` is `null`, since a query would fail otherwise.

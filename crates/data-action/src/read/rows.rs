@@ -50,7 +50,7 @@ pub(crate) struct Rows {
     pub(crate) stats: RunStats,
     /// What each step of the query did; empty where nobody asked, and for rows from memory, which come through no steps.
     pub(crate) steps: Vec<Step>,
-    /// What was found out about the files, where somebody asked.
+    /// The report about the files, if the request asked for one.
     pub(crate) inspected: Option<Box<Inspected>>,
 }
 

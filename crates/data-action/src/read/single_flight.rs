@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use crate::{ActionError, ErrorCode, RowOutput};
 
-/// What makes two questions the same. Who reads is no part of it: a process reads as one principal, and each attempt has been
+/// What makes two questions the same. The caller is no part of it: a process reads as one principal, and each attempt has been
 /// allowed by itself before it comes here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {

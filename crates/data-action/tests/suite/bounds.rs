@@ -395,7 +395,7 @@ fn parquet_whose_pages_are_larger_than_memory() {
         |pages: &Pages, table, sql, expected| case("t.parquet", pages.file(), table, sql, expected);
     let large = zeros(300 * MIB);
     let mut cases = vec![
-        // It truly has so many.
+        // It truly has that many.
         parquet(&large, "", sum, NO_ROOM),
         parquet(
             &zeros(20 * MIB),

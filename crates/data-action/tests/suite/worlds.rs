@@ -29,7 +29,7 @@ const WORLDS: u64 = 300;
 /// Worlds that share one stack, each with a bucket of its own.
 const BATCH: u64 = 50;
 
-/// What IAM grants to who reads.
+/// What IAM grants to the reader.
 fn statements(world: &World) -> Vec<Value> {
     let bucket = world.bucket();
     let resources = |patterns: &[String]| -> Vec<String> {

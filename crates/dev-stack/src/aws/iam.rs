@@ -68,7 +68,7 @@ fn write_tag(xml: &mut Xml, (key, value): (&String, &String)) {
     xml.text("Key", key).text("Value", value);
 }
 
-/// The role or user that a parameter names, for a caller who may ask about it; whether it is there is told to nobody else.
+/// The role or user that a parameter names, for a caller who may ask about it; nobody else learns whether it exists.
 fn named(
     call: &Call<'_>,
     kind: &str,

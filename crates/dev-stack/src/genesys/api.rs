@@ -180,7 +180,7 @@ fn forbidden(genesys: &Genesys, parts: &Parts) -> Option<Reply> {
     (!permitted).then(|| reply::forbidden(needed))
 }
 
-/// Which action is run, and how the outcome is told.
+/// Which action is run, and how the outcome is reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Run {
     /// The published action, step by step.

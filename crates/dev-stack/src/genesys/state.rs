@@ -139,7 +139,7 @@ impl Genesys {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives out a token.
+    /// Issues a token.
     pub(crate) fn issue(&self) -> (String, u64) {
         let seconds = self.shared.settings.token_seconds;
         let text = format!(

@@ -60,7 +60,7 @@ impl S3Access for Gate {
             self.check_region(bucket, cx)?;
             let owner = self.directory.bucket_owner(bucket);
             let is_owner = |principal: &Principal| owner.as_ref() == Some(&principal.account);
-            // Only the owner's account is told the policy, whatever the policy allows.
+            // Only the owner's account may read the policy, whatever the policy allows.
             if cx.s3_op().name() == "GetBucketPolicy"
                 && owner.is_some()
                 && !principal.as_ref().is_some_and(is_owner)

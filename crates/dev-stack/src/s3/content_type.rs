@@ -1,4 +1,4 @@
-//! A content type by the name of the object, when whoever put it there did not say.
+//! A content type by the name of the object, for objects that were put without one.
 
 /// The type that a key's ending suggests; S3's own default otherwise.
 pub(crate) fn of(key: &str) -> &'static str {

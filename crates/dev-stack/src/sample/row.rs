@@ -65,7 +65,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The conversation of this number out of so many in the day.
+    /// The conversation with this number, of all those of the day.
     pub(crate) fn new(seed: u64, number: u64, of: u64) -> Self {
         let mut random = Random::new(seed, number);
         let id = (u128::from(random.next()) << 64) | u128::from(random.next());

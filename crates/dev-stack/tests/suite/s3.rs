@@ -373,7 +373,7 @@ async fn iam_decides_every_request() {
     assert_eq!(text(&reader, "payroll", None).await, denied);
     assert_eq!(text(&nobody, "exports/a", None).await, denied);
     assert_eq!(text(&nobody, "public/x", None).await.unwrap(), "x");
-    // Who may not list is not told what is missing.
+    // A caller that may not list does not learn what is missing.
     assert_eq!(text(&nobody, "public/no", None).await, denied);
     assert_eq!(
         text(&reader, "exports/no", None).await,

@@ -18,7 +18,7 @@ const PIECE_BYTES: u64 = 2 << 20;
 const MARK: &[u8; 8] = b"flpiece1";
 /// The mark and the checksum.
 const HEAD_BYTES: usize = 16;
-/// A file that was used this long ago is marked as used again; more often tells nothing more of what may go.
+/// A file that is used is marked at most this often: a finer time would not change what is removed.
 const USED_AGAIN: Duration = Duration::from_secs(30);
 
 /// A range, cut at the borders of pieces.

@@ -1,4 +1,4 @@
-//! How much a cache holds, what it takes in when it is full, and what it gives up for it.
+//! The size of a cache, what it accepts when it is full, and what it removes for that.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,11 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The share of a cache that is written, by this process, before its folder is looked at again: others write too.
+/// After this process has written one part in this many of the cache, it lists the folder again, since other processes write too.
 const LOOK_AGAIN: u64 = 16;
-/// The share of a full cache that is given up at once.
+/// A full cache removes one part in this many at once.
 const GIVEN_UP: u64 = 8;
-/// A full cache takes in what was asked for this long ago, too: what is asked for once would only push out what is used.
+/// A full cache accepts only objects that were also asked for at least this long ago: objects that are read once would push out
+/// those that are in use.
 const ASKED_BEFORE: Duration = Duration::from_secs(60);
 /// Objects that a full cache remembers to have been asked for.
 const REMEMBERED: usize = 10_000;
@@ -98,7 +99,8 @@ impl Room {
         }
     }
 
-    /// Removes files until the cache has room for `bytes` and an eighth more. What is used then. One process does it at a time.
+    /// Removes files until the cache has room for `bytes` and an eighth more. Returns the bytes in use then. One process does it at a
+    /// time.
     fn give_up(&self, used: u64, bytes: u64) -> io::Result<u64> {
         let lock = File::create(self.folder.join("lock"))?;
         if lock.try_lock().is_err() {

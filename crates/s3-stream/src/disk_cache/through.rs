@@ -122,7 +122,7 @@ impl Kept {
 struct Passing {
     kept: Kept,
     pieces: std::vec::IntoIter<Range<u64>>,
-    /// The piece whose bytes pass, what came of it, and how much is still to come.
+    /// The piece whose bytes pass, the bytes of it that have come, and the number of bytes still to come.
     now: Option<(Range<u64>, Vec<Bytes>, u64)>,
 }
 

@@ -44,7 +44,7 @@ struct Sent {
 
 type Answers = dyn Fn(&Sent, u64) -> HttpResponse + Send + Sync;
 
-/// A connection that answers as it is told.
+/// A connection that answers as the test says.
 #[derive(Clone)]
 struct Scripted {
     answers: Arc<Answers>,

@@ -36,7 +36,7 @@ pub struct Step {
     pub depth: usize,
     /// What it does. It names columns and tables, and no value.
     pub text: String,
-    /// Bytes that it keeps in memory at most, as far as that can be told; none for a step that lets rows pass by.
+    /// Upper bound of the bytes that it keeps in memory, as far as it is known; none for a step that lets rows pass by.
     pub keeps_bytes: Option<u64>,
     /// Whether it writes to disk what does not fit.
     pub spills: bool,

@@ -70,7 +70,7 @@ fn gunzip(bytes: ByteStream) -> ByteStream {
     .boxed()
 }
 
-/// As [`decompress`], in a thread of its own ahead of whoever reads. Dropping the stream stops it.
+/// As [`decompress`], in a thread of its own that runs ahead of the reader. Dropping the stream stops it.
 ///
 /// One thread decompresses a file whatever the number of processors, so that thread is never to wait for a turn among the
 /// tasks that decode its text.

@@ -13,7 +13,7 @@ use crate::{ColumnType, TableSpec};
 
 /// A format whose text can be cut into chunks.
 pub(crate) trait Chunked: Send + Sync {
-    /// The place after the last record of `text` that is complete, as far as can be told without dividing it.
+    /// The place after the last complete record of `text`, as far as it is known without dividing the text.
     fn cut(&self, text: &[u8]) -> Option<usize>;
 
     /// Decodes a chunk that begins with a record; `None` when there is anything unusual about it, or when it does not end
@@ -76,7 +76,7 @@ pub(crate) struct Asked {
 /// Values that are decoded together.
 const MOST_VALUES: usize = 4 << 20;
 
-/// Rows of so many columns that are decoded together, at most.
+/// The most rows that are decoded together when a row has this many columns.
 pub(crate) fn most_rows(columns: usize) -> usize {
     (MOST_VALUES / columns.max(1)).max(1)
 }
@@ -129,7 +129,7 @@ impl Asked {
         (2 * self.batch_rows).clamp(512, 64 << 10)
     }
 
-    /// Whether so many rows are more than may be held for one chunk.
+    /// Whether `rows` are more than may be held for one chunk.
     pub(crate) fn are_too_many(&self, rows: usize) -> bool {
         rows > self.most_rows()
     }

@@ -1,9 +1,9 @@
 //! Cuts text into chunks and joins what they were decoded to, so that the rows are those of one reader that goes through
 //! the whole text.
 //!
-//! Where a chunk is cut is a guess. A chunk whose text begins with a record is told by [`attempt`] to end with one or not, so
-//! in the order of the text each chunk proves the next, and the first begins where the file does. From a chunk that does not
-//! end with a record on, one reader goes on until a chunk does.
+//! Where a chunk is cut is a guess. [`attempt`] says of a chunk that begins with a record whether it ends with one, so in the
+//! order of the text each chunk proves the next, and the first begins where the file does. From a chunk that does not end
+//! with a record on, one reader goes on until a chunk does.
 
 use std::{
     mem,
@@ -364,7 +364,7 @@ impl CsvStart {
         Ok(None)
     }
 
-    /// Divides the text into so many records; whether there are as many, or no more can come.
+    /// Divides the text into `records` records. Returns whether there are as many, or no more can come.
     fn divide(&mut self, text: &[u8], records: usize, last: bool) -> Result<bool, Error> {
         let broken = |broken: Broken| broken.told(&self.misfits);
         let rest = &text[self.seen..];
@@ -419,8 +419,8 @@ impl LinesBefore {
         self.skip == 0 && self.header == 0
     }
 
-    /// Passes over as many of them as are complete: so many bytes. The text goes on where the last one ended that was passed
-    /// over; `last` says that no more comes.
+    /// Passes over as many of them as are complete and returns their number of bytes. The text goes on where the last one ended
+    /// that was passed over; `last` says that no more comes.
     pub(crate) fn pass(&mut self, text: &[u8], last: bool) -> usize {
         let mut start = 0;
         while !self.are_passed() {

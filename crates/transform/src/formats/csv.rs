@@ -66,9 +66,9 @@ impl CsvOptions {
 /// What the first records are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// So many records name the columns together.
+    /// This many records name the columns together.
     Names(usize),
-    /// So many lines are left out, and columns go by place: they may be no records. Blank lines do not count.
+    /// This many lines are left out, and columns go by place. The lines need not be records. Blank lines do not count.
     Skipped(usize),
     /// The first record is a row already.
     None,
@@ -146,7 +146,7 @@ impl CsvDecoder {
                 Ok(true) => kept.push(record),
                 Ok(false) => {}
                 Err(error) => {
-                    // What does not fit in the rows before is told first.
+                    // Errors of the rows before are reported first.
                     self.batch_in_order(layout, &kept)?;
                     return Err(error);
                 }
@@ -161,7 +161,7 @@ impl CsvDecoder {
         Ok(())
     }
 
-    /// The text cannot be divided any further. What does not fit in the rows before is told first.
+    /// Reports that the text cannot be divided any further, after the errors of the rows before.
     fn stop<T>(&mut self, broken: Broken, out: &mut Vec<RecordBatch>) -> Result<T, Error> {
         self.flush(out)?;
         Err(broken.told(&self.misfits))
@@ -211,7 +211,7 @@ impl CsvDecoder {
         Ok(true)
     }
 
-    /// The batch; where a value does not fit and is to be told, the first one in the order of the file.
+    /// The batch, or the error of the first value in the order of the file that does not fit.
     fn batch_in_order(&self, layout: &Layout, rows: &[Record<'_>]) -> Result<RecordBatch, Error> {
         self.batch(layout, rows).or_else(|error| {
             for row in rows {

@@ -109,7 +109,7 @@ impl Chunked for CsvChunks {
 }
 
 /// The last end of line with an even number of quotes before it. Text is not always regular, so this is a guess that
-/// whoever decodes the chunk has to verify.
+/// the decoder of the chunk has to verify.
 fn cut(text: &[u8], quote: Option<u8>) -> Option<usize> {
     let Some(quote) = quote else {
         return memchr::memrchr(b'\n', text).map(|newline| newline + 1);

@@ -10,7 +10,7 @@ use crate::{Compression, Format};
 
 /// Delimiters that are tried, likelier ones first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Records that the delimiter is told from.
+/// Number of records sampled to detect the delimiter.
 const DELIMITER_RECORDS: usize = 50;
 /// Lines in which a blank one is looked for that a table begins after.
 const LINES_BEFORE: usize = 20;
@@ -200,7 +200,7 @@ pub(crate) fn divided(text: &[u8], dialect: Dialect) -> Option<Divided> {
     })
 }
 
-/// The delimiter that divides each of the first records into so many columns, when it is known how many there are; otherwise
+/// The delimiter that divides each of the first records into as many columns as are known to be there; when that is not known,
 /// the one that divides them most evenly. `None` when none divides them at all. Where none divides the first line, it is a title, or
 /// one column: a delimiter that divides all others makes that an error, which names the line.
 pub(crate) fn delimiter(

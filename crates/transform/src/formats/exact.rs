@@ -194,7 +194,7 @@ fn by_text(found: &ArrayRef, kind: &ColumnType) -> Converted {
     convert::column(text.as_string::<i32>().clone(), kind)
 }
 
-/// Midnights of days in a unit of which a day has so many; null where they are too far away.
+/// Midnights of days in a unit of which a day has `in_day`; null where they are too far away.
 fn midnights<T: ArrowTimestampType>(days: &PrimitiveArray<Date32Type>, in_day: i64) -> ArrayRef {
     let midnights = days.unary_opt::<_, T>(|day| i64::from(day).checked_mul(in_day));
     Arc::new(midnights)

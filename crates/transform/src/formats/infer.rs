@@ -249,7 +249,7 @@ impl TakeRow for JsonTypes {
         if super::json_check::shape(row) != super::json_check::Shape::One {
             return Ok(());
         }
-        // What does not fit is told when the file is read, with its place.
+        // What does not fit is reported when the file is read, with its place.
         let Ok(members) = serde_json::from_slice::<Members<'_>>(row) else {
             return Ok(());
         };

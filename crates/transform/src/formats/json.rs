@@ -170,7 +170,7 @@ impl TakeRow for RowBuffer {
 }
 
 impl RowBuffer {
-    /// A row that is none. What does not fit in the rows before is told first.
+    /// Reports a malformed row, after the errors of the rows before it.
     fn misfit_row(
         &mut self,
         place: impl Display,
@@ -183,7 +183,7 @@ impl RowBuffer {
         self.misfits.row(place, line, what)
     }
 
-    /// The text cannot be cut any further. What does not fit in the rows before is told first.
+    /// Reports that the text cannot be cut any further, after the errors of the rows before.
     fn stop(&mut self, stopped: Stopped) -> Result<(), Error> {
         if matches!(stopped, Stopped::Torn(_)) {
             self.flush()?;

@@ -235,7 +235,7 @@ impl Carry {
         block: &[u8; BLOCK],
         compare: impl Compare,
     ) -> Option<()> {
-        // From here on, bits: the compiler turns arithmetic on so many of them back into vectors, which takes twice the time.
+        // From here on, bits: the compiler would turn arithmetic on all of them back into vectors, which takes twice the time.
         let where_is = |byte: u8| black_box(compare.equal(block, byte));
         let backslashes = where_is(b'\\');
         let mut quotes = where_is(b'"');

@@ -2,7 +2,7 @@
 //!
 //! Regular is what writers of CSV agree on: a quoted field begins with its quote and ends before a delimiter or the end of
 //! the line, quotes inside are doubled, no line is empty, and lines end with `\n` or `\r\n`. Whatever else
-//! [`super::records`] accepts is told as [`Irregular`] and read by it.
+//! [`super::records`] accepts is reported as [`Irregular`] and read by it.
 //!
 //! The quoted parts are found with a running exclusive-or over the quotes' bits, as in Langdale and Lemire, "Parsing
 //! Gigabytes of JSON per Second" (VLDB Journal 2019).
@@ -93,7 +93,7 @@ struct Pass<'a> {
     fields: usize,
 }
 
-/// Number of `\n` in a regular text that begins and ends with a record and whose records all have so many fields; as
+/// Number of `\n` in a regular text that begins and ends with a record and whose records all have `fields` fields; as
 /// [`Marks::find`], in less than half the time.
 ///
 /// # Errors
@@ -150,7 +150,7 @@ impl Even {
 }
 
 impl Marks {
-    /// Marks a text that begins with a record and should end with one; each should have so many fields.
+    /// Marks a text that begins with a record and should end with one; each should have `fields` fields.
     ///
     /// # Errors
     /// [`Irregular`]; the marks are then of no use.

@@ -24,7 +24,7 @@ pub(crate) struct Sieve {
     pub(crate) judge: Option<Judge>,
 }
 
-/// So many texts are searched for faster one after the other than all at once.
+/// Up to this number, searching for one text after the other is faster than for all at once.
 const FEW_NEEDLES: usize = 3;
 
 /// Texts that are searched for.

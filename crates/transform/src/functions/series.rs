@@ -1,4 +1,4 @@
-//! `generate_series` and `range` as tables, of a length that is told when the query is planned.
+//! `generate_series` and `range` as tables, whose length is known when the query is planned.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! `to_timestamp` and its like: what the engine's own (`DataFusion` 55) do not do as they promise.
+//! The functions of the `to_timestamp` family, where those of `DataFusion` 55 differ from their documentation.
 //!
 //! Of a column of texts they give moments without the zone that they promise, which no operator takes; of a number beyond the
 //! years 1677 to 2262, the last moment that there is.

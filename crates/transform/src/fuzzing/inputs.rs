@@ -60,7 +60,7 @@ fn bind(set: &ParamSet, value: &Value) -> Result<BoundValue, String> {
 /// value as JSON or as text, or with the highest bit a declaration.
 ///
 /// # Panics
-/// If a value that is taken is not what its declaration says, reads otherwise when it is written, or is told in an error.
+/// If a value that is taken is not what its declaration says, reads otherwise when it is written, or appears in an error.
 pub fn params(data: &[u8]) {
     let [kind, choice, rest @ ..] = data else {
         return;

@@ -338,7 +338,7 @@ fn table_function(name: &ObjectName, arguments: &[FunctionArg]) -> Found {
     }
 }
 
-/// `INSERT` and its like can stand where a query's body stands.
+/// `INSERT` and other statements that write can stand where a query's body stands.
 fn changes(body: &SetExpr) -> Found {
     match body {
         SetExpr::Insert(statement)

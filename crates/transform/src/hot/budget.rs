@@ -7,8 +7,8 @@ use std::sync::{
 
 /// Gives bytes of others back.
 pub(crate) trait Room: Send + Sync {
-    /// Lets what is asked for least go, if that is no more often than `asked_for` where that is told; false when there is
-    /// nothing.
+    /// Drops what is asked for least; with `asked_for`, only what is asked for no more often than that. Returns false when there
+    /// is nothing to drop.
     fn make_room(&self, asked_for: Option<u8>) -> bool;
 }
 

@@ -113,7 +113,7 @@ struct Entry {
     next_check_ms: AtomicU64,
 }
 
-/// One version of tables; freed by whoever lets it go last.
+/// One version of tables; freed when its last reader drops it.
 struct Version {
     /// No other version of this process has it.
     number: u64,
@@ -425,7 +425,7 @@ impl Task {
         lock(&self.entry.failure).clone().map_or(Ok(()), Err)
     }
 
-    /// Tells whoever waits for a turn how this one ended.
+    /// Passes the outcome of this turn to those that wait for one.
     fn end(&self, failure: Option<&NotLoaded>) {
         *lock(&self.entry.failure) = failure.cloned();
         self.entry.ended.fetch_add(1, Release);
@@ -437,7 +437,7 @@ impl Task {
         let Some(version) = self.entry.version() else {
             return Ok(());
         };
-        // Whoever waited for the same check finds it done.
+        // Another caller has done the same check meanwhile.
         if self.shared.age(&version) < self.shared.settings.freshness {
             return Ok(());
         }
@@ -673,7 +673,7 @@ impl Room for Shared {
     }
 }
 
-/// How often keys were asked for of late, in fixed memory: the smallest of four counters, all halved from time to time.
+/// How often keys were asked for recently, in fixed memory: the smallest of four counters, all halved from time to time.
 struct Asked {
     counters: Vec<u8>,
     notes: usize,

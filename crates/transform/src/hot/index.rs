@@ -1,6 +1,6 @@
 //! From values of a column to the numbers of its rows.
 //!
-//! An index may name rows that do not match (another value with the same hash), never leave one out: whoever asks looks at
+//! An index may name rows that do not match (another value with the same hash), but never leaves one out: the caller checks
 //! the rows again.
 
 use std::{cmp::Ordering, sync::Arc};

@@ -1,6 +1,6 @@
 //! A query planned once, for all values of its parameters: conditions, projections, order and limit over one table.
 //!
-//! What has another shape (joins, groups, subqueries, functions of the present time) has no template and is planned anew
+//! What has another shape (joins, groups, subqueries, functions of the present time) has no template and is planned
 //! for each run, over the same chosen rows.
 
 use std::sync::Arc;

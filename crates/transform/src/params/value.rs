@@ -219,7 +219,7 @@ impl BoundParams {
         }
     }
 
-    /// What `now()` and its like are in the SQL; the machine's time where no request was bound.
+    /// The time that `now()` and the other functions of the present time give in the SQL; the machine's time where no request was bound.
     pub(crate) const fn now(&self) -> Option<DateTime<Utc>> {
         self.now
     }

@@ -168,7 +168,7 @@ impl Ahead {
     }
 }
 
-/// What a file of so many bytes takes of [`ALL_KIB`].
+/// What a file of this size takes of [`ALL_KIB`].
 fn share_kib(bytes: u64) -> u32 {
     let share = bytes.max(LEAST_SHARE).div_ceil(1 << 10);
     u32::try_from(share).unwrap_or(u32::MAX)

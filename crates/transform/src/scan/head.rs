@@ -62,7 +62,7 @@ impl Heads {
     }
 }
 
-/// Reads the first `bytes` of a file of so many; all of a small one.
+/// Reads the first `bytes` of a file of `size` bytes; all of a small one.
 pub(crate) async fn read(
     store: &dyn ObjectStore,
     file: &Path,

@@ -49,7 +49,7 @@ pub(crate) struct Facts {
     pub(crate) schema: Option<SchemaRef>,
     /// Keys of its head that only rows beyond the sample have.
     pub(crate) late: Vec<String>,
-    /// What was found out or declared, each with the reason in words.
+    /// What was detected or declared, each with the reason in words.
     pub(crate) evidence: Vec<Evidence>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Plain {
     pub(crate) whole: bool,
 }
 
-/// What was found out about a head.
+/// What was detected in a head.
 #[derive(Debug)]
 pub(crate) struct Examined {
     pub(crate) facts: Facts,
@@ -319,7 +319,7 @@ async fn plain(misfits: &Misfits, head: &Head, compression: Compression) -> Resu
     while let Some(piece) = stream.next().await {
         match piece {
             Ok(piece) => plain.extend_from_slice(&piece),
-            // What was read before the fault may tell columns; the fault is told when the file is read.
+            // What was read before the fault may show columns; the fault is reported when the file is read.
             Err(error) if !is_too_large(&error) && (!head.whole || !plain.is_empty()) => {
                 whole = false;
                 break;
@@ -355,7 +355,7 @@ pub(crate) fn broken(compression: Compression, error: &io::Error) -> String {
 fn decoded(plain: Plain, encoding: &'static Encoding) -> Plain {
     let Plain { bytes, whole } = plain;
     let text = Transcoder::new(encoding).push(bytes.clone(), whole);
-    // Whatever is wrong with it is told when it is read; its beginning may still tell columns.
+    // A fault is reported when the file is read; its beginning may still show columns.
     let guessed = || Bytes::from(encoding.decode(&bytes).0.into_owned());
     let bytes = text.unwrap_or_else(guessed);
     Plain { bytes, whole }

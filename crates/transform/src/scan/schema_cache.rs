@@ -1,4 +1,4 @@
-//! What was found out about files, kept over runs as long as a file is the same.
+//! A cache of what was detected in files, valid over runs as long as a file is the same.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl SchemaCache {
         Self(cache)
     }
 
-    /// Everything that what is found out depends on.
+    /// Everything that detection depends on.
     pub(crate) fn key(bucket: &str, file: &ObjectMeta, spec: &TableSpec) -> String {
         let reading = (
             spec.format,

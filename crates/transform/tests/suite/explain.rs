@@ -1,4 +1,4 @@
-//! What is told of a query before it runs, and of its steps afterwards.
+//! The explanation of a query before it runs, and of its steps afterwards.
 
 #![expect(
     clippy::unwrap_used,

@@ -280,7 +280,7 @@ async fn delimited_text() {
             Error(MalformedData, "not valid Parquet"),
         ),
         case(
-            "a format that cannot be told",
+            "an unknown format",
             "t",
             "one\ntwo\n",
             Error(InvalidSpec, "set `format`"),

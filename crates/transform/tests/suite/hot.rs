@@ -50,7 +50,7 @@ struct Watched {
     /// The query that is reloaded.
     prepared: std::sync::Mutex<Option<Prepared>>,
     refusing: std::sync::atomic::AtomicBool,
-    /// Versions that were told to have been read, and those that could not be.
+    /// Versions that were reported as read, and those that could not be.
     reloaded: AtomicU64,
     unread: AtomicU64,
     broken: std::sync::atomic::AtomicBool,
@@ -379,7 +379,7 @@ async fn many_who_ask_at_once_cause_one_load() {
     assert_eq!(house.tables.status().loads, 1);
 }
 
-/// Whoever waits for a first load that fails is told the same, and whoever comes later has it tried again.
+/// All callers that wait for a first load get its error; the next caller starts another load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_ask_at_once_share_a_load_that_fails() {
     let store = Arc::new(Counting::default());

@@ -1,4 +1,4 @@
-//! The audit log of real runs, through the command line: proven whole, found out when it is not, searched and exported.
+//! The audit log of real runs, through the command line: verified, with damage detected, searched and exported.
 
 use std::{
     fs,
@@ -296,7 +296,7 @@ fn a_killed_server_has_a_record_of_every_answer() -> Result<()> {
             .count();
         ensure!(count == 1, "{count} records of the answer {id}");
     }
-    // A torn last line is mended by the next start; then the chain goes on.
+    // The next start repairs a torn last line; then the chain goes on.
     let asked = logged.project.run(&["run", "queue-summary"])?;
     ensure!(asked.status.success(), "{}", asked.stderr);
     let verified = logged.project.run(&["audit", "verify"])?;

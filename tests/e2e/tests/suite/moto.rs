@@ -93,7 +93,7 @@ fn moto_decides_who_may_read() -> Result<()> {
         );
     }
 
-    // moto has no SimulatePrincipalPolicy: who has to ask and cannot must not read.
+    // moto has no SimulatePrincipalPolicy: where IAM has to be asked and cannot be, nothing is read.
     let unanswered = project(
         &environment,
         &folder.join("enforce"),

@@ -40,7 +40,7 @@ fn what_an_evaluator_cannot_answer_is_said_with_its_reason() -> Result<()> {
             .filter(|case| case.get(judge).is_some())
             .count()
     };
-    // Who adds a case that cannot be judged changes these numbers knowingly.
+    // A new case that cannot be judged has to change these numbers.
     ensure!(
         unanswered("judge") == 1,
         "iam-simulate does not answer {}",

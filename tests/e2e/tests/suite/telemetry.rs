@@ -110,7 +110,7 @@ fn a_receiver_gets_a_span_for_each_phase_below_the_callers() -> Result<()> {
     Ok(())
 }
 
-/// Checks that exemplars lead from the histograms to the trace, for who asks for a format that has them.
+/// Checks that exemplars lead from the histograms to the trace, in the format that has them.
 fn assert_exemplars(server: &Server) -> Result<()> {
     let accept = [("Accept", "application/openmetrics-text; version=1.0.0")];
     let metrics = request_with(
@@ -160,7 +160,7 @@ fn assert_phases(spans: &[Value], request: &Value, expected: &[&str]) -> Result<
                 && time(span, "start")? <= time(span, "end")?,
             "{name} is not within its request: {span} {request}"
         );
-        // The wait for the first byte is told from the begin of the scan, and may end a little after it.
+        // The wait for the first byte is reported from the begin of the scan, and may end a little after it.
         ensure!(
             name == "first_byte" || time(span, "end")? <= time(request, "end")?,
             "{name} ends after its request: {span} {request}"

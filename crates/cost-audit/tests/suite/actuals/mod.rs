@@ -280,7 +280,7 @@ async fn the_next_process_finds_the_answer_in_the_file() {
     clock.set("2026-11-23T18:00:00Z");
     let (_, asked) = ask("a", vec![(200, page.clone())]).await;
     assert_eq!(asked, 1);
-    // Whoever wants a new answer pays for it.
+    // A caller that asks for a new answer pays for it.
     let replay = Replay::new(vec![(200, page.clone())]);
     let actuals = Actuals::new(client(replay.clone()))
         .with_clock(Arc::<ManualClock>::clone(&clock))

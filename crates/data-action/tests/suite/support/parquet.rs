@@ -46,7 +46,7 @@ pub(crate) fn empty_file(columns: &[(&str, DataType)]) -> Vec<u8> {
     )
 }
 
-/// The same file in groups of so many rows.
+/// The same file in groups of this many rows.
 pub(crate) fn in_groups(columns: &[(&str, ArrayRef)], rows: usize) -> Vec<u8> {
     let batch = RecordBatch::try_from_iter(
         columns
@@ -57,7 +57,7 @@ pub(crate) fn in_groups(columns: &[(&str, ArrayRef)], rows: usize) -> Vec<u8> {
     written(&batch.unwrap(), properties.build())
 }
 
-/// The same file in groups and pages of so many rows.
+/// The same file in groups and pages of this many rows.
 pub(crate) fn in_pages(columns: &[(&str, ArrayRef)], group: usize, page: usize) -> Vec<u8> {
     let columns = columns
         .iter()
@@ -241,7 +241,7 @@ pub(crate) fn unsigned(mut left: u64) -> Vec<u8> {
     bytes
 }
 
-/// A page with a header that says so many bytes of it when it is unpacked.
+/// A page whose header claims this many bytes when it is unpacked.
 pub(crate) fn page(
     dictionary: bool,
     encoding: i64,
@@ -288,7 +288,7 @@ pub(crate) fn with_endless_groups() -> Vec<u8> {
     file
 }
 
-/// One column `c0` of so many equal texts, each written as the beginning of the one before.
+/// One column `c0` of this many equal texts, each written as the beginning of the one before.
 pub(crate) fn of_equal_texts(text: &str, rows: usize) -> Vec<u8> {
     let mut texts = StringViewBuilder::new();
     let block = texts.append_block(text.as_bytes().to_vec().into());
@@ -305,7 +305,7 @@ pub(crate) fn of_equal_texts(text: &str, rows: usize) -> Vec<u8> {
     written(&rows, properties.build())
 }
 
-/// The file in pages of so many rows, without dictionaries, in one encoding and version.
+/// The file in pages of this many rows, without dictionaries, in one encoding and version.
 pub(crate) fn encoded(
     columns: &[(&str, ArrayRef)],
     encoding: Encoding,

@@ -1,4 +1,4 @@
-//! Wrong names, types, enumerations, lengths and patterns are told, right ones pass.
+//! Wrong names, types, enumerations, lengths and patterns are reported, right ones pass.
 
 use serde_json::json;
 

@@ -29,7 +29,7 @@ impl Embedded {
         Self { stack, folder }
     }
 
-    /// Puts an object in place at once, as S3 does: whoever has the old one open keeps it.
+    /// Puts an object in place at once, as S3 does: readers that have the old one open keep it.
     pub(crate) fn write(&self, key: &str, bytes: &[u8]) {
         let path = self.folder.path().join(BUCKET).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

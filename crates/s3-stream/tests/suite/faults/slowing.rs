@@ -121,11 +121,11 @@ async fn what_a_connection_that_became_slow_has_not_brought_is_asked_for_in_part
     };
     assert_eq!(all_the_rest.end, LENGTH);
     // It was believed as long as it was fast, and given up at the end of a stretch of 32 MiB that was slow.
-    let anew = asked.iter().skip_while(|range| *range != all_the_rest);
-    let anew: Vec<_> = anew.collect();
-    let anew = &anew[1..];
-    let given_up_at = anew[0].start - all_the_rest.start;
+    let restarted = asked.iter().skip_while(|range| *range != all_the_rest);
+    let restarted: Vec<_> = restarted.collect();
+    let restarted = &restarted[1..];
+    let given_up_at = restarted[0].start - all_the_rest.start;
     assert!((FAST..=FAST + 32 * MIB).contains(&given_up_at), "{asked:?}");
-    assert!(anew.is_sorted_by(|a, b| a.end == b.start), "{asked:?}");
+    assert!(restarted.is_sorted_by(|a, b| a.end == b.start), "{asked:?}");
     assert_eq!(Arc::strong_count(&bodies), 1, "a body is still open");
 }

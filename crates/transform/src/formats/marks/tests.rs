@@ -32,7 +32,7 @@ fn found(text: &[u8], fields: usize, anywhere: bool) -> (Result<(), Irregular>, 
     (result, marks)
 }
 
-/// Marks a text in every way, as one whose records have so many fields; gives its fields' ends and lines when it is regular.
+/// Marks a text in every way, as one whose records have this many fields. Returns its fields' ends and lines when it is regular.
 fn marked_as(text: &[u8], fields: usize) -> Option<(Vec<u32>, u64)> {
     let shown = String::from_utf8_lossy(text);
     let (result, marks) = found(text, fields, false);

@@ -8,7 +8,7 @@ use flowlake_e2e::{BUCKET, EmbeddedStack, Environment, Project, ProjectSettings}
 /// Rows of the object that is looked up in.
 pub(crate) const CUSTOMERS: u64 = 20_000;
 
-/// The sum of the seconds of so many calls, which every scan has to find.
+/// The sum of the seconds of this many calls, which every scan has to find.
 pub(crate) const fn seconds_in_all(calls: u64) -> u64 {
     calls * (calls - 1) / 2
 }
@@ -23,7 +23,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Lays the objects, with so many calls to scan, and writes the configuration; `server` are keys of `[server]`.
+    /// Lays the objects, with this many calls to scan, and writes the configuration; `server` are keys of `[server]`.
     pub(crate) fn build(programs: &Path, folder: &Path, calls: u64, server: &str) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;

@@ -19,7 +19,7 @@ use crate::{
     house::{House, seconds_in_all},
 };
 
-/// Rows of a scan: so many that the scans, and not the refusals beside them, are what takes the processors.
+/// Rows of a scan: enough that the scans, and not the refusals beside them, use up the processors.
 const CALLS: u64 = 1_000_000;
 /// Requests that the server reads for at a time.
 const ROOM: u64 = 4;
@@ -109,7 +109,7 @@ impl Load {
     }
 }
 
-/// Asks by so many callers for a time; at a rate over all of them, or one question after the other.
+/// Asks by this many callers for a time; at a rate over all of them, or one question after the other.
 fn measure(
     time: Duration,
     callers: u32,

@@ -39,7 +39,7 @@ const SCANNING: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(8);
 const BETWEEN_VERSIONS: Duration = Duration::from_secs(2);
 const BETWEEN_RELOADS: Duration = Duration::from_secs(5);
-/// Of so many requests to S3, one fails.
+/// One request to S3 in this many fails.
 const FAULT_EVERY: u64 = 20;
 /// How old an answer may be: `max_staleness` of the configuration, and the time of a check.
 const OLDEST: Duration = Duration::from_secs(12);
