@@ -9,13 +9,10 @@ use std::{
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
-    catalog::MemoryCatalogProviderList,
-    common::{TableReference, runtime::SpawnedTask},
+    common::runtime::SpawnedTask,
     execution::{
-        SessionStateBuilder,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{MemoryLimit, MemoryPool},
-        object_store::{DefaultObjectStoreRegistry, ObjectStoreUrl},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
@@ -26,19 +23,18 @@ use object_store::{ObjectStore, path::Path};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
-    BoundParams, Error, ErrorKind, Files, LOCAL_FILES, Prepared, RowStream, TableInfo,
-    TableLocation, TransformSettings,
+    BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
+    TransformSettings,
     asked_plan::{AskedPlan, of_request},
     error::{Asked, BoxError, binding, planning, planning_query, running},
-    functions, guard,
+    guard,
     memory::RunPool,
-    moments,
     most_rows::most_rows,
     scan::schema_cache::SchemaCache,
     scan_store::{ScanMeter, ScanStore},
+    session,
     source::{Source, TableBuilder},
     stop::StopSwitch,
-    yielding,
 };
 
 /// What a query answers with, as far as its plan says.
@@ -53,7 +49,7 @@ pub struct Output {
 
 /// Gives the stores that a run reads from.
 pub trait StoreResolver: Any + Send + Sync {
-    /// The store of a bucket, or of all files of this machine for [`LOCAL_FILES`].
+    /// The store of a bucket, or of all files of this machine for [`LOCAL_FILES`](crate::LOCAL_FILES).
     ///
     /// # Errors
     /// Whatever keeps the store from being used.
@@ -318,12 +314,7 @@ impl Transform {
         let session = self.session()?;
         let mut tables = Vec::new();
         for source in self.sources(&session, run, meter).await? {
-            session
-                .register_table(
-                    TableReference::bare(source.info.table.as_str()),
-                    source.table,
-                )
-                .map_err(planning)?;
+            session::add_table(&session, &source.info.table, source.table).map_err(planning)?;
             tables.push(source.info);
         }
         let plan = self.unbound(&session, run.prepared, run.bound).await?;
@@ -397,7 +388,7 @@ impl Transform {
             .collect())
     }
 
-    /// The tables over the files of the run; what is not declared is found out.
+    /// The tables over the files of the run; what is not declared is detected.
     pub(crate) async fn sources(
         &self,
         session: &SessionContext,
@@ -423,20 +414,7 @@ impl Transform {
 
     /// A session with its own tables, stores and caches, on the shared memory and spill space.
     pub(crate) fn session(&self) -> Result<SessionContext, Error> {
-        let mut runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.runtime.memory_pool))
-            .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
-            .build()
-            .map_err(planning)?;
-        runtime.disk_manager = Arc::clone(&self.runtime.disk_manager);
-        let builder = SessionStateBuilder::new()
-            .with_default_features()
-            .with_config(self.config.clone())
-            .with_runtime_env(Arc::new(runtime))
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-        let builder = yielding::register(moments::register(builder));
-        let state = functions::register(builder).build();
-        Ok(SessionContext::new_with_state(state))
+        session::open(&self.config, &self.runtime).map_err(planning)
     }
 }
 
@@ -497,18 +475,10 @@ fn scan_stores<'a>(
         })?;
         let store = ScanStore::new(inner, Arc::clone(meter), files);
         let store: Arc<dyn ObjectStore> = Arc::new(store);
-        session.register_object_store(store_url(bucket)?.as_ref(), Arc::clone(&store));
+        session::add_store(session, bucket, Arc::clone(&store))?;
         stores.insert(bucket, store);
     }
     Ok(stores)
-}
-
-/// What the engine calls the store of a bucket.
-pub(crate) fn store_url(bucket: &str) -> Result<ObjectStoreUrl, Error> {
-    if bucket == LOCAL_FILES {
-        return Ok(ObjectStoreUrl::local_filesystem());
-    }
-    ObjectStoreUrl::parse(format!("s3://{bucket}")).map_err(planning)
 }
 
 /// Two columns of one name would be one field in a row of JSON.

@@ -31,6 +31,7 @@ mod scan;
 mod scan_store;
 mod schema;
 mod sent_name;
+mod session;
 mod settings;
 mod sizes;
 mod source;

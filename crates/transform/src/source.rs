@@ -1,5 +1,5 @@
-//! From a declared table and its files to a table of the engine: what the files are and which columns they have together is
-//! found out, unless it is declared.
+//! From a declared table and its files to a table of the engine: the format of the files and the columns they have together are
+//! detected, unless they are declared.
 
 mod partitions;
 
@@ -19,7 +19,6 @@ use tokio::runtime::Handle;
 use self::partitions::Partitions;
 use crate::{
     Error, ErrorKind, Format, Location, OnError, TableFiles, TableSpec,
-    engine::store_url,
     error::planning,
     files::no_files,
     files_table::{FilesTable, TableFile},
@@ -34,6 +33,7 @@ use crate::{
     },
     scan_store::ScanMeter,
     schema,
+    session::store_url,
 };
 
 /// Heads that are read when a smaller one does not hold a record: 256 KiB, 4 MiB, 64 MiB.
@@ -42,7 +42,7 @@ const HEAD_GROWTH: u64 = 16;
 const FILES_AT_A_TIME: usize = 32;
 const LARGEST_HEAD: u64 = HEAD_BYTES * HEAD_GROWTH * HEAD_GROWTH;
 
-/// What was found out about a table.
+/// What was detected about a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableInfo {
     /// The table's name.
@@ -95,7 +95,7 @@ pub(crate) struct TableBuilder<'a> {
     pub(crate) found: &'a [TableFiles],
 }
 
-/// A table, and what was found out about it.
+/// A table, and what was detected about it.
 pub(crate) struct Source {
     pub(crate) table: Arc<dyn TableProvider>,
     pub(crate) info: TableInfo,

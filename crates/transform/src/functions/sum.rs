@@ -37,7 +37,7 @@ fn wide(kind: &DataType) -> Option<DataType> {
         DataType::Int64 | DataType::UInt64 | DataType::Duration(_) => {
             Some(DataType::Decimal128(38, 0))
         }
-        // A sum has ten digits more than its values, while there are so many.
+        // A sum has ten digits more than its values, up to the most digits of the type.
         DataType::Decimal128(38, scale) => Some(DataType::Decimal256(76, *scale)),
         _ => None,
     }
@@ -406,6 +406,10 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the function alone, without a query's guard"
+    )]
     async fn sums_are_those_of_a_wider_type() {
         let batches = batches();
         let tables: Vec<RecordBatch> = batches

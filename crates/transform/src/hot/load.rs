@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     BoundParams, BoundValue, Error, Files, Run, StoreResolver, TableLocation, Transform,
-    error::running, scan_store::ScanMeter,
+    error::running, scan_store::ScanMeter, session,
 };
 
 /// All tables of a query, and what reading them took.
@@ -102,11 +102,7 @@ impl Transform {
             return Err(NotLoaded::NoRoom);
         }
         for source in &sources {
-            session
-                .register_table(
-                    TableReference::bare(source.info.table.as_str()),
-                    Arc::clone(&source.table),
-                )
+            session::add_table(&session, &source.info.table, Arc::clone(&source.table))
                 .map_err(running)?;
         }
         let plan = self.unbound(&session, prepared, bound).await?;

@@ -1,11 +1,9 @@
-//! Which index a hot query lacks, told from its conditions before a row is read.
+//! Proposes the index that a hot query lacks, from its conditions and before a row is read.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use datafusion::common::TableReference;
-
 use super::{index::indexable, lookup::found, query::HotQuery, template::conditions};
-use crate::{Error, Run, Transform, error::running};
+use crate::{Error, Run, Transform, error::running, session};
 
 impl Transform {
     /// The columns whose index would spare the query looking at all rows of a table: of each table that is asked for by
@@ -25,11 +23,7 @@ impl Transform {
         let mut known = BTreeSet::new();
         for source in &sources {
             known.extend(source.info.columns.iter().map(|(name, _)| name.clone()));
-            session
-                .register_table(
-                    TableReference::bare(source.info.table.as_str()),
-                    Arc::clone(&source.table),
-                )
+            session::add_table(&session, &source.info.table, Arc::clone(&source.table))
                 .map_err(running)?;
         }
         query.check_index(&known)?;

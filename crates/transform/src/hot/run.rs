@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::{
     arrow::{array::RecordBatch, datatypes::SchemaRef},
-    common::TableReference,
     logical_expr::execution_props::ExecutionProps,
     prelude::SessionContext,
 };
@@ -17,7 +16,7 @@ use super::{
     template::{Template, Values},
 };
 use crate::{
-    BoundParams, Error, RowStream, RunStats, error::running, guard, row_stream::Admission,
+    BoundParams, Error, RowStream, RunStats, error::running, guard, row_stream::Admission, session,
 };
 
 /// The rows of one run over hot tables.
@@ -162,9 +161,7 @@ impl HotTables {
         let session = self.engine().session()?;
         for (name, table) in &view.loaded().tables {
             let provider = Arc::new(HotProvider(Arc::clone(table)));
-            session
-                .register_table(TableReference::bare(name.as_str()), provider)
-                .map_err(running)?;
+            session::add_table(&session, name, provider).map_err(running)?;
         }
         Ok(session)
     }
