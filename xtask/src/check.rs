@@ -5,12 +5,13 @@ use clap::Args;
 use xshell::cmd;
 
 use crate::{
+    api::Api,
     deny::Deny,
     tidy::Tidy,
     workspace::{self, Workspace},
 };
 
-/// Checks formatting, tidiness, lints, documentation and dependencies.
+/// Checks formatting, tidiness, lints, documentation, public APIs and dependencies.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Leaves out the step that needs crates.io.
@@ -45,6 +46,7 @@ impl Check {
             cmd!(shell, "cargo doc --workspace --no-deps --locked")
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )?;
+        Api::default().run(workspace)?;
         if self.offline {
             println!("--- deny: NOT RUN, because of --offline");
             return Ok(());

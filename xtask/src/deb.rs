@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -32,46 +32,51 @@ pub(crate) struct Deb {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Programs {
+pub(crate) enum Programs {
     Dist,
     Dev,
 }
 
 impl Deb {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
-        let shell = &workspace.shell;
-        let cargo_deb =
-            workspace::step("install cargo-deb", || workspace.tool("cargo-deb", VERSION))?;
-        let how: &[&str] = match self.programs {
-            Programs::Dist => {
-                Dist::default().run(workspace)?;
-                &["--profile", "dist"]
-            }
-            Programs::Dev => {
-                let programs = ["--bin", "flowlake", "--bin", "flowlake-server"];
-                workspace::command(
-                    "programs",
-                    cmd!(shell, "cargo build --locked {programs...}"),
-                )?;
-                // They are large, and packed for this test alone.
-                &["--profile", "dev", "--fast"]
-            }
-        };
-        let folder = workspace.target().join("deb");
-        shell.remove_path(&folder)?;
-        shell.create_dir(&folder)?;
-        let package = folder.join("flowlake.deb");
-        workspace::command(
-            "package",
-            cmd!(
-                shell,
-                "{cargo_deb} --package flowlake-server {how...} --no-build --no-strip --locked --output {package}"
-            ),
-        )?;
-        let root = folder.join("root");
-        workspace::step("installed", || install(workspace, &package, &root))?;
-        workspace::step("started", || start(&root, &folder.join("etc")))
+        if self.programs == Programs::Dist {
+            Dist::default().run(workspace)?;
+        }
+        package(workspace, self.programs).map(drop)
     }
+}
+
+/// Builds and tests the package, of programs that `dist` has built, and returns its path.
+pub(crate) fn package(workspace: &Workspace, programs: Programs) -> Result<PathBuf> {
+    let shell = &workspace.shell;
+    let cargo_deb = workspace::step("install cargo-deb", || workspace.tool("cargo-deb", VERSION))?;
+    let how: &[&str] = match programs {
+        Programs::Dist => &["--profile", "dist"],
+        Programs::Dev => {
+            let programs = ["--bin", "flowlake", "--bin", "flowlake-server"];
+            workspace::command(
+                "programs",
+                cmd!(shell, "cargo build --locked {programs...}"),
+            )?;
+            // They are large, and packed for this test alone.
+            &["--profile", "dev", "--fast"]
+        }
+    };
+    let folder = workspace.target().join("deb");
+    shell.remove_path(&folder)?;
+    shell.create_dir(&folder)?;
+    let package = folder.join("flowlake.deb");
+    workspace::command(
+        "package",
+        cmd!(
+            shell,
+            "{cargo_deb} --package flowlake-server {how...} --no-build --no-strip --locked --output {package}"
+        ),
+    )?;
+    let root = folder.join("root");
+    workspace::step("installed", || install(workspace, &package, &root))?;
+    workspace::step("started", || start(&root, &folder.join("etc")))?;
+    Ok(package)
 }
 
 /// Installs into a folder, by dpkg itself; what the package depends on is on this machine and not in that folder.

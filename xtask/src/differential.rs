@@ -22,6 +22,14 @@ pub(crate) struct Differential {
 }
 
 impl Differential {
+    /// As `cargo xtask nightly` runs it.
+    pub(crate) fn nightly() -> Self {
+        Self {
+            release: false,
+            settings: Vec::new(),
+        }
+    }
+
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         // With `tables=`, it is done when they are.

@@ -25,21 +25,43 @@ const RUSTFLAGS: &str = "-Clink-arg=-Wl,--icf=all";
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 const RUSTFLAGS: &str = "";
 
+/// The version of cargo-auditable that is built when none is installed.
+const AUDITABLE: &str = "0.7.7";
+
+/// The section of a program that lists what it was built from.
+const DEPENDENCIES: &[u8] = b".dep-v0";
+
 /// Builds the programs with the profile `dist`, without the features that only tests need, and prints their sizes.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Dist {}
+pub(crate) struct Dist {
+    /// Puts the list of dependencies into each program, for `cargo audit bin` and scanners of images.
+    #[arg(long)]
+    auditable: bool,
+}
 
 impl Dist {
+    /// As a release needs them.
+    pub(crate) fn auditable() -> Self {
+        Self { auditable: true }
+    }
+
     /// Builds; returns the folder of the programs.
-    #[expect(clippy::unused_self, reason = "every chore is run in the same way")]
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<PathBuf> {
         let shell = &workspace.shell;
+        let cargo = if self.auditable {
+            workspace::step("install cargo-auditable", || {
+                workspace.tool("cargo-auditable", AUDITABLE)
+            })?
+        } else {
+            PathBuf::from("cargo")
+        };
+        let auditable = self.auditable.then_some("auditable");
         // RUSTFLAGS replace those in .cargo/config.toml, and with them the features that only tests need.
         workspace::command(
             "shipped programs",
             cmd!(
                 shell,
-                "cargo build --locked --profile dist -p flowlake-cli -p flowlake-server -p flowlake-lambda --bins"
+                "{cargo} {auditable...} build --locked --profile dist -p flowlake-cli -p flowlake-server -p flowlake-lambda --bins"
             )
             .env("RUSTFLAGS", RUSTFLAGS),
         )?;
@@ -47,6 +69,13 @@ impl Dist {
         for program in PROGRAMS {
             let bytes = std::fs::read(folder.join(program))?;
             print!("{program}: {} MB", bytes.len() / 1_000_000);
+            let lists_dependencies = bytes
+                .windows(DEPENDENCIES.len())
+                .any(|part| part == DEPENDENCIES);
+            ensure!(
+                lists_dependencies || !self.auditable,
+                "{program} does not list its dependencies"
+            );
             let glibc = newest_glibc(&bytes);
             match glibc {
                 Some((major, minor)) => println!(", for glibc {major}.{minor} and later"),
@@ -79,7 +108,7 @@ fn newest_glibc(program: &[u8]) -> Option<(u32, u32)> {
         .filter_map(|rest| {
             let end = rest.iter().position(|&byte| byte == 0)?;
             let (major, minor) = std::str::from_utf8(&rest[..end]).ok()?.split_once('.')?;
-            // Of 2.2.5 and its like, two numbers are enough.
+            // Of a version such as 2.2.5, two numbers are enough.
             let minor = minor.split('.').next()?;
             Some((major.parse().ok()?, minor.parse().ok()?))
         })

@@ -5,6 +5,8 @@
     reason = "a chore reports to the terminal"
 )]
 
+mod api;
+mod archive;
 mod bench;
 mod check;
 mod ci;
@@ -13,12 +15,15 @@ mod deny;
 mod differential;
 mod dist;
 mod e2e;
+mod nightly;
 mod outside;
 mod release;
+mod sbom;
 mod secrets;
 mod soak;
 mod test;
 mod tidy;
+mod wheel;
 mod workspace;
 
 use std::process::ExitCode;
@@ -38,6 +43,7 @@ struct Chore {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Api(api::Api),
     Bench(bench::Bench),
     Check(check::Check),
     Ci(ci::Ci),
@@ -46,12 +52,15 @@ enum Command {
     Differential(differential::Differential),
     Dist(dist::Dist),
     E2e(e2e::E2e),
+    Nightly(nightly::Nightly),
     Overload(soak::Overload),
     Release(release::Release),
+    Sbom(sbom::Sbom),
     Soak(soak::Soak),
     Start(soak::Start),
     Test(test::Test),
     Tidy(tidy::Tidy),
+    Wheel(wheel::Wheel),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +76,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     let workspace = Workspace::load()?;
     match command {
+        Command::Api(chore) => chore.run(&workspace),
         Command::Bench(chore) => chore.run(&workspace),
         Command::Check(chore) => chore.run(&workspace),
         Command::Ci(chore) => chore.run(&workspace),
@@ -75,11 +85,14 @@ fn run(command: &Command) -> Result<()> {
         Command::Differential(chore) => chore.run(&workspace),
         Command::Dist(chore) => chore.run(&workspace).map(drop),
         Command::E2e(chore) => chore.run(&workspace),
+        Command::Nightly(chore) => chore.run(&workspace),
         Command::Overload(chore) => chore.run(&workspace),
         Command::Release(chore) => chore.run(&workspace),
+        Command::Sbom(chore) => chore.run(&workspace),
         Command::Soak(chore) => chore.run(&workspace),
         Command::Start(chore) => chore.run(&workspace),
         Command::Test(chore) => chore.run(&workspace),
         Command::Tidy(chore) => chore.run(&workspace),
+        Command::Wheel(chore) => chore.run(&workspace),
     }
 }

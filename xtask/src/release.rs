@@ -1,99 +1,68 @@
-//! `cargo xtask release --dry-run`: what would be published, in which order.
+//! `cargo xtask release`: the crates as they would be published, what is shipped beside them, and the notes.
 
-use std::collections::BTreeSet;
+mod artifacts;
+mod notes;
 
-use anyhow::{Result, bail};
-use cargo_metadata::{DependencyKind, Package};
+use anyhow::Result;
 use clap::Args;
 use xshell::cmd;
 
 use crate::workspace::{self, Workspace};
 
-/// Packages every published crate in publishing order.
+/// Prepares a release. Uploading is done by hand, after reading what this made.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct Release {
-    /// Packages without uploading. Uploading is done by hand, crate by crate, after reading the list.
+    /// Packages every published crate, in publishing order.
     #[arg(long)]
     dry_run: bool,
-    /// Also compiles each package from its archive, as `cargo publish` would; takes minutes.
+    /// The same, and compiles each package from its archive; takes minutes.
     #[arg(long)]
     verify: bool,
+    /// Prints the release notes: the CHANGELOGs since the last release, what asks most of users first.
+    #[arg(long)]
+    notes: bool,
+    /// Builds what is shipped into target/artifacts: a reproducible archive of the programs, the package for Debian, the wheel, a
+    /// bill of materials for each program, checksums.
+    #[arg(long)]
+    artifacts: bool,
 }
 
 impl Release {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
-        if !self.dry_run {
-            bail!(
-                "only --dry-run exists: publish by hand with `cargo publish -p NAME`, in the order it prints"
-            );
+        if self.notes {
+            print!("{}", notes::notes(&changelogs(workspace)?));
+            return Ok(());
         }
-        let order = publishing_order(&workspace.members())?;
+        if self.artifacts {
+            return artifacts::build(workspace);
+        }
         let shell = &workspace.shell;
-        for (position, package) in order.iter().enumerate() {
-            println!("{}. {} {}", position + 1, package.name, package.version);
-            let name = package.name.as_str();
-            cmd!(
-                shell,
-                "cargo package --locked --allow-dirty --list -p {name}"
-            )
-            .quiet()
-            .run()?;
-        }
-        // All in one call: cargo then resolves the crates that are not published yet from each other.
-        let names: Vec<_> = order
-            .iter()
-            .flat_map(|package| ["-p", package.name.as_str()])
-            .collect();
-        let verify = if self.verify {
-            None
-        } else {
-            Some("--no-verify")
-        };
+        let verify = (!self.verify).then_some("--no-verify");
         workspace::command(
-            "package",
+            "publish",
             cmd!(
                 shell,
-                "cargo package --locked --allow-dirty {verify...} {names...}"
+                "cargo publish --workspace --dry-run --locked --allow-dirty {verify...}"
             ),
         )
     }
 }
 
-/// The published members, each after those it depends on.
-fn publishing_order<'a>(members: &[&'a Package]) -> Result<Vec<&'a Package>> {
-    let mut waiting: Vec<&Package> = members
-        .iter()
-        .copied()
-        .filter(|package| package.publish.is_none())
-        .collect();
-    waiting.sort_by_key(|package| package.name.to_string());
-    let names: BTreeSet<String> = waiting
-        .iter()
-        .map(|package| package.name.to_string())
-        .collect();
-    let mut done = BTreeSet::new();
-    let mut order = Vec::new();
-    while !waiting.is_empty() {
-        let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|package| {
-            package
-                .dependencies
-                .iter()
-                .filter(|dependency| dependency.kind != DependencyKind::Development)
-                .all(|dependency| {
-                    !names.contains(&dependency.name) || done.contains(&dependency.name)
-                })
-        });
-        if ready.is_empty() {
-            bail!(
-                "these crates depend on each other in a circle: {:?}",
-                later.iter().map(|p| &p.name).collect::<Vec<_>>()
-            );
+/// The CHANGELOG of every member that has one, with the member's name: the programs first, since most users have nothing else.
+fn changelogs(workspace: &Workspace) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for package in workspace.members() {
+        let folder = workspace.folder(package);
+        let path = workspace.root().join(&folder).join("CHANGELOG.md");
+        if path.is_file() {
+            let text = workspace.shell.read_file(path)?;
+            found.push((folder, package.name.to_string(), text));
         }
-        done.extend(ready.iter().map(|package| package.name.to_string()));
-        order.extend(ready);
-        waiting = later;
     }
-    Ok(order)
+    found.sort();
+    let named = found.into_iter().map(|(_, name, text)| (name, text));
+    Ok(named.collect())
 }
 
 #[cfg(test)]
@@ -101,17 +70,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crate_is_published_after_those_it_depends_on() {
+    fn the_notes_have_every_changelog_and_the_programs_first() {
         let workspace = Workspace::load().unwrap();
-        let order: Vec<_> = publishing_order(&workspace.members())
-            .unwrap()
-            .iter()
-            .map(|package| package.name.to_string())
-            .collect();
-        let position = |name: &str| order.iter().position(|known| known == name).unwrap();
-        assert!(position("flowlake-genesys-auth") < position("flowlake-genesys-publish"));
-        assert!(position("flowlake-transform") < position("flowlake-data-action"));
-        assert!(position("flowlake-data-action") < position("flowlake-server"));
-        assert!(!order.iter().any(|name| name == "xtask"));
+        let changelogs = changelogs(&workspace).unwrap();
+        let names: Vec<_> = changelogs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names[..3],
+            ["flowlake-cli", "flowlake-lambda", "flowlake-server"]
+        );
+        let published = workspace.published();
+        assert!(
+            published
+                .iter()
+                .all(|package| names.contains(&package.name.as_str()))
+        );
+        let notes = notes::notes(&changelogs);
+        assert!(
+            notes.starts_with("## Changed: read before you update\n"),
+            "{notes}"
+        );
     }
 }

@@ -48,6 +48,14 @@ struct Programs {
 }
 
 impl Soak {
+    /// As `cargo xtask nightly` runs it.
+    pub(crate) fn nightly() -> Self {
+        Self {
+            minutes: 30,
+            programs: Programs { programs: None },
+        }
+    }
+
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         self.programs.run(workspace, "soak", self.minutes * 60)
     }

@@ -48,6 +48,20 @@ impl Workspace {
         self.metadata.workspace_packages()
     }
 
+    /// The members that go to crates.io.
+    pub(crate) fn published(&self) -> Vec<&Package> {
+        let mut members = self.members();
+        members.retain(|package| package.publish.is_none());
+        members
+    }
+
+    /// The published members that others use as libraries: all but the apps, whose libraries are for our programs alone.
+    pub(crate) fn libraries(&self) -> Vec<&Package> {
+        let mut members = self.published();
+        members.retain(|package| self.folder(package).starts_with("crates"));
+        members
+    }
+
     /// The folder of a member relative to the root, such as `crates/transform`.
     pub(crate) fn folder(&self, package: &Package) -> PathBuf {
         let folder = package

@@ -1,5 +1,7 @@
 //! What every manifest and crate folder has to have.
 
+use std::path::Path;
+
 use cargo_metadata::{DependencyKind, Package};
 
 use crate::workspace::Workspace;
@@ -31,6 +33,7 @@ pub(super) fn problems(workspace: &Workspace) -> Vec<String> {
         let mut files = vec!["README.md"];
         if is_published(package) {
             files.push("CHANGELOG.md");
+            problems.extend(listing_problems(package, &workspace.root().join(&folder)));
         }
         for file in files {
             if !workspace.root().join(&folder).join(file).is_file() {
@@ -48,10 +51,50 @@ pub(super) fn problems(workspace: &Workspace) -> Vec<String> {
 
 /// Whether the package goes to crates.io.
 fn is_published(package: &Package) -> bool {
-    package
-        .publish
-        .as_ref()
-        .is_none_or(|registries| !registries.is_empty())
+    package.publish.is_none()
+}
+
+/// What the page of a published crate on crates.io is found by and has to show.
+fn listing_problems(package: &Package, folder: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut need = |is_there: bool, what: &str| {
+        if !is_there {
+            problems.push(format!("{}: {what}", folder.display()));
+        }
+    };
+    let keywords = package.keywords.len();
+    need(
+        (1..=5).contains(&keywords) && package.keywords.iter().all(|word| word.len() <= 20),
+        "crates.io takes one to five keywords of at most 20 characters",
+    );
+    need(
+        !package.categories.is_empty(),
+        "name a category of https://crates.io/category_slugs",
+    );
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+    need(
+        read("CHANGELOG.md").contains("## [Unreleased]"),
+        "CHANGELOG.md has no `## [Unreleased]`",
+    );
+    // The apps' libraries are for our programs alone.
+    let is_library = folder
+        .parent()
+        .is_some_and(|parent| parent.ends_with("crates"));
+    if is_library {
+        let readme = read("README.md");
+        let examples = ["\n```\n", "\n```rust\n", "\n```no_run\n"];
+        need(
+            examples.iter().any(|start| readme.contains(start)),
+            "README.md has no example, which a test compiles",
+        );
+        let version = package.rust_version.as_ref();
+        let version = version.map(|version| format!("{}.{}", version.major, version.minor));
+        need(
+            version.is_some_and(|version| readme.contains(&version)),
+            "README.md does not name the Rust version",
+        );
+    }
+    problems
 }
 
 fn dependency_problems(package: &Package, members: &[&Package]) -> Vec<String> {

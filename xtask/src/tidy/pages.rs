@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 /// The contents of the book, relative to the root of the workspace.
 const CONTENTS: &str = "docs/SUMMARY.md";
 
-/// Pages that the contents lack or name in vain, and links between files of the workspace that lead nowhere.
+/// Pages that the contents lack, entries without a page, and links between files of the workspace that lead nowhere.
 pub(super) fn problems(root: &Path) -> Result<Vec<String>> {
     let docs = root.join("docs");
     let mut pages = BTreeSet::new();
@@ -27,7 +27,12 @@ pub(super) fn problems(root: &Path) -> Result<Vec<String>> {
         .filter(|page| **page != contents && !listed.contains(*page))
         .map(|page| format!("{CONTENTS}: {} is not in the contents", shown(root, page)));
     let mut problems: Vec<_> = missing.collect();
-    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ];
     for page in pages
         .into_iter()
         .chain(others.map(|other| root.join(other)))
@@ -91,7 +96,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         std::fs::create_dir(root.path().join("docs")).unwrap();
-        for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        for name in [
+            "README.md",
+            "ARCHITECTURE.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+        ] {
             write(name, "");
         }
         write("docs/SUMMARY.md", "- [One](one.md)\n- [Three](three.md)\n");
