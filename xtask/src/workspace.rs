@@ -86,12 +86,18 @@ impl Workspace {
         let tools = self.target().join("tools");
         let program = tools.join("bin").join(name);
         let shell = &self.shell;
+        // Some of cargo's subcommands answer only under the name that cargo calls them by.
+        let subcommand = name.trim_start_matches("cargo-");
+        let questions: [&[&str]; 2] = [&["--version"], &[subcommand, "--version"]];
         for candidate in [program.clone(), PathBuf::from(name)] {
-            let found = cmd!(shell, "{candidate} --version").quiet().ignore_stderr();
-            if found
-                .read()
-                .is_ok_and(|found| found.trim_end().ends_with(version))
-            {
+            let answers = questions.map(|question| {
+                cmd!(shell, "{candidate} {question...}")
+                    .quiet()
+                    .ignore_stderr()
+                    .read()
+            });
+            let is_it = |found: &String| found.trim_end().ends_with(version);
+            if answers.iter().flatten().any(is_it) {
                 return Ok(candidate);
             }
         }

@@ -23,6 +23,7 @@ use crate::{
 /// SQL over files on S3, for Genesys Cloud data actions.
 #[derive(Debug, Parser)]
 #[command(
+    name = "flowlake",
     version,
     after_help = "Exit codes: 0 done, 2 input or configuration, 3 access, 4 data, 5 a limit, 6 a service did not answer, 70 a fault of flowlake; 1 a test that fails; of `actions diff` also 1 for a difference and 7 for one that breaks flows."
 )]

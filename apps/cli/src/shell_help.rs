@@ -33,7 +33,7 @@ pub(crate) fn completions(arguments: &Completions, mut command: Command) -> Resu
 
 /// Prints a page, or writes all of them; `command` is all that can be typed.
 pub(crate) fn man(arguments: &ManPage, command: Command) -> Result<(), Failure> {
-    let mut all = command.name("flowlake").disable_help_subcommand(true);
+    let mut all = command.disable_help_subcommand(true);
     all.build();
     if let Some(folder) = &arguments.to {
         std::fs::create_dir_all(folder)?;

@@ -74,7 +74,7 @@ mod tests {
     use super::{CallerArn, PrincipalKind};
 
     #[test]
-    fn every_kind_is_told_apart() {
+    fn every_kind_is_distinguished() {
         let cases = [
             (
                 "arn:aws:iam::123456789012:root",

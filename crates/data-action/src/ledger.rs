@@ -255,8 +255,8 @@ fn complete(record: &mut AuditRecord, ended: Result<&RunStats, &ActionError>) {
             error.code().as_str().clone_into(&mut record.code);
             record.http_status = Some(error.code().http_status());
             // What is wrong with a question is said in its own words, and its constants may be personal data.
-            let is_told = record.sql.is_none() || !is_of_the_question(&record.code);
-            record.message = is_told.then(|| error.message().to_owned());
+            let is_shown = record.sql.is_none() || !is_of_the_question(&record.code);
+            record.message = is_shown.then(|| error.message().to_owned());
         }
     }
 }

@@ -330,7 +330,7 @@ async fn a_caller_who_goes_away_does_not_end_the_login_of_the_others() {
 }
 
 #[tokio::test]
-async fn a_wait_that_was_asked_for_is_told_to_all_who_come_before_it_is_over() {
+async fn a_wait_that_was_asked_for_is_reported_to_all_callers_until_it_is_over() {
     let (stack, _folder) = stack().await;
     let clock = ManualClock::start();
     rate_limit(&stack, 1, 60);
@@ -346,7 +346,7 @@ async fn a_wait_that_was_asked_for_is_told_to_all_who_come_before_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_minute_has_so_many_requests_and_the_rest_waits() {
+async fn a_minute_has_a_number_of_requests_and_the_rest_waits() {
     let clock = ManualClock::start();
     let limiter = RateLimiter::new(3, Arc::clone(&clock) as Arc<dyn Clock>);
     let minute = Duration::from_secs(60);
@@ -460,7 +460,7 @@ async fn a_wrong_secret_is_final_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_short_wait_is_waited_and_a_long_one_is_told() {
+async fn a_short_wait_is_waited_and_a_long_one_is_reported() {
     let (stack, _folder) = stack().await;
     let clock = ManualClock::start();
     rate_limit(&stack, 2, 3);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_is_told_at_once() {
+    fn every_broken_rule_is_reported_at_once() {
         let mut action = DataAction::from_json(EXPORTED).unwrap();
         action.name = " ".to_owned();
         action.config.request.request_type = "HEAD".to_owned();

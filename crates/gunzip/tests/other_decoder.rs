@@ -152,7 +152,7 @@ fn what_repeats_after_few_bytes_is_repeated() {
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_told() {
+fn a_file_cut_off_anywhere_is_reported() {
     let mut seeded = Seeded(7);
     let mut writer = GzBuilder::new()
         .filename("x")

@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 use crate::{S3StreamSettings, settings::FIRST_WINDOW};
 
 /// A larger window must bring at least this much more throughput to be kept.
-const WORTHWHILE: f64 = 1.1;
+const WORTHWHILE_SPEEDUP: f64 = 1.1;
 /// Bytes a second of a connection to a store in the same machine or rack. A connection to S3 brings 85 to 90 MB a second (AWS,
 /// "Performance guidelines for Amazon S3"), the wait for the first byte included.
 const FAST_CONNECTION: f64 = 200e6;
 /// A single connection is kept when it brings at least this share of what several bring together.
-const ALONE_IS_ENOUGH: f64 = 0.75;
+const SINGLE_CONNECTION_SHARE: f64 = 0.75;
 /// A single connection is also kept at this many bytes a second, which few readers take: what several bring is an estimate.
-const ALONE_IS_PLENTY: f64 = 1e9;
+const SINGLE_CONNECTION_RATE: f64 = 1e9;
 /// Fewer bytes do not show how fast several connections are.
-const TELLING_BYTES: u64 = 8 << 20;
+const SAMPLE_BYTES: u64 = 8 << 20;
 /// Fewer bytes do not show that a single connection has become slow. Leaving it costs a wait and the bytes it has sent that
 /// nobody has read.
-const TELLING_BYTES_ALONE: u64 = 32 << 20;
+const SINGLE_CONNECTION_SAMPLE_BYTES: u64 = 32 << 20;
 /// A piece of this size comes from a connection that receives faster than it is read: hyper reads what it finds, up to 408 KiB.
-const CROWDED_PIECE_BYTES: u64 = 256 << 10;
+const BACKLOGGED_PIECE_BYTES: u64 = 256 << 10;
 /// Epochs after which a window that was not worthwhile is tried again: the network may have changed.
 const TRY_AGAIN_AFTER: u32 = 16;
 
@@ -43,11 +43,11 @@ pub(crate) struct Pace {
     waited: bool,
     /// The throughput before the window was last doubled, while it is not known whether that was worthwhile.
     on_trial: Option<f64>,
-    /// Epochs until a doubling is tried again, and until one connection alone is.
-    rest: u32,
-    rest_of_alone: u32,
-    /// The bytes a second that one connection alone has to bring, when only one is used.
-    alone: Option<f64>,
+    /// Epochs until a doubling is tried again, and until a single connection is.
+    epochs_until_doubling: u32,
+    epochs_until_single: u32,
+    /// The bytes a second that the connection has to bring, when a single one is used.
+    single_rate: Option<f64>,
 }
 
 /// How one part came, or a stretch of one.
@@ -56,26 +56,26 @@ pub(crate) struct Came {
     pub(crate) bytes: u64,
     /// The time from its first byte on in which its connection could bring bytes and was waited for.
     pub(crate) time: Duration,
-    /// Those of its bytes that had been waiting to be taken.
-    crowded: u64,
-    /// Whether it was asked for as the part of one connection alone.
-    pub(crate) alone: bool,
+    /// Those of its bytes that came faster than they were read.
+    backlogged: u64,
+    /// Whether a single connection was used for it.
+    pub(crate) single: bool,
 }
 
 impl Came {
-    /// Nothing yet, over one connection alone.
-    pub(crate) const ALONE: Self = Self {
+    /// Nothing yet, over a single connection.
+    pub(crate) const SINGLE: Self = Self {
         bytes: 0,
         time: Duration::ZERO,
-        crowded: 0,
-        alone: true,
+        backlogged: 0,
+        single: true,
     };
 
     /// A piece of it came.
     pub(crate) const fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
-        if bytes >= CROWDED_PIECE_BYTES {
-            self.crowded += bytes;
+        if bytes >= BACKLOGGED_PIECE_BYTES {
+            self.backlogged += bytes;
         }
     }
 
@@ -100,20 +100,24 @@ impl Pace {
             began: now,
             waited: false,
             on_trial: None,
-            rest: 0,
-            rest_of_alone: 0,
-            alone: None,
+            epochs_until_doubling: 0,
+            epochs_until_single: 0,
+            single_rate: None,
         }
     }
 
     /// How many parts may be under way. The answer that brings all the rest is opened while a part before it is read.
     pub(crate) const fn window(&self) -> usize {
-        if self.alone.is_some() { 2 } else { self.window }
+        if self.single_rate.is_some() {
+            2
+        } else {
+            self.window
+        }
     }
 
     /// The size of the next part in bytes, or all that is left.
     pub(crate) const fn part_bytes(&self) -> u64 {
-        if self.is_alone() {
+        if self.is_single() {
             u64::MAX
         } else {
             self.part_bytes
@@ -121,8 +125,8 @@ impl Pace {
     }
 
     /// Whether the next part is to be passed on as it comes, and not fetched ahead.
-    pub(crate) const fn is_alone(&self) -> bool {
-        self.alone.is_some()
+    pub(crate) const fn is_single(&self) -> bool {
+        self.single_rate.is_some()
     }
 
     /// The reader had to wait.
@@ -132,9 +136,9 @@ impl Pace {
 
     /// A part was delivered whole.
     pub(crate) fn delivered(&mut self, came: Came, now: Instant) {
-        if came.alone != self.is_alone() {
+        if came.single != self.is_single() {
             // It was sent before that decision, so it does not show the present speed.
-            self.began_anew(now);
+            self.start_epoch(now);
             return;
         }
         self.parts += 1;
@@ -143,49 +147,51 @@ impl Pace {
         if self.parts == self.window() {
             let time = now.saturating_duration_since(self.began);
             self.judge_window(throughput(self.came.bytes, time));
-            self.began_anew(now);
+            self.start_epoch(now);
         }
     }
 
     /// Whether a single connection is to be kept, given what it has brought since the last call; `None` when that is too little to
     /// decide.
-    pub(crate) fn goes_on_alone(&mut self, came: Came, now: Instant) -> Option<bool> {
-        if came.bytes < TELLING_BYTES_ALONE {
+    pub(crate) fn keeps_single_connection(&mut self, came: Came, now: Instant) -> Option<bool> {
+        if came.bytes < SINGLE_CONNECTION_SAMPLE_BYTES {
             return None;
         }
-        // That a busy processor took its bytes late makes a connection no slower.
-        let is_ahead = came.crowded > came.bytes / 2;
+        // A connection is not slow when a busy processor reads its bytes late.
+        let is_ahead = came.backlogged > came.bytes / 2;
         let is_fast = |at_least| is_ahead || came.rate() >= at_least;
-        let goes_on = self.alone.is_some_and(is_fast);
-        if !goes_on {
-            self.alone = None;
-            self.rest_of_alone = TRY_AGAIN_AFTER;
-            self.began_anew(now);
+        let is_kept = self.single_rate.is_some_and(is_fast);
+        if !is_kept {
+            self.single_rate = None;
+            self.epochs_until_single = TRY_AGAIN_AFTER;
+            self.start_epoch(now);
         }
-        Some(goes_on)
+        Some(is_kept)
     }
 
-    fn began_anew(&mut self, now: Instant) {
+    fn start_epoch(&mut self, now: Instant) {
         (self.parts, self.came, self.began, self.waited) = (0, Came::default(), now, false);
     }
 
     fn judge_window(&mut self, throughput: f64) {
         if let Some(before) = self.on_trial.take()
-            && throughput < before * WORTHWHILE
+            && throughput < before * WORTHWHILE_SPEEDUP
         {
             self.window = (self.window / 2).max(1);
-            self.rest = TRY_AGAIN_AFTER;
+            self.epochs_until_doubling = TRY_AGAIN_AFTER;
             return;
         }
         let each = self.came.rate();
-        if self.rest_of_alone > 0 {
-            self.rest_of_alone -= 1;
-        } else if self.came.bytes >= TELLING_BYTES && each >= FAST_CONNECTION {
-            self.alone = Some((each * self.window as f64 * ALONE_IS_ENOUGH).min(ALONE_IS_PLENTY));
+        if self.epochs_until_single > 0 {
+            self.epochs_until_single -= 1;
+        } else if self.came.bytes >= SAMPLE_BYTES && each >= FAST_CONNECTION {
+            self.single_rate = Some(
+                (each * self.window as f64 * SINGLE_CONNECTION_SHARE).min(SINGLE_CONNECTION_RATE),
+            );
             return;
         }
-        if self.rest > 0 {
-            self.rest -= 1;
+        if self.epochs_until_doubling > 0 {
+            self.epochs_until_doubling -= 1;
         } else if self.waited && self.window < self.largest_window {
             self.on_trial = Some(throughput);
             self.window = (self.window * 2).min(self.largest_window);
@@ -226,12 +232,12 @@ mod tests {
     }
 
     /// A part over a connection of `rate` bytes a second.
-    fn came(bytes: u64, rate: f64, alone: bool) -> Came {
+    fn came(bytes: u64, rate: f64, single: bool) -> Came {
         let time = Duration::from_secs_f64(bytes as f64 / rate);
         Came {
             bytes,
             time,
-            alone,
+            single,
             ..Came::default()
         }
     }
@@ -264,7 +270,7 @@ mod tests {
     fn one_fast_connection_is_enough() {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
-        assert!(pace.is_alone());
+        assert!(pace.is_single());
         // A part is read, and the answer with all the rest waits.
         assert_eq!((pace.window(), pace.part_bytes()), (2, u64::MAX));
         // What was under way before says nothing.
@@ -278,9 +284,12 @@ mod tests {
             // It has become slow: several connections again.
             (32 << 20, 3e8, Some(false)),
         ] {
-            assert_eq!(pace.goes_on_alone(came(bytes, rate, true), now), goes_on);
+            assert_eq!(
+                pace.keeps_single_connection(came(bytes, rate, true), now),
+                goes_on
+            );
         }
-        assert!(!pace.is_alone());
+        assert!(!pace.is_single());
         assert_eq!((pace.window(), pace.part_bytes()), (4, PART));
     }
 
@@ -291,22 +300,25 @@ mod tests {
             now += Duration::from_millis(30);
             pace.delivered(came(PART, 5e8, false), now);
         }
-        assert!(pace.is_alone());
+        assert!(pace.is_single());
     }
 
     #[test]
     fn one_connection_that_brings_less_than_several_is_given_up_again() {
         let (mut pace, mut now) = pace(10 << 30);
-        let mut alone = 0;
+        let mut single = 0;
         for _ in 0..200 {
-            if pace.is_alone() {
-                alone += 1;
-                let goes_on = pace.goes_on_alone(came(32 << 20, 2.5e8, true), now);
+            if pace.is_single() {
+                single += 1;
+                let goes_on = pace.keeps_single_connection(came(32 << 20, 2.5e8, true), now);
                 assert_eq!(goes_on, Some(false));
             }
             deliver(&mut pace, &mut now, 1, |window| window as f64 * 2.5e8);
         }
-        assert!((1..5).contains(&alone), "{alone} times over one connection");
+        assert!(
+            (1..5).contains(&single),
+            "{single} times over one connection"
+        );
         assert_eq!(pace.window(), S3StreamSettings::default().concurrency);
     }
 
@@ -316,12 +328,12 @@ mod tests {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
         for (large, goes_on) in [(100, true), (60, false)] {
-            let mut came = Came::ALONE;
+            let mut came = Came::SINGLE;
             came.time = Duration::from_secs(1);
             for piece in 0..200 {
                 came.add(if piece < large { PIECE } else { PIECE / 2 });
             }
-            assert_eq!(pace.goes_on_alone(came, now), Some(goes_on));
+            assert_eq!(pace.keeps_single_connection(came, now), Some(goes_on));
         }
     }
 

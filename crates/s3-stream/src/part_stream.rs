@@ -110,8 +110,8 @@ impl Parts {
             };
             let clock = self.store.clock();
             if let Some(piece) = part.next(&mut self.pace, clock).await? {
-                if part.came.alone {
-                    self.judge_alone();
+                if part.came.single {
+                    self.judge_single();
                 }
                 return Ok(Some(piece));
             }
@@ -123,15 +123,15 @@ impl Parts {
         }
     }
 
-    /// Looks whether one connection alone is still fast enough. If not, what it has not brought is asked for in parts.
-    fn judge_alone(&mut self) {
+    /// Checks whether a single connection is still fast enough. If not, what it has not brought is asked for in parts.
+    fn judge_single(&mut self) {
         let Some(part) = self.window.front_mut() else {
             return;
         };
         let now = self.store.clock().now();
-        match self.pace.goes_on_alone(part.came, now) {
+        match self.pace.keeps_single_connection(part.came, now) {
             None => {}
-            Some(true) => part.came = Came::ALONE,
+            Some(true) => part.came = Came::SINGLE,
             Some(false) => {
                 let left: u64 = self.window.drain(..).map(|part| part.left).sum();
                 self.rest.start -= left;
@@ -140,28 +140,32 @@ impl Parts {
     }
 
     /// Starts parts as far as the pace and the budget let it. The next one to be delivered is started whether the budget has
-    /// room or not: it alone may be what somebody waits for.
+    /// room or not: the reader may be waiting for it.
     fn fill(&mut self) {
         while self.window.len() < self.pace.window() && self.rest.start < self.rest.end {
             let next = self.rest.start.saturating_add(self.pace.part_bytes());
             let end = next.min(self.rest.end);
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
-            let alone = self.pace.is_alone();
-            let held = if alone {
+            let single = self.pace.is_single();
+            let held = if single {
                 None
             } else {
                 self.store.budget().try_take(bytes)
             };
             let source = match held {
                 Some(held) => self.fetch_ahead(range, held),
-                None if alone || self.window.is_empty() => self.open(range),
+                None if single || self.window.is_empty() => self.open(range),
                 None => return,
             };
             self.rest.start = end;
             self.window.push_back(Part {
                 left: bytes,
-                came: if alone { Came::ALONE } else { Came::default() },
+                came: if single {
+                    Came::SINGLE
+                } else {
+                    Came::default()
+                },
                 source,
             });
         }

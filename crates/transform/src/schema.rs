@@ -294,7 +294,7 @@ mod tests {
     use super::{parse_type, type_name, widen};
 
     #[test]
-    fn types_are_widened_and_conflicts_are_told() {
+    fn types_are_widened_and_conflicts_are_reported() {
         use DataType::{
             Boolean, Date32, Decimal128, Float64, Int8, Int16, Int32, Int64, UInt8, Utf8,
         };

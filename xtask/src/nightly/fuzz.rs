@@ -53,7 +53,7 @@ impl Fuzz {
                 .then(|| format!("-dict={}", dictionary.display()));
             workspace::command(
                 &format!("fuzz {target}"),
-                cmd!(shell, "{cargo_fuzz} run {target} -- {most} {words...}"),
+                cmd!(shell, "{cargo_fuzz} fuzz run {target} -- {most} {words...}"),
             )?;
         }
         ensure!(ran > 0, "there is no such target");

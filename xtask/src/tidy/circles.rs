@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_circle_is_told_and_each_file_once() {
+    fn the_shortest_circle_is_reported_and_each_file_once() {
         assert_eq!(
             check(&[
                 ("src/lib.rs", "mod a; mod b; mod c; mod d;"),

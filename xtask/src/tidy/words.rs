@@ -80,7 +80,8 @@ fn in_text(path: &Path, text: &str) -> Vec<String> {
     }
     let mut problems = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let line = line.to_ascii_lowercase();
+        // A name is words too.
+        let line = line.to_ascii_lowercase().replace('_', " ");
         let found = BANNED.iter().filter(|(word, _)| has_word(&line, word));
         problems.extend(found.map(|(word, instead)| {
             let (path, line) = (path.display(), index + 1);
@@ -92,12 +93,11 @@ fn in_text(path: &Path, text: &str) -> Vec<String> {
 
 /// Whether a line in lower case has the word, whole.
 fn has_word(line: &str, word: &str) -> bool {
-    let is_part = |character: char| character.is_alphanumeric() || character == '_';
     let unless = UNLESS_BEFORE.iter().find(|(before, _)| *before == word);
     line.match_indices(word).any(|(start, _)| {
         let (before, after) = (&line[..start], &line[start + word.len()..]);
-        !before.ends_with(is_part)
-            && !after.starts_with(is_part)
+        !before.ends_with(char::is_alphanumeric)
+            && !after.starts_with(char::is_alphanumeric)
             && !unless.is_some_and(|(_, other)| after.starts_with(other))
     })
 }
@@ -110,13 +110,14 @@ mod tests {
     fn a_banned_word_is_found_whole_and_in_any_case() {
         let found = in_text(
             Path::new("a.md"),
-            "A window anew.\nRenewed, and anewly.\nSo many rows.\nSo many that it fails.\nmend_it, amend\n",
+            "A window anew.\nRenewed, and anewly.\nSo many rows.\nSo many that it fails.\nfn mend_it, amend\n",
         );
         assert_eq!(
             found,
             [
                 "a.md:1: \"anew\": write instead: again",
                 "a.md:3: \"so many\": write instead: this many, or the parameter's name",
+                "a.md:5: \"mend\": write instead: fix, repair",
             ]
         );
     }

@@ -18,6 +18,15 @@ fn a_log_filter_that_cannot_be_read_is_an_error() {
     assert!(said.contains("flowlake=loud"), "{said}");
 }
 
+/// The name of the program, and not that of its package.
+#[test]
+fn the_version_is_that_of_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = flowlake(folder.path(), &["--version"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(said, format!("flowlake {}\n", env!("CARGO_PKG_VERSION")));
+}
+
 #[test]
 fn what_cannot_be_understood_is_json_for_scripts() {
     let folder = tempfile::tempdir().unwrap();

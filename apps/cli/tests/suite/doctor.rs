@@ -499,7 +499,7 @@ async fn a_login_that_genesys_refuses_or_that_is_not_configured() {
 }
 
 #[tokio::test]
-async fn cost_explorer_is_told_and_fails_only_where_it_is_needed() {
+async fn cost_explorer_is_reported_and_fails_only_where_it_is_needed() {
     let house = House::new(document(READER, &json!([read(), ask()]))).await;
     let (findings, status) = house.findings(&[]).await;
     let line = line_of(&findings, "cost-explorer");

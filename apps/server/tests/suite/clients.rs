@@ -185,7 +185,7 @@ keys_sha256 = ["SHA256"]
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_much_is_told_when_to_come_again() {
+async fn a_client_that_sends_too_much_learns_when_to_come_again() {
     let setting = with_clients(
         r#"
 [[clients]]

@@ -211,7 +211,7 @@ async fn a_failure_is_a_problem_and_says_what_failed_behind_the_server() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_compressed_for_who_takes_it() {
+async fn a_large_answer_is_compressed_for_callers_that_take_it() {
     let setting = Setting::start(|_| {}).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = async |path: &str, encoding: &str| {
@@ -284,7 +284,7 @@ async fn a_caller_that_has_the_answer_gets_none_and_a_record() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_says_so_and_is_only_for_who_may_see_it() {
+async fn a_kept_answer_says_so_and_is_only_for_callers_that_may_see_it() {
     let setting = Setting::start(|config| {
         let mut clients = Vec::new();
         for (name, actions) in [

@@ -66,7 +66,7 @@ async fn actions_and_policy_are_those_of_the_files() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_taken_changes_nothing_and_is_told() {
+async fn what_cannot_be_taken_changes_nothing_and_is_reported() {
     let setting = Setting::start(|_| {}).await;
     let before = fs::read_to_string(setting.folder.path().join("flowlake.toml")).unwrap();
     let write = |text: &str| fs::write(setting.folder.path().join("flowlake.toml"), text).unwrap();

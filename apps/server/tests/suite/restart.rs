@@ -90,7 +90,7 @@ allow = ["s3://lake/*"]
 "#;
 
 #[test]
-fn a_service_manager_is_told_when_the_program_answers_and_when_it_ends() {
+fn a_service_manager_is_notified_when_the_program_answers_and_when_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("flowlake.toml"), CONFIG).unwrap();
     let place = folder.path().join("notify");

@@ -134,7 +134,7 @@ async fn what_no_value_can_make_right_stays_a_fault_of_the_sql() {
 }
 
 #[tokio::test]
-async fn a_value_that_no_parameter_takes_is_told_in_its_own_words() {
+async fn a_value_that_no_parameter_takes_is_reported_in_its_own_words() {
     let setting = Setting::start(|_| {}).await;
     let headers = format!("Authorization: Bearer {KEY}\r\n");
     for (action, body, part) in [

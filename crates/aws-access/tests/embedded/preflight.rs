@@ -176,7 +176,7 @@ async fn what_only_the_bucket_policy_allows_a_role_is_decided_by_s3() {
 }
 
 #[tokio::test]
-async fn a_bucket_of_another_account_is_told_and_its_owner_sent() {
+async fn a_bucket_of_another_account_is_reported_and_its_owner_sent() {
     let bucket = statements(
         json!([{ "Effect": "Allow", "Principal": { "AWS": USER }, "Action": "s3:*", "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/*"] }]),
     );
@@ -261,7 +261,7 @@ async fn an_encrypted_object_needs_its_key() {
     bench
         .stack
         .set_object_state("lake", "exports/calls.csv", state);
-    let decision = bench.check_anew(&request).await.unwrap();
+    let decision = bench.check_again(&request).await.unwrap();
     assert!(decision.allowed, "{}", decision.reason);
     assert_eq!(form(&bench)["ResourceArns.member.1"], KEY_ARN);
     assert_noted(&decision, "key's own policy");
@@ -269,7 +269,7 @@ async fn an_encrypted_object_needs_its_key() {
     // Nothing of the principal's allows it: the key's own policy still may, so S3 is asked for one byte.
     bench.change_user(json!([ask_iam(), read_exports()]));
     let gets = bench.stack.s3().count("GetObject");
-    let decision = bench.check_anew(&request).await.unwrap();
+    let decision = bench.check_again(&request).await.unwrap();
     assert!(!decision.allowed);
     assert_eq!(bench.stack.s3().count("GetObject"), gets + 1);
     assert_eq!(
@@ -281,7 +281,7 @@ async fn an_encrypted_object_needs_its_key() {
     // A deny is final.
     bench.change_user(json!([ask_iam(), read_exports(), decrypt("Deny")]));
     let gets = bench.stack.s3().count("GetObject");
-    let decision = bench.check_anew(&request).await.unwrap();
+    let decision = bench.check_again(&request).await.unwrap();
     assert_eq!(decision.effect, Effect::ExplicitDeny);
     assert_eq!(bench.stack.s3().count("GetObject"), gets);
 }
@@ -289,7 +289,7 @@ async fn an_encrypted_object_needs_its_key() {
 #[tokio::test]
 async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
     let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
-    assert!(bench.check_anew(&object()).await.unwrap().allowed);
+    assert!(bench.check_again(&object()).await.unwrap().allowed);
     assert_eq!(bench.stack.s3().count("GetObjectTagging"), 0);
     let tagged = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": { "StringEquals": { "s3:ExistingObjectTag/class": "public" } } });
     let may_tag = json!({ "Effect": "Allow", "Action": "s3:GetObjectTagging", "Resource": "*" });
@@ -301,11 +301,11 @@ async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
     bench
         .stack
         .set_object_state("lake", "exports/calls.csv", state);
-    assert!(bench.check_anew(&object()).await.unwrap().allowed);
+    assert!(bench.check_again(&object()).await.unwrap().allowed);
     assert_eq!(context(&bench)["s3:ExistingObjectTag/class"].1, "public");
 
     bench.change_user(json!([ask_iam(), tagged]));
-    let decision = bench.check_anew(&object()).await.unwrap();
+    let decision = bench.check_again(&object()).await.unwrap();
     assert!(!decision.allowed);
     assert_noted(&decision, "could not be read");
     assert_eq!(
@@ -317,7 +317,7 @@ async fn object_tags_are_read_only_when_a_policy_asks_for_them() {
 #[tokio::test]
 async fn a_users_tags_are_read_only_when_a_policy_asks_for_them() {
     let bench = Bench::of_user(json!([ask_iam(), read_exports()])).await;
-    assert!(bench.check_anew(&object()).await.unwrap().allowed);
+    assert!(bench.check_again(&object()).await.unwrap().allowed);
     assert_eq!(bench.stack.aws().count("ListUserTags"), 0);
 
     let of_team = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": { "StringEquals": { "aws:PrincipalTag/team": "lake" } } });
@@ -327,7 +327,7 @@ async fn a_users_tags_are_read_only_when_a_policy_asks_for_them() {
         let user = Identity::new(USER).with_policy("reading", policy);
         let tagged = IamDocument::default().with_identity(user.with_tag("team", team));
         bench.stack.set_iam(tagged).unwrap();
-        let decision = bench.check_anew(&object()).await.unwrap();
+        let decision = bench.check_again(&object()).await.unwrap();
         assert_eq!(decision.allowed, allowed, "{}", decision.reason);
         assert!(decision.missing_context_keys.is_empty());
         assert_eq!(context(&bench)["aws:PrincipalTag/team"].1, team);
@@ -336,7 +336,7 @@ async fn a_users_tags_are_read_only_when_a_policy_asks_for_them() {
     assert_eq!(asked.form()["UserName"], "reader");
 
     bench.change_user(json!([ask_iam(), of_team]));
-    let decision = bench.check_anew(&object()).await.unwrap();
+    let decision = bench.check_again(&object()).await.unwrap();
     assert!(!decision.allowed);
     assert_noted(
         &decision,
@@ -363,7 +363,7 @@ async fn throttling_is_retried_and_lasting_throttling_is_named() {
         .stack
         .aws()
         .fail_next_of("SimulatePrincipalPolicy", 3, throttled());
-    let error = bench.check_anew(&object()).await.unwrap_err();
+    let error = bench.check_again(&object()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Throttled);
 }
 

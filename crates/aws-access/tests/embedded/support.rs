@@ -53,7 +53,10 @@ impl Bench {
     }
 
     /// Asks as [`USER`], with empty caches.
-    pub(crate) async fn check_anew(&self, request: &AccessRequest) -> Result<Arc<Decision>, Error> {
+    pub(crate) async fn check_again(
+        &self,
+        request: &AccessRequest,
+    ) -> Result<Arc<Decision>, Error> {
         let access = self.access(USER, AccessMode::Enforce).await;
         access.check(request).await
     }

@@ -135,7 +135,7 @@ async fn a_journal_of_another_log_is_no_journal_of_this_one() {
 
 /// More than the journal holds goes through it all the same, round by round.
 #[tokio::test]
-async fn a_full_journal_begins_anew() {
+async fn a_full_journal_starts_over() {
     let folder = tempfile::tempdir().unwrap();
     let log = AuditLog::open(settings(folder.path())).unwrap();
     let mut long = record("long");

@@ -120,7 +120,7 @@ async fn a_day_ends_also_without_another_record() {
 }
 
 #[tokio::test]
-async fn a_crash_between_seal_and_next_segment_is_mended() {
+async fn a_crash_between_seal_and_next_segment_is_repaired() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 20).await;
     // As if the process had ended right after the seal of the last-but-one segment.

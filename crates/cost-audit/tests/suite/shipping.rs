@@ -149,7 +149,7 @@ async fn what_is_shipped_is_the_finished_part_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_tried_again_and_loses_nothing() {
+async fn a_failure_is_reported_tried_again_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), 20).await;
     let finished = sealed(folder.path()) as u64;

@@ -508,10 +508,10 @@ fn table_lines(action: &str, table: &TableCheck) -> Vec<Finding> {
     };
     let mut lines: Vec<_> = table.decisions.iter().map(decided).collect();
     let subject = format!("{action}: {}", table.location);
-    let was_told = lines.iter().any(|line| line.verdict == Verdict::Failed);
+    let was_reported = lines.iter().any(|line| line.verdict == Verdict::Failed);
     match (&table.error, table.size) {
         // IAM's own line has said it, with the fix.
-        (Some(_), _) if was_told => {}
+        (Some(_), _) if was_reported => {}
         (Some(error), _) => lines.push(Finding::failed(Topic::Action, subject, error)),
         (None, Some(size)) => {
             lines.push(Finding::ok(Topic::Action, subject, format!("{size} bytes")))

@@ -165,7 +165,7 @@ async fn columns_that_differ_in_capitals_alone_are_never_mistaken() {
 
 /// Errors say what a file holds in the words of docs/tables.md, not in those of the engine.
 #[tokio::test]
-async fn types_that_do_not_fit_are_told_in_the_words_of_the_docs() {
+async fn types_that_do_not_fit_are_reported_in_the_words_of_the_docs() {
     for lines in [
         r#"{"v":["a"]} {"v":"x"}"#,
         r#"{"v":["a"]} {"v":[["a"]]}"#,

@@ -437,7 +437,7 @@ async fn finished_segments_are_signed_and_copied_to_s3() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_takes_no_segment_is_told_and_stops_nothing() {
+async fn a_bucket_that_takes_no_segment_is_reported_and_stops_nothing() {
     let house = shipping_house("s3://nowhere/archive").await;
     for _ in 0..6 {
         house.run("all", json!({})).await.unwrap();

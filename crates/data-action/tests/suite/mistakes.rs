@@ -17,7 +17,7 @@ Sales-EU,+12025550143,2026-01-06T09:00:00,2026-01-06T09:01:00,60000,3.0,true,7,,
 
 /// Mistakes, each with its answer under it.
 #[tokio::test]
-async fn each_mistake_is_told_as_reviewed() {
+async fn each_mistake_is_reported_as_reviewed() {
     let mistakes: Vec<&str> = REVIEWED
         .lines()
         .filter(|line| !line.starts_with("    ") && !line.is_empty())

@@ -494,7 +494,7 @@ async fn dialects_of_many_rows() {
 }
 
 #[tokio::test]
-async fn what_is_found_of_a_dialect_is_told() {
+async fn what_is_found_of_a_dialect_is_reported() {
     let action = |name: &str| {
         format!(
             "name = \"{name}\"\n[tables.t]\nuri = \"s3://lake/exports/{name}.csv\"\n[query]\nsql = \"SELECT * FROM t\"\n"

@@ -198,7 +198,7 @@ async fn who_wants_few_rows_reads_few_files() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_broken_fails_the_answer_whoever_fetched_it() {
+async fn a_file_that_is_broken_fails_the_answer_of_each_reader() {
     for broken in [3, FILES - 2] {
         let files: Vec<_> = (0..FILES)
             .map(|number| {

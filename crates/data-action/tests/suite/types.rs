@@ -710,7 +710,7 @@ async fn a_key_that_changes_its_kind_takes_no_other_key_along() {
 }
 
 #[tokio::test]
-async fn columns_that_the_sample_did_not_show_are_told_once() {
+async fn columns_that_the_sample_did_not_show_are_reported_once() {
     let quick = after_the_sample(
         "{\"a\":1}\n",
         "{\"a\":2,\"late\":3}\n{\"a\":2,\"l\\u0061te\":3}\n",

@@ -552,7 +552,7 @@ async fn archived_and_encrypted_objects_behave_so() {
 }
 
 #[tokio::test]
-async fn a_policy_that_wants_tls_sees_what_the_stack_is_told() {
+async fn a_policy_that_wants_tls_sees_what_the_stack_is_set_to() {
     for (secure, expected) in [
         (true, Ok("x".to_owned())),
         (false, Err("AccessDenied".to_owned())),

@@ -9,12 +9,12 @@ use std::{
 };
 
 /// After this process has written one part in this many of the cache, it lists the folder again, since other processes write too.
-const LOOK_AGAIN: u64 = 16;
+const RELIST_PART: u64 = 16;
 /// A full cache removes one part in this many at once.
-const GIVEN_UP: u64 = 8;
+const REMOVED_PART: u64 = 8;
 /// A full cache accepts only objects that were also asked for at least this long ago: objects that are read once would push out
 /// those that are in use.
-const ASKED_BEFORE: Duration = Duration::from_secs(60);
+const ADMISSION_AGE: Duration = Duration::from_secs(60);
 /// Objects that a full cache remembers to have been asked for.
 const REMEMBERED: usize = 10_000;
 /// A file that is not complete after this time is one of a process that has ended.
@@ -62,7 +62,7 @@ impl Room {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state
             .used
-            .filter(|_| state.written_since <= self.max_bytes / LOOK_AGAIN);
+            .filter(|_| state.written_since <= self.max_bytes / RELIST_PART);
         let mut used = match known {
             Some(used) => used,
             None => {
@@ -110,7 +110,7 @@ impl Room {
         let mut used: u64 = files.iter().map(|file| file.bytes).sum();
         let goal = self
             .max_bytes
-            .saturating_sub(self.max_bytes / GIVEN_UP + bytes);
+            .saturating_sub(self.max_bytes / REMOVED_PART + bytes);
         files.sort_by_key(|file| file.used);
         for file in files {
             if used <= goal {
@@ -160,7 +160,7 @@ impl Room {
         fs::create_dir_all(&folder)?;
         let mark = folder.join(id);
         if let Ok(metadata) = fs::metadata(&mark) {
-            return Ok(since(metadata.modified()?, now()) > ASKED_BEFORE);
+            return Ok(since(metadata.modified()?, now()) > ADMISSION_AGE);
         }
         forget_old(&folder)?;
         OpenOptions::new().create(true).append(true).open(&mark)?;

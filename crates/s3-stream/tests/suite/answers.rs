@@ -219,7 +219,7 @@ impl ProvideCredentials for Renewed {
 }
 
 #[tokio::test]
-async fn credentials_that_expired_are_taken_anew_once() {
+async fn credentials_that_expired_are_renewed_once() {
     let asked = Arc::new(AtomicU64::new(0));
     let scripted = Scripted::new(|sent, number| match number {
         0 => answer(400, &[], ""),
@@ -276,7 +276,7 @@ async fn a_refused_head_is_explained_by_a_get_of_one_byte() {
 }
 
 #[tokio::test]
-async fn a_missing_key_and_a_missing_bucket_are_told_apart() {
+async fn a_missing_key_and_a_missing_bucket_are_distinguished() {
     // To a HEAD of the object and one of the bucket alike, S3 says no more than 404.
     let bucket_is = |status| {
         Scripted::new(move |sent: &Sent, _| {
@@ -482,7 +482,7 @@ async fn where_versions_are_kept_the_one_that_metadata_named_is_read() {
 }
 
 #[tokio::test]
-async fn a_copy_that_fails_leaves_no_parts_whoever_pays() {
+async fn a_copy_that_fails_leaves_no_parts_to_pay_for() {
     let scripted = Scripted::new(|sent, _| match sent.method.as_str() {
         "POST" => answer(
             200,
@@ -773,7 +773,7 @@ async fn what_was_listed_is_read_with_one_request_that_tells_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_is_waited_for_and_what_lasts_is_told() {
+async fn what_passes_is_waited_for_and_what_lasts_is_reported() {
     let throttled = Scripted::new(|sent, number| {
         if number < 3 {
             return answer(503, &[], refusal("SlowDown"));

@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn delimiters_are_told_from_records() {
+    fn delimiters_are_detected_from_records() {
         let dialect = Dialect {
             delimiter: Delimiter::byte(b','),
             quote: Some(b'"'),
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_are_told_from_bytes() {
+    fn encodings_are_detected_from_bytes() {
         assert_eq!(encoding(b"a,b\n", true).0, UTF_8);
         assert_eq!(encoding(b"\xef\xbb\xbfa", true).0, UTF_8);
         assert_eq!(encoding(b"\xff\xfea\0", true).0, UTF_16LE);
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_from_its_first_lines() {
+    fn json_is_detected_from_its_first_lines() {
         assert_eq!(json_by_text(" [1]", true), Some(Format::Json));
         assert_eq!(
             json_by_text("{\"a\":1}\n{\"a\":2}\n", true),

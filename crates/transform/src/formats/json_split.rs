@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told() {
+    fn what_is_no_json_is_reported() {
         assert_eq!(split(&at(""), "[{},\n{}"), Err(Torn::CutOff(2)));
         assert_eq!(split(&at(""), "[{},\n{\"a\""), Err(Torn::CutOff(2)));
         let wrong =

@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_are_wrong_are_told() {
+    fn quotes_that_are_wrong_are_reported() {
         assert_eq!(
             divide(CSV, "a\"b,\"c\"d,e\n").unwrap(),
             [(1, vec!["a\"b".into(), "cd".into(), "e".into()], true)]

@@ -265,7 +265,7 @@ fn no_rows_are_still_a_document_with_its_columns() {
 }
 
 #[test]
-fn a_type_that_a_format_cannot_hold_is_told() {
+fn a_type_that_a_format_cannot_hold_is_reported() {
     let mut map = MapBuilder::new(None, BinaryBuilder::new(), Int64Builder::new());
     map.keys().append_value(b"\xff");
     map.values().append_value(2);

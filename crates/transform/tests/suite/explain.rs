@@ -41,7 +41,7 @@ async fn partitioned() -> Question {
 }
 
 #[tokio::test]
-async fn files_columns_and_conditions_are_told_and_values_are_not() {
+async fn files_columns_and_conditions_are_named_and_values_are_not() {
     let question = partitioned().await.with(
         json!({ "q": { "type": "string", "sensitive": true } }),
         json!({ "q": "TopSecretQueue" }),

@@ -507,7 +507,7 @@ async fn a_join_on_few_keys_ends_within_its_limit() {
 }
 
 #[tokio::test]
-async fn a_join_without_memory_ends_with_the_limits_error_and_is_not_begun_anew() {
+async fn a_join_without_memory_ends_with_the_limits_error_and_does_not_start_over() {
     let case = Case::of("t.csv", bomb_table(3000)).await.limits(Limits {
         timeout: Duration::from_secs(60),
         // It is the time and the memory that are to end these joins.

@@ -98,7 +98,7 @@ fn callers_that_find_it_full_come_in_the_order_they_asked() {
 }
 
 #[test]
-fn a_caller_that_waits_for_room_is_told_of_the_end() {
+fn a_caller_that_waits_for_room_gets_an_error_at_the_end() {
     let queue = Queue::new(1);
     push(&queue, "a").unwrap();
     let mut waiting = pin!(queue.push("b", oneshot::channel().0));
@@ -161,7 +161,7 @@ fn closing_wakes_the_writer() {
 }
 
 #[test]
-fn without_a_writer_every_caller_is_told() {
+fn without_a_writer_every_caller_gets_an_error() {
     let queue = Queue::new(4);
     let (reply, mut answer) = oneshot::channel();
     assert_eq!(poll(pin!(queue.push("a", reply))), Poll::Ready(Ok(())));
