@@ -19,6 +19,7 @@ pub(crate) mod infer;
 pub(crate) mod json;
 pub(crate) mod json_check;
 pub(crate) mod json_chunks;
+pub(crate) mod json_flat;
 pub(crate) mod json_grammar;
 pub(crate) mod json_keys;
 pub(crate) mod json_split;

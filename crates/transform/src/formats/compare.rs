@@ -10,6 +10,9 @@ pub(crate) trait Compare: Copy {
 
     /// Which bytes are below this one, which is 1 to 128.
     fn below(self, block: &[u8; BLOCK], byte: u8) -> u64;
+
+    /// Which bytes are not ASCII.
+    fn beyond_ascii(self, block: &[u8; BLOCK]) -> u64;
 }
 
 /// Something that compares many blocks.
@@ -73,6 +76,10 @@ impl Compare for Words {
         let missing = u64::from_ne_bytes([0x80 - byte; 8]);
         Self::places(block, |word| !(((word & Self::LOW_BITS) + missing) | word))
     }
+
+    fn beyond_ascii(self, block: &[u8; BLOCK]) -> u64 {
+        Self::places(block, |word| word)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -121,6 +128,15 @@ impl Compare for Avx2 {
             },
         )
     }
+
+    #[inline(always)]
+    fn beyond_ascii(self, block: &[u8; BLOCK]) -> u64 {
+        self.places(
+            block,
+            #[inline(always)]
+            |bytes| bytes,
+        )
+    }
 }
 
 #[cfg(test)]
@@ -130,11 +146,15 @@ mod tests {
     struct All<'a>(&'a [u8; BLOCK], u8);
 
     impl Task for All<'_> {
-        type Output = (u64, u64);
+        type Output = (u64, u64, u64);
 
         fn run(self, compare: impl Compare) -> Self::Output {
             let Self(block, byte) = self;
-            (compare.equal(block, byte), compare.below(block, byte))
+            (
+                compare.equal(block, byte),
+                compare.below(block, byte),
+                compare.beyond_ascii(block),
+            )
         }
     }
 
@@ -153,6 +173,7 @@ mod tests {
                 let expected = (
                     places(&|found| found == byte),
                     places(&|found| found < byte),
+                    places(&|found| !found.is_ascii()),
                 );
                 assert_eq!(run(All(&block, byte)), expected, "{byte}");
                 assert_eq!(run_anywhere(All(&block, byte)), expected, "{byte}");

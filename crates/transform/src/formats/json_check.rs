@@ -1,32 +1,42 @@
 //! Whether lines and rows of JSON are JSON as RFC 8259 has it, said as fast as the text can be passed over. What is wrong
 //! with them, and where, says [`super::json_grammar`].
 
-use std::hint::black_box;
-
 use serde::de::IgnoredAny;
 
 use super::{
     DEEPEST,
     compare::{self, BLOCK, Compare, Task},
+    json_flat::{self, Facts},
     json_split::trim_blanks,
 };
 
-/// Whether each line of the text, which is UTF-8, is blank or an object.
-pub(crate) fn lines_are_objects(text: &[u8]) -> bool {
-    let Err(checked) = compare::run(Flat(text)) else {
-        return true;
+/// Whether the text is UTF-8 and each of its lines is blank or an object; if so, what else the pass has shown.
+pub(crate) fn lines_of_objects(text: &[u8]) -> Option<Facts> {
+    let is_utf8 = || simdutf8::basic::from_utf8(text).is_ok();
+    let checked = match json_flat::check(text) {
+        Ok(facts) => return (facts.is_ascii || is_utf8()).then_some(facts),
+        Err(checked) => checked,
     };
+    if !is_utf8() {
+        return None;
+    }
     // The line that goes on in the block that stopped it.
     let line = memchr::memrchr(b'\n', &text[..checked]).map_or(0, |newline| newline + 1);
-    let mut start = line;
-    memchr::memchr_iter(b'\n', text)
-        .filter(|&end| end >= line)
-        .chain([text.len()])
-        .all(|end| {
-            let line = trim_blanks(&text[start..end]);
-            start = end + 1;
-            line.is_empty() || line.starts_with(b"{") && is_json(line)
-        })
+    let (mut start, mut lines) = (line, memchr::memchr_iter(b'\n', &text[..line]).count());
+    let ends = memchr::memchr_iter(b'\n', &text[line..]).map(|end| line + end);
+    for end in ends.chain([text.len()]) {
+        let line = trim_blanks(&text[start..end]);
+        if !(line.is_empty() || line.starts_with(b"{") && is_json(line)) {
+            return None;
+        }
+        start = end + 1;
+        lines += usize::from(end < text.len());
+    }
+    Some(Facts {
+        lines: lines as u64,
+        has_backslashes: memchr::memchr(b'\\', text).is_some(),
+        is_ascii: text.is_ascii(),
+    })
 }
 
 /// Whether the text is one value and not nested too deep.
@@ -82,7 +92,7 @@ fn half(text: &[u8], escape: usize) -> Option<Half> {
 }
 
 /// Whether the half at this escape, which is no part of another, has its other half beside it.
-fn is_paired(text: &[u8], escape: usize) -> bool {
+pub(super) fn is_paired(text: &[u8], escape: usize) -> bool {
     match half(text, escape) {
         None => true,
         Some(Half::High) => half(text, escape + 6) == Some(Half::Low),
@@ -150,198 +160,44 @@ pub(crate) fn shape_with_keys(text: &[u8], mut key: impl FnMut(&[u8])) -> Shape 
     Shape::Torn
 }
 
-/// Whether the text holds control characters other than ends of lines.
-pub(crate) fn has_controls(text: &[u8]) -> bool {
-    compare::run(Controls(text))
+/// What a text holds that is not JSON or has to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    /// Number of ends of lines.
+    pub(crate) lines: u64,
+    /// Whether there are control characters other than ends of lines.
+    pub(crate) has_controls: bool,
+    pub(crate) is_ascii: bool,
 }
 
-struct Controls<'a>(&'a [u8]);
+/// Looks at the bytes of a text, each by itself.
+pub(crate) fn bytes(text: &[u8]) -> Bytes {
+    compare::run(Look(text))
+}
 
-impl Task for Controls<'_> {
-    type Output = bool;
+struct Look<'a>(&'a [u8]);
+
+impl Task for Look<'_> {
+    type Output = Bytes;
 
     #[inline(always)]
     fn run(self, compare: impl Compare) -> Self::Output {
         let (blocks, rest) = self.0.as_chunks::<BLOCK>();
-        let mut found = 0;
-        for block in blocks {
-            found |= compare.below(block, b' ') & !compare.equal(block, b'\n');
+        let mut last = [b' '; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        let (mut lines, mut controls, mut beyond_ascii) = (0, 0, 0);
+        for block in blocks.iter().chain([&last]) {
+            let newlines = compare.equal(block, b'\n');
+            lines += u64::from(newlines.count_ones());
+            controls |= compare.below(block, b' ') & !newlines;
+            beyond_ascii |= compare.beyond_ascii(block);
         }
-        found != 0 || rest.iter().any(|&byte| byte < b' ' && byte != b'\n')
-    }
-}
-
-/// Lines of objects that hold no others, nor arrays. Gives the number of bytes that were found to be such.
-///
-/// A block of 64 bytes is worked on at a time, with one bit for each byte. What may follow a token is found by an addition
-/// whose carry runs over the blanks after it, as in Cameron et al., "Bitwise Data Parallelism in Regular Expression Matching"
-/// (PACT 2014); strings are found as in [`super::marks`].
-struct Flat<'a>(&'a [u8]);
-
-/// What one block leaves to the next, in bit 0.
-#[derive(Default)]
-struct Carry {
-    /// All ones inside of a string.
-    quoted: u64,
-    /// Whether the first byte is escaped.
-    escaped: u64,
-    /// Whether a key goes on.
-    key: u64,
-    /// Whether a number or word goes on or has just ended.
-    scalar: u64,
-    /// Whether only blanks came after one of these tokens.
-    before_key: u64,
-    after_key: u64,
-    after_colon: u64,
-    after_value: u64,
-    after_object: u64,
-    line_start: u64,
-}
-
-impl Task for Flat<'_> {
-    type Output = Result<(), usize>;
-
-    #[inline(always)]
-    fn run(self, compare: impl Compare) -> Self::Output {
-        let Self(text) = self;
-        let (blocks, rest) = text.as_chunks::<BLOCK>();
-        let mut carry = Carry {
-            line_start: 1,
-            ..Carry::default()
-        };
-        for (number, block) in blocks.iter().enumerate() {
-            let start = number * BLOCK;
-            carry.block(text, start, block, compare).ok_or(start)?;
-        }
-        let start = blocks.len() * BLOCK;
-        let mut block = [b' '; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        carry.block(text, start, &block, compare).ok_or(start)?;
-        if carry.line_start == 1 {
-            Ok(())
-        } else {
-            Err(start)
+        Bytes {
+            lines,
+            has_controls: controls != 0,
+            is_ascii: beyond_ascii == 0,
         }
     }
-}
-
-impl Carry {
-    /// `None` when something else comes in this block, or something that is no JSON.
-    #[inline(always)]
-    fn block(
-        &mut self,
-        text: &[u8],
-        start: usize,
-        block: &[u8; BLOCK],
-        compare: impl Compare,
-    ) -> Option<()> {
-        // From here on, bits: the compiler would turn arithmetic on all of them back into vectors, which takes twice the time.
-        let where_is = |byte: u8| black_box(compare.equal(block, byte));
-        let backslashes = where_is(b'\\');
-        let mut quotes = where_is(b'"');
-        if backslashes | self.escaped != 0 {
-            quotes &= !self.escapes(text, start, backslashes)?;
-        }
-        let quoted = super::marks::running_xor(quotes) ^ self.quoted;
-        self.quoted = 0_u64.wrapping_sub(quoted >> (BLOCK - 1));
-        let (opens, closes) = (quotes & quoted, quotes & !quoted);
-        let outside = !(quoted | closes);
-
-        let controls = black_box(compare.below(block, b' '));
-        let newlines = where_is(b'\n') & outside;
-        let mut blanks = where_is(b' ');
-        if controls & !newlines != 0 {
-            if controls & quoted != 0 {
-                return None;
-            }
-            blanks |= where_is(b'\t') | where_is(b'\r');
-        }
-        blanks &= outside;
-        let colons = where_is(b':') & outside;
-        let commas = where_is(b',') & outside;
-        let begins = where_is(b'{') & outside;
-        let ends = where_is(b'}') & outside;
-        let scalars = outside & !(blanks | newlines | colons | commas | begins | ends);
-        let before = scalars << 1 | self.scalar;
-        self.scalar = scalars >> (BLOCK - 1);
-        let (scalar_starts, after_scalars) = (scalars & !before, before & !scalars);
-        let mut left = scalar_starts;
-        while left != 0 {
-            scalar(text.get(start + left.trailing_zeros() as usize..)?)?;
-            left &= left - 1;
-        }
-
-        let keys = next(begins | commas, blanks, &mut self.before_key);
-        // The carry of a key runs over its text to its closing quote.
-        let (sum, first) = quoted.overflowing_add(keys);
-        let (sum, second) = sum.overflowing_add(self.key);
-        self.key = u64::from(first | second);
-        let key_closes = sum & closes;
-        let value_closes = closes & !key_closes;
-        let mut wrong = keys & !opens
-            | next(key_closes, blanks, &mut self.after_key) & !colons
-            | next(colons, blanks, &mut self.after_colon) & !(opens | scalar_starts)
-            | next(ends, blanks, &mut self.after_object) & !newlines
-            | next(newlines, blanks, &mut self.line_start) & !begins;
-        // A number or word ends in front of the byte that shows it.
-        self.after_value |= after_scalars;
-        wrong |= next(value_closes, blanks, &mut self.after_value) & !(commas | ends);
-        (wrong == 0).then_some(())
-    }
-
-    /// The bytes that are escaped; `None` when one of them may not be.
-    #[inline(never)]
-    fn escapes(&mut self, text: &[u8], start: usize, backslashes: u64) -> Option<u64> {
-        let mut escaped = self.escaped;
-        let mut left = backslashes & !escaped;
-        self.escaped = 0;
-        while left != 0 {
-            let place = left.trailing_zeros();
-            left &= left - 1;
-            match text.get(start + place as usize + 1..)? {
-                [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {}
-                [b'u', a, b, c, d, ..]
-                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit())
-                        && is_paired(text, start + place as usize) => {}
-                _ => return None,
-            }
-            if place as usize == BLOCK - 1 {
-                self.escaped = 1;
-            } else {
-                let next = 2 << place;
-                escaped |= next;
-                left &= !next;
-            }
-        }
-        Some(escaped)
-    }
-}
-
-/// The first places after `tokens` that are not blank. The carry, in which more such places may be given, is what is left to
-/// the next block.
-#[inline(always)]
-const fn next(tokens: u64, blanks: u64, carry: &mut u64) -> u64 {
-    let start = tokens << 1 | *carry;
-    let (sum, beyond) = (start & blanks).overflowing_add(blanks);
-    *carry = tokens >> (BLOCK - 1) | beyond as u64;
-    (start | sum) & !blanks
-}
-
-/// Whether the text begins with a number or a word, and what follows it can.
-#[inline(always)]
-fn scalar(text: &[u8]) -> Option<()> {
-    let word = |word: &[u8]| text.starts_with(word).then_some(word.len());
-    let end = match text.first()? {
-        b't' => word(b"true")?,
-        b'n' => word(b"null")?,
-        b'f' => word(b"false")?,
-        _ => number(text)?,
-    };
-    matches!(
-        text.get(end),
-        Some(b',' | b'}' | b' ' | b'\n' | b'\r' | b'\t')
-    )
-    .then_some(())
 }
 
 /// The length of the number that the text begins with.
@@ -374,18 +230,15 @@ pub(crate) fn number(text: &[u8]) -> Option<usize> {
 mod tests {
     use serde::de::IgnoredAny;
 
-    use super::{Flat, has_controls, is_value, lines_are_objects, surrogates_are_paired};
-    use crate::formats::{
-        compare::{run, run_anywhere},
-        json_grammar,
-    };
+    use super::{Bytes, Look, bytes, is_value, lines_of_objects, surrogates_are_paired};
+    use crate::formats::{compare::run_anywhere, json_flat, json_grammar};
 
     /// What each way says, which must be the same.
     fn check(text: &str) -> bool {
         let text = text.as_bytes();
-        let flat = run(Flat(text));
-        assert_eq!(flat, run_anywhere(Flat(text)));
-        let found = lines_are_objects(text);
+        let flat = json_flat::tests::facts(text);
+        let facts = lines_of_objects(text);
+        let found = facts.is_some();
         let expected = text.split(|&byte| byte == b'\n').all(|line| {
             let blank = line.iter().all(|byte| b" \t\r".contains(byte));
             let value =
@@ -401,7 +254,15 @@ mod tests {
         });
         let shown = String::from_utf8_lossy(text);
         assert_eq!(found, expected, "{shown:?}");
-        assert!(found || flat.is_err(), "{shown:?}");
+        assert!(found || flat.is_none(), "{shown:?}");
+        if let Some(facts) = facts {
+            assert_eq!(
+                facts.lines,
+                text.iter().filter(|&&byte| byte == b'\n').count() as u64
+            );
+            assert_eq!(facts.has_backslashes, text.contains(&b'\\'));
+            assert_eq!(facts.is_ascii, text.is_ascii());
+        }
         found
     }
 
@@ -548,17 +409,28 @@ mod tests {
     #[test]
     fn control_characters() {
         for shift in 0..70 {
-            let text = format!("{}\n", "x".repeat(shift));
-            assert!(!has_controls(text.as_bytes()));
-            assert!(has_controls(format!("{text}\t{text}").as_bytes()));
-            assert!(has_controls(format!("{text}\r\n").as_bytes()));
+            let line = format!("{}\n", "x".repeat(shift));
+            for (text, has_controls) in [
+                (line.clone(), false),
+                (format!("{line}\u{7f}é{line}x"), false),
+                (format!("{line}\t{line}"), true),
+                (format!("{line}\r\n"), true),
+            ] {
+                let expected = Bytes {
+                    lines: text.matches('\n').count() as u64,
+                    has_controls,
+                    is_ascii: text.is_ascii(),
+                };
+                assert_eq!(bytes(text.as_bytes()), expected, "{text:?}");
+                assert_eq!(run_anywhere(Look(text.as_bytes())), expected, "{text:?}");
+            }
         }
     }
 
     #[test]
     fn what_is_nested_too_deep_is_none() {
         let deep = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(lines_are_objects(deep(127).as_bytes()));
-        assert!(!lines_are_objects(deep(128).as_bytes()));
+        assert!(lines_of_objects(deep(127).as_bytes()).is_some());
+        assert!(lines_of_objects(deep(128).as_bytes()).is_none());
     }
 }

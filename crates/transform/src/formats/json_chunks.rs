@@ -15,7 +15,7 @@ use super::{
     json_check,
     json_split::JsonRows,
     misfit::{MOST_UNLISTED, Misfits},
-    sieve::Sieve,
+    sieve::{Needles, Sieve},
 };
 use crate::ColumnType;
 
@@ -113,34 +113,44 @@ impl Chunked for JsonChunks {
 
     fn decode(&self, text: &[u8], sieve: &Sieve, space: &mut Space) -> Option<Chunk> {
         let slots = self.slots.as_ref()?;
-        let whole = text.len() < PLACE as usize && text.last() == Some(&b'\n');
-        if !whole || simdutf8::basic::from_utf8(text).is_err() {
+        if text.len() >= PLACE as usize || text.last() != Some(&b'\n') {
             return None;
         }
-        space.spans.resize_with(self.places.len(), Vec::new);
-        space.spans.iter_mut().for_each(Vec::clear);
-        let few = candidates(text, sieve, &mut space.starts);
-        // What is walked through is JSON but for control characters; what is passed over is checked.
-        if (few || json_check::has_controls(text)) && !json_check::lines_are_objects(text) {
-            return None;
-        }
-        let lines = memchr_iter(b'\n', text).count();
-        let rows = if few { space.starts.len() } else { lines };
+        let Space { starts, spans, .. } = space;
+        spans.resize_with(self.places.len(), Vec::new);
+        spans.iter_mut().for_each(Vec::clear);
+        let mut needles = sieve.needles.as_ref();
+        needles = needles.filter(|needles| candidates(text, needles, false, starts));
+        let lines = match needles {
+            None => walkable_lines(text)?,
+            // Lines that are passed over have to be JSON too.
+            Some(few) => {
+                let facts = json_check::lines_of_objects(text)?;
+                if facts.has_backslashes && !candidates(text, few, true, starts) {
+                    needles = None;
+                }
+                facts.lines
+            }
+        };
+        let rows = match needles {
+            None => usize::try_from(lines).ok()?,
+            Some(_) => starts.len(),
+        };
         if self.asked.are_too_many(rows) {
             return None;
         }
         let mut walk = Walk {
             slots,
             text,
-            spans: &mut space.spans,
+            spans,
             plain: Vec::new(),
             keys: Vec::new(),
             asked: &self.asked,
             unlisted: Vec::new(),
             rows: 0,
         };
-        if few {
-            for &start in &space.starts {
+        if needles.is_some() {
+            for &start in &*starts {
                 let start = start as usize;
                 let end = start + memchr(b'\n', &text[start..])?;
                 walk.line(start, end)?;
@@ -162,7 +172,7 @@ impl Chunked for JsonChunks {
         };
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
-            lines: lines as u64,
+            lines,
             unlisted,
         })
     }
@@ -177,19 +187,26 @@ impl Chunked for JsonChunks {
     }
 }
 
-/// Finds the lines that hold a needle, or an escape that may hide one. Whether they are few enough to be worth while.
-fn candidates(text: &[u8], sieve: &Sieve, starts: &mut Vec<u32>) -> bool {
+/// The number of lines of a text that [`Walk`] can go through: whatever is not JSON about it, it finds.
+fn walkable_lines(text: &[u8]) -> Option<u64> {
+    let bytes = json_check::bytes(text);
+    if bytes.has_controls {
+        return json_check::lines_of_objects(text).map(|facts| facts.lines);
+    }
+    (bytes.is_ascii || simdutf8::basic::from_utf8(text).is_ok()).then_some(bytes.lines)
+}
+
+/// Finds the lines that hold a needle, or an escape that may hide one where there are `escapes`. Whether they are few enough
+/// to be worth while.
+fn candidates(text: &[u8], needles: &Needles, escapes: bool, starts: &mut Vec<u32>) -> bool {
     starts.clear();
-    let Some(needles) = &sieve.needles else {
-        return false;
-    };
     let (mut from, mut bytes) = (0, 0);
     let mut found = needles.occurrences(text);
     let mut needle = found.next(0);
     // Of the escapes, only those of a code point or of a slash can stand for what is in a needle.
     let hiding: &[u8] = if needles.have_slash { b"\\" } else { b"\\u" };
     let hiding = Finder::new(hiding);
-    let mut escape = hiding.find(text);
+    let mut escape = if escapes { hiding.find(text) } else { None };
     while let Some(place) = [needle, escape].into_iter().flatten().min() {
         let start = memrchr(b'\n', &text[from..place]).map_or(from, |newline| from + newline + 1);
         let end = memchr(b'\n', &text[place..]).map_or(text.len(), |end| place + end + 1);
@@ -262,7 +279,8 @@ impl Walk<'_> {
     /// The column of the key, and the place after its colon. Rows mostly have the same keys in the same order.
     fn key(&mut self, at: usize, end: usize, next: &mut usize) -> Option<(Option<usize>, usize)> {
         if let Some(key) = self.keys.get(*next)
-            && self.text[at..].starts_with(&key.written)
+            && let Some(written) = self.text.get(at..at + key.written.len())
+            && is_same(&key.written, written)
         {
             *next += 1;
             return Some((key.slot, at + key.written.len()));
@@ -397,6 +415,26 @@ impl Walk<'_> {
         }
         spans.push((start as u32 | (token as u32) << PLACE_BITS, end as u32));
         Some(())
+    }
+}
+
+/// Whether two keys are the same. Most are short: a call of a function takes longer than to compare them.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        8.. => {
+            let mut words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+            words.all(|(one, other)| one == other)
+                && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        4.. => {
+            one.first_chunk::<4>() == other.first_chunk::<4>()
+                && one.last_chunk::<4>() == other.last_chunk::<4>()
+        }
+        _ => one == other,
     }
 }
 
