@@ -3,6 +3,7 @@
 mod asked_plan;
 mod columns;
 mod comparisons;
+mod decimals;
 mod encode;
 mod engine;
 mod error;

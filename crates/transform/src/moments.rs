@@ -2,8 +2,10 @@
 //! than a column holds is not cut to them. The engine's own rules do otherwise.
 
 mod casts;
+mod epoch;
 mod exact;
 mod spans;
+mod steps;
 mod utc;
 
 use std::sync::Arc;
@@ -13,16 +15,25 @@ use datafusion::{
     optimizer::{Analyzer, Optimizer},
 };
 
-use self::{casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, utc::UtcMoments};
-use crate::comparisons::{ComputedCasts, WideFloats};
+use self::{
+    casts::PlainCasts, epoch::ExactEpochs, exact::ExactMoments, spans::ComparedSpans,
+    steps::ExactSteps, utc::UtcMoments,
+};
+use crate::{
+    comparisons::{ComputedCasts, WideFloats},
+    decimals::ExactDecimals,
+};
 
 /// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut analyzer = Analyzer::new().rules;
     analyzer.insert(0, Arc::new(UtcMoments));
+    analyzer.insert(0, Arc::new(ExactSteps));
     analyzer.insert(0, Arc::new(WideFloats));
+    analyzer.insert(0, Arc::new(ExactDecimals));
     // Behind the rule that makes types agree.
     analyzer.push(Arc::new(PlainCasts));
+    analyzer.push(Arc::new(ExactEpochs));
     analyzer.push(Arc::new(ComparedSpans));
     analyzer.push(Arc::new(ComputedCasts));
     let mut optimizer = Optimizer::new().rules;

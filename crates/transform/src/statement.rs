@@ -23,7 +23,9 @@ use datafusion::{
 };
 
 pub use self::files::table_name;
-use crate::{BoundParams, BoundValue, Error, ErrorKind, Place, error::planning};
+use crate::{
+    BoundParams, BoundValue, Error, ErrorKind, Place, decimals::LongNumbers, error::planning,
+};
 
 /// Longest SQL of an action or a question in bytes.
 pub const LONGEST_SQL: usize = 256 * 1024;
@@ -57,6 +59,7 @@ impl QueryText {
                 precedence::correct(&mut query);
                 let _ = query.visit(&mut Columns);
                 let _ = query.visit(&mut Quantified);
+                let _ = query.visit(&mut LongNumbers);
                 Ok(Self { query })
             }
             other => Err(not_allowed(&format!(

@@ -228,6 +228,17 @@ impl Visitor for Syntax {
                 "`x -> …`, a function that stands in an argument: write FROM (SELECT id, unnest(list) AS x FROM t) and a condition or an expression on x",
                 expr.span(),
             ),
+            Expr::BinaryOp {
+                op: BinaryOperator::BitwiseXor,
+                ..
+            } => refuse(
+                "`^`, which is a power in other dialects and exclusive or in this one: write power(a, b)",
+                expr.span(),
+            ),
+            Expr::SimilarTo { .. } => refuse(
+                "SIMILAR TO, whose patterns the engine takes for regular expressions: write LIKE, or regexp_like(text, '^…$')",
+                expr.span(),
+            ),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }
                 if matches!(right.as_ref(), Expr::Subquery(_)) =>
             {
