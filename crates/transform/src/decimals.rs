@@ -27,7 +27,7 @@ const WHOLE_FLOATS: f64 = 9_007_199_254_740_992.0;
 /// Digits of the largest decimal.
 const MOST_DIGITS: usize = 38;
 /// Functions that give one of their arguments.
-const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
+pub(crate) const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
 
 /// See the module. Works on plans whose types do not agree yet.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use datafusion::arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, make_array},
     compute::{SortOptions, sort_to_indices},
-    datatypes::{DataType, Field},
+    datatypes::{DataType, DurationSecondType, Field, TimeUnit},
     util::display::{ArrayFormatter, FormatOptions},
 };
 
@@ -72,6 +72,9 @@ fn ends_can_be_written(column: &ArrayRef) -> bool {
     if let Some(values) = column.as_any_dictionary_opt() {
         return ends_can_be_written(values.values());
     }
+    if let DataType::Duration(unit) = column.data_type() {
+        return durations_can_be_written(column, *unit);
+    }
     if column.data_type().is_nested() {
         let children = column.to_data();
         let mut children = children.child_data().iter();
@@ -93,6 +96,17 @@ fn ends_can_be_written(column: &ArrayRef) -> bool {
                 .all(|row| is_writable(&formatter, *row as usize))
         })
     })
+}
+
+/// Arrow writes a placeholder, and no error, for a duration of more milliseconds than 64 bits count.
+fn durations_can_be_written(column: &ArrayRef, unit: TimeUnit) -> bool {
+    if unit != TimeUnit::Second {
+        return true;
+    }
+    let seconds = column.as_primitive::<DurationSecondType>();
+    let most = i64::MAX / 1_000;
+    let mut held = seconds.iter().flatten();
+    held.all(|seconds| (-most..=most).contains(&seconds))
 }
 
 fn all_can_be_written(column: &ArrayRef) -> bool {

@@ -216,7 +216,7 @@ const TAKEN: [(&str, &str); 27] = [
     ),
     (
         "date_part",
-        "takes year, quarter, month, week, day, hour, minute, second, dow, doy or epoch; of a span of time (one moment - another) day, hour, minute, second or epoch, as a month has no fixed length",
+        "takes year, quarter, month, week, day, hour, minute, second, dow, doy or epoch; of a span of time (one moment - another) epoch, its seconds",
     ),
     (
         "date_trunc",

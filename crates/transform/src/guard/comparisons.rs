@@ -20,6 +20,7 @@ use datafusion::{
 use crate::{
     Error, ErrorKind, Place,
     comparisons::is_comparison,
+    decimals::CHOOSING,
     error::{planning, shown},
     files_table::FilesTable,
 };
@@ -95,6 +96,10 @@ fn text_with_number(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
         }) => {
             let when = when_then_expr.iter().map(|(when, _)| when.as_ref());
             let all: Vec<&Expr> = std::iter::once(expr.as_ref()).chain(when).collect();
+            of(&all)
+        }
+        Expr::ScalarFunction(call) if CHOOSING.contains(&call.func.name()) => {
+            let all: Vec<&Expr> = call.args.iter().collect();
             of(&all)
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. })

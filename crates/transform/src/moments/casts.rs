@@ -3,7 +3,7 @@
 //! `day = 5` then finds nothing, in silence. Of the third, AT TIME ZONE makes a moment of the zone's clock.
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::{array::timezone::Tz, datatypes::DataType},
     common::{
         Result,
         config::ConfigOptions,
@@ -54,6 +54,7 @@ fn refused(expr: &Expr, given: &DataType, to: &DataType) -> Result<()> {
         ),
         DataType::Timestamp(_, Some(zone))
             if !is_utc(zone)
+                && zone.parse::<Tz>().is_ok()
                 && matches!(
                     given,
                     DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)

@@ -56,7 +56,9 @@ impl ParamType {
             Self::Decimal => "a decimal number of at most 38 digits",
             Self::Boolean => "true or false",
             Self::Date => "a day such as 2026-01-31, or today, yesterday, tomorrow or -7d",
-            Self::Timestamp => "a moment such as 2026-01-31T12:00:00Z, or now, today or -12h",
+            Self::Timestamp => {
+                "a moment such as 2026-01-31T12:00:00Z, with at most six digits behind the second, or now, today or -12h"
+            }
             Self::Phone => "a telephone number in E.164, such as +12025550142",
             Self::List => "a list",
         }
@@ -109,14 +111,18 @@ fn date(text: &str, now: Now) -> Option<NaiveDate> {
 
 /// With an offset as written, else on the clock of the parameter's zone; within what microseconds in 64 bits can say.
 fn timestamp(text: &str, now: Now) -> Option<BoundValue> {
-    let moment = DateTime::parse_from_rfc3339(text)
+    let written = DateTime::parse_from_rfc3339(text)
         .map(|moment| moment.to_utc())
         .ok()
         .or_else(|| {
             let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
             now.wall_clock(local)
-        })
-        .or_else(|| now.moment(text))?;
+        });
+    let moment = match written {
+        Some(moment) if moment.timestamp_subsec_nanos() % 1_000 != 0 => return None,
+        Some(moment) => moment,
+        None => now.moment(text)?,
+    };
     // A leap second would be a moment that SQL cannot hold.
     let held = moment.timestamp_subsec_nanos() < 1_000_000_000 && YEARS.contains(&moment.year());
     held.then_some(BoundValue::Timestamp(moment))

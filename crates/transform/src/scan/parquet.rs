@@ -26,7 +26,7 @@ use std::{
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::{Schema, SchemaRef},
+    arrow::datatypes::{DataType, Schema, SchemaRef},
     catalog::Session,
     common::{
         ColumnStatistics, DataFusionError, Result, Statistics, config::ConfigOptions,
@@ -68,7 +68,7 @@ use self::{
     checked::{CheckedMorsels, FilteredMorsels},
 };
 use super::{TableScan, ahead::Ahead};
-use crate::formats::misfit::Misfits;
+use crate::{Error, ErrorKind, formats::misfit::Misfits};
 
 /// Parquet files of one table.
 #[derive(Debug)]
@@ -113,6 +113,29 @@ impl ParquetFiles {
 /// Timestamps of 96 bits are read as microseconds: as nanoseconds, moments after 2262 would become others.
 pub(crate) fn format() -> ParquetFormat {
     ParquetFormat::default().with_coerce_int96(Some("us".to_owned()))
+}
+
+/// Bytes of a file that the table declares as text. The engine takes them for text without a look, and reads past the end of what is
+/// no UTF-8.
+fn no_bytes_as_text(file: &Path, own: &Schema, table: &Schema) -> Result<()> {
+    for (place, field) in table.fields().iter().enumerate() {
+        let bytes = own_field(own, place, field.name())
+            .is_some_and(|own| own.data_type().is_binary() || is_fixed(own.data_type()));
+        if bytes && field.data_type().is_string() {
+            let name = field.name();
+            return Err(DataFusionError::External(Box::new(Error::new(
+                ErrorKind::MalformedData,
+                format!(
+                    "{file}: column `{name}` holds bytes, and the file does not say that they are text: declare on_error = \"null\" or \"skip\", and each value is looked at before it is text"
+                ),
+            ))));
+        }
+    }
+    Ok(())
+}
+
+const fn is_fixed(kind: &DataType) -> bool {
+    matches!(kind, DataType::FixedSizeBinary(_))
 }
 
 /// What the footers of a table's files say.
@@ -266,6 +289,7 @@ impl FileFormat for ParquetFiles {
         let file = footer.file_metadata();
         let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
         self.tell_unlisted(&object.location, &own);
+        no_bytes_as_text(&object.location, &own, &table)?;
         let unsure = self
             .seen
             .keep(&object.location, &footer, &own, &table, &self.exact);
