@@ -58,6 +58,21 @@ def main():
     draft = api.post_integrations_actions_drafts(action_input(endpoints, "sdk check"))
     report = api.get_integrations_action_draft_validation(draft.id)
     assert report.valid, report
+    assert not report.errors, report
+    # What is wrong with a draft is read by the SDK's own model too, error by error.
+    wrong = action_input(endpoints, "sdk check of errors")
+    wrong["config"]["request"]["requestType"] = "FETCH"
+    wrong["config"]["timeoutSeconds"] = 61
+    wrong = api.post_integrations_actions_drafts(wrong)
+    report = api.get_integrations_action_draft_validation(wrong.id)
+    assert isinstance(report, genesys.DraftValidationResult) and report.valid is False, report
+    assert all(isinstance(error, genesys.ErrorBody) for error in report.errors), report
+    told = sorted((error.status, error.message) for error in report.errors)
+    assert told == [
+        (400, "requestType must be GET, PUT, POST, PATCH or DELETE"),
+        (400, "timeoutSeconds must be from 1 to 60"),
+    ], told
+    api.delete_integrations_action_draft(wrong.id)
     published = api.post_integrations_action_draft_publish(draft.id, {"version": draft.version})
     found = api.get_integrations_actions(name="sdk check")
     assert [action.id for action in found.entities] == [published.id], found

@@ -30,6 +30,8 @@ pub enum Failure {
     Hang,
     /// The connection is closed without an answer.
     Disconnect,
+    /// The same, after the Platform API has done what was asked. As [`Self::Disconnect`] elsewhere.
+    Lost,
 }
 
 /// How many requests are remembered as they came in.

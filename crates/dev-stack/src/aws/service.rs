@@ -88,7 +88,7 @@ impl AwsFront {
                 None
             }
             Some(Failure::Hang) => std::future::pending().await,
-            Some(Failure::Disconnect) => {
+            Some(Failure::Disconnect | Failure::Lost) => {
                 return Err(std::io::Error::other("disconnected on demand"));
             }
             Some(Failure::Garbage) => return Ok(Response::new(Full::from("<not xml"))),

@@ -95,6 +95,9 @@ pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
         }
     }
     let answer = reply::json(200, &action);
+    if std::mem::take(&mut genesys.state().next_has_a_twin) {
+        genesys.add_action(&action);
+    }
     let stored = if draft {
         Stored {
             draft: Some(action),
@@ -166,7 +169,7 @@ pub(crate) fn one(
             let gone = stored.published.is_none();
             (Some(reply::gone()), gone)
         }
-        ("GET", ["draft", "validation"]) => (validation(stored.draft.as_ref()), false),
+        ("GET", ["draft", "validation"]) => (validation(stored), false),
         ("POST", ["draft", "publish"]) => (publish(stored, body), false),
         _ => (None, false),
     };
@@ -288,12 +291,22 @@ fn stale() -> Reply {
     )
 }
 
-fn validation(draft: Option<&Value>) -> Option<Reply> {
-    let Some(draft) = draft else {
+/// What of a published action cannot change, and does.
+fn changed_for_good(published: Option<&Value>, draft: &Value) -> Vec<String> {
+    let changes = |name: &&str| published.is_some_and(|action| action[*name] != draft[*name]);
+    let changed = ["contract", "secure"].into_iter().filter(changes);
+    changed
+        .map(|name| format!("the {name} of a published action cannot change"))
+        .collect()
+}
+
+fn validation(stored: &Stored) -> Option<Reply> {
+    let Some(draft) = &stored.draft else {
         return Some(missing());
     };
     let errors: Vec<Value> = problems(draft)
         .into_iter()
+        .chain(changed_for_good(stored.published.as_ref(), draft))
         .map(|message| json!({ "message": message, "code": "validation.error", "status": 400 }))
         .collect();
     Some(reply::json(
@@ -310,11 +323,7 @@ fn publish(stored: &mut Stored, body: &Value) -> Option<Reply> {
         return Some(stale());
     }
     let mut errors = problems(draft);
-    if let Some(published) = &stored.published
-        && published["contract"] != draft["contract"]
-    {
-        errors.push("the contract of a published action cannot change".to_owned());
-    }
+    errors.extend(changed_for_good(stored.published.as_ref(), draft));
     if !errors.is_empty() {
         return Some(reply::error(400, "bad.request", &errors.join("; ")));
     }

@@ -46,6 +46,10 @@ impl hyper::service::Service<Request<Incoming>> for ApiFront {
                 Some(Failure::Disconnect) => {
                     return Err(std::io::Error::other("disconnected on demand"));
                 }
+                Some(Failure::Lost) => {
+                    answer(&genesys, &parts, &body).await;
+                    return Err(std::io::Error::other("disconnected on demand"));
+                }
                 Some(Failure::Garbage) => return Ok(reply::garbage()),
                 Some(Failure::RateLimited {
                     retry_after_seconds,

@@ -41,7 +41,7 @@ impl hyper::service::Service<Request<Incoming>> for LoginFront {
                 None => {}
                 Some(Failure::Slow(time)) => tokio::time::sleep(time).await,
                 Some(Failure::Hang) => std::future::pending().await,
-                Some(Failure::Disconnect) => {
+                Some(Failure::Disconnect | Failure::Lost) => {
                     return Err(std::io::Error::other("disconnected on demand"));
                 }
                 Some(Failure::Garbage) => return Ok(reply::garbage()),

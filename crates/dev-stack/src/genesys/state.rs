@@ -35,6 +35,8 @@ pub(crate) struct State {
     /// The objects that use an action, by its id.
     pub(crate) consumers: BTreeMap<String, Vec<Value>>,
     pub(crate) tracking_is_rebuilt: bool,
+    /// Whether somebody else publishes an action of the name of the next one at the same time.
+    pub(crate) next_has_a_twin: bool,
 }
 
 /// A token given out, and when it was used.
@@ -115,6 +117,34 @@ impl Genesys {
     /// Whether dependency tracking is being rebuilt: it then answers 206 with what it has.
     pub fn rebuild_tracking(&self, under_way: bool) {
         self.state().tracking_is_rebuilt = under_way;
+    }
+
+    /// Publishes this action, whatever is there, under an id of its own.
+    pub fn add_action(&self, action: &Value) {
+        let id = format!("custom_-_{}", uuid::Uuid::new_v4());
+        let mut action = action.clone();
+        action["id"] = json!(id);
+        let stored = Stored {
+            published: Some(action),
+            ..Stored::default()
+        };
+        self.state().actions.insert(id, stored);
+    }
+
+    /// Makes somebody else publish an action of the name of the next one, while that is created.
+    pub fn race_next_creation(&self) {
+        self.state().next_has_a_twin = true;
+    }
+
+    /// Makes somebody else set a member of the draft of an action, such as `name`, in a draft that is opened for it if none
+    /// is.
+    pub fn edit_draft(&self, action_id: &str, member: &str, value: Value) {
+        let mut state = self.state();
+        let stored = state.actions.entry(action_id.to_owned()).or_default();
+        let draft = stored
+            .draft
+            .get_or_insert_with(|| stored.published.clone().unwrap_or_default());
+        draft[member] = value;
     }
 
     /// The published actions as the platform would show them, whole.

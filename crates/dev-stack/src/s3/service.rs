@@ -120,7 +120,7 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
                     this.traffic.note(operation);
                     std::future::pending().await
                 }
-                Some(Failure::Disconnect) => {
+                Some(Failure::Disconnect | Failure::Lost) => {
                     this.traffic.note(operation);
                     return Err(HttpError::new("disconnected on demand".into()));
                 }
