@@ -62,11 +62,24 @@ impl RateLimiter {
     /// [`ErrorKind::RateLimited`] at once when that would take longer than `wait`, with the time until then. Requests that were
     /// asked for earlier go first.
     pub async fn acquire(&self, wait: Duration) -> Result<(), Error> {
+        self.acquire_telling(wait, |_| ()).await
+    }
+
+    /// As [`Self::acquire`]; `tell` is called with the length of a wait before it begins.
+    ///
+    /// # Errors
+    /// As for [`Self::acquire`].
+    pub async fn acquire_telling(
+        &self,
+        wait: Duration,
+        tell: impl Fn(Duration),
+    ) -> Result<(), Error> {
         let deadline = self.shared.clock.now() + wait;
         loop {
             let turn = self.shared.take_turn(deadline)?;
             let missing = turn.at.saturating_duration_since(self.shared.clock.now());
             if !missing.is_zero() {
+                tell(missing);
                 self.shared.clock.sleep(missing).await;
             }
             if turn.use_up() {

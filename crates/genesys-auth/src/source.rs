@@ -127,10 +127,21 @@ impl TokenSource {
     /// # Errors
     /// Those of [`Self::token`]; [`ErrorKind::RateLimited`] when the turn would come later than the settings' wait, login included.
     pub async fn token_for_request(&self) -> Result<AccessToken, Error> {
+        self.token_for_request_telling(|_| ()).await
+    }
+
+    /// As [`Self::token_for_request`]; `tell` is called with the length of a wait for the limit before it begins.
+    ///
+    /// # Errors
+    /// As for [`Self::token_for_request`].
+    pub async fn token_for_request_telling(
+        &self,
+        tell: impl Fn(Duration),
+    ) -> Result<AccessToken, Error> {
         let deadline = self.shared.clock.now() + self.shared.settings.wait();
         let token = self.token().await?;
         let left = deadline.saturating_duration_since(self.shared.clock.now());
-        self.shared.limiter.acquire(left).await?;
+        self.shared.limiter.acquire_telling(left, tell).await?;
         Ok(token)
     }
 

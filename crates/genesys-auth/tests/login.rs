@@ -357,13 +357,16 @@ async fn a_minute_has_a_number_of_requests_and_the_rest_waits() {
     let error = limiter.acquire(Duration::from_secs(10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(57)));
+    let (told, mut waits) = tokio::sync::mpsc::unbounded_channel();
     let waiting = tokio::spawn({
         let limiter = limiter.clone();
-        async move { limiter.acquire(minute).await }
+        async move {
+            let tell = |wait| told.send(wait).unwrap();
+            limiter.acquire_telling(minute, tell).await
+        }
     });
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    // The wait is reported before it begins.
+    assert_eq!(waits.recv().await, Some(Duration::from_secs(57)));
     assert!(!waiting.is_finished());
     clock.advance(Duration::from_secs(57));
     waiting.await.unwrap().unwrap();
