@@ -23,6 +23,10 @@ const FUNCTION_ERROR: &str = "x-amz-function-error";
 /// What stands for a secret in everything that is shown.
 const HIDDEN: &str = "******";
 
+fn too_large() -> String {
+    format!("the answer is larger than {LARGEST_ANSWER} bytes")
+}
+
 /// Runs data actions as the platform does.
 #[derive(Debug, Clone)]
 pub struct Simulator {
@@ -166,6 +170,11 @@ impl Simulator {
         run.unresolved.extend(shown?.1);
         let text = match reply {
             Reply::None => return Ok(None),
+            Reply::Given(text) if text.len() > LARGEST_ANSWER => {
+                return run
+                    .note("Take the given answer", Err(too_large()))
+                    .map(Some);
+            }
             Reply::Given(text) => text.clone(),
             Reply::Call => {
                 let seconds = action.config.timeout_seconds.map(Duration::from_secs);
@@ -276,7 +285,7 @@ impl Simulator {
         while let Some(part) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&part);
             if body.len() > LARGEST_ANSWER {
-                return Err(format!("the answer is larger than {LARGEST_ANSWER} bytes"));
+                return Err(too_large());
             }
         }
         let text = String::from_utf8(body).map_err(|_| "the answer is no UTF-8".to_owned())?;

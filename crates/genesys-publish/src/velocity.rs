@@ -82,6 +82,18 @@ mod tests {
                 "100 $ and #1 #hash \\$x a@b.c $5",
                 "100 $ and #1 #hash \\$x a@b.c $5",
             ),
+            // Two backslashes are one, and one that is left over makes text of what it is before.
+            (
+                "\\$input.n \\\\$input.n \\\\\\${input.n}",
+                "$input.n \\7 \\${input.n}",
+            ),
+            (
+                "\\$nothing \\\\$nothing \\$5 \\#1",
+                "\\$nothing \\\\$nothing \\$5 \\#1",
+            ),
+            ("\\#if(1)x\\#end", "#if(1)x#end"),
+            ("#if($input.n == 7)\\\\#{else}b\\\\#end|", "\\|"),
+            ("\\#set($y = $input.n)\\#parse", "#set($y = 7)#parse"),
             (
                 "${successTemplateUtils.firstFromArray(\"${list}\")}",
                 "\"x\"",
@@ -138,6 +150,8 @@ mod tests {
             "#macro(x)#end",
             "$input.a.explode()",
             "$esc.sparkle('a')",
+            "\\$!{input.none}",
+            "\\## a comment",
             // Velocity 1 and 2 disagree on these.
             "#if($input.empty)a#end",
             // What these make of the value is documented nowhere.

@@ -51,6 +51,10 @@ impl Run<'_> {
                     let text = self.printed(reference)?;
                     out.push_str(&text);
                 }
+                Node::Escaped(backslashes, reference) => {
+                    let text = self.escaped(*backslashes, reference)?;
+                    out.push_str(&text);
+                }
                 Node::Set(target, value) => {
                     let value = self.value(value)?;
                     self.local.insert(target.root.clone(), value);
@@ -106,6 +110,23 @@ impl Run<'_> {
             };
         }
         Ok(())
+    }
+
+    /// A reference behind backslashes: two are one, and the one that is left over makes text of the reference. Before one
+    /// without a value they stay.
+    fn escaped(&mut self, backslashes: usize, reference: &Reference) -> Result<String, String> {
+        let (kept, text) = match self.target(reference)? {
+            Target::Value(_) if backslashes % 2 == 1 => (backslashes / 2, reference.source.clone()),
+            Target::Value(_) => (backslashes / 2, self.printed(reference)?),
+            _ if reference.quiet => {
+                return Err(format!(
+                    "a backslash before {} without a value is not understood here",
+                    reference.source
+                ));
+            }
+            _ => (backslashes, self.printed(reference)?),
+        };
+        Ok("\\".repeat(kept) + &text)
     }
 
     /// What a reference prints.

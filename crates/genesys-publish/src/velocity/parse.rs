@@ -7,6 +7,8 @@ use serde_json::Value;
 pub(super) enum Node {
     Text(String),
     Reference(Reference),
+    /// A reference behind this many backslashes.
+    Escaped(usize, Reference),
     Set(Reference, Expression),
     /// Conditions with what they guard, and what is left otherwise.
     If(Vec<(Expression, Vec<Node>)>, Vec<Node>),
@@ -82,6 +84,14 @@ const LEVELS: [&[(&str, Operator)]; 5] = [
         ("/", Operator::Divide),
         ("%", Operator::Remainder),
     ],
+];
+
+/// The directives that are understood.
+const KNOWN: [&str; 6] = ["if", "elseif", "else", "end", "set", "foreach"];
+
+/// The directives that are not.
+const UNKNOWN: [&str; 7] = [
+    "parse", "include", "macro", "evaluate", "define", "break", "stop",
 ];
 
 /// Deepest nesting of expressions and blocks.
@@ -184,7 +194,19 @@ impl<'a> Parser<'a> {
         let mut text = String::new();
         loop {
             let plain = self.rest.find(['$', '#']).unwrap_or(self.rest.len());
-            text.push_str(self.take(plain));
+            let plain = self.take(plain);
+            text.push_str(plain);
+            let backslashes = plain.len() - plain.trim_end_matches('\\').len();
+            if backslashes > 0
+                && let Some(length) = self.escapable()?
+            {
+                // Two are one, and the one that is left over makes text of the directive.
+                text.truncate(text.len() - backslashes.div_ceil(2));
+                if backslashes % 2 == 1 {
+                    text.push_str(self.take(length));
+                    continue;
+                }
+            }
             if self.rest.is_empty()
                 || ["end", "else", "elseif"]
                     .iter()
@@ -193,7 +215,13 @@ impl<'a> Parser<'a> {
                 break;
             }
             let node = if self.rest.starts_with('$') {
-                self.reference()?.map(Node::Reference)
+                match self.reference()? {
+                    Some(reference) if backslashes > 0 => {
+                        text.truncate(text.len() - backslashes);
+                        Some(Node::Escaped(backslashes, reference))
+                    }
+                    reference => reference.map(Node::Reference),
+                }
             } else {
                 match self.statement()? {
                     Statement::Node(node) => Some(node),
@@ -221,6 +249,18 @@ impl<'a> Parser<'a> {
         }
         self.depth -= 1;
         Ok(nodes)
+    }
+
+    /// The length of the directive that comes next: a backslash before it makes text of it.
+    fn escapable(&self) -> Result<Option<usize>, String> {
+        if let Some(open) = ["##", "#*", "#[["]
+            .iter()
+            .find(|open| self.rest.starts_with(**open))
+        {
+            return Err(format!("a backslash before {open} is not understood here"));
+        }
+        let mut names = KNOWN.iter().chain(&UNKNOWN);
+        Ok(names.find_map(|name| self.directive(name)))
     }
 
     /// A comment, raw text, or a directive.
@@ -251,9 +291,7 @@ impl<'a> Parser<'a> {
         if self.eat_directive("foreach") {
             return self.for_each().map(Statement::Node);
         }
-        for name in [
-            "parse", "include", "macro", "evaluate", "define", "break", "stop",
-        ] {
+        for name in UNKNOWN {
             if self.directive(name).is_some() {
                 return Err(format!("#{name} is not understood here"));
             }

@@ -66,6 +66,20 @@ fn document(shape: OutputShape, url: Url) -> DataAction {
 }
 
 #[tokio::test]
+async fn an_answer_from_a_file_has_the_limit_of_one_from_a_server() {
+    let url = Url::parse("https://flowlake.example/x").unwrap();
+    let action = document(OutputShape::FirstRow, url);
+    let simulator = Simulator::default().with_credential("apiKey", Secret::new("k-123".to_owned()));
+    let answer = Reply::Given(" ".repeat(1024 * 1024 + 1));
+    let simulated = simulator
+        .run(&action, &json!({ "text": "x" }), &answer)
+        .await;
+    let last = simulated.operations.last().unwrap();
+    let error = last.error.as_ref().unwrap().to_string();
+    assert!(error.contains("larger than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
 async fn each_step_that_fails_says_why() {
     let url = Url::parse("https://flowlake.example/x").unwrap();
     let action = document(OutputShape::FirstRow, url);
