@@ -1,11 +1,13 @@
 //! `flowlake actions`: SQL actions as Genesys Cloud data actions, from the file to the flow.
 
 mod arguments;
+mod compare;
 mod diff;
 mod document;
 mod export;
 mod limits;
 mod list;
+mod live;
 mod platform;
 mod publish;
 mod record;
@@ -13,13 +15,16 @@ mod retire;
 mod simulate;
 mod test;
 mod validate;
+mod versions;
 
 use std::path::Path;
 
 pub(crate) use self::arguments::ActionsArguments;
 use self::arguments::ActionsCommand;
+pub(crate) use self::diff::BREAKS;
 pub(crate) use self::document::{Fit, fit};
 pub(crate) use self::limits::limits;
+pub(crate) use self::live::{Live, LiveVersion};
 use crate::failure::Failure;
 
 pub(crate) async fn actions(config: &Path, arguments: &ActionsArguments) -> Result<(), Failure> {

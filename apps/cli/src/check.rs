@@ -8,7 +8,7 @@ use flowlake_data_action::{
 };
 
 use crate::{
-    actions::{Fit, fit},
+    actions::{BREAKS, Fit, Live, LiveVersion, fit},
     arguments::Check,
     excerpt::drawn,
     failure::Failure,
@@ -21,7 +21,8 @@ use crate::{
 pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failure> {
     let project = Project::load(config)?;
     let tests = project.test_files()?;
-    let inspector = Pipeline::builder(project)
+    let mut live = Live::of(&project);
+    let inspector = Pipeline::builder(project.clone())
         .inspect(&ProcessEnvironment)
         .await?;
     output::print(&configuration(
@@ -67,10 +68,21 @@ pub(crate) async fn check(config: &Path, arguments: &Check) -> Result<(), Failur
             .collect();
         let found = Box::pin(inspector.check(&name, &params)).await?;
         let mut report = Report::default();
-        report.action(&found, inspector.action(&name)?.definition());
+        let definition = inspector.action(&name)?.definition();
+        report.action(&found, definition);
+        if let Some(Ok(columns)) = &found.columns {
+            for version in live.misfits(&project, definition, columns).await {
+                report.misfits(&version);
+            }
+        }
         output::print(&report.lines)?;
         worst = worst.or(report.first_exit_code);
         lacks_credentials |= report.lacks_credentials;
+    }
+    if let Some(remark) = live.remark() {
+        output::print(&format!(
+            "\n! not compared with what is published: {remark}\n"
+        ))?;
     }
     if lacks_credentials {
         output::print(WITHOUT_CREDENTIALS)?;
@@ -185,6 +197,22 @@ impl Report {
                     "  ! each request looks at every row: set index = {columns:?} in the action\n"
                 );
             }
+        }
+    }
+
+    /// A published version that the file cannot answer.
+    fn misfits(&mut self, version: &LiveVersion) {
+        let mark = if version.is_unused() { '!' } else { '✗' };
+        self.lines += &format!(
+            "  {mark} {} cannot be answered with this file ({}):\n",
+            version.name,
+            version.users()
+        );
+        for misfit in &version.misfits {
+            self.lines += &format!("    {misfit}\n");
+        }
+        if !version.is_unused() {
+            self.first_exit_code.get_or_insert(BREAKS);
         }
     }
 

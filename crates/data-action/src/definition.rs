@@ -44,7 +44,8 @@ pub(crate) const LONGEST_CACHE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActionDefinition {
-    /// The name in the URL and on the command line: lowercase letters, digits and `-`.
+    /// The name in the URL and on the command line: lowercase letters, digits and `-`. `@2` and so on at its end: the SQL of
+    /// that version and later ones as a data action.
     pub name: String,
     /// What the action answers, for people who choose among actions.
     #[serde(default)]
@@ -118,21 +119,36 @@ impl ActionDefinition {
         let mut definition: Self = read_toml(path, text)?;
         definition.source = ActionSource::find(path, text).map(Arc::new);
         let name = &definition.name;
-        let valid = !name.is_empty()
-            && name.len() <= 64
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if valid {
+        if is_name(name) {
             Ok(definition)
         } else {
             Err(ActionError::new(
                 ErrorCode::ConfigInvalid,
                 format!("{}: `{name}` is not an action name", path.display()),
-                "Use 1 to 64 lowercase letters, digits and `-`.",
+                "Use 1 to 64 lowercase letters, digits and `-`, and at the end perhaps a version from `@2` on.",
             ))
         }
     }
+}
+
+/// Whether an action may have this name.
+fn is_name(name: &str) -> bool {
+    let base = match name.split_once('@') {
+        Some((base, version)) => {
+            let number = version.parse::<u32>();
+            // One way to write each version.
+            if !number.is_ok_and(|number| number >= 2 && number.to_string() == version) {
+                return false;
+            }
+            base
+        }
+        None => name,
+    };
+    !base.is_empty()
+        && name.len() <= 64
+        && base
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 impl ActionDefinition {

@@ -1,8 +1,7 @@
-//! The Platform API's data actions: find, draft, validate, publish, test; who uses them, and the organisation's limits.
+//! The Platform API's data actions: find, read, draft, validate, remove, test; who uses them, and the organisation's limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowlake_genesys_auth::TokenSource;
 use reqwest::{Method, StatusCode};
@@ -10,16 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::diff::{same_contract, same_document};
 use crate::document::DataAction;
 use crate::error::{Error, ErrorKind};
-use crate::model::{
-    Action, Consumer, Consumers, LiveAction, Plan, Published, Step, TestResult, TestStep,
-    Validation,
-};
-use crate::request::{OnWait, Transport};
+use crate::model::{Action, Consumer, Consumers, LiveAction, TestResult, TestStep, Validation};
+use crate::request::{OnWait, Transport, Wait};
 use crate::settings::PlatformSettings;
-use crate::version::{split_version, versioned};
+use crate::version::split_version;
 
 /// The limits of data actions are in this namespace.
 const LIMITS: &str = "dataactions";
@@ -49,9 +44,9 @@ impl PlatformClientBuilder {
         self
     }
 
-    /// What is called before each wait that the platform asks for, with its length.
+    /// What is called before each wait, with its reason and its length.
     #[must_use]
-    pub fn with_on_wait(mut self, tell: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+    pub fn with_on_wait(mut self, tell: impl Fn(Wait) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(OnWait(Arc::new(tell)));
         self
     }
@@ -118,7 +113,7 @@ impl PlatformClient {
         }
     }
 
-    fn settings(&self) -> &PlatformSettings {
+    pub(crate) fn settings(&self) -> &PlatformSettings {
         &self.transport.settings
     }
 
@@ -127,24 +122,39 @@ impl PlatformClient {
     /// # Errors
     ///
     /// Those of every request: [`ErrorKind::Unauthorized`], [`ErrorKind::Forbidden`],
-    /// [`ErrorKind::RateLimited`], [`ErrorKind::Unavailable`], [`ErrorKind::InvalidResponse`].
+    /// [`ErrorKind::RateLimited`], [`ErrorKind::Unavailable`], [`ErrorKind::InvalidResponse`];
+    /// [`ErrorKind::Ambiguous`] when several have the name.
     pub async fn find(&self, name: &str) -> Result<Option<Action>, Error> {
-        self.find_in(&[], name).await
+        one(self.equally_named(&[], name).await?)
     }
 
-    /// The draft of this very name in our integration.
+    /// The draft of this very name in our integration whose action is not published yet. A draft of a published action
+    /// belongs to that, whatever it is called.
     ///
     /// # Errors
     ///
     /// As for [`Self::find`].
     pub async fn find_draft(&self, name: &str) -> Result<Option<Action>, Error> {
-        self.find_in(&["drafts"], name).await
+        let mut first = Vec::new();
+        for draft in self.equally_named(&["drafts"], name).await? {
+            match self.get(&draft.id).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => first.push(draft),
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        one(first)
     }
 
-    async fn find_in(&self, segments: &[&str], name: &str) -> Result<Option<Action>, Error> {
+    pub(crate) async fn equally_named(
+        &self,
+        segments: &[&str],
+        name: &str,
+    ) -> Result<Vec<Action>, Error> {
         // The platform's filter finds parts of names as well.
-        let found = self.named(segments, name).await?;
-        Ok(found.into_iter().find(|action| action.name == name))
+        let mut found = self.named(segments, name).await?;
+        found.retain(|action| action.name == name);
+        Ok(found)
     }
 
     /// The actions of our integration whose names contain this text.
@@ -204,6 +214,10 @@ impl PlatformClient {
         let mut found = self.named(&[], base).await?;
         found.retain(|action| split_version(&action.name).0 == base);
         found.sort_by_key(|action| split_version(&action.name).1);
+        let twins = found.chunk_by(|left, right| left.name == right.name);
+        for twins in twins {
+            one(twins.to_vec())?;
+        }
         Ok(found)
     }
 
@@ -213,10 +227,15 @@ impl PlatformClient {
     ///
     /// [`ErrorKind::InvalidResponse`] when the platform does not send all of it, and those of [`Self::get`].
     pub async fn live(&self, id: &str) -> Result<LiveAction, Error> {
+        self.whole(&[id]).await
+    }
+
+    /// An action or a draft with its whole document.
+    pub(crate) async fn whole(&self, place: &[&str]) -> Result<LiveAction, Error> {
         let query = [("expand", "contract"), ("includeConfig", "true")];
         let action: Action = self
             .transport
-            .json(Method::GET, &actions(&[id]), &query, None)
+            .json(Method::GET, &actions(place), &query, None)
             .await?;
         let mut config = action.config.unwrap_or_default();
         for (part, template, file) in [
@@ -226,7 +245,7 @@ impl PlatformClient {
             // The platform names a template by its address.
             if config[part][template].is_null() && !config[part][format!("{template}Uri")].is_null()
             {
-                let path = actions(&[id, "templates", file]);
+                let path = actions(&[place, &["templates", file]].concat());
                 let answer = self.transport.send(Method::GET, &path, &[], None).await?;
                 config[part][template] = String::from_utf8_lossy(&answer.body).into();
             }
@@ -258,14 +277,14 @@ impl PlatformClient {
     /// # Errors
     ///
     /// As for [`Self::find`].
-    pub async fn consumers(&self, action: &Action) -> Result<Consumers, Error> {
-        let kind = if action.secure {
+    pub async fn consumers(&self, id: &str, is_secure: bool) -> Result<Consumers, Error> {
+        let kind = if is_secure {
             "SECUREACTION"
         } else {
             "DATAACTION"
         };
         let path = ["architect", "dependencytracking", "consumingresources"];
-        let query = [("id", action.id.as_str()), ("objectType", kind)];
+        let query = [("id", id), ("objectType", kind)];
         let (found, complete) = self.pages::<Consumer>(&path, &query).await?;
         // A flow is listed once for each of its versions.
         let list: BTreeSet<Consumer> = found.into_iter().collect();
@@ -285,45 +304,6 @@ impl PlatformClient {
         let listing: Listing<Limit> = self.transport.json(Method::GET, &path, &[], None).await?;
         let limits = listing.entities.into_iter();
         Ok(limits.map(|limit| (limit.key, limit.value)).collect())
-    }
-
-    /// What [`Self::publish`] would have to do for this document, whose name has no version.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidDocument`], and those of [`Self::find`].
-    pub async fn plan(&self, action: &DataAction) -> Result<Plan, Error> {
-        action.validate()?;
-        let mut older = self.versions(&action.name).await?;
-        let Some(newest) = older.pop() else {
-            return Ok(Plan {
-                live: None,
-                document: action.clone(),
-                step: Step::Create,
-                older,
-            });
-        };
-        let live = self.live(&newest.id).await?;
-        let (_, number) = split_version(&newest.name);
-        let mut document = action.clone();
-        let step = if same_contract(&live.document, action) {
-            document.name.clone_from(&newest.name);
-            // Its titles and descriptions belong to the contract, which stays as it is.
-            document.contract = live.document.contract.clone();
-            let same = same_document(&live.document, &document)
-                && live.category == self.settings().category;
-            if same { Step::Nothing } else { Step::Update }
-        } else {
-            document.name = versioned(&action.name, number + 1);
-            older.push(newest);
-            Step::NewVersion
-        };
-        Ok(Plan {
-            live: Some(live),
-            document,
-            step,
-            older,
-        })
     }
 
     /// The published action of this id.
@@ -435,16 +415,24 @@ impl PlatformClient {
             .await
     }
 
-    /// Removes a published action. Flows that use it fail from then on.
+    /// Removes a published action. Flows that use it fail from then on. One that is gone already is removed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`], and those of [`Self::find`].
+    /// [`ErrorKind::Unclear`] when it is not known whether it is removed, and those of [`Self::find`].
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
-        self.transport
-            .send(Method::DELETE, &actions(&[id]), &[], None)
-            .await
-            .map(drop)
+        let path = actions(&[id]);
+        let answer = self.transport.send(Method::DELETE, &path, &[], None).await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.hides_outcome() => match self.get(id).await {
+                Ok(_) => Err(error),
+                Err(found) if found.kind() == ErrorKind::NotFound => Ok(()),
+                Err(_) => Err(Error::unclear("removed", error)),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a published action on an input, as its test page does.
@@ -487,66 +475,23 @@ impl PlatformClient {
                 .collect(),
         })
     }
+}
 
-    /// Publishes an action under its name: a new one, or the next version of the one that is
-    /// there. A draft left over from an attempt that failed is used.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::ContractChanged`] when the published action has another contract,
-    /// [`ErrorKind::Rejected`] with the platform's words when its validation fails, and those of
-    /// the steps.
-    pub async fn publish(&self, action: &DataAction) -> Result<Published, Error> {
-        action.validate()?;
-        let (draft, created) = match self.find(&action.name).await? {
-            Some(found) => (self.next_draft(&found, action).await?, false),
-            None => (self.first_draft(action).await?, true),
-        };
-        let validation = self.validate_draft(&draft.id).await?;
-        if !validation.valid {
-            return Err(Error::new(
-                ErrorKind::Rejected,
-                format!(
-                    "the platform finds fault with the draft, which is kept: {}",
-                    validation.errors.join("; ")
-                ),
-            ));
-        }
-        let published = self.publish_draft(&draft.id, draft.version).await?;
-        Ok(Published {
-            id: published.id,
-            version: published.version,
-            created,
-        })
+/// The one of them, if there is one.
+fn one(mut found: Vec<Action>) -> Result<Option<Action>, Error> {
+    if let [first, _, ..] = found.as_slice() {
+        let ids: Vec<&str> = found.iter().map(|action| action.id.as_str()).collect();
+        return Err(Error::new(
+            ErrorKind::Ambiguous,
+            format!(
+                "{} actions of the integration are named {:?}: {}",
+                found.len(),
+                first.name,
+                ids.join(", ")
+            ),
+        ));
     }
-
-    async fn first_draft(&self, action: &DataAction) -> Result<Action, Error> {
-        match self.find_draft(&action.name).await? {
-            Some(left) => self.update_draft(&left.id, left.version, action).await,
-            None => self.create_draft(action).await,
-        }
-    }
-
-    async fn next_draft(&self, found: &Action, action: &DataAction) -> Result<Action, Error> {
-        let live = self.live(&found.id).await?;
-        if !same_contract(&live.document, action) {
-            return Err(Error::new(
-                ErrorKind::ContractChanged,
-                format!(
-                    "the contract of the published action {:?} differs and can never change, \
-                     publish under another name",
-                    action.name
-                ),
-            ));
-        }
-        let draft = match self.open_draft(&found.id).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => self.get_draft(&found.id).await?,
-            draft => draft?,
-        };
-        let mut action = action.clone();
-        action.contract = live.document.contract;
-        self.update_draft(&draft.id, draft.version, &action).await
-    }
+    Ok(found.pop())
 }
 
 /// The platform may write null for what is not set.

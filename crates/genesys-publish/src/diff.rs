@@ -64,16 +64,32 @@ pub fn diff(live: &DataAction, wanted: &DataAction) -> Vec<Change> {
     changes
 }
 
+/// The category, when it differs.
+pub(crate) fn category_change(live: &str, wanted: &str) -> Option<Change> {
+    named_change("category", live, wanted)
+}
+
+/// What differs between a draft and a document, its name included.
+pub(crate) fn draft_diff(draft: &DataAction, wanted: &DataAction) -> Vec<Change> {
+    let mut changes = diff(draft, wanted);
+    changes.extend(named_change("name", &draft.name, &wanted.name));
+    changes
+}
+
+fn named_change(path: &str, live: &str, wanted: &str) -> Option<Change> {
+    (live != wanted).then(|| Change {
+        path: path.to_owned(),
+        live: Some(json!(live)),
+        wanted: Some(json!(wanted)),
+        effect: Effect::InPlace,
+    })
+}
+
 /// Whether two documents have one contract, so that one can replace the other in place.
 pub(crate) fn same_contract(live: &DataAction, wanted: &DataAction) -> bool {
     let mut changes = Vec::new();
     contract_changes(live, wanted, &mut changes);
     changes.is_empty() && live.secure == wanted.secure
-}
-
-/// Whether nothing differs.
-pub(crate) fn same_document(live: &DataAction, wanted: &DataAction) -> bool {
-    diff(live, wanted).is_empty()
 }
 
 fn keys<'a, V>(

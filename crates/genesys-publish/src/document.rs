@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind};
 use crate::rules::{MAX_NAME_CHARS, Violation, violations};
+use crate::template;
 
 /// The type of Web Services Data Actions integrations.
 pub(crate) const WEB_SERVICES: &str = "custom-rest-actions";
@@ -213,6 +214,25 @@ impl DataAction {
         } else {
             Err(Error::broken(all))
         }
+    }
+
+    /// The same contract and outputs, calling what `newer` calls, with its credentials and its patience.
+    pub(crate) fn calling(&self, newer: &Self) -> Self {
+        let mut action = self.clone();
+        let (ours, theirs) = (&mut action.config.request, &newer.config.request);
+        ours.request_url_template
+            .clone_from(&theirs.request_url_template);
+        ours.request_type.clone_from(&theirs.request_type);
+        ours.headers.clone_from(&theirs.headers);
+        if newer.is_lambda() {
+            let template = template::event_for(
+                &theirs.request_template,
+                &self.config.request.request_template,
+            );
+            ours.request_template = template;
+        }
+        action.config.timeout_seconds = newer.config.timeout_seconds;
+        action
     }
 
     /// `PostActionInput`, for a new action or draft.

@@ -33,6 +33,13 @@ pub enum ErrorKind {
     NotFound,
     /// Somebody else changed the draft meanwhile: read it again.
     Conflict,
+    /// Several published actions have one name: remove all but one.
+    Ambiguous,
+    /// A draft holds what somebody else wrote: publish or discard it, or set
+    /// [`PlatformSettings::overwrite_drafts`](crate::PlatformSettings::overwrite_drafts).
+    ForeignDraft,
+    /// The answer to a change did not arrive, and what is live cannot be read: look again later.
+    Unclear,
     /// The platform refused the request as wrong; the message is its own.
     Rejected,
     /// Too many requests: wait for [`Error::retry_after`].
@@ -105,7 +112,29 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Conflict
+            ErrorKind::RateLimited
+                | ErrorKind::Unavailable
+                | ErrorKind::Conflict
+                | ErrorKind::Unclear
+        )
+    }
+
+    /// A change whose answer did not come, when the platform cannot be asked either.
+    pub(crate) fn unclear(what: &str, source: Self) -> Self {
+        Self::new(
+            ErrorKind::Unclear,
+            format!(
+                "whether it is {what} is not known: no answer came, and the platform cannot be asked"
+            ),
+        )
+        .with_source(source)
+    }
+
+    /// Whether a change may have been made although it failed with this.
+    pub(crate) fn hides_outcome(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unavailable | ErrorKind::InvalidResponse
         )
     }
 }

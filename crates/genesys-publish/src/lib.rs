@@ -9,8 +9,10 @@ mod error;
 mod hcl;
 mod json_path;
 mod limits;
+mod misfit;
 mod model;
 mod openapi;
+mod publish;
 mod request;
 mod rules;
 mod schema;
@@ -32,13 +34,15 @@ pub use document::{
 pub use error::{Error, ErrorKind};
 pub use hcl::to_hcl;
 pub use limits::Load;
+pub use misfit::{Misfit, misfits};
 pub use model::{
-    Action, Consumer, Consumers, LiveAction, Plan, Published, Step, TestResult, TestStep,
-    Validation,
+    Action, Consumer, Consumers, Draft, LiveAction, OtherVersion, Plan, Published, Step,
+    TestResult, TestStep, Validation,
 };
 pub use openapi::{OpenApiAction, OpenApiSettings, to_openapi};
+pub use request::Wait;
 pub use rules::Violation;
 pub use settings::PlatformSettings;
 pub use shape::OutputShape;
 pub use simulate::{Operation, Reply, Simulated, Simulator};
-pub use version::split_version;
+pub use version::{asked_version, split_version};

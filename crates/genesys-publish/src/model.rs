@@ -1,8 +1,9 @@
 //! What the Platform API tells of actions, drafts and tests.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::diff::Change;
 use crate::document::DataAction;
 
 /// An action or a draft as the platform has it.
@@ -14,16 +15,16 @@ pub struct Action {
     /// Its name.
     pub name: String,
     /// The integration that it belongs to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub integration_id: String,
     /// The category that it is shown under.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub category: String,
     /// Its version, which each change must name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub version: u64,
     /// Whether the platform keeps its inputs and outputs out of logs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub secure: bool,
     /// Its contract as the platform has it, when it sends it along.
     #[serde(default)]
@@ -33,7 +34,14 @@ pub struct Action {
     pub config: Option<Value>,
 }
 
-/// A published action with its whole document.
+/// What is not set may be there as null.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A published action, or a draft, with its whole document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveAction {
     /// Its id, which flows refer to.
@@ -70,14 +78,38 @@ pub struct Consumer {
 /// What publishing would do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The newest published version.
+    /// The published version that has this contract, or else the newest.
     pub live: Option<LiveAction>,
     /// The document that would be published, under the name that it would have.
     pub document: DataAction,
     /// The step.
     pub step: Step,
-    /// The versions before, oldest first, without the one that is changed in place.
-    pub older: Vec<Action>,
+    /// The other published versions that call the same SQL, oldest first.
+    pub others: Vec<OtherVersion>,
+    /// The draft that publishing would use, when somebody else wrote what is in it.
+    pub foreign_draft: Option<Draft>,
+}
+
+/// A published version beside the one that is changed or created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtherVersion {
+    /// What is published.
+    pub live: LiveAction,
+    /// The same, calling what the new document calls: the same URL, credentials and timeout.
+    pub document: DataAction,
+    /// How the two differ.
+    pub changes: Vec<Change>,
+}
+
+/// A draft that is open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Its action's id.
+    pub id: String,
+    /// Its version.
+    pub version: u64,
+    /// What of it would be lost: nothing when it only holds what is published or what is to be.
+    pub changes: Vec<Change>,
 }
 
 /// What publishing does about what is there.
@@ -113,6 +145,8 @@ pub struct Published {
     pub version: u64,
     /// Whether the action is new.
     pub created: bool,
+    /// Other published actions of the same name, by their ids: somebody else published at the same time.
+    pub twins: Vec<String>,
 }
 
 /// What came of a test.

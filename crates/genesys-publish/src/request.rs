@@ -13,9 +13,19 @@ use url::Url;
 use crate::error::{Error, ErrorKind};
 use crate::settings::PlatformSettings;
 
-/// Called before each wait that the platform asks for.
+/// A wait before a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// The platform asks for it.
+    Asked(Duration),
+    /// As many requests were made in the last minute as the settings allow.
+    OwnLimit(Duration),
+}
+
+/// Called before each wait.
 #[derive(Clone)]
-pub(crate) struct OnWait(pub(crate) Arc<dyn Fn(Duration) + Send + Sync>);
+pub(crate) struct OnWait(pub(crate) Arc<dyn Fn(Wait) + Send + Sync>);
 
 impl fmt::Debug for OnWait {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +85,8 @@ impl Transport {
         let mut renewed = false;
         let mut waits = 0;
         loop {
-            let token = self.tokens.token_for_request().await;
+            let tell = |wait| self.tell(Wait::OwnLimit(wait));
+            let token = self.tokens.token_for_request_telling(tell).await;
             let token = token.map_err(unauthorized)?;
             let mut request = self
                 .http
@@ -121,11 +132,15 @@ impl Transport {
             return Err(error);
         }
         tracing::debug!(?wait, "the platform asks to wait");
+        self.tell(Wait::Asked(wait));
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn tell(&self, wait: Wait) {
         if let Some(OnWait(tell)) = &self.on_wait {
             tell(wait);
         }
-        tokio::time::sleep(wait).await;
-        Ok(())
     }
 
     fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Error> {
@@ -223,7 +238,13 @@ async fn read(response: Response, permission: &str) -> Result<Answer, Error> {
         ),
         StatusCode::TOO_MANY_REQUESTS => (
             ErrorKind::RateLimited,
-            "the platform's rate limit is reached".to_owned(),
+            match wait {
+                Some(wait) => format!(
+                    "the platform's rate limit is reached, and it asks to wait {} s",
+                    wait.as_secs()
+                ),
+                None => "the platform's rate limit is reached".to_owned(),
+            },
         ),
         status if status.is_server_error() => (
             ErrorKind::Unavailable,

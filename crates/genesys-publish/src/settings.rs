@@ -18,6 +18,8 @@ pub struct PlatformSettings {
     pub max_waits: u32,
     /// The longest wait that is sat out; a longer one is an error with that wait.
     pub max_wait_seconds: u64,
+    /// Whether a draft that somebody else wrote is overwritten.
+    pub overwrite_drafts: bool,
 }
 
 impl Default for PlatformSettings {
@@ -28,6 +30,7 @@ impl Default for PlatformSettings {
             timeout_seconds: 65,
             max_waits: 3,
             max_wait_seconds: 60,
+            overwrite_drafts: false,
         }
     }
 }

@@ -29,9 +29,20 @@ pub(crate) fn request_body(inputs: &[Field]) -> String {
     template
 }
 
+/// Between the action and the inputs of an event.
+const PARAMS: &str = ",\"params\":";
+
 /// The event of a function: which action it is to run, and the inputs as its body has them.
 pub(crate) fn event(action: &str, body: &str) -> String {
-    format!("{{\"action\":\"{action}\",\"params\":{body}}}")
+    format!("{{\"action\":\"{action}\"{PARAMS}{body}}}")
+}
+
+/// The event of `body` with the action of `newer`; `body` itself when one of them is no event.
+pub(crate) fn event_for(newer: &str, body: &str) -> String {
+    match (newer.split_once(PARAMS), body.split_once(PARAMS)) {
+        (Some((action, _)), Some((_, params))) => format!("{action}{PARAMS}{params}"),
+        _ => body.to_owned(),
+    }
 }
 
 /// `"name":"…"` or `"name":…`.

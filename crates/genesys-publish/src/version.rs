@@ -12,6 +12,17 @@ pub fn split_version(name: &str) -> (&str, u32) {
     }
 }
 
+/// The name without its version, and the version that somebody asks for, if one: `name@1` is the first, which is
+/// published as `name`.
+#[must_use]
+pub fn asked_version(name: &str) -> (&str, Option<u32>) {
+    match (name.strip_suffix("@1"), split_version(name)) {
+        (Some(base), _) => (base, Some(1)),
+        (None, (base, 1)) => (base, None),
+        (None, (base, version)) => (base, Some(version)),
+    }
+}
+
 /// The name of a version.
 pub(crate) fn versioned(base: &str, version: u32) -> String {
     match version {
@@ -37,6 +48,14 @@ mod tests {
         ] {
             assert_eq!(split_version(name), expected, "{name}");
             assert_eq!(versioned(expected.0, expected.1), name);
+        }
+        for (name, expected) in [
+            ("a", ("a", None)),
+            ("a@1", ("a", Some(1))),
+            ("a@2", ("a", Some(2))),
+            ("a@x", ("a@x", None)),
+        ] {
+            assert_eq!(asked_version(name), expected, "{name}");
         }
     }
 }

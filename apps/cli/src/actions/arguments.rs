@@ -50,7 +50,7 @@ pub(crate) enum ActionsCommand {
     Test(Test),
     /// Run an action here as the platform would, step by step, and show the variables that a flow sees
     Simulate(Box<Simulate>),
-    /// Remove old versions that no flow uses any more
+    /// Remove versions that this project does not publish any more and that no flow uses
     Retire(Retire),
 }
 
@@ -130,6 +130,12 @@ pub(crate) struct Publish {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) sources: Sources,
+    /// A published version such as `name`, whose flows may fail from now on
+    #[arg(long = "break", value_name = "VERSION")]
+    pub(crate) breaking: Vec<String>,
+    /// Overwrite drafts that somebody else is at work on
+    #[arg(long)]
+    pub(crate) overwrite_drafts: bool,
     /// Tell what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -140,7 +146,7 @@ pub(crate) struct Publish {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// The action, or one version of it such as `name@2`; the newest version when none is named
+    /// The action, or one version of it: `name@1` is the first; the newest version when none is named
     pub(crate) action: String,
     /// An input; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
@@ -180,8 +186,17 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Retire {
-    /// The action, whose versions but the newest are removed, or one version such as `name@2`
+    /// The action, whose versions are removed but those that this project publishes; or one version, of which `name@1` is the
+    /// first; or the id of one of several actions of one name
     pub(crate) action: String,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// Remove what this project publishes too
+    #[arg(long)]
+    pub(crate) current: bool,
+    /// Remove what does not call this project's server too
+    #[arg(long)]
+    pub(crate) foreign: bool,
     /// Tell what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

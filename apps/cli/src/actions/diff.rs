@@ -1,24 +1,24 @@
 //! `flowlake actions diff`.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use flowlake_data_action::Door;
-use flowlake_genesys_publish::{
-    Change, Effect, Plan, Step, diff as changes_between, split_version,
-};
+use flowlake_genesys_publish::PlatformClient;
 use serde_json::{Value, json};
 
 use super::{
     arguments::Diff,
+    compare::Comparison,
     document::{Documents, NO_SECTION},
     platform,
+    versions::answering,
 };
 use crate::{failure::Failure, output};
 
 /// Something differs, and flows can stay as they are.
 const DIFFERS: u8 = 1;
-/// A flow that takes the new version has to be changed.
-const BREAKS: u8 = 7;
+/// A flow that takes the new version has to be changed, or a flow fails already.
+pub(crate) const BREAKS: u8 = 7;
 
 pub(super) async fn diff(
     config: &Path,
@@ -33,38 +33,19 @@ pub(super) async fn diff(
     let mut code = 0;
     for name in documents.names(&selection.actions)? {
         let drafted = documents.draft(&name).await?;
-        let plan = client.plan(&drafted.document).await?;
-        let changes = changes(&plan, &documents.publish.category);
-        code = code.max(match plan.step {
-            Step::Nothing => 0,
-            _ if changes
-                .iter()
-                .any(|change| change.effect == Effect::Breaking) =>
-            {
-                BREAKS
-            }
-            _ => DIFFERS,
+        let compared = Comparison::of(&client, &documents, &name, &drafted).await?;
+        code = code.max(if compared.is_breaking() || compared.fails_flows() {
+            BREAKS
+        } else if compared.differs() {
+            DIFFERS
+        } else {
+            0
         });
-        lines += &report(&name, &plan, &changes);
-        found.push(json!({ "action": name, "step": plan.step, "name": plan.document.name, "changes": changes }));
+        lines += &compared.lines(&name);
+        found.push(compared.json(&name));
     }
-    let left_out = documents.left_out(&selection.actions);
-    if !left_out.is_empty() {
-        let live = client.list().await?;
-        let live: BTreeSet<_> = live
-            .iter()
-            .map(|live| split_version(&live.name).0)
-            .collect();
-        for name in left_out {
-            let is_live = live.contains(name);
-            lines += &if is_live {
-                code = code.max(DIFFERS);
-                format!("! {name}: live, but {NO_SECTION}: add one, or retire it\n")
-            } else {
-                format!("- {name}: left out, since {NO_SECTION}\n")
-            };
-            found.push(json!({ "action": name, "left_out": NO_SECTION, "live": is_live }));
-        }
+    if selection.actions.is_empty() {
+        code = code.max(left_out(&documents, &client, &mut lines, &mut found).await?);
     }
     output::print(&if selection.json {
         output::json(&found)?
@@ -77,52 +58,42 @@ pub(super) async fn diff(
     }
 }
 
-/// What differs from the newest published version.
-pub(super) fn changes(plan: &Plan, category: &str) -> Vec<Change> {
-    let Some(live) = &plan.live else {
-        return Vec::new();
-    };
-    let mut changes = changes_between(&live.document, &plan.document);
-    if live.category != category {
-        changes.push(Change {
-            path: "category".to_owned(),
-            live: Some(json!(live.category)),
-            wanted: Some(json!(category)),
-            effect: Effect::InPlace,
-        });
-    }
-    changes
-}
-
-/// What publishing would do, and why, in lines.
-pub(super) fn report(name: &str, plan: &Plan, changes: &[Change]) -> String {
-    let what = match plan.step {
-        Step::Create => "is not published yet".to_owned(),
-        Step::Nothing => format!("{} is as it is published", plan.document.name),
-        Step::Update => format!("{} changes in place", plan.document.name),
-        _ => format!(
-            "its contract changes: {} comes beside the old",
-            plan.document.name
-        ),
-    };
-    let mut lines = format!("{name}: {what}\n");
-    for change in changes {
-        let effect = match change.effect {
-            Effect::Breaking => "breaking ",
-            Effect::NewVersion => "contract ",
-            _ => "         ",
+/// The actions that are not meant, and those that are live and of no file.
+async fn left_out(
+    documents: &Documents,
+    client: &PlatformClient,
+    lines: &mut String,
+    found: &mut Vec<Value>,
+) -> Result<u8, Failure> {
+    let project = &documents.project;
+    let live = client.list().await?;
+    let mut code = 0;
+    for name in documents.left_out(&[]) {
+        let is_live = live
+            .iter()
+            .any(|live| answering(project, &live.name) == Some(name));
+        *lines += &if is_live {
+            code = DIFFERS;
+            format!("! {name}: live, but {NO_SECTION}: add one, or retire it\n")
+        } else {
+            format!("- {name}: left out, since {NO_SECTION}\n")
         };
-        let side = |value: &Option<Value>| {
-            value
-                .as_ref()
-                .map_or("nothing".to_owned(), Value::to_string)
-        };
-        lines += &format!(
-            "  {effect}{}: {} -> {}\n",
-            change.path,
-            side(&change.live),
-            side(&change.wanted)
-        );
+        found.push(json!({ "action": name, "left_out": NO_SECTION, "live": is_live }));
     }
-    lines
+    for action in live {
+        if answering(project, &action.name).is_some() {
+            continue;
+        }
+        if documents.is_ours(&client.live(&action.id).await?.document) {
+            code = DIFFERS;
+            *lines += &format!(
+                "! {}: live, but no file of this project answers it: retire it, or put its file back\n",
+                action.name
+            );
+            found.push(
+                json!({ "name": action.name, "id": action.id, "live": true, "answered_by": null }),
+            );
+        }
+    }
+    Ok(code)
 }

@@ -47,8 +47,6 @@ pub(super) struct Drafted {
     pub(super) columns: Vec<Field>,
     /// The SHA-256 of the SQL.
     pub(super) sql_sha256: String,
-    /// The SHA-256 of the contract.
-    pub(super) contract_sha256: String,
 }
 
 /// How an action fits the rules of data actions.
@@ -163,7 +161,6 @@ impl Documents {
         let document = builder
             .build()
             .map_err(|error| broken(&definition.name, &error.to_string()))?;
-        let contract = serde_json::to_string(&document.contract).unwrap_or_default();
         Ok(Drafted {
             description: definition.description.clone(),
             input: definition.params_schema(|_| true),
@@ -171,9 +168,20 @@ impl Documents {
             inputs: inputs(definition),
             columns: outputs(definition, &columns)?,
             sql_sha256: sha256(&definition.query.sql),
-            contract_sha256: sha256(&contract),
             document,
         })
+    }
+
+    /// Whether a published document calls this project's server, or its function.
+    pub(super) fn is_ours(&self, document: &DataAction) -> bool {
+        let called = &document.config.request.request_url_template;
+        match (self.door, &self.publish.lambda) {
+            (Door::Lambda, Some(lambda)) => called == lambda.function.as_str(),
+            _ => {
+                let server = self.publish.url.trim_end_matches('/');
+                called.starts_with(&format!("{server}/v1/actions/"))
+            }
+        }
     }
 
     /// What calls the action through the door.
@@ -234,6 +242,11 @@ fn seconds(value: f64) -> u64 {
     value as u64
 }
 
+/// The SHA-256 of a document's contract.
+pub(super) fn contract_sha256(document: &DataAction) -> String {
+    sha256(&serde_json::to_string(&document.contract).unwrap_or_default())
+}
+
 fn sha256(text: &str) -> String {
     let mut hex = String::with_capacity(64);
     for byte in Sha256::digest(text.as_bytes()) {
@@ -286,6 +299,12 @@ fn shape(definition: &ActionDefinition, columns: &AnswerColumns) -> OutputShape 
 
 /// Where the server answers the action for data actions.
 fn address(definition: &ActionDefinition, server: &Url) -> Result<Url, ActionError> {
+    if server.query().is_some() || server.fragment().is_some() {
+        return Err(broken(
+            &definition.name,
+            "`url` in [publish] ends with its path: a query or a fragment would be lost",
+        ));
+    }
     let mut url = server.clone();
     url.path_segments_mut()
         .map_err(|()| broken(&definition.name, "`url` in [publish] is no http address"))?
@@ -318,7 +337,7 @@ fn broken(action: &str, what: &str) -> ActionError {
 }
 
 /// The parameters as inputs. One with a default is optional.
-fn inputs(definition: &ActionDefinition) -> Vec<Field> {
+pub(super) fn inputs(definition: &ActionDefinition) -> Vec<Field> {
     let inputs = definition.params.iter().map(|(name, spec)| {
         let kind = match spec.kind {
             ParamType::Integer => ValueType::Integer,
@@ -345,7 +364,7 @@ fn inputs(definition: &ActionDefinition) -> Vec<Field> {
 }
 
 /// The columns of the SQL as outputs.
-fn outputs(
+pub(super) fn outputs(
     definition: &ActionDefinition,
     columns: &AnswerColumns,
 ) -> Result<Vec<Field>, ActionError> {

@@ -6,7 +6,7 @@ use flowlake_data_action::{Door, Project};
 use flowlake_genesys_publish::split_version;
 use serde_json::{Value, json};
 
-use super::{arguments::List, platform};
+use super::{arguments::List, platform, versions::answering};
 use crate::{failure::Failure, output};
 
 pub(super) async fn list(
@@ -19,11 +19,12 @@ pub(super) async fn list(
     let published = client.list().await?;
     let mut found = Vec::<Value>::new();
     let mut lines = String::new();
-    let mut bases = BTreeSet::new();
+    let mut answered = BTreeSet::new();
     for action in &published {
         let (base, version) = split_version(&action.name);
-        let known = project.actions.contains_key(base);
-        bases.insert(base);
+        let file = answering(&project, &action.name);
+        let known = file.is_some();
+        answered.extend(file);
         let remark = if known { "" } else { "  (not of this project)" };
         lines += &format!(
             "{:<40} {}  revision {}{remark}\n",
@@ -37,7 +38,7 @@ pub(super) async fn list(
     let missing: Vec<&String> = project
         .actions
         .keys()
-        .filter(|name| !bases.contains(name.as_str()))
+        .filter(|name| !answered.contains(name.as_str()))
         .collect();
     for name in &missing {
         lines += &format!("{name:<40} not published\n");
@@ -47,5 +48,12 @@ pub(super) async fn list(
     } else {
         lines
     })?;
-    Ok(())
+    let mut twins = published.chunk_by(|left, right| left.name == right.name);
+    match twins.find(|twins| twins.len() > 1) {
+        Some(twins) => {
+            let what = format!("{} actions are named `{}`", twins.len(), twins[0].name);
+            Err(platform::ambiguous(&what).into())
+        }
+        None => Ok(()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flowlake_data_action::{ActionError, Door, ErrorCode, Project};
-use flowlake_genesys_publish::Action;
+use flowlake_genesys_publish::{asked_version, split_version};
 
 use super::{arguments::Test, platform, simulate};
 use crate::{failure::Failure, output};
@@ -15,8 +15,13 @@ pub(super) async fn test(
 ) -> Result<(), Failure> {
     let project = Project::load(config)?;
     let client = platform::client(&project, via)?;
-    let action = newest(client.versions(&arguments.action).await?)
-        .or(client.find(&arguments.action).await?)
+    let (base, asked) = asked_version(&arguments.action);
+    let mut versions = client.versions(base).await?;
+    if let Some(asked) = asked {
+        versions.retain(|action| split_version(&action.name).1 == asked);
+    }
+    let action = versions
+        .pop()
         .ok_or_else(|| not_published(&arguments.action))?;
     let live = client.live(&action.id).await?;
     let input = simulate::input(&live.document, &arguments.params)?;
@@ -51,10 +56,6 @@ pub(super) async fn test(
         "The failed step is above; `flowlake actions simulate` shows the same steps from here.",
     )
     .into())
-}
-
-fn newest(mut versions: Vec<Action>) -> Option<Action> {
-    versions.pop()
 }
 
 pub(super) fn not_published(name: &str) -> ActionError {

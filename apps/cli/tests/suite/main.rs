@@ -18,4 +18,5 @@ mod sql;
 mod support;
 mod tests;
 mod transcripts;
+mod versions;
 mod watch;
