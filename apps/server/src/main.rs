@@ -34,6 +34,9 @@ struct Arguments {
     /// Address and port of what operators look at; overrides `admin` in [server]
     #[arg(long)]
     admin: Option<String>,
+    /// The name of this server among several, for audit records and the folder of its log; overrides `node` in [audit]
+    #[arg(long, env = "FLOWLAKE_NODE")]
+    node: Option<String>,
     /// Log filter, such as `info` or `flowlake_server=debug`
     #[arg(long, env = "FLOWLAKE_LOG", default_value = "info")]
     log: LogFilter,
@@ -131,6 +134,9 @@ fn load(arguments: &Arguments) -> Result<Project, ActionError> {
     }
     if let Some(admin) = &arguments.admin {
         project.config.server.admin = Some(admin.clone());
+    }
+    if let Some(node) = &arguments.node {
+        project.config.audit.node = Some(node.clone());
     }
     Ok(project)
 }

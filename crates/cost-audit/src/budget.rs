@@ -1,16 +1,24 @@
 //! Limits on what actions may cost a day and a month.
 //!
 //! What was spent is not kept in a file of its own: the audit log has it, and is read again at each start.
+//! Several servers share a limit by statements of what each has claimed of it, see [`StatementBoard`].
+
+mod share;
+mod spend;
+mod statement;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::share::Share;
+pub use self::share::{ShareStatus, SharedBudget, StatementBoard};
+use self::spend::{Claim, Span, State, Sum, first_of_month};
 use crate::audit;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -26,6 +34,8 @@ pub struct BudgetSettings {
     pub actions: BTreeMap<String, BudgetLimits>,
     /// What happens to a request that would go over a limit.
     pub over: OverBudget,
+    /// How several servers share these limits; left out, each of them may spend up to them.
+    pub shared: Option<SharedBudget>,
 }
 
 /// The limits of one action, or of all.
@@ -40,6 +50,51 @@ pub struct BudgetLimits {
     pub monthly_usd: Option<Decimal>,
     /// What happens above these limits, when it is not what the settings say for all.
     pub over: Option<OverBudget>,
+}
+
+/// How often a request's claim may meet another server's before it is refused.
+const MOST_CONFLICTS: u32 = 4;
+
+/// A request that waits until more is claimed, until dropped.
+#[derive(Debug)]
+struct Waiting<'a> {
+    spent: &'a Spent,
+    action: &'a str,
+    estimate: Decimal,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(spent: &'a Spent, action: &'a str, estimate: Decimal) -> Self {
+        spent.lock().wait(action, estimate);
+        Self {
+            spent,
+            action,
+            estimate,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.spent.lock().wait(self.action, -self.estimate);
+    }
+}
+
+/// Why nothing was set aside.
+#[derive(Debug, Default)]
+struct Refusal {
+    /// The first limit that the request goes over, or what is claimed of it.
+    message: Option<String>,
+    /// Whether a limit itself would be exceeded, by what is known of other servers.
+    is_over: bool,
+    /// What has to be claimed first.
+    claims: Vec<Claim>,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(ErrorKind::OverBudget, refusal.message.unwrap_or_default())
+    }
 }
 
 /// What happens to a request that would go over a limit.
@@ -63,6 +118,7 @@ pub enum OverBudget {
 pub struct Budgets {
     settings: Arc<BudgetSettings>,
     spent: Arc<Spent>,
+    share: Option<Arc<Share>>,
 }
 
 #[derive(Debug)]
@@ -72,30 +128,6 @@ struct Spent {
     began: DateTime<Utc>,
     state: Mutex<State>,
 }
-
-/// Sums are kept by the day and the month that they are of, as the audit log has them: a clock that is set gives no money of a
-/// period twice.
-#[derive(Debug, Default)]
-struct State {
-    /// Whether what the audit log says of the time before is counted too.
-    is_restored: bool,
-    total: Spend,
-    actions: BTreeMap<String, Spend>,
-    /// Bytes that all actions received, by the first day of the month.
-    month_bytes: BTreeMap<NaiveDate, u64>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Spend {
-    days: BTreeMap<NaiveDate, Decimal>,
-    /// By their first day.
-    months: BTreeMap<NaiveDate, Decimal>,
-    /// Estimates of requests that are running.
-    reserved: Decimal,
-}
-
-/// Periods of which a sum is kept: those around now, however far the clock was set for a time.
-const MOST_PERIODS: usize = 8;
 
 /// How much of one limit is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,6 +139,10 @@ pub struct BudgetStatus {
     pub day_usd: Decimal,
     /// Spent this month, in USD.
     pub month_usd: Decimal,
+    /// Spent or claimed today by other servers that share the limits, in USD, as it was last read.
+    pub others_day_usd: Decimal,
+    /// The same of this month.
+    pub others_month_usd: Decimal,
     /// The limits.
     pub limits: BudgetLimits,
 }
@@ -132,6 +168,27 @@ impl Budgets {
                 clock,
                 state: Mutex::default(),
             }),
+            share: None,
+        }
+    }
+
+    /// The same limits, shared with other servers by statements on `board`. This server's is kept under `log_id`, the id of the log
+    /// that its spending is restored from, and names `node`.
+    ///
+    /// It is written and the others' are read every [`SharedBudget::every`] on the runtime that this is called in, and whenever a
+    /// request needs more than this server has claimed.
+    #[must_use]
+    pub fn sharing(
+        self,
+        shared: &SharedBudget,
+        board: Arc<dyn StatementBoard>,
+        log_id: String,
+        node: Option<String>,
+    ) -> Self {
+        let share = Share::start(shared, board, (log_id, node), &self.spent);
+        Self {
+            share: Some(share),
+            ..self
         }
     }
 
@@ -163,7 +220,33 @@ impl Budgets {
         Ok(Self {
             settings: Arc::new(settings),
             spent: Arc::clone(&self.spent),
+            share: self.share.clone(),
         })
+    }
+
+    /// Sets `estimate_usd` aside as [`Self::reserve`] does; where the limits are shared and this server has not claimed enough of
+    /// them, it claims more first.
+    ///
+    /// # Errors
+    /// Those of [`Self::reserve`], and [`ErrorKind::Unshared`] when more is needed and the statements cannot be exchanged.
+    pub async fn claim(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Error> {
+        let Some(share) = &self.share else {
+            return self.reserve(action, estimate_usd);
+        };
+        let mut waiting = None;
+        let mut conflicts = 0;
+        loop {
+            let refusal = match self.try_reserve(action, estimate_usd) {
+                Ok(reservation) => return Ok(reservation),
+                Err(refusal) => refusal,
+            };
+            let is_known = refusal.is_over && share.is_fresh(&self.spent);
+            if is_known || conflicts > MOST_CONFLICTS {
+                return Err(refusal.into());
+            }
+            waiting.get_or_insert_with(|| Waiting::new(&self.spent, action, estimate_usd));
+            conflicts += u32::from(share.exchange(refusal.claims).await?.is_conflict());
+        }
     }
 
     /// Sets `estimate_usd` aside for a request that is about to run, so that requests at the same time cannot spend the same money.
@@ -171,22 +254,38 @@ impl Budgets {
     /// An estimate of zero is never over a limit, however much is spent: such a request takes nothing of it.
     ///
     /// # Errors
-    /// [`ErrorKind::OverBudget`] when it would go over a limit and the settings say to refuse.
+    /// [`ErrorKind::OverBudget`] when it would go over a limit and the settings say to refuse, or, where limits are shared, over what
+    /// this server has claimed of one.
     pub fn reserve(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Error> {
+        Ok(self.try_reserve(action, estimate_usd)?)
+    }
+
+    fn try_reserve(&self, action: &str, estimate_usd: Decimal) -> Result<Reservation, Refusal> {
         let mut state = self.spent.lock();
-        let (settings, today) = (&self.settings, self.spent.today());
-        let nothing = Spend::default();
-        let own = state.actions.get(action).unwrap_or(&nothing);
         let mut warnings = Vec::new();
-        for (whose, limits) in settings.limits_of(action) {
-            let spent = if whose.is_some() { own } else { &state.total };
-            let exceeded = over(whose, limits, spent, estimate_usd, today);
-            if settings.over_of(limits) == OverBudget::Refuse
-                && let Some(first) = exceeded.first()
-            {
-                return Err(Error::new(ErrorKind::OverBudget, first.clone()));
+        let mut refusal = Refusal::default();
+        let limits = self.settings.sums_of(action, self.spent.today());
+        for (sum, limit, over) in limits.filter(|_| !estimate_usd.is_zero()) {
+            let own = state.committed(&sum) + estimate_usd;
+            let all = own + state.others(&sum);
+            let is_over = all > limit;
+            let is_claimed = self.share.is_none() || own <= state.granted(&sum);
+            if over == OverBudget::Warn {
+                warnings.extend(is_over.then(|| exceeded(&sum, limit, all)));
+            } else if is_over || !is_claimed {
+                refusal.is_over |= is_over;
+                refusal
+                    .message
+                    .get_or_insert_with(|| exceeded(&sum, limit, all));
+                refusal.claims.push(Claim {
+                    sum,
+                    estimate: estimate_usd,
+                    limit,
+                });
             }
-            warnings.extend(exceeded);
+        }
+        if refusal.message.is_some() {
+            return Err(refusal);
         }
         state.total.reserved += estimate_usd;
         state.actions.entry(action.to_owned()).or_default().reserved += estimate_usd;
@@ -240,14 +339,19 @@ impl Budgets {
     pub fn status(&self) -> Vec<BudgetStatus> {
         let state = self.spent.lock();
         let (settings, today) = (&self.settings, self.spent.today());
-        let status = |action: Option<&String>, spend: &Spend, limits: &BudgetLimits| BudgetStatus {
-            action: action.cloned(),
-            day_usd: spend.of_day(today).normalize(),
-            month_usd: spend.of_month(today).normalize(),
-            limits: limits.clone(),
+        let status = |action: Option<&String>, limits: &BudgetLimits| {
+            let [day, month] =
+                Span::BOTH.map(|span| Sum::of(action.map(String::as_str), span, today));
+            BudgetStatus {
+                action: action.cloned(),
+                day_usd: state.spent(&day).normalize(),
+                month_usd: state.spent(&month).normalize(),
+                others_day_usd: state.others(&day).normalize(),
+                others_month_usd: state.others(&month).normalize(),
+                limits: limits.clone(),
+            }
         };
-        let nothing = Spend::default();
-        let mut all = vec![status(None, &state.total, &settings.total)];
+        let mut all = vec![status(None, &settings.total)];
         let mut names: Vec<&String> = state
             .actions
             .keys()
@@ -256,11 +360,23 @@ impl Budgets {
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let spend = state.actions.get(name).unwrap_or(&nothing);
             let limits = settings.actions.get(name).cloned().unwrap_or_default();
-            all.push(status(Some(name), spend, &limits));
+            all.push(status(Some(name), &limits));
         }
         all
+    }
+
+    /// How the exchange with other servers stands, where limits are shared.
+    #[must_use]
+    pub fn share_status(&self) -> Option<ShareStatus> {
+        self.share.as_ref().map(|share| share.status())
+    }
+
+    /// Gives back what this server has claimed and not spent, before it stops.
+    pub async fn close(&self) {
+        if let Some(share) = &self.share {
+            share.close().await;
+        }
     }
 }
 
@@ -321,6 +437,18 @@ impl Spent {
         Ok(())
     }
 
+    /// Every sum that other servers have to know.
+    fn stated(&self) -> BTreeMap<Sum, Decimal> {
+        let today = self.today();
+        self.lock().stated(today)
+    }
+
+    /// Gives up claims that were not used lately, or all that are not spent.
+    fn release(&self, all: bool) {
+        let today = self.today();
+        self.lock().release(today, all);
+    }
+
     fn today(&self) -> NaiveDate {
         self.clock.now().date_naive()
     }
@@ -338,15 +466,29 @@ impl BudgetSettings {
         all.any(BudgetLimits::is_set)
     }
 
-    /// The limits that hold for an action: of all, and its own with its name.
-    fn limits_of<'a>(
-        &'a self,
-        action: &'a str,
-    ) -> impl Iterator<Item = (Option<&'a str>, &'a BudgetLimits)> {
-        let own = self.actions.get(action);
-        [(None, &self.total)]
-            .into_iter()
-            .chain(own.map(|limits| (Some(action), limits)))
+    /// The limits that hold for an action: of all, and its own.
+    fn limits_of(&self, action: &str) -> impl Iterator<Item = (bool, &BudgetLimits)> {
+        let own = self.actions.get(action).map(|limits| (true, limits));
+        [(false, &self.total)].into_iter().chain(own)
+    }
+
+    /// The sums of today that a request of an action counts to and that have a limit, with it and what happens above it.
+    fn sums_of(
+        &self,
+        action: &str,
+        today: NaiveDate,
+    ) -> impl Iterator<Item = (Sum, Decimal, OverBudget)> {
+        self.limits_of(action).flat_map(move |(is_own, limits)| {
+            let over = self.over_of(limits);
+            let spans = [
+                (Span::Day, limits.daily_usd),
+                (Span::Month, limits.monthly_usd),
+            ];
+            let sums = spans.into_iter().filter_map(move |(span, limit)| {
+                Some((Sum::of(is_own.then_some(action), span, today), limit?, over))
+            });
+            sums.collect::<Vec<_>>()
+        })
     }
 
     fn over_of(&self, limits: &BudgetLimits) -> OverBudget {
@@ -360,84 +502,18 @@ impl BudgetLimits {
     }
 }
 
-impl State {
-    fn count(&mut self, action: &str, cost: Decimal, bytes: u64, time: DateTime<Utc>) {
-        if cost.is_zero() && bytes == 0 {
-            // Names that callers made up must not fill the memory.
-            return;
-        }
-        let day = time.date_naive();
-        let bytes_of_month = period(&mut self.month_bytes, first_of_month(day));
-        *bytes_of_month = bytes_of_month.saturating_add(bytes);
-        let own = self.actions.entry(action.to_owned()).or_default();
-        for spend in [&mut self.total, own] {
-            *period(&mut spend.days, day) += cost;
-            *period(&mut spend.months, first_of_month(day)) += cost;
-        }
-    }
-}
-
-impl Spend {
-    fn of_day(&self, day: NaiveDate) -> Decimal {
-        self.days.get(&day).copied().unwrap_or_default()
-    }
-
-    fn of_month(&self, day: NaiveDate) -> Decimal {
-        let month = self.months.get(&first_of_month(day));
-        month.copied().unwrap_or_default()
-    }
-}
-
-/// The sum of a period. Where too many are kept, the one that is farthest from it goes.
-fn period<T: Default>(sums: &mut BTreeMap<NaiveDate, T>, period: NaiveDate) -> &mut T {
-    if sums.len() >= MOST_PERIODS && !sums.contains_key(&period) {
-        let distance = |found: Option<(&NaiveDate, &T)>| {
-            found.map(|(found, _)| found.signed_duration_since(period).abs())
-        };
-        if distance(sums.first_key_value()) >= distance(sums.last_key_value()) {
-            sums.pop_first();
-        } else {
-            sums.pop_last();
-        }
-    }
-    sums.entry(period).or_default()
-}
-
-fn over(
-    whose: Option<&str>,
-    limits: &BudgetLimits,
-    spend: &Spend,
-    estimate: Decimal,
-    today: NaiveDate,
-) -> Vec<String> {
-    if estimate.is_zero() {
-        return Vec::new();
-    }
-    let whose = whose.map_or_else(
+/// What is said of a request that would make a sum `after`.
+fn exceeded(sum: &Sum, limit: Decimal, after: Decimal) -> String {
+    let whose = sum.action.as_ref().map_or_else(
         || "all actions".to_owned(),
         |action| format!("action `{action}`"),
     );
-    let periods = [
-        ("daily", limits.daily_usd, spend.of_day(today), "tomorrow"),
-        (
-            "monthly",
-            limits.monthly_usd,
-            spend.of_month(today),
-            "next month",
-        ),
-    ];
-    periods
-        .into_iter()
-        .filter_map(|(name, limit, spent, then)| {
-            let limit = limit?;
-            let after = (spent + spend.reserved + estimate).normalize();
-            (after > limit).then(|| {
-                format!("the {name} budget of {whose} is {limit} USD and this would make it {after}, wait until {then} (UTC) or raise it")
-            })
-        })
-        .collect()
-}
-
-fn first_of_month(day: NaiveDate) -> NaiveDate {
-    day.with_day(1).unwrap_or(day)
+    let (name, then) = match sum.span {
+        Span::Day => ("daily", "tomorrow"),
+        Span::Month => ("monthly", "next month"),
+    };
+    let after = after.normalize();
+    format!(
+        "the {name} budget of {whose} is {limit} USD and this would make it {after}, wait until {then} (UTC) or raise it"
+    )
 }

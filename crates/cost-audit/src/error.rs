@@ -26,6 +26,8 @@ pub enum ErrorKind {
     InvalidPrices,
     /// The request would go over a budget: wait for the next period or raise the budget.
     OverBudget,
+    /// What other servers have spent of a shared budget cannot be found out: see that the place of their statements can be reached.
+    Unshared,
     /// Another process writes this audit log: stop it, or use another directory.
     Locked,
     /// The audit log cannot be written (disk full, read-only, permissions): refuse requests until it can.
@@ -34,6 +36,8 @@ pub enum ErrorKind {
     Unshipped,
     /// The audit log has been tampered with or damaged: run `verify` and keep the files as they are.
     Broken,
+    /// The same audit log was given twice: leave one out; if two servers began with one folder, give each a log of its own.
+    Doubled,
     /// The log was shut down: open it again.
     Closed,
     /// The audit log cannot be read: check the path and its permissions.
@@ -91,6 +95,7 @@ impl Error {
             self.kind,
             ErrorKind::Unwritable
                 | ErrorKind::Unshipped
+                | ErrorKind::Unshared
                 | ErrorKind::CostExplorer
                 | ErrorKind::Locked
         )

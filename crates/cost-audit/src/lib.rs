@@ -17,7 +17,10 @@ pub use audit::{
     AuditLog, AuditLogBuilder, AuditObject, AuditReceipt, AuditRecord, AuditSettings, AuditStatus,
     VerifyReport, keyed_hash, verify,
 };
-pub use budget::{BudgetLimits, BudgetSettings, BudgetStatus, Budgets, OverBudget, Reservation};
+pub use budget::{
+    BudgetLimits, BudgetSettings, BudgetStatus, Budgets, OverBudget, Reservation, ShareStatus,
+    SharedBudget, StatementBoard,
+};
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorKind};
 pub use estimate::{Cost, CostLine, Destination, Usage};

@@ -112,12 +112,12 @@ pub struct ActionCost {
 }
 
 impl CostReport {
-    /// Sums the audit log in `directory` from `start` until before `end`, beside `actuals` of the same periods.
+    /// Sums the audit logs of a folder, see [`audit::logs`], from `start` until before `end`, beside `actuals` of the same periods.
     ///
     /// A folder that does not exist is a log without records: nothing was read yet.
     ///
     /// # Errors
-    /// Those of [`audit::entries`].
+    /// Those of [`audit::entries`] and [`audit::distinct`].
     pub fn new(
         directory: &Path,
         (start, end): (NaiveDate, NaiveDate),
@@ -126,11 +126,18 @@ impl CostReport {
     ) -> Result<Self, Error> {
         let mut periods = periods(start, end, granularity, actuals);
         let mut actions: BTreeMap<String, ActionCost> = BTreeMap::new();
-        let entries = directory
-            .exists()
-            .then(|| audit::entries_since(directory, start))
-            .transpose()?;
-        for entry in entries.into_iter().flatten() {
+        let logs = if directory.exists() {
+            audit::logs(directory)?
+        } else {
+            Vec::new()
+        };
+        audit::distinct(&logs)?;
+        let of_logs = logs.iter().map(|log| audit::entries_since(log, start));
+        for entry in of_logs
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+        {
             let record = entry?.record;
             let day = record.time.date_naive();
             let Some(period) = periods

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
 use flowlake_cost_audit::{
     AuditLog, AuditSettings, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock,
-    Destination, ErrorKind as AuditErrorKind, PriceTable,
+    Destination, ErrorKind as AuditErrorKind, PriceTable, SharedBudget, StatementBoard,
     audit::{SealingKey, SegmentSink, ShipSettings, Shipper},
 };
 use flowlake_genesys_auth::Secret;
@@ -20,7 +20,8 @@ use crate::{
     Action, ActionDefinition, ActionError, AuditConfig, Clock, Config, Environment, ErrorCode,
     Inspector, ObjectCacheSettings, Pipeline, Project, ReadPolicy, SystemClock, TestBench,
     clock::HotTime,
-    ledger::{Ledger, Pricing, S3Sink},
+    config::s3_place,
+    ledger::{Ledger, Pricing, S3Board, S3Sink},
     pipeline::Parts,
     read::Reader,
     report::{LastFailures, LastRecord, Reporter},
@@ -109,6 +110,7 @@ impl PipelineBuilder {
             hash_key,
             sealing_key,
             ship,
+            board,
         } = Box::pin(self.checked(environment, disk)).await?;
         let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
         let (audit, directory) = open_audit(&config.audit, sealing_key.as_ref(), &clock)?;
@@ -117,6 +119,13 @@ impl PipelineBuilder {
             Budgets::restore(budget, Arc::clone(&clock), &directory)?
         } else {
             Budgets::new(budget, Arc::clone(&clock))
+        };
+        let budgets = match board {
+            Some((board, shared)) => {
+                let (id, node) = (audit.id().to_owned(), config.audit.node.clone());
+                budgets.sharing(&shared, board, id, node)
+            }
+            None => budgets,
         };
         let shipper =
             ship.map(|(sink, settings)| Shipper::start(directory.clone(), sink, settings, clock));
@@ -132,6 +141,7 @@ impl PipelineBuilder {
         let services = Arc::new(services);
         let ledger = Arc::new(Ledger {
             audit,
+            node: config.audit.node.clone(),
             budgets,
             pricing: Arc::new(pricing),
             shipper: shipper.map(Arc::new),
@@ -223,6 +233,7 @@ impl PipelineBuilder {
         {
             return Err(error);
         }
+        config.audit.own_directory()?;
         let sdk = Box::pin(load_sdk_config(&config.aws)).await?;
         let s3 = s3_client(&sdk, &config.aws);
         let access = Access::builder(
@@ -262,6 +273,7 @@ impl PipelineBuilder {
             hash_key,
             sealing_key: config.audit.sealing_key(environment)?,
             ship: sink(&config.audit, &s3)?,
+            board: board(config.budget.shared.as_ref(), &s3)?,
             services: Services {
                 actions,
                 broken,
@@ -323,6 +335,8 @@ struct Checked {
     hash_key: Secret,
     sealing_key: Option<SealingKey>,
     ship: Option<(Arc<dyn SegmentSink>, ShipSettings)>,
+    /// Where a budget is shared, and how.
+    board: Option<(Arc<dyn StatementBoard>, SharedBudget)>,
 }
 
 /// The pipeline's clock, as the audit log and the budgets take it.
@@ -399,10 +413,10 @@ fn open_audit(
         }
         builder.open().map(|log| (log, directory))
     };
-    let directory = &settings.log.directory;
     if !settings.in_free_folder {
-        return Ok(open(directory.clone())?);
+        return Ok(open(settings.own_directory()?)?);
     }
+    let directory = &settings.log.directory;
     let mut opened = open(directory.join("1"));
     for number in 2..=MOST_FOLDERS {
         match opened {
@@ -413,6 +427,23 @@ fn open_audit(
         }
     }
     Ok(opened?)
+}
+
+/// Where a budget is shared.
+#[expect(
+    clippy::type_complexity,
+    reason = "two of the arguments that the sharing of budgets is started with"
+)]
+fn board(
+    shared: Option<&SharedBudget>,
+    s3: &S3,
+) -> Result<Option<(Arc<dyn StatementBoard>, SharedBudget)>, ActionError> {
+    let Some(shared) = shared else {
+        return Ok(None);
+    };
+    let place = s3_place("budget.shared", &shared.uri)?;
+    let board = S3Board::new(s3.client().clone(), place);
+    Ok(Some((Arc::new(board), shared.clone())))
 }
 
 /// Where finished segments are shipped to.

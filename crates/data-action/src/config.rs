@@ -29,6 +29,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Table;
 
+pub(crate) use self::audit::s3_place;
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cache::CacheSettings;
 pub use self::confirm::ConfirmSettings;
@@ -135,6 +136,7 @@ impl Config {
         check::check(
             &config.server,
             config.audit.ship.as_ref(),
+            config.budget.shared.as_ref(),
             config.genesys.as_ref(),
         )?;
         Ok((folder, config, document))

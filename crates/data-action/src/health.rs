@@ -8,7 +8,7 @@ use crate::{ErrorCode, ledger::Ledger, read::Reader, report::Failures, services:
 /// One part of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartHealth {
-    /// Which one: `audit`, `shipping`, `hot`, `access`, `s3` or `genesys`.
+    /// Which one: `audit`, `shipping`, `budget`, `hot`, `access`, `s3` or `genesys`.
     pub part: &'static str,
     /// Whether it worked when it was last needed. Without `audit` nothing is answered, without another part some requests are.
     pub up: bool,
@@ -37,6 +37,9 @@ pub(crate) fn parts(
         let pending = failing.then(|| format!("{} segments pending", status.pending_segments));
         parts.push(part("shipping", pending));
     }
+    if let Some(status) = ledger.budgets.share_status() {
+        parts.push(part("budget", status.last_error));
+    }
     if services.actions.values().any(|action| action.hot.is_some()) {
         let stale = reader.hot_status().stale;
         let stale = (stale > 0).then(|| format!("{stale} actions cannot be checked"));
@@ -50,7 +53,7 @@ pub(crate) fn parts(
     parts
 }
 
-/// What an operator should look at while requests are still served: audit segments that cannot be shipped, and hot tables
+/// What an operator should look at while requests are still served: audit segments that cannot be shipped, a shared budget that cannot be exchanged, and hot tables
 /// whose objects cannot be checked.
 pub(crate) fn warnings(ledger: &Ledger, reader: &Reader) -> Vec<String> {
     let status = ledger.shipper.as_deref().map(Shipper::status);
@@ -62,9 +65,15 @@ pub(crate) fn warnings(ledger: &Ledger, reader: &Reader) -> Vec<String> {
             since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         )
     });
+    let share = ledger.budgets.share_status();
+    let unshared = share.and_then(|status| Some((status.failing_since?, status.last_error?)));
+    let unshared = unshared.map(|(since, why)| {
+        let since = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        format!("what other servers spend of the budget has not been known since {since}: {why}")
+    });
     let stale = reader.hot_status().stale;
     let stale = (stale > 0).then(|| {
         format!("the objects of {stale} hot actions cannot be checked: answers may be out of date")
     });
-    failing.into_iter().chain(stale).collect()
+    failing.into_iter().chain(unshared).chain(stale).collect()
 }

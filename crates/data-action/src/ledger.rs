@@ -1,5 +1,6 @@
 //! The books: what is set aside before a read, and the one audit record of every attempt, with what it has cost.
 
+mod board;
 mod limits;
 mod objects;
 mod price;
@@ -8,7 +9,7 @@ mod ship;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flowlake_cost_audit::{
-    AuditLog, AuditReceipt, AuditRecord, AuditStatus, Budgets, Cost, Error as CostError,
+    AuditLog, AuditReceipt, AuditRecord, AuditStatus, Budgets, Cost, Error as CostError, ErrorKind,
     OverBudget, audit::Shipper, keyed_hash,
 };
 use flowlake_genesys_auth::Secret;
@@ -18,8 +19,8 @@ use flowlake_transform::{BoundParams, RunStats};
 
 #[cfg(test)]
 pub(crate) use self::objects::objects_of_record;
+pub(crate) use self::{board::S3Board, price::Pricing, ship::S3Sink};
 use self::{limits::ReadSize, objects::Moved};
-pub(crate) use self::{price::Pricing, ship::S3Sink};
 use crate::{
     Action, ActionError, Clock, ConfirmSettings, ErrorCode, attempt::Attempt, plan::ReadPlan,
     stores::RequestStores,
@@ -29,6 +30,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     pub(crate) audit: AuditLog,
+    /// This server's name, which every record has.
+    pub(crate) node: Option<String>,
     pub(crate) budgets: Budgets,
     pub(crate) pricing: Arc<Pricing>,
     pub(crate) shipper: Option<Arc<Shipper>>,
@@ -72,7 +75,7 @@ impl Ledger {
 
     /// Compares a read with its limits and sets its price aside of the budgets, before anything is read, and returns it. A read
     /// without a price is refused or warned of.
-    pub(crate) fn reserve(
+    pub(crate) async fn reserve(
         &self,
         attempt: &Attempt,
         action: &Action,
@@ -118,11 +121,13 @@ impl Ledger {
                 return Ok(None);
             }
         };
-        let reservation = budgets
-            .reserve(action, estimate.total_usd)
-            .map_err(|error| {
+        let reservation = budgets.claim(action, estimate.total_usd).await;
+        let reservation = reservation.map_err(|error| match error.kind() {
+            ErrorKind::OverBudget => {
                 ActionError::from(error).with_retry_after(Some(self.until_tomorrow()))
-            })?;
+            }
+            _ => error.into(),
+        })?;
         let mut draft = attempt.draft();
         for warning in reservation.warnings() {
             draft.warn(warning.clone());
@@ -158,6 +163,7 @@ impl Ledger {
         if !warnings.is_empty() {
             record.message = Some(warnings.join("; "));
         }
+        record.node.clone_from(&self.node);
         record.bytes_from_disk = total.bytes_from_disk;
         record.bytes_transferred = total.bytes_received;
         record.request_ids.clone_from(&total.request_ids);
@@ -188,6 +194,7 @@ impl Ledger {
             action: of.action.clone(),
             caller: of.caller.clone(),
             correlation_id: Some(of.id.clone()),
+            node: self.node.clone(),
             principal: of.principal.clone(),
             sql: of.sql.clone(),
             time: self.clock.now(),

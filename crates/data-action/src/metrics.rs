@@ -151,18 +151,29 @@ fn kept(status: KeptStatus) -> [Gauge; 2] {
 }
 
 /// What is spent of each budget and what its limit is; all actions together are the action `*`.
-fn budgets(status: &[BudgetStatus]) -> [Gauge; 2] {
+fn budgets(status: &[BudgetStatus]) -> [Gauge; 3] {
     let labels = |status: &BudgetStatus, period: &str| {
         let action = status.action.clone().unwrap_or_else(|| "*".to_owned());
         vec![("action", action), ("period", period.to_owned())]
     };
     let mut spent = Vec::new();
-    let mut limits = Vec::new();
+    let (mut limits, mut elsewhere) = (Vec::new(), Vec::new());
     for budget in status {
-        for (period, usd, limit) in [
-            ("day", budget.day_usd, budget.limits.daily_usd),
-            ("month", budget.month_usd, budget.limits.monthly_usd),
+        for (period, usd, others, limit) in [
+            (
+                "day",
+                budget.day_usd,
+                budget.others_day_usd,
+                budget.limits.daily_usd,
+            ),
+            (
+                "month",
+                budget.month_usd,
+                budget.others_month_usd,
+                budget.limits.monthly_usd,
+            ),
         ] {
+            elsewhere.push((labels(budget, period), usd_number(others)));
             spent.push((labels(budget, period), usd_number(usd)));
             limits.extend(limit.map(|limit| (labels(budget, period), usd_number(limit))));
         }
@@ -172,6 +183,11 @@ fn budgets(status: &[BudgetStatus]) -> [Gauge; 2] {
             name: "flowlake_spent_usd",
             help: "What reads have cost in this day and month of UTC, estimated.",
             values: spent,
+        },
+        Gauge {
+            name: "flowlake_spent_elsewhere_usd",
+            help: "What other servers that share the budget have spent or claimed, as it was last read.",
+            values: elsewhere,
         },
         Gauge {
             name: "flowlake_budget_usd",

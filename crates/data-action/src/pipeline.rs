@@ -157,6 +157,14 @@ impl Pipeline {
         let cancelled = if ended.is_ok() { 0 } else { running.len() };
         stop.cancel();
         let ended = tokio::time::timeout(SETTLE_LIMIT, running.wait()).await;
+        if tokio::time::timeout(SETTLE_LIMIT, ledger.budgets.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "what is claimed of the budget and not spent could not be given back in time"
+            );
+        }
         let closed = tokio::time::timeout(SETTLE_LIMIT, ledger.audit.close()).await;
         services.s3.settle(SETTLE_LIMIT).await;
         if ended.is_err() || closed.is_err() {

@@ -221,7 +221,8 @@ impl Reader {
         let confirm = request.confirm.as_ref();
         let estimate = self
             .ledger
-            .reserve(attempt, &admitted.action, plan, confirm, stores)?;
+            .reserve(attempt, &admitted.action, plan, confirm, stores)
+            .await?;
         let loaded = self.hot.load(attempt, admitted, &plan.files, stores);
         if let Some(tables) = loaded.await? {
             return self

@@ -37,8 +37,8 @@ impl Pipeline {
             "requests without valid credentials since {since}: {}",
             requests.count
         );
-        self.parts
-            .ledger
+        let ledger = &self.parts.ledger;
+        ledger
             .audit
             .append(&AuditRecord {
                 action: ACTION.to_owned(),
@@ -47,6 +47,7 @@ impl Pipeline {
                 code: code.as_str().to_owned(),
                 http_status: Some(code.http_status()),
                 message: Some(message),
+                node: ledger.node.clone(),
                 status: AuditStatus::Failed,
                 time: self.clock().now(),
                 ..AuditRecord::default()

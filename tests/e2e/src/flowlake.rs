@@ -287,8 +287,24 @@ impl Project {
         Ok(took)
     }
 
-    fn serve_by(&self, mut command: Command, log: &str) -> Result<Server> {
-        let [port, admin] = free_ports()?;
+    fn serve_by(&self, command: Command, log: &str) -> Result<Server> {
+        let [port] = free_ports()?;
+        self.serve_at(port, "server", command, log)
+    }
+
+    /// [`Project::serve`] as one of several nodes, on a port of its own. Its records are in a folder of its name.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn serve_node(&self, node: &str, port: u16) -> Result<Server> {
+        let mut command = self.command("flowlake-server");
+        command.args(["--node", node]);
+        let name = format!("server-{node}");
+        self.serve_at(port, &name, command, "info,flowlake=debug")
+    }
+
+    fn serve_at(&self, port: u16, name: &str, mut command: Command, log: &str) -> Result<Server> {
+        let [admin] = free_ports()?;
         let admin = format!("127.0.0.1:{admin}");
         let address = format!("127.0.0.1:{port}");
         command
@@ -296,7 +312,7 @@ impl Project {
             .arg(self.folder.join("flowlake.toml"))
             .args(["--listen", &address, "--admin", &admin])
             .env("FLOWLAKE_LOG", log);
-        let mut process = Process::start("server", &self.folder, &mut command)?;
+        let mut process = Process::start(name, &self.folder, &mut command)?;
         let operators = format!("http://{admin}");
         process.wait_until(Duration::from_secs(30), || {
             http::status(&format!("{operators}/livez")) == Some(200)

@@ -21,12 +21,13 @@ pub(crate) enum AuditCommand {
     Export(Export),
 }
 
-/// Where the log is.
+/// Where the logs are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The log's folder, relative to the configuration; left out, the one that flowlake.toml names
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) directory: Option<PathBuf>,
+    /// A log's folder, or one that holds the folders of several servers, relative to the configuration; may be given several times;
+    /// left out, the one that flowlake.toml names
+    #[arg(long = "directory", value_name = "FOLDER")]
+    pub(crate) directories: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +40,9 @@ pub(crate) struct Verify {
     /// A record known to be in the log, from an answer or an earlier `verify`: shows a cut end and a log that was replaced
     #[arg(long, value_name = "NUMBER:HASH", value_parser = receipt)]
     pub(crate) receipt: Option<(u64, String)>,
+    /// A server whose log has to be there; may be given several times. A missing log, and one of another server, is then an error
+    #[arg(long = "node", value_name = "NAME")]
+    pub(crate) nodes: Vec<String>,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -147,6 +151,9 @@ pub(crate) struct Conditions {
     /// The caller's own id of the request
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
+    /// The server that wrote the record
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// A bucket that was read
     #[arg(long)]
     bucket: Option<String>,
@@ -180,6 +187,7 @@ impl Conditions {
             organization: self.organization.clone(),
             conversation_id: self.conversation.clone(),
             correlation_id: self.correlation.clone(),
+            node: self.node.clone(),
             bucket: self.bucket.clone(),
             key_prefix: self.key_prefix.clone(),
             status: self.outcome.map(|outcome| match outcome {

@@ -26,6 +26,7 @@ pub(super) fn line(entry: &AuditEntry) -> String {
     for (name, value) in [
         ("conversation", &record.conversation_id),
         ("correlation", &record.correlation_id),
+        ("node", &record.node),
     ] {
         if let Some(value) = value {
             line += &format!(", {name} {value}");

@@ -1,22 +1,19 @@
 //! Where audit logs are: as typed, as the configuration says, or where questions without a configuration leave them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
+use flowlake_cost_audit::audit;
 use flowlake_data_action::{ActionError, Config, ErrorCode};
 
 use super::arguments::Place;
 use crate::state;
 
-/// The logs that are meant, at least one. The action files are not read: they may be wrong, and the log may not.
+/// The logs that are meant, at least one, and each once. The action files are not read: they may be wrong, and the log may not.
 pub(super) fn logs(config: &Path, place: &Place) -> Result<Vec<PathBuf>, ActionError> {
-    let folder = match &place.directory {
-        Some(directory) => typed(config, directory),
-        None => configured(config)?.log.directory,
-    };
-    there(folder)
+    if place.directories.is_empty() {
+        return there(&[configured(config)?.log.directory]);
+    }
+    there(&typed(config, &place.directories))
 }
 
 /// What the configuration says of the log.
@@ -27,34 +24,34 @@ pub(super) fn configured(config: &Path) -> Result<flowlake_data_action::AuditCon
     Ok(state::without_config()?.config.audit)
 }
 
-/// A typed folder, relative to the configuration as all paths in it are. The configuration need not be there.
-pub(super) fn typed(config: &Path, directory: &Path) -> PathBuf {
+/// Typed folders, relative to the configuration as all paths in it are. The configuration need not be there.
+pub(super) fn typed(config: &Path, directories: &[PathBuf]) -> Vec<PathBuf> {
     let is_file = config.extension().is_some_and(|end| end == "toml") && !config.is_dir();
     let folder = if is_file {
         config.parent()
     } else {
         Some(config)
     };
-    folder.unwrap_or(Path::new("")).join(directory)
+    let folder = folder.unwrap_or(Path::new(""));
+    directories.iter().map(|typed| folder.join(typed)).collect()
 }
 
-/// The log of a folder, if it is there, or the logs in its numbered folders: programs that run at the same time each have one.
-pub(super) fn there(folder: PathBuf) -> Result<Vec<PathBuf>, ActionError> {
-    if !folder.is_dir() {
-        return Err(no_log(&folder));
+/// The logs of these folders, which must be different ones: a folder is a log, or holds those of several processes or servers.
+pub(super) fn there(folders: &[PathBuf]) -> Result<Vec<PathBuf>, ActionError> {
+    let mut logs = Vec::new();
+    for folder in folders {
+        let found = if folder.is_dir() {
+            audit::logs(folder)?
+        } else {
+            Vec::new()
+        };
+        if found.is_empty() {
+            return Err(no_log(folder));
+        }
+        logs.extend(found);
     }
-    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-    let mut numbered: Vec<(u32, PathBuf)> = entries
-        .filter_map(|entry| {
-            let number = entry.file_name().to_str()?.parse().ok()?;
-            entry.path().is_dir().then(|| (number, entry.path()))
-        })
-        .collect();
-    if numbered.is_empty() {
-        return Ok(vec![folder]);
-    }
-    numbered.sort();
-    Ok(numbered.into_iter().map(|(_, log)| log).collect())
+    audit::distinct(&logs)?;
+    Ok(logs)
 }
 
 pub(super) fn no_log(folder: &Path) -> ActionError {

@@ -1,6 +1,9 @@
 //! `flowlake audit verify`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use flowlake_cost_audit::{
     VerifyReport,
@@ -11,7 +14,7 @@ use serde_json::json;
 
 use super::{
     arguments::Verify,
-    place::{configured, no_log, there, typed},
+    place::{configured, logs, there},
 };
 use crate::{failure::Failure, output};
 
@@ -29,26 +32,50 @@ pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
         )
         .into());
     }
-    let mut broken_logs = Vec::new();
+    let (mut problems, mut found) = (Vec::new(), BTreeSet::new());
     for log in &logs {
-        broken_logs.extend(verify_log(log, &options, arguments.json)?);
+        let report = verify_log(log, &options, arguments.json)?;
+        let expected = (!arguments.nodes.is_empty()).then_some(&arguments.nodes);
+        problems.extend(match (report.problem, expected) {
+            (Some(problem), _) => Some(broken(&problem, (logs.len() > 1).then_some(log))),
+            (None, Some(expected)) => foreign(log, &report.nodes, expected),
+            (None, None) => None,
+        });
+        found.extend(report.nodes);
     }
-    match broken_logs.into_iter().next() {
+    let missing = arguments.nodes.iter().find(|node| !found.contains(*node));
+    problems.extend(missing.map(|node| {
+        let said = format!("there is no log of the node `{node}`");
+        ActionError::new(
+            ErrorCode::AuditBroken,
+            said,
+            "Add its folder with --directory, or find out where it is gone.",
+        )
+    }));
+    match problems.into_iter().next() {
         None => Ok(()),
-        Some(problem) => Err(broken(&problem).into()),
+        Some(first) => Err(first.into()),
     }
 }
 
-/// Prints what is found about one log; the first bad record.
-fn verify_log(
-    log: &Path,
-    options: &VerifyOptions,
-    as_json: bool,
-) -> Result<Option<Problem>, Failure> {
+/// Why a log is of none of the expected nodes, or of others beside one of them.
+fn foreign(log: &Path, nodes: &BTreeSet<String>, expected: &[String]) -> Option<ActionError> {
+    let stranger = nodes.iter().find(|node| !expected.contains(node));
+    let whose = match stranger {
+        Some(node) => format!("has records of the node `{node}`, which was not named"),
+        None if nodes.is_empty() => "names no node".to_owned(),
+        None => return None,
+    };
+    Some(ActionError::new(
+        ErrorCode::AuditBroken,
+        format!("the log in {} {whose}", log.display()),
+        "Name every node with --node, or take away what is of another place.",
+    ))
+}
+
+/// Prints what is found about one log.
+fn verify_log(log: &Path, options: &VerifyOptions, as_json: bool) -> Result<VerifyReport, Failure> {
     let report = verify_with(log, options)?;
-    if report.segments == 0 && report.deleted_segments == 0 && report.is_intact() {
-        return Err(no_log(log).into());
-    }
     if as_json {
         let key = &options.public_key;
         output::print(&format!(
@@ -58,7 +85,7 @@ fn verify_log(
     } else {
         output::print(&text(log, &report, options.public_key.as_deref()))?;
     }
-    Ok(report.problem)
+    Ok(report)
 }
 
 /// The logs, and the public half of the key that the configuration signs with.
@@ -68,8 +95,9 @@ fn places_and_key(
     config: &Path,
     arguments: &Verify,
 ) -> Result<(Vec<PathBuf>, Option<String>), Failure> {
-    if let Some(directory) = &arguments.place.directory {
-        return Ok((there(typed(config, directory))?, None));
+    let place = &arguments.place;
+    if !place.directories.is_empty() {
+        return Ok((logs(config, place)?, None));
     }
     let audit = configured(config)?;
     let key = if arguments.public_key.is_some() {
@@ -84,7 +112,10 @@ fn places_and_key(
             )
         })?
     };
-    Ok((there(audit.log.directory)?, key.map(|key| key.public_key())))
+    Ok((
+        there(&[audit.log.directory])?,
+        key.map(|key| key.public_key()),
+    ))
 }
 
 fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> String {
@@ -95,6 +126,10 @@ fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> Strin
         report.segments,
         report.sealed_segments
     )];
+    if !report.nodes.is_empty() {
+        let nodes: Vec<&str> = report.nodes.iter().map(String::as_str).collect();
+        lines.push(format!("written by {}", nodes.join(", ")));
+    }
     match public_key {
         Some(key) => lines.push(format!("seals must be signed with {key}")),
         None => lines
@@ -123,7 +158,9 @@ fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> Strin
     lines.join("\n") + "\n"
 }
 
-fn broken(problem: &Problem) -> ActionError {
+/// The first bad record; `log` names its folder where there are several.
+fn broken(problem: &Problem, log: Option<&PathBuf>) -> ActionError {
+    let log = log.map_or_else(String::new, |log| format!("{}: ", log.display()));
     let place = if problem.line == 0 {
         format!("after the end of {}", problem.segment)
     } else {
@@ -134,7 +171,7 @@ fn broken(problem: &Problem) -> ActionError {
     ActionError::new(
         ErrorCode::AuditBroken,
         format!(
-            "{kind} at record {} ({place}, byte {}): {}",
+            "{log}{kind} at record {} ({place}, byte {}): {}",
             problem.sequence, problem.offset, problem.message
         ),
         "Keep the files as they are; what stands before that record is proven, what stands behind it is not.",
@@ -179,7 +216,7 @@ mod tests {
             .replace("\"action\":\"b\"", "\"action\":\"c\"");
         std::fs::write(&path, edited).unwrap();
         let report = verify(folder.path()).unwrap();
-        let error = broken(&report.problem.unwrap());
+        let error = broken(&report.problem.unwrap(), None);
         assert!(
             error
                 .message()

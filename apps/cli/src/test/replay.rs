@@ -8,6 +8,7 @@ mod revision;
 
 use std::path::Path;
 
+use flowlake_cost_audit::audit;
 use flowlake_data_action::{
     ActionError, Answer, ErrorCode, Failure as ActionFailure, Pipeline, ProcessEnvironment,
     Project, nearest,
@@ -58,7 +59,8 @@ pub(super) async fn replay(config: &Path, arguments: &Test, count: usize) -> Res
         )
         .into());
     }
-    let requests = Requests::last(&log, count, &arguments.actions, &project, &old)?;
+    let logs = audit::logs(&log).map_err(ActionError::from)?;
+    let requests = Requests::last(&logs, count, &arguments.actions, &project, &old)?;
     let mut name = log.into_os_string();
     name.push(OWN_LOG);
     project.record_in(name.into());

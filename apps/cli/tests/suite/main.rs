@@ -10,6 +10,7 @@ mod explain;
 mod generated;
 mod inspect;
 mod log;
+mod nodes;
 mod schema;
 mod screen;
 mod shell;

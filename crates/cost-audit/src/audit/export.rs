@@ -74,7 +74,7 @@ fn write_lines(
     Ok(count)
 }
 
-const COLUMNS: [&str; 36] = [
+const COLUMNS: [&str; 37] = [
     "sequence",
     "time",
     "id",
@@ -111,6 +111,7 @@ const COLUMNS: [&str; 36] = [
     "sql",
     "destination",
     "bytes_from_disk",
+    "node",
 ];
 
 fn write_csv(
@@ -197,6 +198,7 @@ fn row(entry: &AuditEntry) -> [String; COLUMNS.len()] {
         text(&record.sql),
         text(&record.destination),
         record.bytes_from_disk.to_string(),
+        text(&record.node),
     ]
 }
 

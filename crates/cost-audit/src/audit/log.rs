@@ -22,6 +22,7 @@ pub struct AuditLog {
     writer: Arc<Writer>,
     clock: Arc<dyn Clock>,
     settings: Arc<AuditSettings>,
+    id: Arc<str>,
 }
 
 /// Proof that a record is on disk.
@@ -79,11 +80,13 @@ impl AuditLogBuilder {
             ));
         }
         let store = Store::open(&self.settings, Arc::clone(&self.clock), self.sealing_key)?;
+        let id = store.log_id().into();
         let writer = Writer::start(store, self.settings.max_batch_records, self.idle)?;
         Ok(AuditLog {
             writer: Arc::new(writer),
             clock: self.clock,
             settings: Arc::new(self.settings),
+            id,
         })
     }
 }
@@ -158,6 +161,12 @@ impl AuditLog {
     /// but nobody knows when.
     pub async fn close(&self) {
         self.writer.close().await;
+    }
+
+    /// Its id, which it keeps.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The settings it was opened with.

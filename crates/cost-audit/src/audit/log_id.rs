@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::seal::Seal;
+use super::segment;
 use crate::error::{Error, ErrorKind};
 
 const NAME: &str = "audit.id";
@@ -17,13 +19,27 @@ pub(super) fn read(directory: &Path) -> Result<String, Error> {
     parse(&text, &path)
 }
 
-/// The id of the log in `directory`, made where there is none. The folder has to be synced afterwards.
+/// The id of the log in `directory`, if its file is there.
+pub(super) fn find(directory: &Path) -> Result<Option<String>, Error> {
+    let path = directory.join(NAME);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text, &path).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::unreadable(&path, error)),
+    }
+}
+
+/// The id of the log in `directory`, made where there is none: that of its seals, so that a log keeps its id when the file is lost.
+/// The folder has to be synced afterwards.
 pub(super) fn open(directory: &Path) -> Result<String, Error> {
     let path = directory.join(NAME);
     match fs::read_to_string(&path) {
         Ok(text) => parse(&text, &path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let id = Uuid::new_v4().to_string();
+            let sealed = segment::sealed(directory)?.into_iter().rev();
+            let sealed = sealed.filter_map(|segment| Seal::read(&segment).ok()??.ok()?.body.log_id);
+            let id = sealed.map(|id| Uuid::parse_str(&id)).find_map(Result::ok);
+            let id = id.unwrap_or_else(Uuid::new_v4).to_string();
             write(&path, &id).map_err(|error| Error::unwritable(&path, error))?;
             Ok(id)
         }

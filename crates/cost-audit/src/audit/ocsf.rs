@@ -58,32 +58,39 @@ pub(super) fn event(entry: &AuditEntry) -> Value {
         "time": record.time.timestamp_millis(),
         "type_name": "API Activity: Read",
         "type_uid": u64::from(CLASS_API_ACTIVITY) * 100 + u64::from(ACTIVITY_READ),
-        "unmapped": {
-            "bytes_from_disk": record.bytes_from_disk,
-            "bytes_scanned": record.bytes_scanned,
-            "bytes_transferred": record.bytes_transferred,
-            "conversation_id": record.conversation_id,
-            "cost_usd": record.cost_usd,
-            "destination": record.destination,
-            "hash": entry.hash,
-            "nulled_values": record.nulled_values,
-            "objects_count": record.objects_count,
-            "objects_digest": record.objects_digest,
-            "params": record.params,
-            "previous": entry.previous,
-            "request_ids": record.request_ids,
-            "rows": record.rows,
-            "skipped_rows": record.skipped_rows,
-            "sql": record.sql,
-            "trace_id": record.trace_id,
-            "user": record.user,
-        },
+        "unmapped": unmapped(entry),
     });
     if record.status == AuditStatus::Failed {
         event["api"]["response"]["error"] = Value::String(record.code.clone());
     }
     without_nulls(&mut event);
     event
+}
+
+/// What the class has no place for.
+fn unmapped(entry: &AuditEntry) -> Value {
+    let record = &entry.record;
+    json!({
+        "bytes_from_disk": record.bytes_from_disk,
+        "bytes_scanned": record.bytes_scanned,
+        "bytes_transferred": record.bytes_transferred,
+        "conversation_id": record.conversation_id,
+        "cost_usd": record.cost_usd,
+        "destination": record.destination,
+        "hash": entry.hash,
+        "node": record.node,
+        "nulled_values": record.nulled_values,
+        "objects_count": record.objects_count,
+        "objects_digest": record.objects_digest,
+        "params": record.params,
+        "previous": entry.previous,
+        "request_ids": record.request_ids,
+        "rows": record.rows,
+        "skipped_rows": record.skipped_rows,
+        "sql": record.sql,
+        "trace_id": record.trace_id,
+        "user": record.user,
+    })
 }
 
 fn actor(entry: &AuditEntry) -> Value {

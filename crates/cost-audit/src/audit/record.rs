@@ -68,6 +68,9 @@ pub struct AuditRecord {
     /// A text about the outcome, free of secrets and of data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The server that wrote it, where several are told apart by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Values that did not fit their columns and were made null, as the action's table says.
     #[serde(skip_serializing_if = "is_zero")]
     pub nulled_values: u64,
@@ -199,6 +202,7 @@ impl Default for AuditRecord {
             http_status: None,
             id: String::new(),
             message: None,
+            node: None,
             nulled_values: 0,
             objects: Vec::new(),
             objects_count: None,

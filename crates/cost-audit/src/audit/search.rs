@@ -27,6 +27,8 @@ pub struct AuditQuery {
     pub conversation_id: Option<String>,
     /// The caller's own id.
     pub correlation_id: Option<String>,
+    /// The server that wrote the record.
+    pub node: Option<String>,
     /// A bucket that was read.
     pub bucket: Option<String>,
     /// How a key that was read begins. Of a record of more than a thousand objects only those that it lists are looked at.
@@ -59,6 +61,7 @@ impl AuditQuery {
             && maybe(&self.organization, &record.organization)
             && maybe(&self.conversation_id, &record.conversation_id)
             && maybe(&self.correlation_id, &record.correlation_id)
+            && maybe(&self.node, &record.node)
             && self.status.is_none_or(|status| record.status == status)
             && self
                 .request_id

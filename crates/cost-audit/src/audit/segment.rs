@@ -94,9 +94,14 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<Segment>, Error> {
 
 /// The segments of a folder of which only the seals are left, oldest first: they were shipped, and deleted here.
 pub(crate) fn deleted(directory: &Path) -> Result<Vec<Segment>, Error> {
-    let mut segments = named(directory, SEAL_SUFFIX)?;
+    let mut segments = sealed(directory)?;
     segments.retain(|segment| !segment.path.exists() && segment.shipped_path().exists());
     Ok(segments)
+}
+
+/// The segments of a folder that have a seal, oldest first.
+pub(crate) fn sealed(directory: &Path) -> Result<Vec<Segment>, Error> {
+    named(directory, SEAL_SUFFIX)
 }
 
 /// The segments that have a file with this suffix.

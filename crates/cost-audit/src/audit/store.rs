@@ -120,6 +120,10 @@ impl Store {
             .map_err(|error| Error::unwritable(&self.segment.path, error))
     }
 
+    pub(super) fn log_id(&self) -> &str {
+        &self.log_id
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.segment.path
     }

@@ -1,12 +1,14 @@
 //! Reads a whole log and proves its chain, or names the first record that breaks it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::canonical;
-use super::seal::Seal;
+use super::logs::stated_id;
+use super::seal::{Seal, SealBody};
 use super::segment::{self, Line, RawLine, Segment};
 use crate::error::Error;
 
@@ -29,6 +31,10 @@ pub struct VerifyReport {
     /// Segments before the first record here: shipped, deleted, and continued after by their seals. What they hold is proven only
     /// where they were shipped to.
     pub deleted_segments: u64,
+    /// The log's id, where a file, its folder or a seal says it.
+    pub log_id: Option<String>,
+    /// The servers that the proven records name, in order of their names.
+    pub nodes: BTreeSet<String>,
     /// Bytes of an incomplete last line: a write under way, or one that a crash tore.
     pub torn_bytes: u64,
     /// The first problem, if there is one.
@@ -78,6 +84,8 @@ pub enum ProblemKind {
     Spliced,
     /// A seal does not agree with its segment, or its signature is wrong.
     BadSeal,
+    /// A seal is of another log than the folder says: the segments of another server were put in place of this one's.
+    Foreign,
     /// The log ends before a record that is known to have been in it.
     CutEnd,
 }
@@ -110,6 +118,7 @@ pub struct VerifyOptions {
 /// Those of [`verify`].
 pub fn verify_with(directory: &Path, options: &VerifyOptions) -> Result<VerifyReport, Error> {
     let mut walk = Walk::default();
+    walk.report.log_id = stated_id(directory)?;
     let deleted = segment::deleted(directory)?;
     for segment in &deleted {
         walk.deleted(segment, options)?;
@@ -180,6 +189,9 @@ impl Walk {
         match sealed {
             Ok(body) => {
                 self.report.deleted_segments += 1;
+                if let Err(message) = self.same_log(&body) {
+                    self.fail(segment, (0, 0), ProblemKind::Foreign, message);
+                }
                 self.previous = body.last_hash;
                 self.next = body.last_sequence + 1;
             }
@@ -217,6 +229,10 @@ impl Walk {
             None => Err("the segment has no seal".to_owned()),
             Some(Err(error)) => Err(format!("the seal cannot be read: {error}")),
             Some(Ok(seal)) => {
+                if let Err(message) = self.same_log(&seal.body) {
+                    self.fail(segment, place, ProblemKind::Foreign, message);
+                    return Ok(());
+                }
                 let body = &seal.body;
                 let stated = (
                     &body.segment,
@@ -238,6 +254,20 @@ impl Walk {
             Err(message) => self.fail(segment, place, ProblemKind::BadSeal, message),
         }
         Ok(())
+    }
+
+    /// Compares the id of a seal with that of the log, which is the first that is known.
+    fn same_log(&mut self, body: &SealBody) -> Result<(), String> {
+        let Some(sealed) = &body.log_id else {
+            return Ok(());
+        };
+        let known = self.report.log_id.get_or_insert_with(|| sealed.clone());
+        if known == sealed {
+            return Ok(());
+        }
+        Err(format!(
+            "the seal is of the log {sealed}, and this is {known}"
+        ))
     }
 
     fn fail(&mut self, segment: &Segment, place: (u64, u64), kind: ProblemKind, message: String) {
@@ -297,6 +327,11 @@ impl Walk {
             ));
         }
         self.report.records += 1;
+        if let Some(Value::String(node)) = value.get("node")
+            && !self.report.nodes.contains(node)
+        {
+            self.report.nodes.insert(node.clone());
+        }
         self.report.first_sequence.get_or_insert(line.sequence);
         self.report.last_sequence = Some(line.sequence);
         self.report.last_hash = Some(line.hash.to_owned());

@@ -28,6 +28,7 @@ fn limits(over: OverBudget) -> BudgetSettings {
         )]
         .into(),
         over,
+        shared: None,
     }
 }
 

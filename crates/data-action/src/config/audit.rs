@@ -1,6 +1,6 @@
 //! `[audit]`: where records go, and how they are kept from being changed.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use flowlake_cost_audit::{
     AuditSettings,
@@ -19,6 +19,9 @@ use crate::{ActionError, Environment, ErrorCode, SecretSource};
 pub struct AuditConfig {
     /// The log itself.
     pub log: AuditSettings,
+    /// The name of this server, where several have the same configuration: letters, digits, `-`, `_` and `.`. Each record has it,
+    /// and the log lies in a folder of this name below `directory`. `flowlake-server --node` overrides it.
+    pub node: Option<String>,
     /// The key that sensitive parameters are hashed with, so that equal values can be recognised and none can be read.
     ///
     /// Without one, a random key is made at each start: hashes then compare only within one run.
@@ -74,6 +77,28 @@ fn longest_wait() -> Duration {
 }
 
 impl AuditConfig {
+    /// The folder of this process's own log.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] for a `node` that cannot be the name of a folder.
+    pub fn own_directory(&self) -> Result<PathBuf, ActionError> {
+        let directory = &self.log.directory;
+        let Some(node) = &self.node else {
+            return Ok(directory.clone());
+        };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let is_name =
+            (1..=64).contains(&node.len()) && !node.starts_with('.') && node.bytes().all(is_plain);
+        if !is_name {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                "the name of the node is not one of 1 to 64 letters, digits, `-`, `_` and `.`",
+                "Correct `node` in [audit], or --node.",
+            ));
+        }
+        Ok(directory.join(node))
+    }
+
     /// The key that seals are signed with, when one is configured.
     ///
     /// # Errors
@@ -93,19 +118,7 @@ impl AuditConfig {
 impl ShipConfig {
     /// Bucket and prefix.
     pub(crate) fn place(&self) -> Result<(String, ObjectPath), ActionError> {
-        let invalid = || {
-            ActionError::new(
-                ErrorCode::ConfigInvalid,
-                format!("`{}` in [audit.ship] is no place on S3", self.uri),
-                "Write `uri = \"s3://BUCKET/PREFIX\"`.",
-            )
-        };
-        let url = Url::parse(&self.uri).map_err(|error| invalid().with_source(error))?;
-        let bucket = url.host_str().filter(|_| url.scheme() == "s3");
-        let bucket = bucket.ok_or_else(invalid)?.to_owned();
-        let prefix =
-            ObjectPath::from_url_path(url.path()).map_err(|error| invalid().with_source(error))?;
-        Ok((bucket, prefix))
+        s3_place("audit.ship", &self.uri)
     }
 
     pub(crate) const fn settings(&self) -> ShipSettings {
@@ -118,13 +131,47 @@ impl ShipConfig {
     }
 }
 
+/// The bucket and the prefix that `uri` of a section names.
+pub(crate) fn s3_place(section: &str, uri: &str) -> Result<(String, ObjectPath), ActionError> {
+    let invalid = || {
+        ActionError::new(
+            ErrorCode::ConfigInvalid,
+            format!("`{uri}` in [{section}] is no place on S3"),
+            "Write `uri = \"s3://BUCKET/PREFIX\"`.",
+        )
+    };
+    let url = Url::parse(uri).map_err(|error| invalid().with_source(error))?;
+    let bucket = url.host_str().filter(|_| url.scheme() == "s3");
+    let bucket = bucket.ok_or_else(invalid)?.to_owned();
+    let prefix =
+        ObjectPath::from_url_path(url.path()).map_err(|error| invalid().with_source(error))?;
+    Ok((bucket, prefix))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ShipConfig;
+    use super::{AuditConfig, ShipConfig};
     use crate::ErrorCode;
 
     fn ship(uri: &str) -> ShipConfig {
         toml::from_str(&format!("uri = \"{uri}\"")).unwrap()
+    }
+
+    #[test]
+    fn a_node_has_a_folder_of_its_own() {
+        let own = |text: &str| {
+            let audit: AuditConfig = toml::from_str(text).unwrap();
+            audit.own_directory()
+        };
+        assert_eq!(own("").unwrap().to_str(), Some("audit"));
+        assert_eq!(
+            own("node = \"eu-1.b\"").unwrap().to_str(),
+            Some("audit/eu-1.b")
+        );
+        for wrong in ["", ".", "..", "a/b", "a b", &"a".repeat(65)] {
+            let refused = own(&format!("node = \"{wrong}\"")).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::ConfigInvalid, "{wrong}");
+        }
     }
 
     #[test]

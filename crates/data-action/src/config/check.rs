@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flowlake_cost_audit::SharedBudget;
 use tokio::sync::Semaphore;
 
 use super::{audit::ShipConfig, genesys::GenesysSettings, server::ServerSettings};
@@ -16,6 +17,7 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 pub(super) fn check(
     server: &ServerSettings,
     ship: Option<&ShipConfig>,
+    shared: Option<&SharedBudget>,
     genesys: Option<&GenesysSettings>,
 ) -> Result<(), ActionError> {
     let most_requests = Semaphore::MAX_PERMITS as u64;
@@ -91,24 +93,40 @@ pub(super) fn check(
         time_within("audit.ship", "check_every", ship.check_every)?;
         time_within("audit.ship", "longest_wait", ship.longest_wait)?;
     }
-    if let Some(genesys) = genesys {
-        let token = &genesys.token;
-        for (key, value, least) in [
-            ("request_timeout_seconds", token.request_timeout_seconds, 1),
-            ("wait_seconds", token.wait_seconds, 0),
-            ("refresh_margin_seconds", token.refresh_margin_seconds, 0),
-        ] {
-            within("genesys.token", key, value, least, DAY_SECONDS)?;
-        }
-        let requests = u64::from(token.requests_per_minute);
+    if let Some(shared) = shared {
+        let section = "budget.shared";
+        time_within(section, "every", shared.every)?;
         within(
-            "genesys.token",
-            "requests_per_minute",
-            requests,
-            1,
-            u64::MAX,
+            section,
+            "ahead_percent",
+            shared.ahead_percent.into(),
+            0,
+            100,
         )?;
     }
+    if let Some(genesys) = genesys {
+        check_token(genesys)?;
+    }
+    Ok(())
+}
+
+fn check_token(genesys: &GenesysSettings) -> Result<(), ActionError> {
+    let token = &genesys.token;
+    for (key, value, least) in [
+        ("request_timeout_seconds", token.request_timeout_seconds, 1),
+        ("wait_seconds", token.wait_seconds, 0),
+        ("refresh_margin_seconds", token.refresh_margin_seconds, 0),
+    ] {
+        within("genesys.token", key, value, least, DAY_SECONDS)?;
+    }
+    let requests = u64::from(token.requests_per_minute);
+    within(
+        "genesys.token",
+        "requests_per_minute",
+        requests,
+        1,
+        u64::MAX,
+    )?;
     Ok(())
 }
 

@@ -23,10 +23,11 @@ const HIDDEN_KEYS: [&str; 7] = [
 const HIDDEN_PARAMS: [&str; 3] = ["server", "clients", "params"];
 
 /// What takes effect at the next start only.
-const AT_START: [&str; 19] = [
+const AT_START: [&str; 20] = [
     "access",
     "audit",
     "aws",
+    "budget.shared",
     "cache",
     "cost",
     "genesys",

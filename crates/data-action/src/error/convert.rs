@@ -264,10 +264,20 @@ impl From<audit::Error> for ActionError {
                 said,
                 "Wait until the period is over, or raise the limit in [budget].",
             ),
+            ErrorKind::Unshared => (
+                ErrorCode::BudgetUnshared,
+                said,
+                "Let this principal list, read and write the place of [budget.shared], and see that S3 can be reached; `/readyz` on the operators' address says what is wrong.",
+            ),
             ErrorKind::Broken => (
                 ErrorCode::AuditBroken,
                 said,
                 "Keep the files as they are and run `flowlake audit verify`.",
+            ),
+            ErrorKind::Doubled => (
+                ErrorCode::AuditBroken,
+                said,
+                "Name each log once; if two servers began with a copy of one folder, give each a folder of its own.",
             ),
             ErrorKind::Unreadable => (
                 ErrorCode::AuditUnreadable,

@@ -69,7 +69,8 @@ impl Watch {
         let (services, action) = (&self.services, &self.action);
         admit_reload(services, attempt, locations).await?;
         let plan = plan(services, attempt, &action.prepared, locations, stores).await?;
-        self.ledger.reserve(attempt, action, &plan, None, stores)?;
+        let reserved = self.ledger.reserve(attempt, action, &plan, None, stores);
+        reserved.await?;
         Ok(plan.files)
     }
 }

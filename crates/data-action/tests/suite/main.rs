@@ -23,6 +23,7 @@ mod parquet_files;
 mod pipeline;
 mod readers;
 mod refusals;
+mod shared_budget;
 mod small_files;
 mod sql_cases;
 mod support;

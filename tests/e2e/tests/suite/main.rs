@@ -16,6 +16,7 @@ mod lambda;
 mod models;
 mod moto;
 mod newcomer;
+mod nodes;
 mod policies;
 mod seaweed;
 mod server;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
-    path::Path,
+    path::PathBuf,
 };
 
 use flowlake_cost_audit::{Error, audit};
@@ -34,9 +34,9 @@ pub(super) struct Replayable {
 }
 
 impl Requests {
-    /// The last `count` requests of the named actions, or of all.
+    /// The last `count` requests in all logs, of the named actions, or of all.
     pub(super) fn last(
-        log: &Path,
+        logs: &[PathBuf],
         count: usize,
         named: &[String],
         project: &Project,
@@ -44,8 +44,14 @@ impl Requests {
     ) -> Result<Self, Error> {
         let mut wanted = count;
         let records = loop {
-            let entries = audit::tail(log, wanted)?;
-            let is_all = entries.len() < wanted;
+            let mut is_all = true;
+            let mut entries = Vec::new();
+            for log in logs {
+                let last = audit::tail(log, wanted)?;
+                is_all &= last.len() < wanted;
+                entries.extend(last);
+            }
+            entries.sort_by_key(|entry| (entry.record.time, entry.sequence));
             let records = entries.into_iter().map(|entry| entry.record);
             let mut records: Vec<_> = records
                 .filter(|record| {

@@ -12,8 +12,8 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use flowlake_aws_access::StaticCredentials;
 use flowlake_data_action::{
-    ActionRequest, Answer, Caller, Clock, Config, Environment, ErrorCode, Inspector, Pipeline,
-    Project, SystemClock,
+    ActionError, ActionRequest, Answer, Caller, Clock, Config, Environment, ErrorCode, Inspector,
+    Pipeline, Project, SystemClock,
 };
 use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
 use serde_json::{Value, json};
@@ -118,6 +118,14 @@ impl House {
             folder,
             pipeline,
         }
+    }
+
+    /// Another pipeline of the same project and stack, as another server with this name runs it.
+    pub(crate) async fn node(&self, name: &str) -> Result<Pipeline, ActionError> {
+        let mut project = Project::load(self.folder.path()).unwrap();
+        connect(&mut project, &self.stack);
+        project.config.audit.node = Some(name.to_owned());
+        Box::pin(Pipeline::builder(project).build(&variables())).await
     }
 
     /// Gives the reader these statements in place of all others.
