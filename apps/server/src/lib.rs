@@ -20,6 +20,7 @@ mod mcp;
 mod negotiation;
 mod notify;
 mod oauth;
+mod open_files;
 mod operations;
 mod peer;
 mod proxies;

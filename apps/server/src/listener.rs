@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     activity::{Activity, Noted, Overdue, PeerLimits},
+    open_files,
     peer::Peer,
     proxies::Proxies,
     seats::{Full, Network, Seat, Seats},
@@ -88,11 +89,18 @@ struct Limits {
     peer: PeerLimits,
     max_header_bytes: usize,
     proxies: Arc<Proxies>,
+    /// Why not all connections that may be open can be.
+    shortage: Option<Arc<str>>,
 }
 
 impl Limits {
     fn of(settings: &ServerSettings) -> Self {
+        let shortage = open_files::shortage(settings.max_connections);
+        if let Some(shortage) = &shortage {
+            tracing::warn!("{shortage}");
+        }
         Self {
+            shortage: shortage.map(Arc::from),
             peer: PeerLimits {
                 header: settings.header_timeout,
                 idle: settings.idle_timeout,
@@ -366,9 +374,11 @@ impl Connections {
         }
     }
 
-    /// What operators should do about the certificate.
-    pub(crate) fn warning(&self) -> Option<String> {
-        self.tls.as_ref()?.warning()
+    /// What operators should do about the certificate, and about the limit of open files.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let certificate = self.tls.as_ref().and_then(|tls| tls.warning());
+        let shortage = self.limits().shortage.map(|shortage| shortage.to_string());
+        certificate.into_iter().chain(shortage)
     }
 
     /// Connections that are open.

@@ -115,7 +115,7 @@ impl Live {
         let notes = self.notes();
         let state = self.state();
         let mut warnings = state.pipeline.warnings();
-        warnings.extend(state.connections.warning());
+        warnings.extend(state.connections.warnings());
         warnings.extend(state.callers.warnings());
         if state.pipeline.actions().next().is_none() {
             warnings.push(NO_ACTIONS.to_owned());

@@ -101,6 +101,9 @@ async fn a_lack_of_file_handles_fills_no_log() {
         value.unwrap().trim().parse::<f64>().unwrap()
     };
     assert_eq!(failures().await, 0.0);
+    // It was to be seen at the start.
+    let at_start = program.log.lock().unwrap().clone();
+    assert!(at_start.contains("may open 64 files"), "{at_start}");
     let mut open = Vec::new();
     for _ in 0..80 {
         open.push(TcpStream::connect(address(&program.url)).await.unwrap());
