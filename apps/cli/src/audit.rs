@@ -9,7 +9,7 @@ mod verify;
 use std::{
     fs,
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -17,12 +17,13 @@ use flowlake_cost_audit::{
     Error,
     audit::{self, AuditEntry, AuditQuery, ExportFormat, Follower},
 };
+use flowlake_data_action::{ActionError, ErrorCode};
 
 pub(crate) use self::arguments::AuditCommand;
 use self::{
     arguments::{Export, Form, Search, Tail},
     merge::Merged,
-    place::logs,
+    place::{Logs, logs},
 };
 use crate::{failure::Failure, output};
 
@@ -31,19 +32,33 @@ const POLL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn audit(config: &Path, command: &AuditCommand) -> Result<(), Failure> {
     match command {
-        AuditCommand::Verify(arguments) => verify::verify(config, arguments),
-        AuditCommand::Tail(arguments) => tail(&logs(config, &arguments.place)?, arguments).await,
-        AuditCommand::Search(arguments) => search(&logs(config, &arguments.place)?, arguments),
-        AuditCommand::Export(arguments) => export(&logs(config, &arguments.place)?, arguments),
+        AuditCommand::Verify(arguments) => verify::verify(config, arguments).await,
+        AuditCommand::Tail(arguments) => {
+            tail(&logs(config, &arguments.place).await?, arguments).await
+        }
+        AuditCommand::Search(arguments) => {
+            search(&logs(config, &arguments.place).await?, arguments)
+        }
+        AuditCommand::Export(arguments) => {
+            export(&logs(config, &arguments.place).await?, arguments)
+        }
     }
 }
 
-async fn tail(logs: &[PathBuf], arguments: &Tail) -> Result<(), Failure> {
+async fn tail(logs: &Logs, arguments: &Tail) -> Result<(), Failure> {
+    if arguments.follow && logs.are_fetched() {
+        return Err(ActionError::new(
+            ErrorCode::ConfigInvalid,
+            "a log on S3 cannot be followed: only its finished segments are there",
+            "Follow the log of each server where it is written.",
+        )
+        .into());
+    }
     let (mut last, mut followers) = (Vec::new(), Vec::new());
-    for log in logs {
-        let newest = audit::tail(log, arguments.lines.max(1))?;
+    for log in &logs.all {
+        let newest = audit::tail(&log.folder, arguments.lines.max(1))?;
         let seen = newest.last().map(|entry| entry.sequence);
-        followers.push(Follower::after(log, seen.unwrap_or_default()));
+        followers.push(Follower::after(&log.folder, seen.unwrap_or_default()));
         last.extend(newest);
     }
     in_order(&mut last);
@@ -74,21 +89,22 @@ fn in_order(entries: &mut [AuditEntry]) {
 
 /// The records that meet the conditions, oldest first.
 fn found(
-    logs: &[PathBuf],
+    logs: &Logs,
     query: &AuditQuery,
 ) -> Result<impl Iterator<Item = Result<AuditEntry, Error>>, Error> {
-    let of_logs = logs.iter().map(|log| audit::search(log, query.clone()));
+    let of_logs = logs.all.iter();
+    let of_logs = of_logs.map(|log| audit::search(&log.folder, query.clone()));
     let of_logs = of_logs.collect::<Result<Vec<_>, _>>()?;
     Ok(Merged::new(of_logs).take(query.limit.unwrap_or(usize::MAX)))
 }
 
-fn search(logs: &[PathBuf], arguments: &Search) -> Result<(), Failure> {
+fn search(logs: &Logs, arguments: &Search) -> Result<(), Failure> {
     let query = arguments.conditions.query();
     let found = found(logs, &query)?;
     print(found, arguments.output)
 }
 
-fn export(logs: &[PathBuf], arguments: &Export) -> Result<(), Failure> {
+fn export(logs: &Logs, arguments: &Export) -> Result<(), Failure> {
     let query = arguments.conditions.query();
     let found = found(logs, &query)?;
     let format = arguments.format.into();

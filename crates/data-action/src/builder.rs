@@ -441,7 +441,7 @@ fn board(
     let Some(shared) = shared else {
         return Ok(None);
     };
-    let place = s3_place("budget.shared", &shared.uri)?;
+    let place = s3_place("[budget.shared]", &shared.uri)?;
     let board = S3Board::new(s3.client().clone(), place);
     Ok(Some((Arc::new(board), shared.clone())))
 }

@@ -35,6 +35,7 @@ mod reloaded;
 mod report;
 mod request;
 mod services;
+mod shipped;
 mod status;
 mod stores;
 mod unauthorized;
@@ -83,6 +84,7 @@ pub use question::Question;
 pub use read::{Inspected, KeyColumn, ScanPrice};
 pub use report::RecordName;
 pub use request::{ActionRequest, Caller, RowOutput};
+pub use shipped::bring_shipped;
 pub use status::{AuditState, HotState, PipelineStatus};
 pub use unauthorized::UnauthorizedRequests;
 

@@ -24,8 +24,8 @@ pub(crate) enum AuditCommand {
 /// Where the logs are.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// A log's folder, or one that holds the folders of several servers, relative to the configuration; may be given several times;
-    /// left out, the one that flowlake.toml names
+    /// A log's folder, or one that holds the folders of several servers, relative to the configuration, or `s3://bucket/prefix` where
+    /// logs are shipped to; may be given several times; left out, the one that flowlake.toml names
     #[arg(long = "directory", value_name = "FOLDER")]
     pub(crate) directories: Vec<PathBuf>,
 }

@@ -1,9 +1,6 @@
 //! `flowlake audit verify`.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use flowlake_cost_audit::{
     VerifyReport,
@@ -14,17 +11,18 @@ use serde_json::json;
 
 use super::{
     arguments::Verify,
-    place::{configured, logs, there},
+    place::{Log, configured, logs},
 };
 use crate::{failure::Failure, output};
 
-pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
-    let (logs, configured_key) = places_and_key(config, arguments)?;
+pub(super) async fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
+    let configured_key = configured_key(config, arguments)?;
+    let logs = logs(config, &arguments.place).await?;
     let options = VerifyOptions {
         public_key: arguments.public_key.clone().or(configured_key),
         known_record: arguments.receipt.clone(),
     };
-    if let ([_, _, ..], Some(_)) = (logs.as_slice(), &options.known_record) {
+    if logs.all.len() > 1 && options.known_record.is_some() {
         return Err(ActionError::new(
             ErrorCode::ConfigInvalid,
             "a receipt is of one log, and there are several",
@@ -33,11 +31,11 @@ pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
         .into());
     }
     let (mut problems, mut found) = (Vec::new(), BTreeSet::new());
-    for log in &logs {
+    for log in &logs.all {
         let report = verify_log(log, &options, arguments.json)?;
         let expected = (!arguments.nodes.is_empty()).then_some(&arguments.nodes);
         problems.extend(match (report.problem, expected) {
-            (Some(problem), _) => Some(broken(&problem, (logs.len() > 1).then_some(log))),
+            (Some(problem), _) => Some(broken(&problem, (logs.all.len() > 1).then_some(log))),
             (None, Some(expected)) => foreign(log, &report.nodes, expected),
             (None, None) => None,
         });
@@ -59,7 +57,7 @@ pub(super) fn verify(config: &Path, arguments: &Verify) -> Result<(), Failure> {
 }
 
 /// Why a log is of none of the expected nodes, or of others beside one of them.
-fn foreign(log: &Path, nodes: &BTreeSet<String>, expected: &[String]) -> Option<ActionError> {
+fn foreign(log: &Log, nodes: &BTreeSet<String>, expected: &[String]) -> Option<ActionError> {
     let stranger = nodes.iter().find(|node| !expected.contains(node));
     let whose = match stranger {
         Some(node) => format!("has records of the node `{node}`, which was not named"),
@@ -68,63 +66,49 @@ fn foreign(log: &Path, nodes: &BTreeSet<String>, expected: &[String]) -> Option<
     };
     Some(ActionError::new(
         ErrorCode::AuditBroken,
-        format!("the log in {} {whose}", log.display()),
+        format!("the log in {} {whose}", log.name),
         "Name every node with --node, or take away what is of another place.",
     ))
 }
 
 /// Prints what is found about one log.
-fn verify_log(log: &Path, options: &VerifyOptions, as_json: bool) -> Result<VerifyReport, Failure> {
-    let report = verify_with(log, options)?;
+fn verify_log(log: &Log, options: &VerifyOptions, as_json: bool) -> Result<VerifyReport, Failure> {
+    let report = verify_with(&log.folder, options)?;
     if as_json {
         let key = &options.public_key;
         output::print(&format!(
             "{}\n",
-            json!({ "directory": log, "intact": report.is_intact(), "public_key": key, "report": report })
+            json!({ "directory": log.name, "intact": report.is_intact(), "public_key": key, "report": report })
         ))?;
     } else {
-        output::print(&text(log, &report, options.public_key.as_deref()))?;
+        output::print(&text(&log.name, &report, options.public_key.as_deref()))?;
     }
     Ok(report)
 }
 
-/// The logs, and the public half of the key that the configuration signs with.
+/// The public half of the key that the configuration signs with.
 ///
 /// With a folder and a key typed, no configuration is needed: an auditor who does not run flowlake can verify.
-fn places_and_key(
-    config: &Path,
-    arguments: &Verify,
-) -> Result<(Vec<PathBuf>, Option<String>), Failure> {
-    let place = &arguments.place;
-    if !place.directories.is_empty() {
-        return Ok((logs(config, place)?, None));
+fn configured_key(config: &Path, arguments: &Verify) -> Result<Option<String>, Failure> {
+    if !arguments.place.directories.is_empty() || arguments.public_key.is_some() {
+        return Ok(None);
     }
-    let audit = configured(config)?;
-    let key = if arguments.public_key.is_some() {
-        None
-    } else {
-        // Silently proving less than the configuration promises would be worse than an error.
-        audit.sealing_key(&ProcessEnvironment).map_err(|error| {
-            ActionError::new(
-                error.code(),
-                error.message(),
-                "Give the public half of `seal_key` with --public-key; with --directory, seals are only compared with their segments.",
-            )
-        })?
-    };
-    Ok((
-        there(&[audit.log.directory])?,
-        key.map(|key| key.public_key()),
-    ))
+    // Silently proving less than the configuration promises would be worse than an error.
+    let key = configured(config)?.audit.sealing_key(&ProcessEnvironment);
+    let key = key.map_err(|error| {
+        ActionError::new(
+            error.code(),
+            error.message(),
+            "Give the public half of `seal_key` with --public-key; with --directory, seals are only compared with their segments.",
+        )
+    })?;
+    Ok(key.map(|key| key.public_key()))
 }
 
-fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> String {
+fn text(name: &str, report: &VerifyReport, public_key: Option<&str>) -> String {
     let mut lines = vec![format!(
         "{}: {} records in {} segments, {} of them sealed",
-        folder.display(),
-        report.records,
-        report.segments,
-        report.sealed_segments
+        name, report.records, report.segments, report.sealed_segments
     )];
     if !report.nodes.is_empty() {
         let nodes: Vec<&str> = report.nodes.iter().map(String::as_str).collect();
@@ -159,8 +143,8 @@ fn text(folder: &Path, report: &VerifyReport, public_key: Option<&str>) -> Strin
 }
 
 /// The first bad record; `log` names its folder where there are several.
-fn broken(problem: &Problem, log: Option<&PathBuf>) -> ActionError {
-    let log = log.map_or_else(String::new, |log| format!("{}: ", log.display()));
+fn broken(problem: &Problem, log: Option<&Log>) -> ActionError {
+    let log = log.map_or_else(String::new, |log| format!("{}: ", log.name));
     let place = if problem.line == 0 {
         format!("after the end of {}", problem.segment)
     } else {
@@ -180,8 +164,6 @@ fn broken(problem: &Problem, log: Option<&PathBuf>) -> ActionError {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use flowlake_cost_audit::{AuditLog, AuditRecord, AuditSettings, verify};
 
     use super::{broken, text};
@@ -202,7 +184,7 @@ mod tests {
             log.append(&record).await.unwrap();
         }
         let report = verify(folder.path()).unwrap();
-        let said = text(Path::new("audit"), &report, None);
+        let said = text("audit", &report, None);
         let hash = report.last_hash.unwrap();
         assert_eq!(
             said,

@@ -108,3 +108,64 @@ async fn a_missing_a_foreign_and_a_doubled_log_are_said() {
         .told(&["audit", "verify", "--directory", "nowhere"], 6)
         .await;
 }
+
+#[tokio::test]
+async fn shipped_logs_are_read_where_they_lie() {
+    let house = House::new().await;
+    let archive = house.exports().join("archive");
+    for node in ["a", "b"] {
+        run_as(&house, node, 2).await;
+        let log = house.path().join("audit").join(node);
+        let id = fs::read_to_string(log.join("audit.id")).unwrap();
+        copy(&log, &archive.join(id.trim()));
+        fs::remove_file(archive.join(id.trim()).join("audit.id")).unwrap();
+    }
+    fs::create_dir(archive.join("spending")).unwrap();
+    fs::write(archive.join("spending/other.json"), "{}").unwrap();
+    let place = ["--directory", "s3://lake/exports/archive"];
+    let verify = [
+        &["audit", "verify", "--node", "a", "--node", "b"][..],
+        &place,
+    ]
+    .concat();
+    let told = house.told(&verify, 0).await;
+    assert_eq!(told.matches("the chain is whole").count(), 2, "{told}");
+    assert!(told.contains("s3://lake/exports/archive/"), "{told}");
+    let told = house
+        .told(&[&["audit", "export"][..], &place].concat(), 0)
+        .await;
+    assert_eq!(told.lines().count(), 4, "{told}");
+    let follow = [&["audit", "tail", "--follow"][..], &place].concat();
+    house.told(&follow, 2).await;
+    // One of them alone, which the log here is the same as.
+    let one = fs::read_dir(&archive)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let one = one
+        .map(|name| name.into_string().unwrap())
+        .find(|name| name.len() == 36);
+    let one = format!("s3://lake/exports/archive/{}", one.unwrap());
+    let told = house
+        .told(&["audit", "search", "--directory", &one], 0)
+        .await;
+    assert_eq!(told.lines().count(), 2, "{told}");
+    house
+        .told(
+            &[
+                "audit",
+                "search",
+                "--directory",
+                &one,
+                "--directory",
+                "audit",
+            ],
+            4,
+        )
+        .await;
+    for (wrong, code) in [("s3://lake/exports/nothing", 6), ("s3:///x", 2)] {
+        let told = house
+            .told(&["audit", "verify", "--directory", wrong], code)
+            .await;
+        assert!(!told.contains("panicked"), "{told}");
+    }
+}

@@ -118,7 +118,7 @@ impl AuditConfig {
 impl ShipConfig {
     /// Bucket and prefix.
     pub(crate) fn place(&self) -> Result<(String, ObjectPath), ActionError> {
-        s3_place("audit.ship", &self.uri)
+        s3_place("[audit.ship]", &self.uri)
     }
 
     pub(crate) const fn settings(&self) -> ShipSettings {
@@ -131,12 +131,12 @@ impl ShipConfig {
     }
 }
 
-/// The bucket and the prefix that `uri` of a section names.
-pub(crate) fn s3_place(section: &str, uri: &str) -> Result<(String, ObjectPath), ActionError> {
+/// The bucket and the prefix that a uri names, which `place` has.
+pub(crate) fn s3_place(place: &str, uri: &str) -> Result<(String, ObjectPath), ActionError> {
     let invalid = || {
         ActionError::new(
             ErrorCode::ConfigInvalid,
-            format!("`{uri}` in [{section}] is no place on S3"),
+            format!("`{uri}` in {place} is no place on S3"),
             "Write `uri = \"s3://BUCKET/PREFIX\"`.",
         )
     };
