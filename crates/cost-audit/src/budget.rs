@@ -240,7 +240,7 @@ impl Budgets {
                 Ok(reservation) => return Ok(reservation),
                 Err(refusal) => refusal,
             };
-            let is_known = refusal.is_over && share.is_fresh(&self.spent);
+            let is_known = refusal.is_over && share.is_fresh();
             if is_known || conflicts > MOST_CONFLICTS {
                 return Err(refusal.into());
             }

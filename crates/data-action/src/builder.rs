@@ -114,7 +114,8 @@ impl PipelineBuilder {
         } = Box::pin(self.checked(environment, disk)).await?;
         let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
         let (audit, directory) = open_audit(&config.audit, sealing_key.as_ref(), &clock)?;
-        let budgets = if budget.has_limits() || destination == Destination::Internet {
+        let is_needed = budget.has_limits() || budget.shared.is_some();
+        let budgets = if is_needed || destination == Destination::Internet {
             // After the log is open: nobody else writes it any more.
             Budgets::restore(budget, Arc::clone(&clock), &directory)?
         } else {

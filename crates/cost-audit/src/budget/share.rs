@@ -24,7 +24,8 @@ use super::spend::{Claim, Sum};
 use super::statement::Statement;
 use crate::error::{BoxError, Error, ErrorKind};
 
-/// Statements that were read so lately are not read again to refuse a request.
+/// Statements that were read so lately are not read again to refuse a request, and an exchange that failed so lately is not tried
+/// again by one.
 const FRESH: Duration = Duration::from_secs(1);
 /// The longest wait after a claim that another server's has met.
 const LONGEST_BACKOFF_MS: u128 = 200;
@@ -99,6 +100,8 @@ struct Work {
     ahead_percent: Decimal,
     spent: Arc<Spent>,
     status: Mutex<ShareStatus>,
+    /// When the last exchange failed, until one succeeds.
+    failed: Mutex<Option<DateTime<Utc>>>,
     /// What was stated last, where that is known. Held while statements are exchanged.
     stated: tokio::sync::Mutex<Option<BTreeMap<Sum, Decimal>>>,
 }
@@ -138,6 +141,7 @@ impl Share {
             ahead_percent: settings.ahead_percent.into(),
             spent: Arc::clone(spent),
             status: Mutex::default(),
+            failed: Mutex::default(),
             stated: tokio::sync::Mutex::default(),
         });
         let task = tokio::spawn(Arc::clone(&work).run(settings.every)).abort_handle();
@@ -145,12 +149,8 @@ impl Share {
     }
 
     /// Whether the others' statements were read just now.
-    pub(super) fn is_fresh(&self, spent: &Spent) -> bool {
-        let age = spent
-            .lock()
-            .others_read
-            .map(|read| spent.clock.now() - read);
-        age.is_some_and(|age| age.abs().to_std().unwrap_or_default() < FRESH)
+    pub(super) fn is_fresh(&self) -> bool {
+        self.work.is_fresh()
     }
 
     /// Reads what the others have stated, and makes this server's what it claims, as far as that fits.
@@ -212,12 +212,27 @@ impl Work {
     async fn exchange(&self, claims: &[Claim]) -> Result<Exchanged, BoxError> {
         let mut stated = self.stated.lock().await;
         // Another request has waited for the same.
-        if self.is_granted(claims) {
+        if self.is_granted(claims) || (self.is_fresh() && self.fitting(claims).is_none()) {
             return Ok(Exchanged::Known);
+        }
+        let failed = *lock(&self.failed);
+        if failed.is_some_and(|failed| self.is_now(failed)) {
+            return Err("the last exchange has failed just now".into());
         }
         let claimed = self.claim(&mut stated, claims).await;
         self.note(claimed.as_ref().err());
         claimed
+    }
+
+    fn is_fresh(&self) -> bool {
+        let read = self.spent.lock().others_read;
+        read.is_some_and(|read| self.is_now(read))
+    }
+
+    /// Whether a moment is just over.
+    fn is_now(&self, moment: DateTime<Utc>) -> bool {
+        let age = (self.spent.clock.now() - moment).abs();
+        age.to_std().unwrap_or_default() < FRESH
     }
 
     fn is_granted(&self, claims: &[Claim]) -> bool {
@@ -331,6 +346,7 @@ impl Work {
     }
 
     fn note(&self, error: Option<&BoxError>) {
+        *lock(&self.failed) = error.map(|_| self.spent.clock.now());
         let mut status = lock(&self.status);
         let Some(error) = error else {
             if status.failing_since.take().is_some() {
@@ -356,6 +372,6 @@ impl Work {
     }
 }
 
-fn lock(status: &Mutex<ShareStatus>) -> MutexGuard<'_, ShareStatus> {
-    status.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ const NOW: &str = "2026-11-30T12:00:00Z";
 struct Memory {
     statements: Mutex<BTreeMap<String, Vec<u8>>>,
     is_gone: AtomicBool,
+    /// How often all were read.
+    reads: AtomicU64,
 }
 
 impl Memory {
@@ -46,6 +48,13 @@ impl Memory {
     }
 }
 
+impl ManualClock {
+    /// So much later that what was known just now is not any more.
+    fn step(&self, second: u32) {
+        self.set(&format!("2026-11-30T12:00:{second:02}Z"));
+    }
+}
+
 #[async_trait]
 impl StatementBoard for Memory {
     async fn publish(
@@ -62,6 +71,7 @@ impl StatementBoard for Memory {
     async fn read(
         &self,
     ) -> Result<Vec<(String, Vec<u8>)>, Box<dyn std::error::Error + Send + Sync>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let names: Vec<String> = self.statements.lock().unwrap().keys().cloned().collect();
         let mut found = Vec::new();
         for name in names {
@@ -93,12 +103,22 @@ fn limits(over: OverBudget) -> BudgetSettings {
 
 /// A server that gives back what it does not use this often.
 fn server(board: &Arc<Memory>, name: &str, over: OverBudget, every: Duration) -> Budgets {
+    server_at(&Arc::new(ManualClock::at(NOW)), board, name, over, every)
+}
+
+fn server_at(
+    clock: &Arc<ManualClock>,
+    board: &Arc<Memory>,
+    name: &str,
+    over: OverBudget,
+    every: Duration,
+) -> Budgets {
     let shared = SharedBudget {
         uri: "s3://nowhere".to_owned(),
         every,
         ahead_percent: 10,
     };
-    let clock = Arc::new(ManualClock::at(NOW));
+    let clock = Arc::<ManualClock>::clone(clock);
     let board = Arc::<Memory>::clone(board);
     Budgets::new(limits(over), clock).sharing(&shared, board, name.to_owned(), None)
 }
@@ -135,7 +155,7 @@ async fn until(is_so: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_at_the_same_time_never_set_more_aside_than_the_limit() {
-    for round in 0..12 {
+    for round in 0..6 {
         let board = Arc::new(Memory::default());
         // Some give back what they have claimed at any moment.
         let every = [SELDOM, Duration::from_millis(1)][round % 2];
@@ -171,7 +191,8 @@ async fn servers_at_the_same_time_never_set_more_aside_than_the_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_goes_on_with_what_it_has_claimed_when_the_others_cannot_be_read() {
     let board = Arc::new(Memory::default());
-    let budgets = server(&board, "a", OverBudget::Refuse, SELDOM);
+    let clock = Arc::new(ManualClock::at(NOW));
+    let budgets = server_at(&clock, &board, "a", OverBudget::Refuse, SELDOM);
     budgets
         .claim("other", usd("0.01"))
         .await
@@ -192,6 +213,7 @@ async fn a_server_goes_on_with_what_it_has_claimed_when_the_others_cannot_be_rea
     let warning = server(&board, "b", OverBudget::Warn, SELDOM);
     drop(warning.claim("other", usd("0.50")).await.unwrap());
     board.is_gone.store(false, Ordering::Relaxed);
+    clock.step(2);
     budgets
         .claim("other", usd("0.01"))
         .await
@@ -266,4 +288,32 @@ async fn a_burst_is_claimed_at_once() {
     claims.for_each(|claim| drop(tasks.spawn(claim)));
     let held: Result<Vec<_>, _> = tasks.join_all().await.into_iter().collect();
     assert_eq!(sum(&held.unwrap()), usd("1.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_at_the_same_time_ask_the_board_once() {
+    let board = Arc::new(Memory::default());
+    let clock = Arc::new(ManualClock::at(NOW));
+    let budgets = server_at(&clock, &board, "a", OverBudget::Refuse, SELDOM);
+    let held = spend_all(&budgets, "other", "0.10").await;
+    assert_eq!(sum(&held), usd("1.00"));
+    let refuse = async |kind: ErrorKind| {
+        let before = board.reads.load(Ordering::Relaxed);
+        let mut tasks = JoinSet::new();
+        for _ in 0..50 {
+            let budgets = budgets.clone();
+            tasks.spawn(async move { budgets.claim("other", usd("0.01")).await.map(drop) });
+        }
+        for refused in tasks.join_all().await {
+            assert_eq!(refused.unwrap_err().kind(), kind);
+        }
+        board.reads.load(Ordering::Relaxed) - before
+    };
+    clock.step(5);
+    let reads = refuse(ErrorKind::OverBudget).await;
+    assert!(reads <= 2, "{reads} reads");
+    clock.step(10);
+    board.is_gone.store(true, Ordering::Relaxed);
+    let reads = refuse(ErrorKind::Unshared).await;
+    assert!(reads <= 2, "{reads} reads");
 }
