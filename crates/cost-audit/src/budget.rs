@@ -5,21 +5,22 @@
 
 mod share;
 mod spend;
+mod spent;
 mod statement;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::share::Share;
 pub use self::share::{ShareStatus, SharedBudget, StatementBoard};
-use self::spend::{Claim, Span, State, Sum, first_of_month};
-use crate::audit;
+use self::spend::{Claim, Span, Sum, first_of_month};
+use self::spent::Spent;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::usd::Usd;
@@ -121,14 +122,6 @@ pub struct Budgets {
     share: Option<Arc<Share>>,
 }
 
-#[derive(Debug)]
-struct Spent {
-    clock: Arc<dyn Clock>,
-    /// When counting began: what was spent before is only in the audit log.
-    began: DateTime<Utc>,
-    state: Mutex<State>,
-}
-
 /// How much of one limit is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -163,11 +156,7 @@ impl Budgets {
     pub fn new(settings: BudgetSettings, clock: Arc<dyn Clock>) -> Self {
         Self {
             settings: Arc::new(settings),
-            spent: Arc::new(Spent {
-                began: clock.now(),
-                clock,
-                state: Mutex::default(),
-            }),
+            spent: Arc::new(Spent::new(clock)),
             share: None,
         }
     }
@@ -195,7 +184,7 @@ impl Budgets {
     /// Budgets with what the audit log in `directory` says was spent this month.
     ///
     /// # Errors
-    /// Those of [`audit::entries`], except that a folder which does not exist yet is an empty log.
+    /// Those of [`entries`](crate::audit::entries), except that a folder which does not exist yet is an empty log.
     pub fn restore(
         settings: BudgetSettings,
         clock: Arc<dyn Clock>,
@@ -212,7 +201,7 @@ impl Budgets {
     /// When there was no limit before, what was spent this month is read from the audit log in `directory`, which may be open.
     ///
     /// # Errors
-    /// Those of [`audit::entries`].
+    /// Those of [`entries`](crate::audit::entries).
     pub fn with_settings(&self, settings: BudgetSettings, directory: &Path) -> Result<Self, Error> {
         if settings.has_limits() {
             self.spent.restore(directory, Some(self.spent.began))?;
@@ -407,54 +396,6 @@ impl Drop for Reservation {
         if let Some(spend) = state.actions.get_mut(&self.action) {
             spend.reserved -= self.estimate;
         }
-    }
-}
-
-impl Spent {
-    /// Counts what the audit log says was spent this month, before some moment; once.
-    fn restore(&self, directory: &Path, end: Option<DateTime<Utc>>) -> Result<(), Error> {
-        if self.lock().is_restored || !directory.exists() {
-            return Ok(());
-        }
-        // Of the month before too, on its day after: the clock may be set back by some seconds.
-        let yesterday = self.today().pred_opt().unwrap_or_default();
-        let month = first_of_month(yesterday);
-        let mut before = Vec::new();
-        for entry in audit::entries_since(directory, month)? {
-            let record = entry?.record;
-            if end.is_none_or(|end| record.time < end) {
-                before.push(record);
-            }
-        }
-        let mut state = self.lock();
-        if !std::mem::replace(&mut state.is_restored, true) {
-            for record in before {
-                let cost = record.cost_usd.unwrap_or_default();
-                let bytes = record.bytes_transferred;
-                state.count(&record.action, cost, bytes, record.time);
-            }
-        }
-        Ok(())
-    }
-
-    /// Every sum that other servers have to know.
-    fn stated(&self) -> BTreeMap<Sum, Decimal> {
-        let today = self.today();
-        self.lock().stated(today)
-    }
-
-    /// Gives up claims that were not used lately, or all that are not spent.
-    fn release(&self, all: bool) {
-        let today = self.today();
-        self.lock().release(today, all);
-    }
-
-    fn today(&self) -> NaiveDate {
-        self.clock.now().date_naive()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

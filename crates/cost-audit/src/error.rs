@@ -26,7 +26,7 @@ pub enum ErrorKind {
     InvalidPrices,
     /// The request would go over a budget: wait for the next period or raise the budget.
     OverBudget,
-    /// What other servers have spent of a shared budget cannot be found out: see that the place of their statements can be reached.
+    /// What other servers have spent of a shared budget cannot be determined: see that the place of their statements can be reached.
     Unshared,
     /// Another process writes this audit log: stop it, or use another directory.
     Locked,

@@ -163,7 +163,7 @@ error_codes! {
     BudgetExceeded = "budget.exceeded", 429, 5, true;
     /// A budget is set, and the read cannot be priced: there is no figure for the bucket's region or the object's storage class.
     BudgetUnpriced = "budget.unpriced", 500, 2, false;
-    /// The budget is shared with other servers, and what they have spent of it cannot be found out.
+    /// The budget is shared with other servers, and what they have spent of it cannot be determined.
     BudgetUnshared = "budget.unshared", 503, 6, true;
     /// Cost Explorer refused or failed, so there are no actual costs.
     CostUnavailable = "cost.unavailable", 502, 6, true;

@@ -24,7 +24,10 @@ pub async fn bring_shipped(config: &Config, uri: &str, folder: &Path) -> Result<
     let client = s3_client(&sdk, &config.aws);
     let store = S3::new(client, config.s3.clone(), None).bucket(&bucket)?;
     // A prefix may be that of a single log.
-    let own = prefix.parts().last().map(|part| part.as_ref().to_owned());
+    let own = prefix
+        .parts()
+        .next_back()
+        .map(|part| part.as_ref().to_owned());
     let mut objects = store.list(Some(&prefix));
     while let Some(object) = objects.try_next().await.map_err(unread)? {
         let Some(parts) = object.location.prefix_match(&prefix) else {
@@ -53,7 +56,7 @@ async fn bring(store: &dyn ObjectStore, key: &ObjectPath, to: &Path) -> Result<(
     Ok(())
 }
 
-/// Whether a part of a key may be the name of a file: whoever can write the bucket chose it.
+/// Whether a part of a key may be the name of a file: a writer of the bucket chose it.
 fn is_plain(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !name.starts_with('.') && name.bytes().all(is_plain)

@@ -1,5 +1,10 @@
 //! The logs of several servers: verified, searched and exported together, and what is not in order is said.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 use std::{fs, path::Path};
 
 use serde_json::Value;

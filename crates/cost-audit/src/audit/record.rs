@@ -68,7 +68,7 @@ pub struct AuditRecord {
     /// A text about the outcome, free of secrets and of data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The server that wrote it, where several are told apart by name.
+    /// The server that wrote it, where several are distinguished by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Values that did not fit their columns and were made null, as the action's table says.

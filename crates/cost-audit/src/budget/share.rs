@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::Spent;
 use super::spend::{Claim, Sum};
+use super::spent::Spent;
 use super::statement::Statement;
 use crate::error::{BoxError, Error, ErrorKind};
 
@@ -166,7 +166,7 @@ impl Share {
             .map_err(|error| {
                 Error::new(
                     ErrorKind::Unshared,
-                    "what other servers have spent of the budget cannot be found out",
+                    "what other servers have spent of the budget cannot be determined",
                 )
                 .with_source(error)
             })

@@ -121,7 +121,7 @@ impl S3Board {
 #[async_trait]
 impl StatementBoard for S3Board {
     /// Each is written only over the one before it: a write that was given up and arrives late changes nothing, and two servers
-    /// with one log are found out.
+    /// with one log are detected.
     async fn publish(&self, log_id: &str, statement: Vec<u8>) -> Result<(), BoxError> {
         let mut own = self.own.lock().await;
         if own.stated.is_none() {

@@ -83,7 +83,7 @@ async fn nodes_spend_no_more_than_one_budget() {
     );
     let spent = spent(&house.folder.path().join("audit"));
     let total: Decimal = spent.values().sum();
-    // A refused read has found out what it would cost by one request, which is counted and not held back.
+    // A refused read has determined its price with one request, which is counted and not held back.
     let refusals = Decimal::from(8) * "0.0000004".parse::<Decimal>().unwrap();
     assert!(total <= limit() + refusals, "{spent:?}");
     assert!(total >= limit() / Decimal::TWO, "{spent:?}");
@@ -127,7 +127,7 @@ async fn what_cannot_be_shared_is_refused_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_nodes_with_a_copy_of_one_log_are_found_out() {
+async fn two_nodes_with_a_copy_of_one_log_are_detected() {
     let house = House::build_with(CONFIG, &[ALL]).await;
     let a = house.node("a").await.unwrap();
     run(&a).await.unwrap();
