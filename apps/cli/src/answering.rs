@@ -35,10 +35,10 @@ pub(crate) enum View {
 
 impl Delivery<'_> {
     /// The encoding of rows that are written as they come, and not kept in memory.
-    const fn encoding(self) -> Option<RowFormat> {
+    fn encoding(self) -> Option<RowFormat> {
         match (self.format, self.view) {
             (Format::Json, View::Rows { .. }) => Some(RowFormat::Json),
-            (format, _) => format.of_rows(),
+            (format, _) => format.of_rows(self.to),
         }
     }
 

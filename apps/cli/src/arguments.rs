@@ -14,7 +14,7 @@ use crate::{
     format::Format,
     inspect::Inspect,
     parameter::parameter,
-    profile::ProfileSource,
+    profile::{Profile, ProfileSource},
     shell::Shell,
     sql::{Sql, option},
     test::Test,
@@ -91,6 +91,8 @@ pub(crate) enum Command {
     /// What reads have cost, and the prices behind the estimates
     #[command(subcommand)]
     Cost(CostCommand),
+    /// Look at a running server: rates, times, failures and load, again every second
+    Profile(Profile),
     /// Write a commented flowlake.toml and a first action, or a project over files that are there
     Init(Init),
     /// Run the example actions on an embedded stack: no AWS, no Genesys Cloud, no network

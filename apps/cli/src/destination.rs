@@ -7,14 +7,25 @@ use std::{
     sync::Arc,
 };
 
-use flowlake_data_action::{OutputObject, Pipeline};
+use flate2::{Compression, write::GzEncoder};
+use flowlake_data_action::{ActionError, ErrorCode, OutputObject, Pipeline};
 use tempfile::{Builder, NamedTempFile};
 
-use crate::{failure::Failure, format::Format};
+use crate::{
+    failure::Failure,
+    format::{Format, GZIP},
+};
 
 /// A file that nobody sees yet, and what happens to it.
 #[derive(Debug)]
-pub(crate) enum Destination {
+pub(crate) struct Destination {
+    place: Place,
+    /// The rows before they are compressed, where the place's name says that they are.
+    plain: Option<File>,
+}
+
+#[derive(Debug)]
+enum Place {
     /// Rows for standard output, in a file without a name, which nothing can leave behind.
     Stdout(File),
     /// Rows for a file, in one beside it.
@@ -35,22 +46,25 @@ impl Destination {
                 "this format is not for a terminal: name a file with --output, or use a pipe",
             )));
         }
-        // A file in its place would take the place of what others have written to it.
-        let Some(to) = to.filter(|to| !is_stdout(to)) else {
-            return Ok(Self::Stdout(tempfile::tempfile()?));
-        };
-        if is_object(to) {
-            let object = to.display().to_string().parse()?;
-            return Ok(Self::Object(tempfile::tempfile()?, object));
+        let is_gzip = to.is_some_and(|to| to.to_string_lossy().to_lowercase().ends_with(GZIP));
+        if is_gzip && format.is_binary() {
+            return Err(ActionError::new(
+                ErrorCode::ConfigInvalid,
+                "this format is not written inside gzip: it is compressed by itself, or is read in pieces",
+                "Leave `.gz` out of the name, or choose csv, tsv, ndjson or json.",
+            )
+            .into());
         }
-        let (file, to) = beside(to).map_err(|error| unwritten(to, &error))?;
-        Ok(Self::Named(file, to))
+        Ok(Self {
+            place: Place::of(to)?,
+            plain: is_gzip.then(tempfile::tempfile).transpose()?,
+        })
     }
 
     /// The name of the file that is not whole yet.
     pub(crate) fn unfinished(&self) -> Option<&Path> {
-        match self {
-            Self::Named(file, _) => Some(file.path()),
+        match &self.place {
+            Place::Named(file, _) => Some(file.path()),
             _ => None,
         }
     }
@@ -66,25 +80,31 @@ impl Destination {
 
     /// The object that the rows are for.
     pub(crate) fn object(&self) -> Option<OutputObject> {
-        match self {
-            Self::Object(_, object) => Some(object.clone()),
+        match &self.place {
+            Place::Object(_, object) => Some(object.clone()),
             _ => None,
         }
     }
 
     /// Makes the rows seen.
     pub(crate) async fn release(self, pipeline: &Pipeline) -> Result<(), Failure> {
-        let written = match self {
-            Self::Object(mut file, object) => {
+        if let Some(mut plain) = self.plain {
+            plain.rewind()?;
+            let mut gzip = GzEncoder::new(self.place.file(), Compression::default());
+            io::copy(&mut plain, &mut gzip)?;
+            gzip.finish()?;
+        }
+        let written = match self.place {
+            Place::Object(mut file, object) => {
                 file.rewind()?;
                 return Ok(pipeline.upload(&object, file).await?);
             }
-            Self::Stdout(mut file) => {
+            Place::Stdout(mut file) => {
                 file.rewind()?;
                 let mut stdout = io::stdout().lock();
                 io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush())
             }
-            Self::Named(file, to) => {
+            Place::Named(file, to) => {
                 file.as_file().sync_all()?;
                 let released = file.persist(&to).map(drop);
                 released.map_err(|error| unwritten(&to, &error.error))
@@ -95,6 +115,25 @@ impl Destination {
 
     /// The file that rows are written to.
     pub(crate) fn file(&self) -> &File {
+        self.plain.as_ref().unwrap_or_else(|| self.place.file())
+    }
+}
+
+impl Place {
+    fn of(to: Option<&Path>) -> Result<Self, Failure> {
+        // A file in its place would take the place of what others have written to it.
+        let Some(to) = to.filter(|to| !is_stdout(to)) else {
+            return Ok(Self::Stdout(tempfile::tempfile()?));
+        };
+        if is_object(to) {
+            let object = to.display().to_string().parse()?;
+            return Ok(Self::Object(tempfile::tempfile()?, object));
+        }
+        let (file, to) = beside(to).map_err(|error| unwritten(to, &error))?;
+        Ok(Self::Named(file, to))
+    }
+
+    fn file(&self) -> &File {
         match self {
             Self::Stdout(file) | Self::Object(file, _) => file,
             Self::Named(file, _) => file.as_file(),
@@ -140,6 +179,10 @@ fn beside(to: &Path) -> io::Result<(NamedTempFile, PathBuf)> {
     };
     let folder = place.parent();
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(missing) = folder.filter(|folder| !folder.exists()) {
+        let what = format!("there is no folder {}", missing.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
     let mut builder = Builder::new();
     if let Some(rights) = of_new_files() {
         builder.permissions(rights);

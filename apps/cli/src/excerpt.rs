@@ -3,7 +3,7 @@
 use flowlake_data_action::Excerpt;
 use unicode_width::UnicodeWidthStr;
 
-use crate::terminal::Terminal;
+use crate::{grid::visible, terminal::Terminal};
 
 /// Draws the line; `--> FILE:LINE:COLUMN` before it where it is of a file.
 pub(crate) fn drawn(excerpt: &Excerpt) -> String {
@@ -16,6 +16,7 @@ pub(crate) fn drawn(excerpt: &Excerpt) -> String {
     let text = excerpt.line().replace('\t', " ");
     let before: String = text.chars().take(begin).collect();
     let marked: String = text.chars().skip(begin).take(length).collect();
+    let (text, before, marked) = (visible(&text), visible(&before), visible(&marked));
     let (before, marked) = (before.width(), marked.width().max(1));
     let number = place.line.to_string();
     let margin = " ".repeat(number.len());

@@ -4,7 +4,7 @@ use std::{io, path::Path, process::ExitCode};
 
 use flowlake_data_action::{ActionError, ErrorCode, Failure as ActionFailure};
 
-use crate::{excerpt::drawn, panics, terminal::Terminal};
+use crate::{excerpt::drawn, grid::visible, panics, terminal::Terminal};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -69,11 +69,12 @@ impl Failure {
 }
 
 fn unwritable(error: &io::Error) -> ActionError {
-    ActionError::new(
-        ErrorCode::OutputUnwritable,
-        error.to_string(),
-        "Free space, or write to another place.",
-    )
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "Make the folder, or write to another place.",
+        io::ErrorKind::PermissionDenied => "Write to a place where this user may.",
+        _ => "Free space, or write to another place.",
+    };
+    ActionError::new(ErrorCode::OutputUnwritable, error.to_string(), advice)
 }
 
 /// The error of a file of the command line that cannot be read.
@@ -117,11 +118,12 @@ fn told(failure: &ActionFailure, as_json: bool) -> ExitCode {
     }
     let colour = Terminal::get().stderr;
     let begin = colour.alarm(&format!("error[{}]:", error.code()));
-    eprintln!("{begin} {}", error.message());
+    // Names of columns and files are in it, which may hold what drives a terminal.
+    eprintln!("{begin} {}", visible(error.message()));
     if let Some(excerpt) = error.excerpt() {
         eprint!("{}", drawn(excerpt));
     }
-    eprintln!("  {}", error.advice());
+    eprintln!("  {}", visible(error.advice()));
     if error.code() == ErrorCode::Internal
         && let Some(place) = panics::last_place()
     {

@@ -5,17 +5,22 @@ use std::path::Path;
 use clap::ValueEnum;
 use flowlake_data_action::{ActionError, ErrorCode, JsonReader, RowFormat};
 
+/// How names of files end that gzip has compressed.
+pub(crate) const GZIP: &str = ".gz";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// A table for people
     Table,
-    /// The answer as the server gives it
+    /// One JSON array of rows; of `run`, the answer as the server gives it
     Json,
     /// One JSON object a row
     Ndjson,
     /// Comma-separated values with a header
     Csv,
-    /// Arrow IPC stream
+    /// Tab-separated values with a header
+    Tsv,
+    /// Arrow IPC: a file; on standard output, and in a file named `.arrows`, a stream
     Arrow,
     /// Apache Parquet
     Parquet,
@@ -41,29 +46,35 @@ impl Format {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] where it says none.
     pub(crate) fn of_name(path: &Path) -> Result<Self, ActionError> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        match extension.to_lowercase().as_str() {
+        let name = path.to_string_lossy().to_lowercase();
+        let name = name.strip_suffix(GZIP).unwrap_or(&name);
+        let extension = Path::new(name).extension().unwrap_or_default();
+        match extension.to_string_lossy().as_ref() {
             "json" => Ok(Self::Json),
             "ndjson" | "jsonl" => Ok(Self::Ndjson),
             "csv" => Ok(Self::Csv),
-            "arrow" | "arrows" => Ok(Self::Arrow),
+            "tsv" | "tab" => Ok(Self::Tsv),
+            "arrow" | "arrows" | "feather" => Ok(Self::Arrow),
             "parquet" => Ok(Self::Parquet),
             "xlsx" => Ok(Self::Xlsx),
             "txt" => Ok(Self::Table),
             _ => Err(ActionError::new(
                 ErrorCode::ConfigInvalid,
                 format!("the name {} does not say a format", path.display()),
-                "Say it with --format: table, json, ndjson, csv, arrow, parquet or xlsx.",
+                "Say it with --format: table, json, ndjson, csv, tsv, arrow, parquet or xlsx.",
             )),
         }
     }
 
-    /// The encoding of the rows alone; none where the whole answer is shown. A spreadsheet is made of rows of Arrow.
-    pub(crate) const fn of_rows(self) -> Option<RowFormat> {
+    /// The encoding of the rows alone at a place; none where the whole answer is shown. A spreadsheet is made of rows of Arrow.
+    pub(crate) fn of_rows(self, to: Option<&Path>) -> Option<RowFormat> {
+        let is_file = |to: &Path| to.extension().is_none_or(|end| end != "arrows");
         match self {
             Self::Table | Self::Json => None,
             Self::Ndjson => Some(RowFormat::Ndjson),
-            Self::Csv => Some(RowFormat::Csv),
+            Self::Csv => Some(RowFormat::CsvLines),
+            Self::Tsv => Some(RowFormat::Tsv),
+            Self::Arrow if to.is_some_and(is_file) => Some(RowFormat::ArrowFile),
             Self::Arrow | Self::Xlsx => Some(RowFormat::Arrow),
             Self::Parquet => Some(RowFormat::Parquet),
         }

@@ -1,6 +1,7 @@
 //! `flowlake init`: a commented configuration and a first action, from the examples or over files that somebody has.
 
 mod from;
+mod made_up;
 
 use std::{
     fs,
@@ -10,6 +11,7 @@ use std::{
 
 use flowlake_data_action::{
     ActionError, CONFIG_FILE, ErrorCode, FunctionRoles, Pipeline, ProcessEnvironment, Project,
+    TEST_SUFFIX,
 };
 use flowlake_genesys_auth::Region;
 use uuid::Uuid;
@@ -28,6 +30,9 @@ const FIRST_ACTION: &str =
 
 const FIRST_TESTS: &str =
     include_str!("../../../examples/contact-centre/actions/agent-scorecard.test.toml");
+
+/// What is no part of a project: audit logs, answers of Cost Explorer, pieces of objects.
+const IGNORED: &str = "/audit*/\n/cost-explorer-cache.json\n/object-cache/\n";
 
 /// The AWS account that the AWS Lambda data actions of Genesys Cloud come from, in all regions but those below.
 const GENESYS_ACCOUNT: &str = "765628985471";
@@ -111,6 +116,7 @@ fn files(arguments: &Init) -> Result<(), Failure> {
     write_new(&folder.join(CONFIG_FILE), &first_config())?;
     write_new(&actions.join("agent-scorecard.toml"), FIRST_ACTION)?;
     write_new(&actions.join("agent-scorecard.test.toml"), FIRST_TESTS)?;
+    ignore_records(folder)?;
     output::print(&format!(
         "Wrote {0}/{CONFIG_FILE}, {0}/actions/agent-scorecard.toml and {0}/actions/agent-scorecard.test.toml.\nTest the action without AWS: flowlake{1} test\nBegin with a file of yours instead: flowlake init FOLDER --from s3://BUCKET/KEY\nOr set your bucket in the first two, then: flowlake{1} check --param agent_id=agent-0042\n",
         folder.display(),
@@ -139,13 +145,30 @@ async fn files_over(config: &Path, arguments: &Init, uri: &str) -> Result<(), Fa
     let action = actions.join(format!("{}.toml", project.name));
     write_new(&config_file, &project.config)?;
     write_new(&action, &project.action)?;
+    ignore_records(folder)?;
+    let mut written = format!("{} and {}", config_file.display(), action.display());
     let option = option(folder);
-    output::print(&format!(
-        "Wrote {} and {}.\nThen: flowlake{option} check\n      flowlake{option} run {}\n",
-        config_file.display(),
-        action.display(),
+    let mut then = format!(
+        "flowlake{option} check\n      flowlake{option} run {}",
         project.call
-    ))?;
+    );
+    if let Some(tests) = &project.tests {
+        let file = actions.join(format!("{}{TEST_SUFFIX}", project.name));
+        write_new(&file, tests)?;
+        written = format!(
+            "{}, {} and {}",
+            config_file.display(),
+            action.display(),
+            file.display()
+        );
+        then += &format!("\n      flowlake{option} test");
+    }
+    output::print(&format!("Wrote {written}.\nThen: {then}\n"))?;
+    if project.tests.is_none() {
+        output::note(
+            "no test file was made: docs/testing.md says how rows of such files are given",
+        );
+    }
     looked.remarks();
     if looked.inspected.problems.count > 0 {
         output::note(&format!(
@@ -187,6 +210,15 @@ fn first_config() -> String {
         }
     });
     lines.collect()
+}
+
+/// Keeps what flowlake writes beside the configuration out of a repository, unless somebody has decided what is.
+fn ignore_records(folder: &Path) -> Result<(), Failure> {
+    let file = folder.join(".gitignore");
+    match file.exists() {
+        true => Ok(()),
+        false => write_new(&file, IGNORED),
+    }
 }
 
 /// Writes a file that does not exist yet: what somebody wrote is never overwritten.

@@ -17,8 +17,13 @@ use toml::{Table, Value};
 
 pub(crate) use self::arguments::Inspect;
 use crate::{
-    answering::finished, failure::Failure, format::Format, grid, interrupt::Interrupt, output, run,
-    sql::project,
+    answering::finished,
+    failure::Failure,
+    format::Format,
+    grid,
+    interrupt::Interrupt,
+    output, run,
+    sql::{note_log, project},
 };
 
 /// Files that somebody has looked into.
@@ -145,6 +150,7 @@ pub(crate) async fn look(config: &Path, arguments: &Inspect) -> Result<Looked, F
         builder = builder.without_aws();
     }
     let pipeline = builder.build(&ProcessEnvironment).await?;
+    note_log(&pipeline);
     let mut request = run::request("", serde_json::Map::new());
     request.question = Some(action);
     request.confirm = confirm;

@@ -109,6 +109,7 @@ async fn execute(arguments: &Arguments) -> Result<(), Failure> {
         Command::Access(command) => access::access(&arguments.config, command),
         Command::Audit(command) => audit::audit(&arguments.config, command).await,
         Command::Cost(command) => Box::pin(cost::cost(&arguments.config, command)).await,
+        Command::Profile(profile) => Box::pin(profile::profile(&arguments.config, profile)).await,
         Command::Init(init) => Box::pin(init::init(&arguments.config, init)).await,
         Command::Demo(demo) => Box::pin(demo::demo(demo)).await,
         Command::Completions(completions) => {

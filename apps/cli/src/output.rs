@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     failure::Failure,
     format::Format,
-    grid::{GridColumn, grid, terminal_width},
+    grid::{GridColumn, grid, terminal_width, visible},
     terminal::Terminal,
 };
 
@@ -30,7 +30,8 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 pub(crate) fn note(text: &str) {
     let terminal = Terminal::get();
     if terminal.has_remarks {
-        eprintln!("{} {text}", terminal.stderr.remark("note:"));
+        // Names of files are in it, which may hold what drives a terminal.
+        eprintln!("{} {}", terminal.stderr.remark("note:"), visible(text));
     }
 }
 

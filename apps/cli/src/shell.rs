@@ -12,7 +12,7 @@ mod session;
 
 use std::{
     fs,
-    io::{self, IsTerminal, Read},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::Command as Process,
 };
@@ -61,13 +61,10 @@ pub(crate) async fn shell(config: &Path, arguments: &Shell) -> Result<(), Failur
 /// Statements and commands of a pipe, up to the first failure.
 async fn script(config: &Path, arguments: &Shell) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
-    let mut text = String::new();
-    let read = io::stdin().read_to_string(&mut text);
-    read.map_err(|error| unreadable(Path::new("standard input"), &error))?;
     let mut conversation = Conversation::new(Session::new(config, arguments, interrupt)?);
-    let ended = Box::pin(conversation.all(&text, 0)).await;
+    let ended = conversation.piped().await;
     conversation.session.close().await;
-    ended.map(drop)
+    ended
 }
 
 /// Loads the history into the editor and returns its file. A history that cannot be used is a remark: the shell works without one.
@@ -180,6 +177,27 @@ impl Conversation {
         }
     }
 
+    /// Answers what a pipe brings, each statement as soon as it is whole: who writes may wait for the answer.
+    async fn piped(&mut self) -> Result<(), Failure> {
+        let mut text = String::new();
+        loop {
+            let begin = text.len();
+            let read = block_in_place(|| io::stdin().read_line(&mut text));
+            let read = read.map_err(|error| unreadable(Path::new("standard input"), &error))?;
+            let is_last = read == 0;
+            // Only such a line can end anything; a word such as `quit` is one by itself.
+            let is_end = text[begin..].contains([';', '\\']) || begin == 0;
+            let may_end = is_end && scan::is_whole(&text);
+            if may_end || is_last {
+                let typed = std::mem::take(&mut text);
+                let next = Box::pin(self.all(&typed, 0)).await?;
+                if is_last || next == Next::Leave {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     /// Answers all statements and commands of a text.
     async fn all(&mut self, text: &str, depth: usize) -> Result<Next, Failure> {
         let mut rest = text;
@@ -187,6 +205,10 @@ impl Conversation {
             let (input, after) = first_input(rest);
             rest = after;
             match input {
+                // Another `;` behind a statement.
+                Input::Statement("") => {}
+                Input::Statement("exit" | "quit") => return Ok(Next::Leave),
+                Input::Statement("help") => self.session.screen.show(&help())?,
                 Input::Statement(sql) => {
                     sql.clone_into(&mut self.last);
                     self.session.ask(sql, None, None).await?;
@@ -259,7 +281,9 @@ impl Conversation {
             if self.is_interactive && stopped.is_cancelled() {
                 return Ok(());
             }
-            answered?;
+            if let Err(failure) = answered {
+                watch.outlive(failure)?;
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stopped.cancelled() => return Ok(()),

@@ -51,6 +51,7 @@ pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
         builder = builder.without_aws();
     }
     let pipeline = builder.build(&ProcessEnvironment).await?;
+    note_log(&pipeline);
     let params = arguments.params.iter();
     let params = params.map(|param| (param.name.clone(), param.value.clone().into()));
     let mut request = run::request("", params.collect());
@@ -64,15 +65,27 @@ pub(crate) async fn sql(config: &Path, arguments: &Sql) -> Result<(), Failure> {
         let width = arguments.width.or_else(grid::terminal_width);
         let view = View::Rows { width };
         let delivery = Delivery { format, to, view };
-        let answer = delivered(&pipeline, request.clone(), delivery, &interrupt).await?;
-        if watch.is_new(&answer) {
-            remarks(&answer, delivery);
+        match delivered(&pipeline, request.clone(), delivery, &interrupt).await {
+            Ok(answer) if watch.is_new(&answer) => remarks(&answer, delivery),
+            Ok(_) => {}
+            Err(failure) if arguments.watch.is_some() => watch.outlive(failure)?,
+            Err(failure) => return Err(failure),
         }
         match arguments.watch {
             // A signal ends the process here.
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Ok(()),
         }
+    }
+}
+
+/// Says where records go, where that is not the configured log.
+pub(crate) fn note_log(pipeline: &Pipeline) {
+    if let Some(log) = pipeline.log_beside() {
+        output::note(&format!(
+            "another process writes the audit log; records of this one are in {}",
+            log.display()
+        ));
     }
 }
 

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flowlake_data_action::{
     Action, ActionError, CALLER_PARAM, ClientSettings, Clock, Environment, ErrorCode, Gauge,
-    ServerSettings, SystemClock, TokenMatch,
+    ServerKey, ServerSettings, SystemClock, TokenMatch,
 };
 use serde_json::{Map, Value};
 
@@ -103,7 +103,8 @@ impl Callers {
             return Err(invalid(
                 "the server requires credentials and no client is configured".to_owned(),
                 "Add [[server.clients]], or set `require_key = false` behind a gateway.",
-            ));
+            )
+            .at_key(["server"]));
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let issuers = settings.issuers.iter();
@@ -113,6 +114,7 @@ impl Callers {
                 Some(known) => Ok(Arc::clone(known)),
                 None => Issuer::try_new(issuer.clone(), Arc::clone(&clock)).map(Arc::new),
             }
+            .map_err(|error: ActionError| error.at_key(["server", "issuers"]))
         });
         let known_clients = previous.map(|previous| previous.clients.clone());
         let mut callers = Self {
@@ -126,25 +128,16 @@ impl Callers {
                 &settings.tokens,
                 environment,
                 previous.map(|previous| &previous.own_tokens),
-            )?,
+            )
+            .map_err(|error| error.at_key(["server", "tokens", "signing_key"]))?,
             issuers: issuers.collect::<Result<_, _>>()?,
             clock,
             known_clients: known_clients.unwrap_or_default(),
             named: BTreeMap::new(),
         };
         for key in &settings.keys {
-            let secret = key.secret.read(environment)?;
-            if !is_long(secret.expose()) {
-                return Err(invalid(
-                    format!("the key `{}` in [[server.keys]] is too short", key.name),
-                    "Make one with `openssl rand -hex 32`: at least 16 characters are needed.",
-                ));
-            }
-            let client = callers.add(ClientSettings::unbound(&key.name))?;
-            let digest = Digested::of(secret.expose());
-            let named = format!("server.keys.{}.secret", key.name);
-            callers.named.insert(named, digest.clone());
-            callers.add_key(digest, &client)?;
+            let added = callers.add_server_key(key, environment);
+            added.map_err(|error| error.at_key(["server", "keys", &key.name]))?;
         }
         if let Some(digest) = &callers.own_tokens.digest {
             let named = "server.tokens.signing_key".to_owned();
@@ -161,7 +154,8 @@ impl Callers {
             .as_ref()
             .is_some_and(|tls| tls.client_roots.is_some());
         for client in &settings.clients {
-            callers.add_client(client, certificates)?;
+            let added = callers.add_client(client, certificates);
+            added.map_err(|error| error.at_key(["server", "clients", &client.name]))?;
         }
         callers.known_clients.clear();
         Ok(callers)
@@ -174,6 +168,25 @@ impl Callers {
             new.is_some_and(|new| new != *digest)
         });
         renewed.map(|(key, _)| key.clone()).collect()
+    }
+
+    fn add_server_key(
+        &mut self,
+        key: &ServerKey,
+        environment: &dyn Environment,
+    ) -> Result<(), ActionError> {
+        let secret = key.secret.read(environment)?;
+        if !is_long(secret.expose()) {
+            return Err(invalid(
+                format!("the key `{}` in [[server.keys]] is too short", key.name),
+                "Make one with `openssl rand -hex 32`: at least 16 characters are needed.",
+            ));
+        }
+        let client = self.add(ClientSettings::unbound(&key.name))?;
+        let digest = Digested::of(secret.expose());
+        let named = format!("server.keys.{}.secret", key.name);
+        self.named.insert(named, digest.clone());
+        self.add_key(digest, &client)
     }
 
     fn add_client(

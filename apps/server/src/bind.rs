@@ -28,6 +28,7 @@ pub(crate) async fn listen(
             format!("plain HTTP on {listen} would tell keys and answers to the network"),
             "Add [server.tls] with `certificate` and `private_key`, or set `allow_plain_http = true` behind something that speaks TLS.",
         )
+        .at_key(["server", "listen"])
     };
     let refused = (!may_be_remote).then_some(remote);
     let Some(given) = given else {
@@ -82,6 +83,7 @@ pub(crate) async fn listen_for_operators(
             format!("`admin` on {listen} would show the network what operators see, without a key"),
             "Set `admin` to a loopback address, or `allow_remote_admin = true` where a network policy keeps strangers from it.",
         )
+        .at_key(["server", "admin"])
     };
     let refused = (!settings.allow_remote_admin).then_some(remote);
     let listener = listen_on("admin", admin, settings.reuse_port, refused).await?;
@@ -90,7 +92,7 @@ pub(crate) async fn listen_for_operators(
 
 /// Listens on the first address of a name that can be had; `remote` is the error where another address than loopback is refused.
 async fn listen_on(
-    key: &str,
+    key: &'static str,
     listen: &str,
     reuse_port: bool,
     remote: Option<impl FnOnce(&str) -> ActionError>,
@@ -101,6 +103,7 @@ async fn listen_on(
             format!("cannot listen on {listen}: {error}"),
             format!("Correct `{key}` in [server], or end what has the address; `reuse_port = true` lets two servers share it."),
         )
+        .at_key(["server", key])
         .with_source(error)
     };
     let addresses: Vec<_> = tokio::net::lookup_host(listen)

@@ -87,8 +87,11 @@ async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
     let settings = project.config.server.clone();
     files.watch(settings.files());
     let reload_every = settings.reload_every;
-    let callers = Callers::load(&settings, &ProcessEnvironment)?;
-    let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment)?;
+    let documents = project.documents.clone();
+    let located = |error| documents.locate(error);
+    let callers = Callers::load(&settings, &ProcessEnvironment).map_err(located)?;
+    let telemetry = Telemetry::start(&project.config.telemetry, &ProcessEnvironment);
+    let telemetry = telemetry.map_err(located)?;
     for (name, error) in &project.broken {
         tracing::warn!(action = %name, code = %error.code(), "an action cannot be read: {error}");
     }
@@ -97,11 +100,19 @@ async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
         .with_scans_on(scans.clone())
         .build(&ProcessEnvironment)
         .await?;
-    let server = Server::try_new(pipeline, callers, settings)?
+    let server = Server::try_new(pipeline, callers, settings)
+        .map_err(located)?
         .with_telemetry(telemetry.clone())
         .with_listener(handed_over()?)
         .start()
-        .await?;
+        .await
+        .map_err(
+            |error| match arguments.listen.as_ref().or(arguments.admin.as_ref()) {
+                // The address may not be that of the file.
+                Some(_) => error,
+                None => documents.locate(error),
+            },
+        )?;
     // Before anybody hears that it is ready: a signal that nobody waits for ends the process.
     let signals = Signals::listen()?;
     announce(&server);

@@ -48,8 +48,10 @@ fn replace(
         tracing::warn!(action = %name, code = %error.code(), "an action cannot be read: {error}");
     }
     let broken_actions = settings.start_with_broken_actions;
+    let documents = project.documents.clone();
     let pipeline = old.pipeline.reloaded(project, broken_actions)?;
-    let callers = old.callers.reloaded(&settings, environment)?;
+    let callers = old.callers.reloaded(&settings, environment);
+    let callers = callers.map_err(|error| documents.locate(error))?;
     let renewed = old.callers.renewed(&callers);
     // Nothing can fail any more.
     let new = old.reloaded(pipeline, callers, &settings);

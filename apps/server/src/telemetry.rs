@@ -158,6 +158,7 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> ActionError
         format!("traces cannot be sent: {error}"),
         "Correct OTEL_EXPORTER_OTLP_ENDPOINT, or `otlp_endpoint` in [telemetry].",
     )
+    .at_key(["telemetry", "otlp_endpoint"])
     .with_source(error)
 }
 

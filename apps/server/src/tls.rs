@@ -261,6 +261,7 @@ fn invalid(path: &Path, what: &str) -> ActionError {
         format!("{} {what}", path.display()),
         "Put PEM files of a certificate with its chain and of its private key there, and name them in [server.tls].",
     )
+    .at_key(["server", "tls"])
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! From a loaded project to a running pipeline.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
 use flowlake_cost_audit::{
@@ -27,6 +31,7 @@ use crate::{
     report::{LastFailures, LastRecord, Reporter},
     services::Services,
     stores::S3,
+    usd::below_zero,
 };
 
 /// The region of the prices, where none is configured.
@@ -96,6 +101,12 @@ impl PipelineBuilder {
     /// `config.invalid` and `sql.*` for what the project says; `audit.unavailable` when the log cannot be opened.
     pub async fn build(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
         let documents = self.project.documents.clone();
+        let built = Box::pin(self.built(environment)).await;
+        built.map_err(|error| documents.locate(error))
+    }
+
+    async fn built(self, environment: &dyn Environment) -> Result<Pipeline, ActionError> {
+        let documents = self.project.documents.clone();
         let scans = self.scans.clone();
         let cache = self.project.config.object_cache.as_ref();
         let disk = cache.map(ObjectCacheSettings::open).transpose()?;
@@ -113,9 +124,12 @@ impl PipelineBuilder {
             board,
         } = Box::pin(self.checked(environment, disk)).await?;
         let clock: Arc<dyn AuditClock> = Arc::new(CalendarClock(Arc::clone(&services.clock)));
-        let (audit, directory) = open_audit(&config.audit, sealing_key.as_ref(), &clock)?;
-        let is_needed = budget.has_limits() || budget.shared.is_some();
-        let budgets = if is_needed || destination == Destination::Internet {
+        // What is spent by two processes at the same time is in one log, where it has a limit.
+        let is_limited = budget.has_limits() || budget.shared.is_some();
+        let (audit, directory) =
+            open_audit(&config.audit, sealing_key.as_ref(), &clock, is_limited)
+                .map_err(|error| error.at_key(["audit", "log"]))?;
+        let budgets = if is_limited || destination == Destination::Internet {
             // After the log is open: nobody else writes it any more.
             Budgets::restore(budget, Arc::clone(&clock), &directory)?
         } else {
@@ -162,6 +176,7 @@ impl PipelineBuilder {
             ledger,
             reporter,
             documents,
+            is_beside: !config.audit.in_free_folder && directory != config.audit.log.directory,
             audit_directory: directory,
             running,
             scans,
@@ -180,15 +195,20 @@ impl PipelineBuilder {
         self.broken_actions = true;
         // The engine makes its spill directory when it is built, and no query is run here that could spill.
         let spill = self.project.config.transform.spill_directory.take();
-        if let Some(path) = spill.filter(|path| path.exists() && !path.is_dir()) {
-            return Err(ActionError::new(
+        let documents = self.project.documents.clone();
+        let checked = match spill.filter(|path| path.exists() && !path.is_dir()) {
+            Some(path) => Err(ActionError::new(
                 ErrorCode::ConfigInvalid,
                 format!("the spill directory {} is no directory", path.display()),
                 "Correct `spill_directory` in [transform].",
-            ));
+            )
+            .at_key(["transform", "spill_directory"])),
+            None => Box::pin(self.checked(environment, None)).await,
+        };
+        match checked {
+            Ok(checked) => Ok(Inspector::new(checked.services)),
+            Err(error) => Err(documents.locate(error)),
         }
-        let checked = Box::pin(self.checked(environment, None)).await?;
-        Ok(Inspector::new(checked.services))
     }
 
     /// Checks the actions, and opens and asks nothing: for tests of actions over objects of their own.
@@ -200,6 +220,7 @@ impl PipelineBuilder {
             config,
             actions,
             mut broken,
+            documents,
             ..
         } = self.project;
         let actions = check_actions(actions, &mut broken, |_| None);
@@ -208,11 +229,14 @@ impl PipelineBuilder {
             spill_directory: None,
             ..config.transform
         };
-        let engine = Transform::builder().with_settings(settings).build()?;
+        let engine = Transform::builder().with_settings(settings).build();
+        let engine = engine.map_err(of_section("transform"));
+        let parts = engine.and_then(|engine| Ok((engine, ReadPolicy::try_new(&config.policy)?)));
+        let (engine, policy) = parts.map_err(|error| documents.locate(error))?;
         Ok(TestBench {
             actions,
             broken,
-            policy: ReadPolicy::try_new(&config.policy)?,
+            policy,
             engine,
         })
     }
@@ -244,20 +268,25 @@ impl PipelineBuilder {
         )
         .with_settings(config.access.clone())
         .with_session_tags(config.aws.session_tags())
-        .build()?;
+        .build()
+        .map_err(of_section("access"))?;
         let hash_key = match &config.audit.hash_key {
-            Some(source) => source.read(environment)?,
+            Some(source) => source
+                .read(environment)
+                .map_err(|error| error.at_key(["audit", "hash_key"]))?,
             None => Secret::new(Uuid::new_v4().to_string()),
         };
         let s3 = Arc::new(S3::new(s3, config.s3.clone(), disk));
         let engine = Transform::builder()
             .with_settings(config.transform.clone())
-            .build()?;
+            .build()
+            .map_err(of_section("transform"))?;
         let time = Arc::new(HotTime::new(Arc::clone(&self.clock)));
         let hot = HotTables::builder(engine.clone(), time)
             .with_settings(config.hot.clone())
             .with_runtime(self.scans)
-            .build()?;
+            .build()
+            .map_err(of_section("hot"))?;
         let region = sdk
             .region()
             .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
@@ -290,6 +319,11 @@ impl PipelineBuilder {
             config,
         })
     }
+}
+
+/// An error of a part of the process as one of its section of flowlake.toml, whose key the message names.
+fn of_section<E: Into<ActionError>>(section: &'static str) -> impl Fn(E) -> ActionError {
+    move |error| error.into().at_key([section])
 }
 
 /// Checks each action, unless `known` has it already; those that cannot be run go to `broken`.
@@ -356,8 +390,9 @@ pub(crate) fn budget_settings(
     actions: &BTreeMap<String, Arc<Action>>,
     broken: &BTreeMap<String, ActionError>,
 ) -> Result<BudgetSettings, ActionError> {
-    let invalid = |message: String, advice: &str| {
-        Err(ActionError::new(ErrorCode::ConfigInvalid, message, advice))
+    let invalid = |message: String, advice: &str, keys: &[&str]| {
+        let error = ActionError::new(ErrorCode::ConfigInvalid, message, advice);
+        Err(error.at_key(["budget"].iter().chain(keys).copied()))
     };
     if let Some(unknown) = settings
         .actions
@@ -367,7 +402,19 @@ pub(crate) fn budget_settings(
         return invalid(
             format!("[budget.actions] names `{unknown}`, which is no action"),
             "Use the `name` of an action file.",
+            &["actions", unknown],
         );
+    }
+    let advice = "Set it to 0 to refuse every read, or leave it out for none.";
+    if let Some(key) = below_zero(&settings.total) {
+        let message = format!("`{key}` of the total in [budget] is below zero");
+        return invalid(message, advice, &["total", key]);
+    }
+    for (name, limits) in &settings.actions {
+        if let Some(key) = below_zero(limits) {
+            let message = format!("`{key}` of the budget of action `{name}` is below zero");
+            return invalid(message, advice, &["actions", name, key]);
+        }
     }
     for (name, action) in actions {
         let Some(limits) = &action.definition.budget else {
@@ -381,20 +428,18 @@ pub(crate) fn budget_settings(
             return invalid(
                 format!("the budget of action `{name}` is set twice"),
                 "Set it in the action's file or under [budget.actions], not in both.",
+                &["actions", name],
             );
         }
     }
-    let below_zero = |limits: &BudgetLimits| {
-        let mut amounts = [limits.daily_usd, limits.monthly_usd].into_iter().flatten();
-        amounts.any(|usd| usd.is_sign_negative())
-    };
-    if below_zero(&settings.total) || settings.actions.values().any(below_zero) {
-        return invalid(
-            "a budget is below zero".to_owned(),
-            "Set it to 0 to refuse every read, or leave it out for none.",
-        );
-    }
     Ok(settings)
+}
+
+/// The folder of logs of questions that are asked while another process writes the log.
+fn beside(directory: &Path) -> PathBuf {
+    let mut name = directory.file_name().unwrap_or_default().to_owned();
+    name.push("-questions");
+    directory.with_file_name(name)
 }
 
 /// Opens the log, and gives its folder.
@@ -402,6 +447,7 @@ fn open_audit(
     settings: &AuditConfig,
     sealing_key: Option<&SealingKey>,
     clock: &Arc<dyn AuditClock>,
+    is_limited: bool,
 ) -> Result<(AuditLog, PathBuf), ActionError> {
     let open = |directory: PathBuf| {
         let log = AuditSettings {
@@ -414,10 +460,18 @@ fn open_audit(
         }
         builder.open().map(|log| (log, directory))
     };
-    if !settings.in_free_folder {
-        return Ok(open(settings.own_directory()?)?);
-    }
     let directory = &settings.log.directory;
+    let directory = match settings.in_free_folder {
+        true => directory.clone(),
+        false => match open(settings.own_directory()?) {
+            Err(error)
+                if error.kind() == AuditErrorKind::Locked && settings.or_beside && !is_limited =>
+            {
+                beside(directory)
+            }
+            opened => return Ok(opened?),
+        },
+    };
     let mut opened = open(directory.join("1"));
     for number in 2..=MOST_FOLDERS {
         match opened {

@@ -224,7 +224,10 @@ impl ClientSettings {
     ) -> Result<(), ActionError> {
         let invalid = |what: String, advice: &str| {
             let message = format!("the client `{}` {what}", self.name);
-            Err(ActionError::new(ErrorCode::ConfigInvalid, message, advice))
+            ActionError::new(ErrorCode::ConfigInvalid, message, advice)
+        };
+        let at = |error: ActionError, key: &str| {
+            Err(error.at_key(["server", "clients", &self.name, key]))
         };
         for listed in self.actions.iter().flatten() {
             if listed == "*" {
@@ -232,19 +235,18 @@ impl ClientSettings {
             }
             let is_listed = |name: &String| names(listed, name);
             if !actions.keys().chain(broken.keys()).any(is_listed) {
-                return invalid(
+                let unknown = invalid(
                     format!("lists `{listed}`, which is no action"),
                     "Use the `name` of an action file, or its begin and `*`.",
                 );
+                return at(unknown, "actions");
             }
             if let Some(action) = actions.get(listed)
                 && let Err(error) = self.may_run(&action.definition)
             {
-                return Err(ActionError::new(
-                    ErrorCode::ConfigInvalid,
-                    error.message(),
-                    error.advice(),
-                ));
+                let unusable =
+                    ActionError::new(ErrorCode::ConfigInvalid, error.message(), error.advice());
+                return at(unusable, "actions");
             }
         }
         let own = actions
@@ -266,17 +268,19 @@ impl ClientSettings {
                 || "may run no action: none has all of its fixed parameters".to_owned(),
                 |stray| format!("has the fixed parameter `{stray}`, which none of its actions has"),
             );
-            return invalid(
+            let stray = invalid(
                 what,
                 "Correct `params`, or declare the parameter in the actions.",
             );
+            return at(stray, "params");
         }
         for action in usable {
             if let Err(error) = action.prepared.check_values(&self.params, now) {
-                return invalid(
+                let unfit = invalid(
                     format!("can never run the action `{}`: {error}", action.name()),
                     "Correct `params`, or list other actions for the client.",
                 );
+                return at(unfit, "params");
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ mod confirm;
 mod cost;
 mod documents;
 mod genesys;
+mod located;
 mod object_cache;
 mod publish;
 mod secret;
@@ -27,7 +28,6 @@ use flowlake_s3_stream::S3StreamSettings;
 use flowlake_transform::{HotSettings, TransformSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Table;
 
 pub(crate) use self::audit::s3_place;
 pub use self::audit::{AuditConfig, ShipConfig};
@@ -36,6 +36,7 @@ pub use self::confirm::ConfirmSettings;
 pub use self::cost::CostSettings;
 pub use self::documents::{Change, Documents};
 pub use self::genesys::GenesysSettings;
+pub(crate) use self::located::TomlSource;
 pub use self::object_cache::ObjectCacheSettings;
 pub use self::publish::{Door, FunctionArn, FunctionSettings, PublishSettings};
 pub use self::secret::{Environment, ProcessEnvironment, SecretSource};
@@ -115,12 +116,12 @@ impl Config {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column, and for unknown keys the nearest known one.
     pub fn load(path: &Path) -> Result<(PathBuf, Self), ActionError> {
-        let (folder, config, _document) = Self::load_with_document(path)?;
+        let (folder, config, _documents) = Self::load_with_documents(path)?;
         Ok((folder, config))
     }
 
     /// The same with the file as it is written.
-    fn load_with_document(path: &Path) -> Result<(PathBuf, Self, Table), ActionError> {
+    fn load_with_documents(path: &Path) -> Result<(PathBuf, Self, Documents), ActionError> {
         let file = if path.is_dir() {
             path.join(CONFIG_FILE)
         } else {
@@ -131,15 +132,16 @@ impl Config {
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
         let text = read_file(&file)?;
         let mut config: Self = read_toml(&file, &text)?;
-        let document = read_toml(&file, &text)?;
+        let documents = Documents::new(read_toml(&file, &text)?, TomlSource::new(&file, &text));
         config.resolve(&folder);
         check::check(
             &config.server,
             config.audit.ship.as_ref(),
             config.budget.shared.as_ref(),
             config.genesys.as_ref(),
-        )?;
-        Ok((folder, config, document))
+        )
+        .map_err(|error| documents.locate(error))?;
+        Ok((folder, config, documents))
     }
 
     /// Makes every path relative to `folder` no longer.
@@ -175,10 +177,13 @@ impl Project {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column.
     pub fn for_questions(path: &Path) -> Result<Self, ActionError> {
-        let (folder, mut config) = Config::load(path)?;
+        let (folder, mut config, documents) = Config::load_with_documents(path)?;
         // Those of its actions, which are not there.
         config.budget.actions.clear();
-        Ok(Self::without_actions(folder, config))
+        let mut project = Self::without_actions(folder, config);
+        project.documents = documents;
+        project.may_record_beside();
+        Ok(project)
     }
 
     /// What questions are asked with where no configuration is: AWS as its own tools find it, where S3 decides what may be read,
@@ -193,6 +198,11 @@ impl Project {
         let mut project = Self::without_actions(state.to_owned(), config);
         project.record_in(state.join("audit"));
         project
+    }
+
+    /// Records go beside the log while another process writes it: a server, or another terminal.
+    pub fn may_record_beside(&mut self) {
+        self.config.audit.or_beside = true;
     }
 
     /// Records go to a folder below this one that no other process writes, and not to that of `[audit.log]`.
@@ -217,10 +227,10 @@ impl Project {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] naming file, line and column of `flowlake.toml`, and for unknown keys the nearest known one.
     pub fn load(path: &Path) -> Result<Self, ActionError> {
-        let (folder, config, document) = Config::load_with_document(path)?;
+        let (folder, config, documents) = Config::load_with_documents(path)?;
         let mut project = Self {
             config,
-            documents: Documents::new(document),
+            documents,
             actions: BTreeMap::new(),
             broken: BTreeMap::new(),
             folder,
@@ -251,15 +261,12 @@ impl Project {
         let text = read_file(path)?;
         let definition = ActionDefinition::parse(path, &text)?;
         if self.actions.contains_key(&definition.name) {
-            return Err(ActionError::new(
+            let second = ActionError::new(
                 ErrorCode::ConfigInvalid,
-                format!(
-                    "{}: a second action is named `{}`",
-                    path.display(),
-                    definition.name
-                ),
+                format!("a second action is named `{}`", definition.name),
                 "Give each action file its own `name`.",
-            ));
+            );
+            return Err(definition.locate(second.at_key(["name"])));
         }
         let document = read_toml(path, &text)?;
         self.documents.add_action(&definition.name, document);

@@ -15,7 +15,7 @@ use std::{
 
 use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{
-    HotQuery, ParamSpec, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
+    HotQuery, ParamSpec, Place, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,7 +24,9 @@ pub use self::columns::{AnswerColumn, AnswerColumns};
 pub use self::data_action::{DataActionSettings, FlowShape};
 pub use self::limits::ActionLimits;
 pub use self::source::ActionSource;
-use crate::{ActionError, ErrorCode, Excerpt, config::read_toml, versions::Fingerprint};
+use crate::{
+    ActionError, ErrorCode, Excerpt, config::read_toml, usd::below_zero, versions::Fingerprint,
+};
 
 /// The longest time that an answer can be kept.
 pub(crate) const LONGEST_CACHE: Duration = Duration::from_secs(3600);
@@ -122,11 +124,12 @@ impl ActionDefinition {
         if is_name(name) {
             Ok(definition)
         } else {
-            Err(ActionError::new(
+            let unusable = ActionError::new(
                 ErrorCode::ConfigInvalid,
-                format!("{}: `{name}` is not an action name", path.display()),
+                format!("`{name}` is not an action name"),
                 "Use 1 to 64 lowercase letters, digits and `-`, and at the end perhaps a version from `@2` on.",
-            ))
+            );
+            Err(definition.locate(unusable.at_key(["name"])))
         }
     }
 }
@@ -154,14 +157,36 @@ fn is_name(name: &str) -> bool {
 impl ActionDefinition {
     /// The error with the line of the action's file, or of a question's SQL, that it is about.
     pub(crate) fn locate(&self, error: ActionError) -> ActionError {
+        let error = error.in_file(self.source.as_ref().map(|source| &source.file));
         if error.excerpt().is_some() {
             return error;
         }
+        let is_of_sql = matches!(
+            error.code(),
+            ErrorCode::SqlInvalid | ErrorCode::SqlNotAllowed | ErrorCode::SqlNotComputable
+        );
+        let error = match error.place() {
+            None if is_of_sql => {
+                let place = Place::of_quoted(&self.query.sql, error.message());
+                error.with_place(place)
+            }
+            _ => error,
+        };
         let excerpt = error.place().and_then(|place| match &self.source {
             Some(source) => source.excerpt(place),
             None => Excerpt::of(None, &self.query.sql, place),
         });
         error.with_excerpt(excerpt)
+    }
+
+    /// An error of the SQL, a table or a parameter of the action.
+    fn of_specification(&self, error: flowlake_transform::Error) -> ActionError {
+        let error = ActionError::from(error).in_action(&self.name);
+        if error.place().is_some() {
+            return self.locate(error);
+        }
+        let is_of_param = error.message().contains("parameter `");
+        self.locate(error.at_key([if is_of_param { "params" } else { "tables" }]))
     }
 }
 
@@ -171,31 +196,33 @@ impl Action {
     /// # Errors
     /// The codes `config.invalid` and `sql.*`, with the action's name in the message.
     pub fn try_new(definition: ActionDefinition) -> Result<Self, ActionError> {
-        check_cache(&definition)?;
+        check_cache(&definition)
+            .and_then(|()| check_budget(&definition))
+            .map_err(|error| definition.locate(error))?;
         let spec = TransformSpec {
             sql: definition.query.sql.clone(),
             tables: definition.tables.clone(),
             params: definition.params.clone(),
             limits: definition.limits.of_run(),
         };
-        let prepared = Prepared::try_new(spec)
-            .map_err(|error| ActionError::from(error).in_action(&definition.name))
-            .map_err(|error| definition.locate(error))?;
+        let prepared =
+            Prepared::try_new(spec).map_err(|error| definition.of_specification(error))?;
         if !definition.hot && !definition.index.is_empty() {
-            return Err(ActionError::new(
+            let unused = ActionError::new(
                 ErrorCode::ConfigInvalid,
                 format!(
                     "`index` of action `{}` has no effect without `hot = true`",
                     definition.name
                 ),
                 "Set `hot = true`, or leave `index` out.",
-            ));
+            );
+            return Err(definition.locate(unused.at_key(["index"])));
         }
         let hot = definition.hot.then(|| {
             let index = definition.index.iter().cloned();
             HotQuery::try_new(&definition.name, prepared.clone(), index)
                 .map(Arc::new)
-                .map_err(|error| ActionError::from(error).in_action(&definition.name))
+                .map_err(|error| definition.of_specification(error))
         });
         Ok(Self::of(definition, prepared, hot.transpose()?))
     }
@@ -269,6 +296,22 @@ impl Action {
     }
 }
 
+/// Checks that the action's own budget can be meant.
+fn check_budget(definition: &ActionDefinition) -> Result<(), ActionError> {
+    let Some(key) = definition.budget.as_ref().and_then(below_zero) else {
+        return Ok(());
+    };
+    let error = ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!(
+            "`{key}` of the budget of action `{}` is below zero",
+            definition.name
+        ),
+        "Set it to 0 to refuse every read, or leave it out for none.",
+    );
+    Err(error.at_key(["budget", key]))
+}
+
 /// Checks how long answers are kept.
 fn check_cache(definition: &ActionDefinition) -> Result<(), ActionError> {
     let Some(time) = definition.cache else {
@@ -291,5 +334,6 @@ fn check_cache(definition: &ActionDefinition) -> Result<(), ActionError> {
         ErrorCode::ConfigInvalid,
         format!("`cache` of action `{}` {what}", definition.name),
         advice,
-    ))
+    )
+    .at_key(["cache"]))
 }

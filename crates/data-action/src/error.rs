@@ -37,6 +37,8 @@ struct At {
     place: Option<Place>,
     /// As somebody wrote it.
     excerpt: Option<Excerpt>,
+    /// The setting of a TOML file, until its place there is known.
+    key: Option<Vec<String>>,
 }
 
 macro_rules! error_codes {
@@ -257,6 +259,29 @@ impl ActionError {
     #[must_use]
     pub fn excerpt(&self) -> Option<&Excerpt> {
         self.at.as_ref()?.excerpt.as_ref()
+    }
+
+    /// The same error, of the setting that these keys lead to, unless it is of a known one already. A table in an array is named by
+    /// its `name` or its number. What the keys leave open, the message names.
+    #[must_use]
+    pub fn at_key(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let key = &mut self.at.get_or_insert_default().key;
+        key.get_or_insert_with(|| keys.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The setting that the error is about, while its place in the file is not known.
+    pub(crate) fn key(&self) -> Option<&[String]> {
+        self.at.as_ref()?.key.as_deref()
+    }
+
+    /// The same error, whose message has its place.
+    #[must_use]
+    pub(crate) fn placed(mut self) -> Self {
+        if let Some(at) = &mut self.at {
+            at.key = None;
+        }
+        self
     }
 
     /// The same error in other words.

@@ -204,11 +204,14 @@ impl Found {
     /// What the reader of an answer should know: objects that are left out.
     pub(crate) fn warning(&self) -> Option<String> {
         let unnamed = self.files.unnamed;
-        (unnamed > 0).then(|| {
-            format!(
-                "{unnamed} objects at {} are left out: their keys have empty, `.` or `..` segments, a final `/` or control characters",
-                self.files.table.location
-            )
+        let location = &self.files.table.location;
+        (unnamed > 0).then(|| match location.is_local() {
+            true => format!(
+                "{unnamed} files at {location} are left out: their names are no UTF-8, or have control characters"
+            ),
+            false => format!(
+                "{unnamed} objects at {location} are left out: their keys have empty, `.` or `..` segments, a final `/` or control characters"
+            ),
         })
     }
 }

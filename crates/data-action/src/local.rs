@@ -3,6 +3,7 @@
 
 mod described;
 mod error;
+mod stdin;
 mod walk;
 
 use std::{
@@ -48,7 +49,8 @@ impl LocalFiles {
         let (files, path) = (self.clone(), path.clone());
         let asked = spawn_blocking(move || {
             let file = file_path(&path);
-            let found = fs::metadata(&file).map_err(|error| LocalError::failed(&file, error))?;
+            let found = stdin::place_of(&file).and_then(fs::metadata);
+            let found = found.map_err(|error| LocalError::failed(&file, error))?;
             files.pin(&path, &found)
         });
         asked.await.unwrap_or_else(|ended| {
@@ -137,7 +139,9 @@ impl LocalFiles {
     ) -> Result<(fs::File, ObjectMeta, Range<u64>), StoreError> {
         let name = file_path(path);
         let failed = |error| LocalError::failed(&name, error).into_store(path);
-        let mut file = fs::File::open(&name).map_err(failed)?;
+        let mut file = stdin::place_of(&name)
+            .and_then(fs::File::open)
+            .map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         let pinned = self.pin(path, &found);
         let meta = pinned

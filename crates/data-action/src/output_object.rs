@@ -18,14 +18,15 @@ impl OutputObject {
     /// The content type that the name says.
     pub(crate) fn attributes(&self) -> Attributes {
         let extension = self.key.extension().unwrap_or_default().to_lowercase();
-        let format = match extension.as_str() {
-            "jsonl" => Ok(RowFormat::Ndjson),
-            "arrows" => Ok(RowFormat::Arrow),
-            name => name.parse::<RowFormat>(),
-        };
         let named = match extension.as_str() {
             "txt" => Some("text/plain; charset=utf-8"),
-            _ => format.ok().map(RowFormat::media_type),
+            "gz" => Some("application/gzip"),
+            "xlsx" => Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            "jsonl" => Some(RowFormat::Ndjson.media_type()),
+            "tsv" | "tab" => Some(RowFormat::Tsv.media_type()),
+            "arrows" => Some(RowFormat::Arrow.media_type()),
+            "arrow" | "feather" => Some(RowFormat::ArrowFile.media_type()),
+            name => name.parse().ok().map(RowFormat::media_type),
         };
         let named = named.into_iter();
         named
@@ -86,6 +87,13 @@ mod tests {
         for (key, kind) in [
             ("s3://b/a.csv", Some("text/csv")),
             ("s3://b/a.JSONL", Some("application/x-ndjson")),
+            ("s3://b/a.csv.gz", Some("application/gzip")),
+            ("s3://b/a.tsv", Some("text/tab-separated-values")),
+            ("s3://b/a.arrow", Some("application/vnd.apache.arrow.file")),
+            (
+                "s3://b/a.arrows",
+                Some("application/vnd.apache.arrow.stream"),
+            ),
             ("s3://b/a.parquet", Some("application/vnd.apache.parquet")),
             ("s3://b/a", None),
         ] {

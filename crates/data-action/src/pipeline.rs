@@ -1,6 +1,8 @@
 //! The walk of an attempt: admit, plan, read, close the books, report, answer. Each step is a module, in this order.
 
-use std::{fs::File, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File, panic::AssertUnwindSafe, path::Path, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use flowlake_profiler::{Gauge, Profiler};
 use flowlake_transform::{arrow::datatypes::Schema, sent_name};
@@ -46,6 +48,8 @@ pub(crate) struct Parts {
     /// The files that it was made of.
     pub(crate) documents: Documents,
     pub(crate) audit_directory: PathBuf,
+    /// Whether that is beside the configured one, which another process writes.
+    pub(crate) is_beside: bool,
     /// Attempts and reloads that run.
     pub(crate) running: TaskTracker,
     /// Where attempts run that read files; `None` for the caller's own runtime.
@@ -122,6 +126,13 @@ impl Pipeline {
             .ledger
             .undelivered(&answer.audit_log, error)
             .await
+    }
+
+    /// The folder of the audit log, where it is beside the configured one: another process writes that.
+    #[must_use]
+    pub fn log_beside(&self) -> Option<&Path> {
+        let parts = &*self.parts;
+        parts.is_beside.then_some(parts.audit_directory.as_path())
     }
 
     /// Writes the rows of an answer, which are in a file, to the object that its request named: whole, or not at all.

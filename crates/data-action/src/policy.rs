@@ -65,16 +65,17 @@ impl ReadPolicy {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] for a pattern that is not `s3://bucket/key` or has a wildcard in its bucket.
     pub fn try_new(settings: &PolicySettings) -> Result<Self, ActionError> {
-        let parse = |patterns: &[String]| {
+        let parse = |key: &str, patterns: &[String]| {
             patterns
                 .iter()
                 .map(|text| Entry::try_new(text))
                 .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| error.at_key(["policy", key]))
         };
         Ok(Self {
-            allow: parse(&settings.allow)?,
-            deny: parse(&settings.deny)?,
-            write: parse(&settings.write)?,
+            allow: parse("allow", &settings.allow)?,
+            deny: parse("deny", &settings.deny)?,
+            write: parse("write", &settings.write)?,
             all: settings.all,
         })
     }

@@ -2,11 +2,12 @@
 //!
 //! It becomes an action that exists for one attempt, and is answered and recorded as every other.
 
+mod elsewhere;
 mod unquoted;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use flowlake_transform::{Limits, ParamSpec, Prepared, TableSpec, TransformSpec};
+use flowlake_transform::{Limits, ParamSpec, Place, Prepared, TableSpec, TransformSpec};
 
 use crate::{
     Action, ActionDefinition, ActionError, ErrorCode, Excerpt, definition::QueryDefinition,
@@ -52,6 +53,12 @@ impl Action {
         let prepared = Prepared::ask(spec, &folder);
         let prepared = prepared.map_err(|error| {
             let mut error = ActionError::from(error).of_question(false);
+            if let Some(advice) = elsewhere::advice(&sql) {
+                error = error.with_advice(advice);
+            }
+            let place = error.place();
+            let place = place.or_else(|| Place::of_quoted(&sql, error.message()));
+            error = error.with_place(place);
             let file = error.place();
             let file = file.and_then(|place| unquoted::file_at(&sql, place));
             if let Some(file) = file {
@@ -113,7 +120,10 @@ impl ActionError {
             }
             ErrorCode::ParamInvalid => "Write --param NAME=VALUE, or --param NAME:TYPE=VALUE.",
             ErrorCode::SqlInvalid => "Correct the SQL.",
-            ErrorCode::SqlNotAllowed => "Write one SELECT.",
+            ErrorCode::SqlNotAllowed if told.message().contains(" statements") => {
+                "Write one SELECT."
+            }
+            ErrorCode::SqlNotAllowed => "Write the SQL without it.",
             ErrorCode::SqlUnknownColumn => "Use a column that the file has.",
             ErrorCode::SqlUnknownTable => {
                 "Name the file itself, FROM 'data/calls.csv' or FROM 's3://bucket/key', or declare the table with -t NAME=FILE."

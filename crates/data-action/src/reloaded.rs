@@ -23,6 +23,12 @@ impl Pipeline {
     /// `config.invalid` and `sql.*` for what the project says, as when a pipeline is built; with `broken_actions`, an action that
     /// cannot be read stops none of the others.
     pub fn reloaded(&self, project: Project, broken_actions: bool) -> Result<Self, ActionError> {
+        let documents = project.documents.clone();
+        self.with_project(project, broken_actions)
+            .map_err(|error| documents.locate(error))
+    }
+
+    fn with_project(&self, project: Project, broken_actions: bool) -> Result<Self, ActionError> {
         let old = &*self.parts;
         let Project {
             config,
@@ -69,6 +75,7 @@ impl Pipeline {
             reporter: Arc::clone(&old.reporter),
             documents: documents.in_effect(&old.documents),
             audit_directory: old.audit_directory.clone(),
+            is_beside: old.is_beside,
             running: old.running.clone(),
             scans: old.scans.clone(),
             stop: CancellationToken::clone(&old.stop),

@@ -9,7 +9,7 @@ use datafusion::{
     },
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, cast,
-        expr::{Between, BinaryExpr, Cast, InList, TryCast},
+        expr::{Between, BinaryExpr, Case, Cast, InList, TryCast},
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
@@ -138,6 +138,21 @@ fn in_comparisons(
                         change(list, &schema).update_data(|mut sides| {
                             let expr = Box::new(sides.remove(0));
                             Expr::InList(InList::new(expr, sides, negated))
+                        })
+                    }
+                    Expr::Case(Case {
+                        expr: Some(expr),
+                        when_then_expr,
+                        else_expr,
+                    }) => {
+                        let (when, then): (Vec<_>, Vec<_>) = when_then_expr.into_iter().unzip();
+                        let when = when.into_iter().map(|when| *when);
+                        let sides = std::iter::once(*expr).chain(when);
+                        change(sides.collect(), &schema).update_data(|mut sides| {
+                            let expr = Some(Box::new(sides.remove(0)));
+                            let when = sides.into_iter().map(Box::new);
+                            let when_then_expr = when.zip(then).collect();
+                            Expr::Case(Case::new(expr, when_then_expr, else_expr))
                         })
                     }
                     other => Transformed::no(other),

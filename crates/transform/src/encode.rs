@@ -13,7 +13,7 @@ use datafusion::{
         array::RecordBatch,
         datatypes::SchemaRef,
         error::ArrowError,
-        ipc::writer::StreamWriter,
+        ipc::writer::{FileWriter, StreamWriter},
         json::{
             WriterBuilder,
             writer::{JsonArray, JsonFormat, LineDelimited},
@@ -54,10 +54,19 @@ pub enum RowFormat {
     Arrow,
     /// Apache Parquet, compressed with Zstandard.
     Parquet,
+    /// Comma-separated values with a header, whose lines end as those of tools of a Unix shell do: with a line feed alone.
+    #[serde(skip)]
+    CsvLines,
+    /// The same with tabs.
+    #[serde(skip)]
+    Tsv,
+    /// The Arrow IPC file format.
+    #[serde(skip)]
+    ArrowFile,
 }
 
 impl RowFormat {
-    /// Every format.
+    /// Every format that a server answers with. The others are for files of an analyst.
     pub const ALL: [Self; 5] = [
         Self::Json,
         Self::Ndjson,
@@ -72,8 +81,9 @@ impl RowFormat {
         match self {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Arrow => "arrow",
+            Self::Csv | Self::CsvLines => "csv",
+            Self::Tsv => "tsv",
+            Self::Arrow | Self::ArrowFile => "arrow",
             Self::Parquet => "parquet",
         }
     }
@@ -84,7 +94,9 @@ impl RowFormat {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv",
+            Self::Csv | Self::CsvLines => "text/csv",
+            Self::Tsv => "text/tab-separated-values",
+            Self::ArrowFile => "application/vnd.apache.arrow.file",
             Self::Arrow => "application/vnd.apache.arrow.stream",
             Self::Parquet => "application/vnd.apache.parquet",
         }
@@ -122,6 +134,7 @@ enum Kind {
     Ndjson(Vec<u8>),
     Csv(CsvRows),
     Arrow(Box<StreamWriter<Vec<u8>>>),
+    ArrowFile(Box<FileWriter<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
@@ -137,7 +150,13 @@ impl RowEncoder {
                 begun: false,
             },
             RowFormat::Ndjson => Kind::Ndjson(Vec::new()),
-            RowFormat::Csv => Kind::Csv(CsvRows::new(schema)),
+            RowFormat::Csv => Kind::Csv(CsvRows::new(schema, ',', "\r\n")),
+            RowFormat::CsvLines => Kind::Csv(CsvRows::new(schema, ',', "\n")),
+            RowFormat::Tsv => Kind::Csv(CsvRows::new(schema, '\t', "\n")),
+            RowFormat::ArrowFile => Kind::ArrowFile(Box::new(
+                FileWriter::try_new(Vec::new(), schema)
+                    .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
+            )),
             RowFormat::Arrow => Kind::Arrow(Box::new(
                 StreamWriter::try_new(Vec::new(), schema)
                     .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
@@ -179,6 +198,9 @@ impl RowEncoder {
             Kind::Arrow(writer) => writer
                 .write(batch)
                 .map_err(|error| not_encoded(&error, "Arrow IPC")),
+            Kind::ArrowFile(writer) => writer
+                .write(batch)
+                .map_err(|error| not_encoded(&error, "Arrow IPC")),
             Kind::Parquet(writer) => writer.write(batch).map_err(|error| not_parquet(&error)),
         }
     }
@@ -189,6 +211,8 @@ impl RowEncoder {
             Kind::Json { text, .. } | Kind::Ndjson(text) => std::mem::take(text),
             Kind::Csv(rows) => rows.take(),
             Kind::Arrow(writer) => std::mem::take(writer.get_mut()),
+            // Its writer counts by itself where it stands in the file.
+            Kind::ArrowFile(writer) => std::mem::take(writer.get_mut()),
             // Whole row groups; its writer counts by itself where it stands in the file.
             Kind::Parquet(writer) => std::mem::take(writer.inner_mut()),
         }
@@ -207,6 +231,9 @@ impl RowEncoder {
             Kind::Ndjson(text) => text,
             Kind::Csv(mut rows) => rows.take(),
             Kind::Arrow(writer) => writer
+                .into_inner()
+                .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
+            Kind::ArrowFile(writer) => writer
                 .into_inner()
                 .map_err(|error| not_encoded(&error, "Arrow IPC"))?,
             Kind::Parquet(writer) => writer.into_inner().map_err(|error| not_parquet(&error))?,

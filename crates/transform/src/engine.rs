@@ -513,11 +513,14 @@ impl TransformBuilder {
     pub fn build(self) -> Result<Transform, Error> {
         let settings = self.settings;
         let bytes = usize::try_from(settings.memory.as_u64()).unwrap_or(usize::MAX);
-        if bytes < 1 << 20 || settings.batch_rows == 0 || settings.threads == Some(0) {
-            return Err(Error::new(
-                ErrorKind::InvalidSpec,
-                "[transform] needs at least 1 MiB of memory, one row a batch and one thread",
-            ));
+        let too_little = [
+            (bytes < 1 << 20, "`memory` must be at least 1 MiB"),
+            (settings.batch_rows == 0, "`batch_rows` must be at least 1"),
+            (settings.threads == Some(0), "`threads` must be at least 1"),
+        ];
+        if let Some((_, what)) = too_little.iter().find(|(is_wrong, _)| *is_wrong) {
+            let message = format!("{what} in [transform]");
+            return Err(Error::new(ErrorKind::InvalidSpec, message));
         }
         let pool: Arc<dyn MemoryPool> = Arc::new(RunPool::new(bytes));
         let mode = settings
@@ -535,7 +538,7 @@ impl TransformBuilder {
             .map_err(|error| {
                 Error::new(
                     ErrorKind::InvalidSpec,
-                    "the spill directory of [transform] cannot be used",
+                    "the `spill_directory` of [transform] cannot be used",
                 )
                 .with_source(error)
             })?;

@@ -2,6 +2,7 @@
 
 mod blame;
 mod classify;
+mod named_place;
 mod place;
 mod wording;
 

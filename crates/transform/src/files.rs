@@ -118,7 +118,9 @@ impl FileCollector {
         meta: impl FnOnce(Path) -> ObjectMeta,
     ) -> Result<bool, Error> {
         let name = key.rsplit('/').next().unwrap_or_default();
-        if name.starts_with(['_', '.']) || !self.found.table.location.covers(key) {
+        // A name that is no UTF-8 ends in it, and is counted with those that cannot be read.
+        let written = key.trim_end_matches('\0');
+        if name.starts_with(['_', '.']) || !self.found.table.location.covers(written) {
             return Ok(false);
         }
         if size == 0 {

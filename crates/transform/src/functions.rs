@@ -4,6 +4,7 @@ mod arguments;
 mod bounded;
 mod business_days;
 mod checked;
+mod epoch;
 mod floats;
 mod growth;
 mod local_time;

@@ -2,7 +2,6 @@
 //! than a column holds is not cut to them. The engine's own rules do otherwise.
 
 mod casts;
-mod epoch;
 mod exact;
 mod spans;
 mod steps;
@@ -16,7 +15,7 @@ use datafusion::{
 };
 
 use self::{
-    casts::PlainCasts, epoch::ExactEpochs, exact::ExactMoments, spans::ComparedSpans,
+    casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans,
     steps::ExactSteps, utc::UtcMoments,
 };
 use crate::{
@@ -33,7 +32,6 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     analyzer.insert(0, Arc::new(ExactDecimals));
     // Behind the rule that makes types agree.
     analyzer.push(Arc::new(PlainCasts));
-    analyzer.push(Arc::new(ExactEpochs));
     analyzer.push(Arc::new(ComparedSpans));
     analyzer.push(Arc::new(ComputedCasts));
     let mut optimizer = Optimizer::new().rules;

@@ -132,7 +132,8 @@ impl Prepared {
             return Err(Error::new(
                 ErrorKind::InvalidSpec,
                 format!("the parameter `{name}` is used and not declared under [params]"),
-            ));
+            )
+            .at(query.place_of(name)));
         }
         if let Some(name) = params.names().find(|name| !used.contains(*name)) {
             return Err(Error::new(

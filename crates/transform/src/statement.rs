@@ -2,6 +2,7 @@
 
 mod files;
 mod from_first;
+mod headings;
 mod precedence;
 mod repeatable;
 
@@ -133,10 +134,18 @@ impl QueryText {
         }
     }
 
-    /// The statement with each placeholder given its value's type, `IN ($list)` with one placeholder for each item, and the
+    /// Where `$name` stands, if it does.
+    pub(crate) fn place_of(&self, name: &str) -> Option<Place> {
+        let mut found = PlaceholderPlace { name, place: None };
+        let _ = datafusion::sql::sqlparser::ast::Visit::visit(self.statement(), &mut found);
+        found.place
+    }
+
+    /// The statement with a name for each column, each placeholder given its value's type, `IN ($list)` with one placeholder for each item, and the
     /// values that belong to the placeholders.
     pub(crate) fn bind(&self, bound: &BoundParams) -> (Statement, ParamValues) {
         let mut query = self.query.clone();
+        headings::give(&mut query);
         let _ = query.visit(&mut Typed { bound });
         let mut values = Vec::new();
         for (name, value, _) in bound.entries() {
@@ -337,6 +346,25 @@ impl Visitor for Placeholders {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+struct PlaceholderPlace<'a> {
+    name: &'a str,
+    place: Option<Place>,
+}
+
+impl Visitor for PlaceholderPlace<'_> {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        match &value.value {
+            Value::Placeholder(text) if text.strip_prefix('$') == Some(self.name) => {
+                self.place = Place::of_part(value.span);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 }
 

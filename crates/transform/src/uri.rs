@@ -12,6 +12,9 @@ use crate::{BoundParams, Error, ErrorKind, KeyPattern, LOCAL_FILES, Location};
 /// Characters that make a location name more than one object.
 pub(crate) const WILDCARDS: [char; 3] = ['*', '?', '['];
 
+/// Where the system has standard input, which is written `-`.
+const STDIN: &str = "/dev/stdin";
+
 /// A location that waits for its parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct UriTemplate {
@@ -61,11 +64,15 @@ impl UriTemplate {
         Self::of_key(table, text, bucket.into(), key)
     }
 
-    /// A file of this machine, a folder of them with a `/` at its end, or a glob; relative to `folder`, which is absolute.
+    /// A file of this machine, a folder of them with a `/` at its end, or a glob; relative to `folder`, which is absolute. `-` is
+    /// standard input.
     pub(crate) fn parse_local(table: &str, text: &str, folder: &Folder) -> Result<Self, Error> {
         let invalid = |why: &str| invalid(table, text, why);
         check_visible(table, text)?;
-        let path = text.strip_prefix("file://").unwrap_or(text);
+        let path = match text.strip_prefix("file://").unwrap_or(text) {
+            "-" => STDIN,
+            path => path,
+        };
         if path.contains("://") || path.is_empty() {
             return Err(invalid("must be s3://bucket/key, or the path of a file"));
         }

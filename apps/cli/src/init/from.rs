@@ -2,9 +2,10 @@
 
 use flowlake_data_action::{ActionError, Answer, ErrorCode, KeyColumn};
 use flowlake_transform::LOCAL_FILES;
-use serde_json::{Map, Value};
-use toml::Table;
+use serde_json::Map;
+use toml::{Table, Value};
 
+use super::made_up;
 use crate::{
     failure::Failure,
     inspect::{Looked, block},
@@ -18,6 +19,8 @@ pub(super) struct FirstProject {
     pub(super) name: String,
     /// Its file.
     pub(super) action: String,
+    /// The file that tests it, where one can be made up.
+    pub(super) tests: Option<String>,
     /// What to type after `flowlake run` to see rows.
     pub(super) call: String,
 }
@@ -38,6 +41,8 @@ impl FirstProject {
         let name = action_name(&looked.name);
         let param = key.as_ref().map(|key| param_name(&key.name));
         let action = action(looked, &name, key.as_ref().zip(param.as_deref()))?;
+        let asked = key.as_ref().zip(param.as_deref());
+        let tests = made_up::file(&looked.inspected, &looked.table, &looked.name, asked);
         let value = key
             .as_ref()
             .and_then(|key| first_value(&looked.answer, &key.name));
@@ -50,6 +55,7 @@ impl FirstProject {
             config: config_over(config, &looked.table),
             name,
             action,
+            tests,
             call,
         })
     }
@@ -80,15 +86,15 @@ fn config_over(config: &str, table: &Table) -> String {
 /// What a policy has to allow for a table.
 fn patterns(table: &Table) -> String {
     let uris: Vec<&str> = match table.get("uri") {
-        Some(toml::Value::String(uri)) => vec![uri.as_str()],
-        Some(toml::Value::Array(uris)) => uris.iter().filter_map(toml::Value::as_str).collect(),
+        Some(Value::String(uri)) => vec![uri.as_str()],
+        Some(Value::Array(uris)) => uris.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
     let patterns = uris.into_iter().map(|uri| match uri.ends_with('/') {
         true => format!("{}*", pattern(uri)),
         false => pattern(uri),
     });
-    toml::Value::from(patterns.collect::<Vec<_>>()).to_string()
+    Value::from(patterns.collect::<Vec<_>>()).to_string()
 }
 
 /// A pattern of a policy, in which `*` is the only wildcard, that has in it what a glob has.
@@ -130,7 +136,7 @@ fn action(looked: &Looked, name: &str, key: Option<(&KeyColumn, &str)>) -> Resul
             let params = format!(
                 "[params.{param}]\ntype = \"{}\"\ndescription = {}\nsensitive = true                   # recorded as a keyed hash; leave it out where a value is nobody's data\n\n",
                 key.kind,
-                toml::Value::from(format!("The {} to look for", key.name)),
+                Value::from(format!("The {} to look for", key.name)),
             );
             (
                 description,
@@ -139,7 +145,7 @@ fn action(looked: &Looked, name: &str, key: Option<(&KeyColumn, &str)>) -> Resul
             )
         }
     };
-    let description = toml::Value::from(description);
+    let description = Value::from(description);
     Ok(format!(
         "name = \"{name}\"\ndescription = {description}\n\n{block}\n{params}[limits]\ntimeout = \"60s\"\nmax_rows = 100\n\n[query]\nsql = {}\n",
         toml_lines(&sql)
@@ -149,7 +155,7 @@ fn action(looked: &Looked, name: &str, key: Option<(&KeyColumn, &str)>) -> Resul
 /// A text of several lines, as people write it where that is possible.
 fn toml_lines(text: &str) -> String {
     if text.contains(['\'', '\\']) || text.contains(|c: char| c.is_control() && c != '\n') {
-        return toml::Value::from(text).to_string();
+        return Value::from(text).to_string();
     }
     format!("'''\n{text}\n'''")
 }
@@ -188,6 +194,8 @@ fn plain(name: &str, other: char) -> String {
 
 /// The first value of a column in the rows that were kept.
 fn first_value(answer: &Answer, column: &str) -> Option<String> {
+    use serde_json::Value;
+
     let rows: Vec<Map<String, Value>> = serde_json::from_str(answer.data.get()).ok()?;
     rows.into_iter()
         .find_map(|mut row| match row.remove(column)? {

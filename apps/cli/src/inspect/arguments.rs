@@ -8,6 +8,7 @@ use toml::Value;
 use crate::sql::{option, time};
 
 #[derive(Debug, Args)]
+#[command(after_help = "With --json, the report is one JSON object on standard output.")]
 pub(crate) struct Inspect {
     /// The files: `s3://bucket/key`, a prefix, a glob, or files of this machine, as `flowlake sql` takes them
     pub(crate) uri: String,

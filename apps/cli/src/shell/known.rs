@@ -48,6 +48,7 @@ pub(super) fn project(config: &Path) -> Result<Project, ActionError> {
         true => Project::load(config)?,
         false => state::without_config()?,
     };
+    project.may_record_beside();
     see_changes(&mut project);
     Ok(project)
 }

@@ -180,7 +180,8 @@ pub(super) fn command_at(text: &str) -> Option<usize> {
 
 /// Whether an input is whole: a command, statements that end, or nothing.
 pub(super) fn is_whole(text: &str) -> bool {
-    if text.trim_start().starts_with('\\') || command_at(text).is_some() {
+    let is_word = matches!(text.trim(), "exit" | "quit" | "help");
+    if is_word || text.trim_start().starts_with('\\') || command_at(text).is_some() {
         return true;
     }
     let is_open = pieces(text).iter().any(|piece| piece.is_open);

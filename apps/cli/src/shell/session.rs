@@ -28,7 +28,7 @@ use crate::{
     answering::{Delivery, View, delivered, finished, noted},
     destination::is_object,
     failure::Failure,
-    format::Format,
+    format::{Format, GZIP},
     grid::{GridColumn, grid, visible},
     interrupt::Interrupt,
     output,
@@ -422,8 +422,10 @@ impl Session {
             if is_local {
                 builder = builder.without_aws();
             }
+            let pipeline = Box::pin(builder.build(&ProcessEnvironment)).await?;
+            sql::note_log(&pipeline);
             self.pipeline = Some(Running {
-                pipeline: Box::pin(builder.build(&ProcessEnvironment)).await?,
+                pipeline,
                 has_aws: !is_local,
             });
         }
@@ -439,11 +441,17 @@ impl Session {
         };
         let format = Format::of_name(&path)?;
         let rows = match format {
-            Format::Csv => RowFormat::Csv,
+            _ if path.to_string_lossy().to_lowercase().ends_with(GZIP) => {
+                return Err(wrong(
+                    "\\o writes no compressed file; \\g FILE does".to_owned(),
+                ));
+            }
+            Format::Csv => RowFormat::CsvLines,
+            Format::Tsv => RowFormat::Tsv,
             Format::Ndjson => RowFormat::Ndjson,
             Format::Json => RowFormat::Json,
             _ => {
-                return Err(wrong("\\o writes csv, ndjson and json, one answer behind the other; \\g FILE writes one answer in any format".to_owned()));
+                return Err(wrong("\\o writes csv, tsv, ndjson and json, one answer behind the other; \\g FILE writes one answer in any format".to_owned()));
             }
         };
         let file = File::create(&path).map_err(|error| {

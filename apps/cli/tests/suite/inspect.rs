@@ -532,7 +532,12 @@ async fn a_project_over_a_file_works_at_once() {
         .lines()
         .filter_map(|line| Some(line.split_once("flowlake ")?.1.split(' ').collect()))
         .collect();
-    assert_eq!(commands.len(), 2, "{out}");
+    assert_eq!(commands.len(), 3, "{out}");
+    let (tested, _) = desk.asked(&commands[2], 0).await;
+    assert!(tested.contains("2 cases: 2 passed"), "{tested}");
+    let tests = std::fs::read_to_string(desk.path("mine/actions/calls.test.toml")).unwrap();
+    assert!(!tests.contains("Sales"), "{tests}");
+    assert!(desk.path("mine/.gitignore").exists());
     let (checked, _) = desk.asked(&commands[0], 0).await;
     assert!(
         checked.contains("✓ calls = s3://lake/exports/calls.csv"),
@@ -591,7 +596,7 @@ async fn files_that_differ_are_each_read_as_they_are() {
         ];
         let (rows, _) = desk.asked(&asked, 0).await;
         assert!(
-            rows.starts_with("id,name\r\n") && rows.contains(name),
+            rows.starts_with("id,name\n") && rows.contains(name),
             "{rows}"
         );
     }

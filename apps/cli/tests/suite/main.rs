@@ -11,6 +11,8 @@ mod generated;
 mod inspect;
 mod log;
 mod nodes;
+mod pages;
+mod profile;
 mod schema;
 mod screen;
 mod shell;

@@ -89,6 +89,44 @@ fn statements_over_several_lines_and_their_history() {
     assert!(screen.ended().success());
 }
 
+/// A program that writes a statement may wait for its answer.
+#[test]
+fn a_pipe_is_answered_statement_by_statement() {
+    use std::io::{BufRead, BufReader};
+
+    let desk = Desk::new();
+    let mut command = desk.command(&["shell"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for n in [100, 200] {
+        writeln!(input, "SELECT\n{n} AS a;;").unwrap();
+        input.flush().unwrap();
+        let shown = format!("│ {n} │");
+        assert!(lines.any(|line| line.unwrap() == shown));
+    }
+    writeln!(input, "quit\nSELECT nope;").unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+/// What is pasted as if it were typed is read at once, and each statement of it is answered.
+#[test]
+fn what_is_typed_ahead_is_kept() {
+    let desk = Desk::new();
+    let mut screen = started(&shell(&desk, &[]));
+    let typed: String = (1..=5)
+        .map(|n| format!("SELECT {n}00 AS a{n};\r"))
+        .collect();
+    screen.send(&typed);
+    for n in 1..=5 {
+        screen.expect(&format!("│ {n}00 │"));
+    }
+    screen.expect(READY);
+    screen.leave();
+}
+
 #[test]
 fn without_a_history_the_shell_works_all_the_same() {
     let desk = Desk::new();
@@ -266,7 +304,7 @@ fn a_statement_is_changed_with_an_editor_and_answers_go_to_files() {
     screen.leave();
     // A file has all rows.
     let written = fs::read_to_string(desk.path("ids.csv")).unwrap();
-    assert_eq!(written, "id\r\n1\r\n2\r\n3\r\n");
+    assert_eq!(written, "id\n1\n2\n3\n");
 }
 
 #[test]

@@ -228,6 +228,15 @@ integration_id = "{}"
         std::fs::write(self.path().join("flowlake.toml"), text).unwrap();
     }
 
+    /// Lets actions read whatever the principal may.
+    pub(crate) fn allow_all(&self) {
+        let path = self.path().join("flowlake.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let allowed = "allow = [\"s3://lake/*\", \"s3://genesys-data-lake/*\"]";
+        let config = config.replace("allow = [\"s3://lake/exports/*\"]", allowed);
+        std::fs::write(path, config).unwrap();
+    }
+
     /// Adds to the configuration.
     pub(crate) fn more_config(&self, text: &str) {
         let path = self.path().join("flowlake.toml");

@@ -19,10 +19,10 @@ use crate::{desk::Desk, support::House};
 const MOST_LINES: usize = 60;
 
 /// A command, what is typed behind it, and what it is given on standard input.
-type Path = (&'static str, &'static [&'static str], &'static str);
+type Path<'a> = (&'a str, &'a [&'a str], &'a str);
 
 /// Without a project.
-const FILES: [Path; 8] = [
+const FILES: [Path<'_>; 8] = [
     (
         "sql",
         &["SELECT queue, sum(ms) AS ms FROM 'data/calls.csv' GROUP BY queue ORDER BY ms"],
@@ -42,7 +42,7 @@ const FILES: [Path; 8] = [
 ];
 
 /// In a project, in this order.
-const PROJECT: [Path; 13] = [
+const PROJECT: [Path<'_>; 13] = [
     ("test", &[], ""),
     ("run", &["look-up", "--param", "ani=+12025550142"], ""),
     ("explain", &["all"], ""),
@@ -69,7 +69,7 @@ const PROJECT: [Path; 13] = [
 ];
 
 /// In a project whose server runs, in this order.
-const PLATFORM: [Path; 7] = [
+const PLATFORM: [Path<'_>; 8] = [
     ("actions export", &["look-up"], ""),
     ("actions publish", &["look-up"], ""),
     ("actions list", &[], ""),
@@ -85,6 +85,7 @@ const PLATFORM: [Path; 7] = [
         "",
     ),
     ("actions retire", &["look-up"], ""),
+    ("profile", &["ADMIN"], ""),
 ];
 
 const TEST: &str = r#"
@@ -158,10 +159,11 @@ async fn each_command_has_a_help_and_a_transcript() {
 }
 
 /// Runs a command, and holds what it prints to its transcript.
-async fn transcribed(mut command: Command, (name, arguments, input): Path, folder: &str) {
+async fn transcribed(mut command: Command, (name, arguments, input): Path<'_>, folder: &str) {
     let words: Vec<&str> = name.split_whitespace().collect();
     command.args(&words).args(arguments);
-    let output = tokio::task::spawn_blocking(move || output_with(command, input));
+    let typed_in = input.to_owned();
+    let output = tokio::task::spawn_blocking(move || output_with(command, &typed_in));
     let output = output.await.unwrap();
     let mut typed = format!("$ flowlake {name}");
     for argument in arguments {
@@ -176,6 +178,8 @@ async fn transcribed(mut command: Command, (name, arguments, input): Path, folde
     let out = match name {
         // What its actions answer is theirs to test.
         "demo" => lines_with(&output.stdout, "━━ "),
+        // Its figures are tested where they are drawn.
+        "profile" => lines_with(&output.stdout, "flowlake "),
         _ => cut(&output.stdout),
     };
     let told = cut(&output.stderr);
@@ -276,7 +280,14 @@ async fn commands_of_a_project() {
 async fn commands_of_the_platform() {
     let mut house = House::new().await;
     house.serve().await;
-    for path in PLATFORM {
+    let admin = house.server.as_ref().unwrap().admin_address().unwrap();
+    let admin = format!("http://{admin}");
+    for (name, arguments, input) in PLATFORM {
+        let arguments = arguments.iter();
+        let arguments: Vec<&str> = arguments
+            .map(|word| if *word == "ADMIN" { &admin } else { *word })
+            .collect();
+        let path = (name, arguments.as_slice(), input);
         transcribed(house.command(), path, house.path().to_str().unwrap()).await;
     }
 }

@@ -32,16 +32,28 @@ async fn a_watched_question_is_answered_again_when_its_files_have_changed() {
     assert_eq!([next(), next()], ["m", "4"]);
     desk.replace("data/calls.csv", "id\n55\n");
     assert_eq!([next(), next()], ["m", "55"]);
+    // What somebody writes or replaces is looked at again.
+    desk.replace("data/calls.csv", "id\n55,\n");
+    std::fs::remove_file(desk.path("data/calls.csv")).unwrap();
+    desk.replace("data/calls.csv", "id\n7\n");
+    assert_eq!([next(), next()], ["m", "7"]);
     stop(&mut child);
     let records = desk.records().await;
     let read = |record: &Value| {
         let has_rows = record["bytes_scanned"] != json!(0) && record["rows"] == json!(1);
         has_rows && record["code"] == "ok"
     };
-    // The signal may come while the versions are looked at.
-    let codes = ["ok", "request.cancelled"].map(Value::from);
+    // The signal may come while the versions are looked at, and a look while the file is replaced.
+    let codes = [
+        "ok",
+        "request.cancelled",
+        "data.malformed",
+        "file.not_found",
+        "file.changed",
+    ];
+    let codes = codes.map(Value::from);
     assert!(records.iter().all(|record| codes.contains(&record["code"])));
-    assert_eq!(records.iter().filter(|record| read(record)).count(), 3);
+    assert_eq!(records.iter().filter(|record| read(record)).count(), 4);
     // What depends on the time is answered each time.
     let mut child = watching("SELECT now() AS t FROM 'data/calls.csv' LIMIT 1");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

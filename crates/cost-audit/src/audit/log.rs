@@ -73,11 +73,13 @@ impl AuditLogBuilder {
     /// [`ErrorKind::Locked`] when another process has it open, [`ErrorKind::Unwritable`] when the folder cannot be written,
     /// [`ErrorKind::Broken`] when the end of the chain is damaged in a way a crash does not explain.
     pub fn open(self) -> Result<AuditLog, Error> {
-        if self.settings.max_batch_records == 0 || self.settings.max_segment_bytes == 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidSetting,
-                "max_batch_records and max_segment_bytes must be at least 1",
-            ));
+        let figures = [
+            ("max_batch_records", self.settings.max_batch_records == 0),
+            ("max_segment_bytes", self.settings.max_segment_bytes == 0),
+        ];
+        if let Some((key, _)) = figures.iter().find(|(_, is_zero)| *is_zero) {
+            let message = format!("{key} in [audit.log] must be at least 1");
+            return Err(Error::new(ErrorKind::InvalidSetting, message));
         }
         let store = Store::open(&self.settings, Arc::clone(&self.clock), self.sealing_key)?;
         let id = store.log_id().into();

@@ -35,6 +35,9 @@ pub struct AuditConfig {
     /// Whether the log is the first one below its folder, by number, that no other process writes.
     #[serde(skip)]
     pub(crate) in_free_folder: bool,
+    /// Whether a log beside this one is written while another process writes this one.
+    #[serde(skip)]
+    pub(crate) or_beside: bool,
 }
 
 /// `[audit.ship]`: a bucket that finished segments are copied to, with their seals.
@@ -110,8 +113,10 @@ impl AuditConfig {
         let Some(source) = &self.seal_key else {
             return Ok(None);
         };
-        let key = SealingKey::from_hex(source.read(environment)?.expose())?;
-        Ok(Some(key))
+        let read = source.read(environment);
+        let key = read.and_then(|key| Ok(SealingKey::from_hex(key.expose())?));
+        key.map(Some)
+            .map_err(|error| error.at_key(["audit", "seal_key"]))
     }
 }
 
@@ -119,6 +124,7 @@ impl ShipConfig {
     /// Bucket and prefix.
     pub(crate) fn place(&self) -> Result<(String, ObjectPath), ActionError> {
         s3_place("[audit.ship]", &self.uri)
+            .map_err(|error| error.at_key(["audit", "ship", "uri"]))
     }
 
     pub(crate) const fn settings(&self) -> ShipSettings {

@@ -31,7 +31,7 @@ pub(super) fn check(
         ),
         ("max_queued_requests", server.max_queued_requests, 0),
     ] {
-        within("server", key, requests as u64, least, most_requests)?;
+        within(&["server"], key, requests as u64, least, most_requests)?;
     }
     let bounds = [
         ("max_body_bytes", server.max_body_bytes, 1, usize::MAX),
@@ -52,29 +52,33 @@ pub(super) fn check(
         ),
     ];
     for (key, value, least, most) in bounds {
-        within("server", key, value as u64, least as u64, most as u64)?;
+        within(&["server"], key, value as u64, least as u64, most as u64)?;
+    }
+    let admin = server.admin.as_ref().map(|admin| ("admin", admin));
+    for (key, text) in [("listen", &server.listen)].into_iter().chain(admin) {
+        address(key, text)?;
     }
     for (key, time) in [
         ("header_timeout", server.header_timeout),
         ("body_timeout", server.body_timeout),
         ("idle_timeout", server.idle_timeout),
     ] {
-        time_within("server", key, time)?;
+        time_within(&["server"], key, time)?;
     }
     if !server.reload_every.is_zero() {
-        time_within("server", "reload_every", server.reload_every)?;
+        time_within(&["server"], "reload_every", server.reload_every)?;
     }
-    time_within("server.tokens", "lifetime", server.tokens.lifetime)?;
+    time_within(&["server", "tokens"], "lifetime", server.tokens.lifetime)?;
     for client in &server.clients {
-        let section = "server.clients";
+        let section = ["server", "clients", client.name.as_str()];
         if let Some(rate) = client.rate {
             let (most, burst) = (u64::from(rate.per_minute), u64::from(rate.burst));
-            within(section, "rate.per_minute", most, 1, 60_000_000)?;
-            within(section, "rate.burst", burst, 1, 1_000_000)?;
+            within(&section, "rate.per_minute", most, 1, 60_000_000)?;
+            within(&section, "rate.burst", burst, 1, 1_000_000)?;
         }
         if let Some(most) = client.max_concurrent_requests {
             within(
-                section,
+                &section,
                 "max_concurrent_requests",
                 most as u64,
                 1,
@@ -83,21 +87,21 @@ pub(super) fn check(
         }
     }
     if let Some(tls) = &server.tls {
-        time_within("server.tls", "check_every", tls.check_every)?;
+        time_within(&["server", "tls"], "check_every", tls.check_every)?;
     }
     let grace = server.shutdown_grace_seconds;
-    within("server", "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
+    within(&["server"], "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
     let drain = server.shutdown_drain_seconds;
-    within("server", "shutdown_drain_seconds", drain, 0, DAY_SECONDS)?;
+    within(&["server"], "shutdown_drain_seconds", drain, 0, DAY_SECONDS)?;
     if let Some(ship) = ship {
-        time_within("audit.ship", "check_every", ship.check_every)?;
-        time_within("audit.ship", "longest_wait", ship.longest_wait)?;
+        time_within(&["audit", "ship"], "check_every", ship.check_every)?;
+        time_within(&["audit", "ship"], "longest_wait", ship.longest_wait)?;
     }
     if let Some(shared) = shared {
-        let section = "budget.shared";
-        time_within(section, "every", shared.every)?;
+        let section = ["budget", "shared"];
+        time_within(&section, "every", shared.every)?;
         within(
-            section,
+            &section,
             "ahead_percent",
             shared.ahead_percent.into(),
             0,
@@ -117,11 +121,11 @@ fn check_token(genesys: &GenesysSettings) -> Result<(), ActionError> {
         ("wait_seconds", token.wait_seconds, 0),
         ("refresh_margin_seconds", token.refresh_margin_seconds, 0),
     ] {
-        within("genesys.token", key, value, least, DAY_SECONDS)?;
+        within(&["genesys", "token"], key, value, least, DAY_SECONDS)?;
     }
     let requests = u64::from(token.requests_per_minute);
     within(
-        "genesys.token",
+        &["genesys", "token"],
         "requests_per_minute",
         requests,
         1,
@@ -130,14 +134,35 @@ fn check_token(genesys: &GenesysSettings) -> Result<(), ActionError> {
     Ok(())
 }
 
+/// An address and a port to listen on; whether there is such an address is known when it is listened on.
+fn address(key: &str, text: &str) -> Result<(), ActionError> {
+    let parts = text.rsplit_once(':');
+    if parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    let error = ActionError::new(
+        ErrorCode::ConfigInvalid,
+        format!("{key} in [server] is `{text}` and must be an address and a port"),
+        "Write it as 127.0.0.1:8080; port 0 takes a free one.",
+    );
+    Err(error.at_key(["server", key]))
+}
+
 /// A wait that is neither none nor for ever.
-fn time_within(section: &str, key: &str, time: Duration) -> Result<(), ActionError> {
+fn time_within(section: &[&str], key: &str, time: Duration) -> Result<(), ActionError> {
     let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let key = format!("{key} in milliseconds");
     within(section, &key, time, 1, DAY_SECONDS * 1000)
 }
 
-fn within(section: &str, key: &str, value: u64, least: u64, most: u64) -> Result<(), ActionError> {
+/// `section` is a table of the file; of one in an array, the last is its name.
+fn within(
+    section: &[&str],
+    key: &str,
+    value: u64,
+    least: u64,
+    most: u64,
+) -> Result<(), ActionError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -145,9 +170,12 @@ fn within(section: &str, key: &str, value: u64, least: u64, most: u64) -> Result
         u64::MAX => format!("at least {least}"),
         _ => format!("between {least} and {most}"),
     };
-    Err(ActionError::new(
+    let table = section[..section.len().min(2)].join(".");
+    let error = ActionError::new(
         ErrorCode::ConfigInvalid,
-        format!("{key} in [{section}] is {value} and must be {range}"),
+        format!("{key} in [{table}] is {value} and must be {range}"),
         "Correct it, or leave it out for the default.",
-    ))
+    );
+    let name = key.split(' ').next().unwrap_or(key);
+    Err(error.at_key(section.iter().copied().chain(name.split('.'))))
 }

@@ -61,6 +61,7 @@ impl CostSettings {
                 message,
                 "Make it with `flowlake cost prices --from PRICE-LIST`, or leave `prices` out of [cost].",
             )
+            .at_key(["cost", "prices"])
         };
         let text = fs::read_to_string(path).map_err(|error| {
             invalid(format!("cannot read {}: {error}", path.display())).with_source(error)
@@ -88,7 +89,8 @@ impl CostSettings {
     /// # Errors
     /// [`ErrorCode::ConfigInvalid`] when `destination` is neither `internet`, `same-region` nor a region.
     pub fn destination(&self) -> Result<Destination, ActionError> {
-        Ok(Destination::parse(&self.destination)?)
+        let destination = Destination::parse(&self.destination);
+        destination.map_err(|error| ActionError::from(error).at_key(["cost", "destination"]))
     }
 }
 

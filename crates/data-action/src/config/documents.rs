@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use toml::Table;
 
+use super::TomlSource;
+use crate::ActionError;
+
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "******";
 
@@ -53,6 +56,8 @@ const LONGEST_SHOWN: usize = 64;
 #[derive(Debug, Clone, Default)]
 pub struct Documents {
     config: Table,
+    /// `flowlake.toml` as it is written; none where there is none.
+    source: Option<TomlSource>,
     actions: BTreeMap<String, Table>,
 }
 
@@ -70,11 +75,18 @@ pub struct Change {
 }
 
 impl Documents {
-    pub(super) const fn new(config: Table) -> Self {
+    pub(super) const fn new(config: Table, source: TomlSource) -> Self {
         Self {
             config,
+            source: Some(source),
             actions: BTreeMap::new(),
         }
+    }
+
+    /// An error of a setting of `flowlake.toml`, with its place there; any other as it is.
+    #[must_use]
+    pub fn locate(&self, error: ActionError) -> ActionError {
+        error.in_file(self.source.as_ref())
     }
 
     pub(super) fn add_action(&mut self, name: &str, document: Table) {
@@ -265,10 +277,13 @@ fn remove(table: &mut Table, path: &[&str]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Documents;
+    use std::path::Path;
+
+    use super::{Documents, TomlSource};
 
     fn documents(config: &str, action: &str) -> Documents {
-        let mut documents = Documents::new(toml::from_str(config).unwrap());
+        let source = TomlSource::new(Path::new("flowlake.toml"), config);
+        let mut documents = Documents::new(toml::from_str(config).unwrap(), source);
         documents.add_action("look-up", toml::from_str(action).unwrap());
         documents
     }

@@ -36,14 +36,15 @@ impl GenesysSettings {
     pub fn tokens(&self, environment: &dyn Environment) -> Result<TokenSource, ActionError> {
         let login_url = match &self.login_url {
             Some(text) => address("login_url", text)?,
-            None => self.region.parse::<Region>()?.login_url(),
+            None => self.region()?.login_url(),
         };
-        let secret = self.client_secret.read(environment)?;
-        Ok(
-            TokenSource::builder(self.client_id.clone(), secret, login_url)
-                .with_settings(self.token.clone())
-                .build()?,
-        )
+        let of = |key: &'static str| move |error: ActionError| error.at_key(["genesys", key]);
+        let secret = self.client_secret.read(environment);
+        let secret = secret.map_err(of("client_secret"))?;
+        TokenSource::builder(self.client_id.clone(), secret, login_url)
+            .with_settings(self.token.clone())
+            .build()
+            .map_err(|error| of("client_id")(error.into()))
     }
 
     /// The address of the Platform API.
@@ -53,8 +54,13 @@ impl GenesysSettings {
     pub fn platform(&self) -> Result<Url, ActionError> {
         match &self.api_url {
             Some(text) => address("api_url", text),
-            None => Ok(self.region.parse::<Region>()?.api_url()),
+            None => Ok(self.region()?.api_url()),
         }
+    }
+
+    fn region(&self) -> Result<Region, ActionError> {
+        let region = self.region.parse::<Region>();
+        region.map_err(|error| ActionError::from(error).at_key(["genesys", "region"]))
     }
 }
 
@@ -65,5 +71,6 @@ fn address(key: &str, text: &str) -> Result<Url, ActionError> {
             format!("{key} in [genesys] is not a URL: {error}"),
             "Leave it out to use the region's own.",
         )
+        .at_key(["genesys", key])
     })
 }

@@ -53,6 +53,7 @@ impl ObjectCacheSettings {
                 error.to_string(),
                 "Correct [object_cache], or leave it out.",
             )
+            .at_key(["object_cache"])
             .with_source(error)
         })
     }

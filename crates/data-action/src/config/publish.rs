@@ -166,7 +166,8 @@ impl PublishSettings {
         if is_there {
             Ok(door)
         } else {
-            Err(ActionError::new(ErrorCode::ConfigInvalid, missing, advice))
+            let missing = ActionError::new(ErrorCode::ConfigInvalid, missing, advice);
+            Err(missing.at_key(["publish"]))
         }
     }
 

@@ -96,6 +96,18 @@ fn is_secret(keys: &[String]) -> bool {
     SECRET_SECTIONS.contains(&section) || keys.iter().any(is_named)
 }
 
+/// Whether the line of a setting may be shown once the file is parsed, so that what is a secret by its key is none in its value. What
+/// stands in it may be personal data, or a secret's digest.
+pub(super) fn may_be_shown(keys: &[String], line: &str) -> bool {
+    const PERSONAL: [&str; 4] = ["claims", "params", "session_tags", "user"];
+    let of_clients = keys.first().is_some_and(|section| section == "server");
+    let is_hidden = |text: &str| {
+        let is_in = |name: &&str| text.contains(*name);
+        SECRETS.iter().any(is_in) || (of_clients && PERSONAL.iter().any(is_in))
+    };
+    !is_hidden(line) && !keys.iter().any(|key| is_hidden(key))
+}
+
 /// The same of a place in a text that is no TOML: by the header above it, and by what stands in its line.
 fn may_hold_secret(text: &str, part: &Range<usize>) -> bool {
     let begin = text.get(..part.start).unwrap_or(text);

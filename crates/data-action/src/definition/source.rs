@@ -1,20 +1,19 @@
 //! An action's file as it is written: where in it a place of the SQL is.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{ops::Range, path::Path};
 
 use flowlake_transform::Place;
 use toml::de::DeTable;
 
-use crate::error::{Excerpt, place_of};
+use crate::{
+    config::TomlSource,
+    error::{Excerpt, place_of},
+};
 
 /// See the module.
 #[derive(Clone)]
 pub struct ActionSource {
-    path: PathBuf,
-    text: String,
+    pub(super) file: TomlSource,
     /// The value of `sql`, with its quotes.
     sql: Range<usize>,
 }
@@ -26,20 +25,20 @@ impl ActionSource {
         let query = document.get_ref().get("query")?.get_ref();
         Some(Self {
             sql: query.get("sql")?.span(),
-            path: path.to_owned(),
-            text: text.to_owned(),
+            file: TomlSource::new(path, text),
         })
     }
 
     /// The line of the file that a place of the SQL is in.
     pub(crate) fn excerpt(&self, of_sql: Place) -> Option<Excerpt> {
-        let value = self.text.get(self.sql.clone())?;
+        let text = self.file.text();
+        let value = text.get(self.sql.clone())?;
         let begin = self.sql.start + offset(value, of_sql)?;
         let length = usize::try_from(of_sql.length).ok()?;
-        let marked = self.text.get(begin..)?.chars().take(length);
+        let marked = text.get(begin..)?.chars().take(length);
         let end = begin + marked.map(char::len_utf8).sum::<usize>();
-        let place = place_of(&self.text, begin..end);
-        Excerpt::of(Some(&self.path), &self.text, place)
+        let place = place_of(text, begin..end);
+        Excerpt::of(Some(self.file.path()), text, place)
     }
 }
 
@@ -47,7 +46,7 @@ impl std::fmt::Debug for ActionSource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("ActionSource")
-            .field("path", &self.path)
+            .field("path", &self.file.path())
             .finish_non_exhaustive()
     }
 }

@@ -71,7 +71,9 @@ fn local(error: &LocalError) -> ActionError {
             "Ask again when nobody writes the file.",
         ),
     };
-    ActionError::new(code, error.to_string(), advice)
+    let meant = error.meant();
+    let meant = meant.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    ActionError::new(code, format!("{error}{meant}"), advice)
 }
 
 fn s3_code(kind: s3::ErrorKind) -> ErrorCode {
@@ -122,6 +124,11 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
         ErrorKind::InvalidSql => (
             ErrorCode::SqlInvalid,
             "Correct the SQL of the action; `flowlake check` plans it without reading data.",
+        ),
+        // Of a part of a statement, the message says what to write instead.
+        ErrorKind::NotAllowed if !error.to_string().contains(" statements") => (
+            ErrorCode::SqlNotAllowed,
+            "Write the SQL without it; docs/functions.md has what is refused, and why.",
         ),
         ErrorKind::NotAllowed => (
             ErrorCode::SqlNotAllowed,

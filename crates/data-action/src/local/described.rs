@@ -12,10 +12,13 @@ pub(super) fn described(location: Path, found: &fs::Metadata) -> ObjectMetadata 
     let since = modified.duration_since(SystemTime::UNIX_EPOCH);
     let nanoseconds = since.map(|time| time.as_nanos()).unwrap_or_default();
     let (number, size) = (number(found), found.len());
+    let changed = changed(found);
     ObjectMetadata {
         location,
         size,
-        etag: Some(format!("\"{number:x}-{nanoseconds:x}-{size:x}\"")),
+        etag: Some(format!(
+            "\"{number:x}-{nanoseconds:x}-{changed:x}-{size:x}\""
+        )),
         last_modified: DateTime::<Utc>::from(modified),
         ..ObjectMetadata::default()
     }
@@ -25,6 +28,19 @@ pub(super) fn described(location: Path, found: &fs::Metadata) -> ObjectMetadata 
 #[cfg(unix)]
 fn number(found: &fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::ino(found)
+}
+
+/// When the system has noted a change, which no program can set back, in nanoseconds.
+#[cfg(unix)]
+fn changed(found: &fs::Metadata) -> i128 {
+    use std::os::unix::fs::MetadataExt;
+
+    i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn changed(_found: &fs::Metadata) -> i128 {
+    0
 }
 
 #[cfg(not(unix))]

@@ -2,12 +2,17 @@
 
 use std::{
     error::Error as StdError,
-    fmt, io,
+    fmt, fs, io,
     path::{Path as FilePath, PathBuf},
 };
 
 use flowlake_transform::LOCAL_FILES;
 use object_store::{Error as StoreError, path::Path};
+
+use crate::config::nearest;
+
+/// Names of a folder that are compared with one that is not there.
+const MOST_NAMES: usize = 1000;
 
 /// See the module.
 #[derive(Debug)]
@@ -73,6 +78,17 @@ impl LocalError {
             next = error.source();
         }
         None
+    }
+
+    /// The file of the same folder that was probably meant.
+    pub(crate) fn meant(&self) -> Option<String> {
+        if !matches!(self.kind, LocalErrorKind::Missing(_)) {
+            return None;
+        }
+        let name = self.path.file_name()?.to_str()?;
+        let there = fs::read_dir(self.path.parent()?).ok()?.take(MOST_NAMES);
+        let there = there.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        nearest(name, there)
     }
 
     pub(crate) const fn kind(&self) -> &LocalErrorKind {

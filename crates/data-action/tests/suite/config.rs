@@ -7,7 +7,7 @@
 
 use std::{fs, path::Path};
 
-use flowlake_data_action::{Environment, ErrorCode, Project};
+use flowlake_data_action::{ActionError, Environment, ErrorCode, Excerpt, Pipeline, Project};
 
 #[derive(Debug)]
 struct NoVariables;
@@ -124,6 +124,108 @@ fn figures_out_of_range_are_refused_with_their_key() {
         assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{config}");
         assert!(error.message().contains(key), "{error}");
     }
+}
+
+const ACTION: &str =
+    "name = \"calls\"\n[tables.t]\nuri = \"s3://lake/t.csv\"\n[query]\nsql = \"SELECT * FROM t\"\n";
+
+/// The first error of a project of one file and one action, as `flowlake check` and the server find it.
+async fn error_of(folder: &Path, config: &str, action: &str) -> ActionError {
+    write(folder, config);
+    let actions = folder.join("actions");
+    fs::create_dir_all(&actions).unwrap();
+    fs::write(actions.join("calls.toml"), action).unwrap();
+    let project = match Project::load(folder) {
+        Ok(project) => project,
+        Err(error) => return error,
+    };
+    if let Some(error) = project.broken.values().next() {
+        return error.clone();
+    }
+    let pipeline = Pipeline::builder(project);
+    Box::pin(pipeline.build(&NoVariables)).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_meant_is_shown_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let aws = "[aws]\nregion = \"eu-west-1\"\n";
+    for (config, place, marked) in [
+        ("[server]\nlisten = \"nope\"\n", "2:10", "\"nope\""),
+        (
+            "[server]\nadmin = \"127.0.0.1:http\"\n",
+            "2:9",
+            "\"127.0.0.1:http\"",
+        ),
+        ("[server]\nidle_timeout = \"0s\"\n", "2:16", "\"0s\""),
+        (
+            "[[server.clients]]\nname = \"a\"\nrate = { per_minute = 0, burst = 1 }\n",
+            "3:23",
+            "0",
+        ),
+        (
+            "[[server.clients]]\nname = \"a\"\nactions = [\"calls\", \"cals\"]\n",
+            "3:21",
+            "\"cals\"",
+        ),
+        (
+            "[policy]\nallow = [\"s3://a/*\", \"lake\"]\n",
+            "2:22",
+            "\"lake\"",
+        ),
+        ("[policy]\nallow = []\nwrite = [\"x\"]\n", "3:10", "\"x\""),
+        ("[budget.actions.cals]\ndaily_usd = 1\n", "1:17", "cals"),
+    ] {
+        let config = format!("{config}{aws}");
+        let error = error_of(folder.path(), &config, ACTION).await;
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{error}");
+        let file = folder.path().join("flowlake.toml");
+        let begin = format!("{}:{place}: ", file.display());
+        assert!(error.message().starts_with(&begin), "{config}{error}");
+        let shown = error.excerpt().map(Excerpt::marked);
+        assert_eq!(shown.as_deref(), Some(marked), "{config}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_an_action_that_cannot_be_meant_is_shown_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (begin, end, place, marked) in [
+        ("index = [\"a\"]", "", "1:9", "[\"a\"]"),
+        ("cache = \"9h\"", "", "1:9", "\"9h\""),
+        ("", "[budget]\ndaily_usd = -1\n", "8:13", "-1"),
+        ("", "[params.a]\ntype = \"string\"\n", "7:9", "a"),
+        (
+            "",
+            "[tables.u]\nuri = \"lake/t.csv\"\n",
+            "8:7",
+            "\"lake/t.csv\"",
+        ),
+        (
+            "",
+            "[tables.u]\nuri = \"s3://lake/u.csv\"\ndelimiter = \"\"\n",
+            "9:13",
+            "\"\"",
+        ),
+    ] {
+        let action = format!("{begin}\n{ACTION}{end}");
+        let error = error_of(folder.path(), "", &action).await;
+        assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{error}");
+        let told = error.message();
+        assert!(told.contains(&format!("calls.toml:{place}: ")), "{told}");
+        let shown = error.excerpt().map(Excerpt::marked);
+        assert_eq!(shown.as_deref(), Some(marked), "{told}");
+    }
+    let action = ACTION.replace("\"calls\"", "\"Calls\"");
+    let error = error_of(folder.path(), "", &action).await;
+    assert!(error.message().contains("calls.toml:1:8: "), "{error}");
+    // What the SQL uses is shown there.
+    let action = ACTION.replace("FROM t", "FROM t WHERE a = $day");
+    let error = error_of(folder.path(), "", &action).await;
+    assert_eq!(
+        error.excerpt().map(Excerpt::marked).as_deref(),
+        Some("$day")
+    );
 }
 
 #[test]

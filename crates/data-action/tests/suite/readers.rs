@@ -290,7 +290,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn dialects_of_exports() {
     const ALL: &str = "SELECT * FROM t";
-    const TITLE: &str = "line 2 has 2 fields and 1 were expected: a title in front of the header is left out by `skip_lines`";
+    const TITLE: &str = "line 2 has 2 fields and 1 were expected: a title in front of the header is left out by `skip_lines`, and text with a delimiter in it stands in quotes";
     let rows = || Ok(json!([{ "a": 1, "b": "x" }, { "a": 2, "b": "y, z" }]));
     let mut cases = Vec::new();
     let mut csv = |text: &str, table: &'static str, expected: Result<Value, &'static str>| {

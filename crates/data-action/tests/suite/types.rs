@@ -783,3 +783,55 @@ async fn columns_that_the_sample_did_not_show_are_reported_once() {
         );
     }
 }
+
+/// A number with a point is that number: not the float nearest to it, whose digits a decimal does not have.
+#[tokio::test]
+async fn numbers_with_a_point_are_compared_digit_by_digit() {
+    const CONTENT: &str = "id,amt,f,big\n1,98765.43,98765.43,9007199254740993\n2,12345678.90,12345678.9,2\n3,-554.33,-554.33,3\n";
+    let mut cases = Vec::new();
+    for (sql, rows) in [
+        ("SELECT id FROM t WHERE amt = 98765.43", r#"[{"id":1}]"#),
+        (
+            "SELECT id FROM t WHERE amt IN (98765.43, -554.33) ORDER BY id",
+            r#"[{"id":1},{"id":3}]"#,
+        ),
+        (
+            "SELECT id FROM t WHERE amt <= 12345678.90 ORDER BY id",
+            r#"[{"id":1},{"id":2},{"id":3}]"#,
+        ),
+        (
+            "SELECT id FROM t WHERE amt BETWEEN 98765.43 AND 12345678.899 ORDER BY id",
+            r#"[{"id":1}]"#,
+        ),
+        ("SELECT id FROM t WHERE amt = -5.5433e2", r#"[{"id":3}]"#),
+        (
+            "SELECT CASE amt WHEN 98765.43 THEN 'a' ELSE 'b' END AS c FROM t ORDER BY id",
+            r#"[{"c":"a"},{"c":"b"},{"c":"b"}]"#,
+        ),
+        (
+            "SELECT id FROM t WHERE amt = f ORDER BY id",
+            r#"[{"id":1},{"id":2},{"id":3}]"#,
+        ),
+        (
+            "SELECT a.id FROM t a JOIN t b ON a.amt = b.f ORDER BY a.id",
+            r#"[{"id":1},{"id":2},{"id":3}]"#,
+        ),
+        (
+            "SELECT id FROM t WHERE f = 98765.43 AND f > -1e300",
+            r#"[{"id":1}]"#,
+        ),
+        ("SELECT id FROM t WHERE big = 9007199254740992.0", "[]"),
+        (
+            "SELECT id FROM t WHERE big > 9007199254740992.5",
+            r#"[{"id":1}]"#,
+        ),
+        (
+            "SELECT id FROM t WHERE big > 2.5 AND big < 1e3",
+            r#"[{"id":3}]"#,
+        ),
+    ] {
+        let table = "types = { amt = 'decimal(12, 2)' }";
+        cases.push(case("a.csv", CONTENT, table, sql, Expected::Rows(rows)));
+    }
+    check(cases).await;
+}

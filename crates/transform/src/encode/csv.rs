@@ -1,4 +1,4 @@
-//! RFC 4180, in which null and empty text are two things.
+//! RFC 4180, in which null and empty text are two things, and the same with tabs or with the lines of Unix.
 
 use std::{
     fmt::{self, Write},
@@ -18,18 +18,22 @@ use crate::Error;
 /// Lines of CSV, the header first.
 pub(super) struct CsvRows {
     text: String,
+    delimiter: char,
+    line_end: &'static str,
 }
 
 impl CsvRows {
-    pub(super) fn new(schema: &SchemaRef) -> Self {
+    pub(super) fn new(schema: &SchemaRef, delimiter: char, line_end: &'static str) -> Self {
         let mut rows = Self {
             text: String::new(),
+            delimiter,
+            line_end,
         };
         for (index, field) in schema.fields().iter().enumerate() {
             rows.separate(index);
             rows.field(field.name());
         }
-        rows.text.push_str("\r\n");
+        rows.text.push_str(line_end);
         rows
     }
 
@@ -65,19 +69,19 @@ impl CsvRows {
                     self.field(&value);
                 }
             }
-            self.text.push_str("\r\n");
+            self.text.push_str(self.line_end);
         }
         Ok(())
     }
 
     fn separate(&mut self, index: usize) {
         if index > 0 {
-            self.text.push(',');
+            self.text.push(self.delimiter);
         }
     }
 
     fn field(&mut self, text: &str) {
-        if text.contains([',', '"', '\r', '\n']) || text != text.trim() {
+        if text.contains([self.delimiter, '"', '\r', '\n']) || text != text.trim() {
             let _ = write!(self.text, "\"{}\"", text.replace('"', "\"\""));
         } else {
             self.text.push_str(text);

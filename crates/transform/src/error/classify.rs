@@ -52,7 +52,7 @@ fn told(error: DataFusionError) -> Error {
             }
             wording::reworded(&schema.to_string())
         }
-        DataFusionError::SQL(parser, _) => format!("the SQL cannot be read: {parser}"),
+        DataFusionError::SQL(parser, _) => wording::unreadable(&parser.to_string()),
         DataFusionError::Plan(text)
             if text.starts_with("table '") && text.ends_with("not found") =>
         {
@@ -147,7 +147,7 @@ fn meant_table(name: &str, tables: &[String]) -> Option<String> {
 }
 
 /// The name nearest to one that is not known.
-fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a T> {
+pub(super) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Option<&'a T> {
     let near = |known: &T| strsim::jaro_winkler(known.as_ref(), name);
     let nearest = known.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
     nearest.filter(|nearest| near(nearest) > 0.8)

@@ -4,6 +4,8 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
+use super::classify::nearest;
+
 /// Functions that other databases have, and what to write here.
 const ELSEWHERE: [(&str, &str); 31] = [
     ("charindex", "strpos(text, part)"),
@@ -73,6 +75,45 @@ pub(super) fn reworded(text: &str) -> String {
         }
     }
     plain(text)
+}
+
+/// Words that a query begins with.
+const BEGINNINGS: [&str; 4] = ["SELECT", "WITH", "FROM", "VALUES"];
+
+/// What the parser says of a text that is no SQL, with the place first.
+pub(super) fn unreadable(text: &str) -> String {
+    static SAID: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?s)^sql parser error: (?:Expected: (.+), found: (.+?)|(.+?))(?: at Line: (\d+), Column: (\d+))?$")
+            .expect("the pattern is valid")
+    });
+    let Some(said) = SAID.captures(text) else {
+        return format!("the SQL cannot be read: {text}");
+    };
+    let part = |number: usize| said.get(number).map(|part| part.as_str());
+    let at = match (part(4), part(5)) {
+        (Some(line), Some(column)) => format!(" at line {line}, column {column}"),
+        _ => String::new(),
+    };
+    match (part(1), part(2), part(3)) {
+        (Some(expected), Some("EOF"), _) => format!("the SQL ends where {expected} is expected"),
+        (Some(expected), Some(found), _) => {
+            let meant = (expected == "an SQL statement")
+                .then(|| nearest(&found.to_uppercase(), &BEGINNINGS))
+                .flatten();
+            let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            format!(
+                "the SQL cannot be read{at}: {expected} is expected, and `{found}` stands there{meant}"
+            )
+        }
+        (_, _, Some(what)) => format!("the SQL cannot be read{at}: {}", lowercase_first(what)),
+        _ => format!("the SQL cannot be read: {text}"),
+    }
+}
+
+fn lowercase_first(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
 }
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
@@ -387,7 +428,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"Order by column out of bounds, specified: (\d+), max: (\d+)",
             |found| {
                 format!(
-                    "ORDER BY {} names the place of a column, and the answer has {}",
+                    "`ORDER BY {}` names the place of a column, and the answer has {}",
                     &found[1], &found[2]
                 )
             },

@@ -190,12 +190,8 @@ impl CsvDecoder {
         let (fields, expected) = (record.fields(), layout.fields);
         if fields != expected {
             let more = if fields == 1 { "field" } else { "fields" };
-            let title = if expected == 1 {
-                ": a title in front of the header is left out by `skip_lines`"
-            } else {
-                ""
-            };
-            let what = format_args!("has {fields} {more} and {expected} were expected{title}");
+            let hint = hint(record, expected);
+            let what = format_args!("has {fields} {more} and {expected} were expected{hint}");
             match self.misfits.on_error {
                 OnError::Null => {
                     self.misfits.note(line, None, || what.to_string());
@@ -488,4 +484,17 @@ pub(crate) fn unsupported(column: &str, kind: &DataType, _error: &ArrowError) ->
             type_name(kind)
         ),
     )
+}
+
+/// What a record with more fields than the header may come of.
+fn hint(record: &Record<'_>, expected: usize) -> &'static str {
+    let fields = record.fields();
+    let ends_empty = fields > 0 && record.field(fields - 1).is_some_and(<[u8]>::is_empty);
+    if fields == expected + 1 && ends_empty {
+        ": a delimiter ends this line, and none ends the header"
+    } else if fields > expected && (expected == 1 || record.line() == 2) {
+        ": a title in front of the header is left out by `skip_lines`, and text with a delimiter in it stands in quotes"
+    } else {
+        ""
+    }
 }

@@ -21,7 +21,7 @@ use datafusion::{
     physical_expr::expressions::BinaryExpr as BinaryOperator,
 };
 
-use super::{checked::evaluated, growth::estimate, rounding, to_timestamp};
+use super::{checked::evaluated, epoch, growth::estimate, rounding, to_timestamp};
 use crate::{named, sizes::array_bytes};
 
 /// Most bytes that one function may make of one batch.
@@ -97,6 +97,7 @@ impl TreeNodeRewriter for Bound {
             Expr::ScalarFunction(ScalarFunction { func, args })
                 if (GROWING.contains(&func.name())
                     || func.name() == "round"
+                    || (func.name() == epoch::NAME && epoch::is_asked(&args))
                     || to_timestamp::NAMES.contains(&func.name()))
                     && !func.inner().is::<BoundedFunction>() =>
             {
@@ -151,6 +152,9 @@ impl ScalarUDFImpl for BoundedFunction {
         }
         if self.name() == "round" {
             return rounding::invoke(&self.inner, call);
+        }
+        if self.name() == epoch::NAME {
+            return epoch::invoke(&self.inner, call);
         }
         // Arguments that are all the same for each row are computed once; the engine asks for one row then.
         let once = call

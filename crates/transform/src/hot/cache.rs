@@ -786,11 +786,13 @@ impl HotTablesBuilder {
     /// [`ErrorKind::InvalidSpec`].
     pub fn build(self) -> Result<HotTables, Error> {
         let settings = &self.settings;
-        if settings.memory.as_u64() < 1 << 20 || settings.max_staleness < settings.freshness {
-            return Err(Error::new(
-                ErrorKind::InvalidSpec,
-                "[hot] needs at least 1 MiB of memory, and a max_staleness of at least its freshness",
-            ));
+        if settings.memory.as_u64() < 1 << 20 {
+            let message = "`memory` must be at least 1 MiB in [hot]";
+            return Err(Error::new(ErrorKind::InvalidSpec, message));
+        }
+        if settings.max_staleness < settings.freshness {
+            let message = "`max_staleness` must be at least freshness in [hot]";
+            return Err(Error::new(ErrorKind::InvalidSpec, message));
         }
         let budget = Arc::new(Budget::new(settings.memory.as_u64()));
         Ok(HotTables(Arc::new(Shared {

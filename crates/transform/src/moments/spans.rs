@@ -44,6 +44,7 @@ impl AnalyzerRule for ComparedSpans {
                     if is_ordered(&expr, &is_interval) {
                         return unordered();
                     }
+                    refuse_parts(&expr, &schema)?;
                     compared(expr, &schema)
                 })
             })
@@ -73,6 +74,25 @@ fn is_ordered(expr: &Expr, of_kind: &dyn Fn(&Expr) -> bool) -> bool {
         Expr::ScalarFunction(call) => extreme(call.func.name()) && call.args.iter().any(of_kind),
         _ => false,
     }
+}
+
+/// The engine counts a difference of moments in whole hours, minutes or seconds where others give its part.
+fn refuse_parts(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    let Expr::ScalarFunction(call) = expr else {
+        return Ok(());
+    };
+    let ("date_part", [Expr::Literal(part, _), of]) = (call.func.name(), call.args.as_slice())
+    else {
+        return Ok(());
+    };
+    let part = part.try_as_str().flatten().unwrap_or_default();
+    let is_difference = matches!(of.get_type(schema)?, DataType::Duration(_));
+    if is_difference && !part.eq_ignore_ascii_case("epoch") {
+        return plan_err!(
+            "a difference of moments has no parts but its seconds: write date_part('epoch', b - a), and divide it by 60 for minutes"
+        );
+    }
+    Ok(())
 }
 
 fn unordered<T>() -> Result<T> {

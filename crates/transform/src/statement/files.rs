@@ -120,6 +120,7 @@ impl TakeFiles {
 #[must_use]
 pub fn table_name(uri: &str) -> String {
     let path = uri.split_once("://").map_or(uri, |(_, path)| path);
+    let path = if path == "-" { "stdin" } else { path };
     let mut segments = path.rsplit('/');
     segments
         .find_map(|segment| {
@@ -177,6 +178,8 @@ mod tests {
             ("/tmp/2026/*.csv", "tmp"),
             ("*.csv", "files"),
             (".hidden.csv", "hidden"),
+            ("-", "stdin"),
+            ("/dev/stdin", "stdin"),
         ] {
             assert_eq!(table_name(uri), name, "{uri}");
         }
