@@ -26,6 +26,10 @@ pub(crate) struct AskedPlan {
 impl AskedPlan {
     /// Why it failed while it ran: a value of the request, the SQL, or a file.
     pub(crate) fn told(&self, error: DataFusionError) -> Error {
+        #[cfg(feature = "cluster")]
+        if let Some(told) = crate::cluster::arrived(&error) {
+            return of_request(told, &self.unbound, &self.values, || self.session.state());
+        }
         let told = blame(&self.logical, &error).unwrap_or_else(|| running(error));
         of_request(told, &self.unbound, &self.values, || self.session.state())
     }

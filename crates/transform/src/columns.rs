@@ -34,6 +34,12 @@ impl Columns {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Names and types, in order.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &ColumnType)> {
+        self.0.iter().map(|(name, kind)| (name, kind))
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&ColumnType> {
         self.0
             .iter()
@@ -50,6 +56,13 @@ impl Columns {
         let fields = self.0.iter();
         let fields = fields.map(|(name, kind)| Field::new(name, kind.kind.clone(), true));
         Schema::new(fields.collect::<Vec<_>>()).into()
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl FromIterator<(String, ColumnType)> for Columns {
+    fn from_iter<I: IntoIterator<Item = (String, ColumnType)>>(columns: I) -> Self {
+        Self(columns.into_iter().collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     sync::Arc,
@@ -11,6 +12,7 @@ use datafusion::{
     arrow::datatypes::SchemaRef,
     common::runtime::SpawnedTask,
     execution::{
+        SessionState,
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{MemoryLimit, MemoryPool},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
@@ -22,8 +24,10 @@ use datafusion::{
 use object_store::{ObjectStore, path::Path};
 use tokio::{runtime::Handle, sync::oneshot};
 
+#[cfg(feature = "cluster")]
+use crate::cluster::{self, Cluster};
 use crate::{
-    BoundParams, Error, ErrorKind, Files, Prepared, RowStream, TableInfo, TableLocation,
+    BoundParams, Error, ErrorKind, Files, Limits, Prepared, RowStream, TableInfo, TableLocation,
     TransformSettings,
     asked_plan::{AskedPlan, of_request},
     error::{Asked, BoxError, binding, planning, planning_query, running},
@@ -36,6 +40,8 @@ use crate::{
     source::{Source, TableBuilder},
     stop::StopSwitch,
 };
+#[cfg(feature = "cluster")]
+use datafusion::{execution::SessionStateBuilder, logical_expr::LogicalPlanBuilder};
 
 /// What a query answers with, as far as its plan says.
 #[derive(Debug, Clone)]
@@ -54,6 +60,10 @@ pub trait StoreResolver: Any + Send + Sync {
     /// # Errors
     /// Whatever keeps the store from being used.
     fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError>;
+
+    /// Hears what the stores of workers moved for the run, of one bucket.
+    #[cfg(feature = "cluster")]
+    fn moved_by_workers(&self, _bucket: &str, _usage: &cluster::StoreUsage) {}
 }
 
 /// What a query is run with.
@@ -75,6 +85,9 @@ pub struct Transform {
     runtime: Arc<RuntimeEnv>,
     config: SessionConfig,
     schemas: SchemaCache,
+    /// Whose workers take part; none where all is done here.
+    #[cfg(feature = "cluster")]
+    cluster: Option<Cluster>,
 }
 
 /// A query over its files, ready to be started.
@@ -149,9 +162,16 @@ impl Transform {
             tables,
         } = planned;
         let physical = stop.clone().into_joins(physical).map_err(running)?;
-        let rows = execute_stream(Arc::clone(&physical), asked.session.task_ctx())
-            .map_err(|error| asked.told(error))?;
+        let task = asked.session.task_ctx();
+        #[cfg(feature = "cluster")]
+        let task = cluster::with_run(task, &physical, &prepared.limits, &stop).map_err(running)?;
+        let rows =
+            execute_stream(Arc::clone(&physical), task).map_err(|error| asked.told(error))?;
+        #[cfg(feature = "cluster")]
+        let (rows, settled) = cluster::settling(rows, &physical, &meter);
         let stream = RowStream::new(rows, asked, physical, meter, stop, &prepared.limits);
+        #[cfg(feature = "cluster")]
+        let stream = stream.with_settled(settled);
         Ok(stream.with_tables(tables))
     }
 
@@ -263,7 +283,8 @@ impl Transform {
             })?;
             guard::work(&plan, &limits)?;
             guard::constants(&plan, &state, has_params).map_err(of_request)?;
-            let physical = state.query_planner().create_physical_plan(&plan, &state);
+            let cut = cut(&plan, &limits, &state).map_err(running)?;
+            let physical = state.query_planner().create_physical_plan(&cut, &state);
             let physical = physical.await.map_err(|error| {
                 if has_params {
                     of_request(running(error))
@@ -311,7 +332,7 @@ impl Transform {
         run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Vec<TableInfo>), Error> {
-        let session = self.session()?;
+        let session = self.session_of_run().await?;
         let mut tables = Vec::new();
         for source in self.sources(&session, run, meter).await? {
             session::add_table(&session, &source.info.table, source.table).map_err(planning)?;
@@ -416,6 +437,43 @@ impl Transform {
     pub(crate) fn session(&self) -> Result<SessionContext, Error> {
         session::open(&self.config, &self.runtime).map_err(planning)
     }
+
+    /// The same for a run that workers may take part in.
+    #[cfg(feature = "cluster")]
+    async fn session_of_run(&self) -> Result<SessionContext, Error> {
+        let Some(cluster) = &self.cluster else {
+            return self.session();
+        };
+        let workers = cluster.ready().await?;
+        let builder = session::builder(&self.config, &self.runtime).map_err(planning)?;
+        let state = cluster.divides(builder, workers).build();
+        Ok(SessionContext::new_with_state(state))
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    #[expect(clippy::unused_async, reason = "with workers, they are asked first")]
+    async fn session_of_run(&self) -> Result<SessionContext, Error> {
+        self.session()
+    }
+
+    /// The same engine, whose runs workers take part in.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn on_cluster(&self, cluster: &Cluster) -> Self {
+        Self {
+            cluster: Some(cluster.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// A session in the making for a part of another's plan, on the memory and spill space of this engine.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn for_task(
+        &self,
+        builder: SessionStateBuilder,
+    ) -> datafusion::common::Result<SessionStateBuilder> {
+        session::for_task(builder, &self.config, &self.runtime)
+    }
 }
 
 /// Runs planning in a thread of its own: a plan can take the processor for seconds without yielding, and a worker has other tasks.
@@ -449,6 +507,38 @@ async fn apart<T: Send + 'static>(
 
 fn scan_limit(prepared: &Prepared) -> Option<u64> {
     prepared.limits.max_scan_bytes.map(|limit| limit.as_u64())
+}
+
+/// The plan that is run: workers stop when more rows would be given than the answer may have. Otherwise nobody would hear of what
+/// they did until then.
+#[cfg(feature = "cluster")]
+fn cut<'a>(
+    plan: &'a LogicalPlan,
+    limits: &Limits,
+    state: &SessionState,
+) -> datafusion::common::Result<Cow<'a, LogicalPlan>> {
+    let rows = i64::try_from(limits.max_rows).ok();
+    let rows = rows.and_then(|rows| usize::try_from(rows).ok()?.checked_add(1));
+    match rows.filter(|_| cluster::divides(state)) {
+        Some(rows) => LogicalPlanBuilder::from(plan.clone())
+            .limit(0, Some(rows))?
+            .build()
+            .map(Cow::Owned),
+        None => Ok(Cow::Borrowed(plan)),
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "with workers, the plan is changed"
+)]
+fn cut<'a>(
+    plan: &'a LogicalPlan,
+    _limits: &Limits,
+    _state: &SessionState,
+) -> datafusion::common::Result<Cow<'a, LogicalPlan>> {
+    Ok(Cow::Borrowed(plan))
 }
 
 /// One store for each bucket, which gives the files of the run and nothing else, known to the session.
@@ -562,6 +652,8 @@ impl TransformBuilder {
             runtime,
             config,
             schemas: SchemaCache::new(),
+            #[cfg(feature = "cluster")]
+            cluster: None,
         })
     }
 }

@@ -8,6 +8,8 @@ mod wording;
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
+#[cfg(feature = "cluster")]
+pub(crate) use self::classify::of_a_file_or_limit;
 pub(crate) use self::{
     blame::{BEYOND, blame, moves, shown, taken, told_type},
     classify::{Asked, binding, planning, planning_query, running},
@@ -73,6 +75,10 @@ pub enum ErrorKind {
     ScanLimit,
     /// An integer beyond 2^53 - 1 in rows for a flow: cast the column to text.
     UnsafeInteger,
+    /// A worker of the cluster does not answer, or has broken off: ask again.
+    WorkerLost,
+    /// No worker of the cluster takes the query, since all are of another build or have another secret: make them the same.
+    WorkerRefused,
     /// A fault here or in the engine: report it.
     Internal,
 }
@@ -112,7 +118,10 @@ impl Error {
     /// Whether the same run may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Store | ErrorKind::Timeout)
+        matches!(
+            self.kind,
+            ErrorKind::Store | ErrorKind::Timeout | ErrorKind::WorkerLost
+        )
     }
 }
 

@@ -7,6 +7,8 @@ pub(crate) mod steps;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::Serialize;
 
+#[cfg(feature = "cluster")]
+pub(crate) use self::scans::files_of;
 pub use self::{
     scans::ScanExplanation,
     steps::{Step, StepRun},
@@ -35,6 +37,17 @@ pub struct Explanation {
     pub reader_memory_bytes: u64,
     /// The memory pool that all runs share.
     pub pool_bytes: u64,
+}
+
+/// A part of a query that workers do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StageExplanation {
+    /// Its number: a stage takes rows of those with smaller ones.
+    pub number: usize,
+    /// Parts of it that run side by side, each on one worker.
+    pub tasks: usize,
+    /// Files that each task reads.
+    pub files: Vec<usize>,
 }
 
 impl Explanation {

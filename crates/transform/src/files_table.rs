@@ -255,6 +255,8 @@ impl TableProvider for FilesTable {
             statistics
         };
         let ordering = common_ordering(&groups);
+        #[cfg(feature = "cluster")]
+        let groups = crate::cluster::at_least_two(groups, state.config());
         let columns = TableSchemaBuilder::new(Arc::clone(&self.file_schema))
             .with_table_partition_cols(self.partitions.clone())
             .build();

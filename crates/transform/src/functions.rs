@@ -14,9 +14,15 @@ mod series;
 mod sum;
 mod to_timestamp;
 
+#[cfg(feature = "cluster")]
+use std::{collections::HashMap, hash::BuildHasher};
+
 use std::sync::Arc;
 
 use datafusion::{execution::SessionStateBuilder, logical_expr::ScalarUDF};
+
+#[cfg(feature = "cluster")]
+use crate::{comparisons::Computed, marked};
 
 pub(crate) use self::{
     arguments::InvalidArgument,
@@ -41,6 +47,18 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
         .get_or_insert_default()
         .push(Arc::new(sum::function()));
     builder
+}
+
+/// The functions that plans have after our rules, by the names that plans have them by.
+#[cfg(feature = "cluster")]
+pub(crate) fn in_plans<S: BuildHasher>(
+    known: &HashMap<String, Arc<ScalarUDF>, S>,
+) -> Vec<Arc<ScalarUDF>> {
+    let mut all = bounded::in_plans(known);
+    all.extend(checked::in_plans());
+    all.push(marked::function::<floats::PlainFloat>());
+    all.push(marked::function::<Computed>());
+    all
 }
 
 fn own() -> Vec<ScalarUDF> {

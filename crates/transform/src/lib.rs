@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod asked_plan;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod columns;
 mod comparisons;
 mod decimals;
@@ -49,7 +51,7 @@ pub use datafusion::arrow;
 pub use encode::{RowEncoder, RowFormat, TextValues};
 pub use engine::{EngineUsage, Output, Run, StoreResolver, Transform, TransformBuilder};
 pub use error::{BoxError, Error, ErrorKind, Place};
-pub use explain::{Explanation, ScanExplanation, Step, StepRun};
+pub use explain::{Explanation, ScanExplanation, StageExplanation, Step, StepRun};
 pub use files::{FileCollector, Files, TableFiles};
 pub use formats::misfit::{Problem, Problems, Written};
 pub use hot::{

@@ -22,14 +22,18 @@ pub(crate) trait Mark: Debug + Eq + Hash + Send + Sync + 'static {
 
 /// The expression with the mark around it.
 pub(crate) fn marked<M: Mark>(expr: Expr) -> Expr {
-    let function = Marked::<M> {
-        signature: Signature::any(1, Volatility::Immutable),
-        mark: PhantomData,
-    };
     Expr::ScalarFunction(ScalarFunction {
-        func: Arc::new(ScalarUDF::from(function)),
+        func: function::<M>(),
         args: vec![expr],
     })
+}
+
+/// The mark by itself.
+pub(crate) fn function<M: Mark>() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(Marked::<M> {
+        signature: Signature::any(1, Volatility::Immutable),
+        mark: PhantomData,
+    }))
 }
 
 /// The expression without the mark around it.

@@ -19,6 +19,8 @@ use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio::time::Sleep;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::{Settled, StoreUsage};
 use crate::{
     Error, ErrorKind, Limits, Problems, Step, TableInfo, Written, asked_plan::AskedPlan,
     explain::steps::done, scan_store::ScanMeter, sizes::array_bytes, stop::StopSwitch,
@@ -37,6 +39,8 @@ pub struct RowStream {
     admission: Admission,
     ended: bool,
     tables: Vec<TableInfo>,
+    #[cfg(feature = "cluster")]
+    settled: Option<Arc<Settled>>,
 }
 
 /// A look at a run while it goes on. It holds the run's plan.
@@ -113,7 +117,45 @@ impl RowStream {
             admission: Admission::new(limits),
             ended: false,
             tables: Vec::new(),
+            #[cfg(feature = "cluster")]
+            settled: None,
         }
+    }
+
+    /// With what workers do.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn with_settled(mut self, settled: Option<Arc<Settled>>) -> Self {
+        self.settled = settled;
+        self
+    }
+
+    /// What the stores of workers moved, by bucket; complete when the stream has ended.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn moved_by_workers(&self) -> BTreeMap<String, StoreUsage> {
+        let settled = self.settled.as_ref();
+        settled.map(|settled| settled.usages()).unwrap_or_default()
+    }
+
+    /// The plan with all figures that there are.
+    fn plan_so_far(&self) -> &dyn ExecutionPlan {
+        #[cfg(feature = "cluster")]
+        if let Some(plan) = self.settled.as_ref().and_then(|settled| settled.plan()) {
+            return plan.as_ref();
+        }
+        self.plan.as_ref()
+    }
+
+    /// Whether there is more to hear of workers though no row more is wanted.
+    fn is_settling(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        let settled = self
+            .settled
+            .as_ref()
+            .is_none_or(|settled| settled.plan().is_some());
+        #[cfg(not(feature = "cluster"))]
+        let settled = true;
+        !settled
     }
 
     pub(crate) fn with_tables(mut self, tables: Vec<TableInfo>) -> Self {
@@ -145,7 +187,7 @@ impl RowStream {
             unlisted: self.meter.misfits().unlisted(),
             ..RunStats::default()
         };
-        collect(self.plan.as_ref(), &mut stats);
+        collect(self.plan_so_far(), &mut stats);
         stats
     }
 
@@ -174,7 +216,7 @@ impl RowStream {
     /// What each step of the query did so far.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
-        done(self.plan.as_ref())
+        done(self.plan_so_far())
     }
 }
 
@@ -217,7 +259,7 @@ impl Stream for RowStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if this.ended || this.admission.truncated {
+            if this.ended || (this.admission.truncated && !this.is_settling()) {
                 return Poll::Ready(None);
             }
             if this.deadline.poll_unpin(context).is_ready() {
@@ -244,6 +286,7 @@ impl Stream for RowStream {
                     this.ended = true;
                     return Poll::Ready(Some(Err(this.asked.told(error))));
                 }
+                Some(Ok(_more)) if this.admission.truncated => {}
                 Some(Ok(batch)) => match this.admission.admit(batch) {
                     Ok(None) => {}
                     Ok(Some(batch)) => return Poll::Ready(Some(Ok(batch))),

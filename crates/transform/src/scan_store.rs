@@ -83,8 +83,17 @@ impl ScanMeter {
     }
 
     fn take(&self, bytes: &Bytes) -> Result<()> {
-        let taken =
-            self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        self.add(bytes.len() as u64)
+    }
+
+    /// Adds bytes that workers have taken, each within the limit by itself.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn add_reported(&self, bytes: u64) -> Result<()> {
+        self.add(bytes)
+    }
+
+    fn add(&self, bytes: u64) -> Result<()> {
+        let taken = self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes;
         match self.limit {
             Some(limit) if taken > limit => Err(Error::Generic {
                 store: "scan limit",

@@ -26,19 +26,54 @@ use crate::{Error, LOCAL_FILES, error::planning, functions, moments, yielding};
 
 /// A session with its own tables, stores and caches, on the memory pool and the spill space of `shared`.
 pub(crate) fn open(config: &SessionConfig, shared: &RuntimeEnv) -> Result<SessionContext> {
+    let state = builder(config, shared)?.build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// Such a session in the making.
+pub(crate) fn builder(config: &SessionConfig, shared: &RuntimeEnv) -> Result<SessionStateBuilder> {
+    let builder = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config.clone())
+        .with_runtime_env(Arc::new(runtime(shared)?))
+        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+    let builder = yielding::register(moments::register(builder));
+    Ok(functions::register(builder))
+}
+
+/// A session in the making that runs a part of a plan of another process: with these settings and all functions, and no table.
+#[cfg(feature = "cluster")]
+pub(crate) fn for_task(
+    mut builder: SessionStateBuilder,
+    config: &SessionConfig,
+    shared: &RuntimeEnv,
+) -> Result<SessionStateBuilder> {
+    let own = config.options();
+    let options = builder.config().get_or_insert_default().options_mut();
+    options.execution.clone_from(&own.execution);
+    options.optimizer.clone_from(&own.optimizer);
+    options.sql_parser.clone_from(&own.sql_parser);
+    let builder = builder.with_runtime_env(Arc::new(runtime(shared)?));
+    Ok(functions::register(builder))
+}
+
+/// Adds the store of one scan of such a part.
+#[cfg(feature = "cluster")]
+pub(crate) fn add_store_of_scan(
+    runtime: &RuntimeEnv,
+    url: &ObjectStoreUrl,
+    store: Arc<dyn ObjectStore>,
+) {
+    runtime.register_object_store(url.as_ref(), store);
+}
+
+fn runtime(shared: &RuntimeEnv) -> Result<RuntimeEnv> {
     let mut runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::clone(&shared.memory_pool))
         .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
         .build()?;
     runtime.disk_manager = Arc::clone(&shared.disk_manager);
-    let builder = SessionStateBuilder::new()
-        .with_default_features()
-        .with_config(config.clone())
-        .with_runtime_env(Arc::new(runtime))
-        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
-    let builder = yielding::register(moments::register(builder));
-    let state = functions::register(builder).build();
-    Ok(SessionContext::new_with_state(state))
+    Ok(runtime)
 }
 
 /// Adds a table under a name without a schema.

@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "cluster")]
+use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
 use datafusion::{
     arrow::{
         datatypes::{FieldRef, Schema},
@@ -31,6 +33,9 @@ use datafusion::{
         joins::{HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, utils::JoinFilter},
     },
 };
+
+#[cfg(feature = "cluster")]
+use datafusion_proto::protobuf::PhysicalExprNode;
 
 use crate::{Error, ErrorKind};
 
@@ -85,10 +90,14 @@ impl StopSwitch {
         Error::new(ErrorKind::Timeout, stopped.to_string())
     }
 
+    /// The engine's error for a run that is to end.
+    pub(crate) fn error(&self) -> DataFusionError {
+        DataFusionError::External(Box::new(Stopped { limit: self.limit }))
+    }
+
     fn check(&self) -> Result<()> {
         if self.stopped.load(Relaxed) || self.started.elapsed() >= self.limit {
-            let stopped = Stopped { limit: self.limit };
-            return Err(DataFusionError::External(Box::new(stopped)));
+            return Err(self.error());
         }
         Ok(())
     }
@@ -155,6 +164,15 @@ impl PhysicalExpr for Stoppable {
 
     fn fmt_sql(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_sql(formatter)
+    }
+
+    /// Travels without the switch: a worker has its own.
+    #[cfg(feature = "cluster")]
+    fn try_to_proto(
+        &self,
+        context: &PhysicalExprEncodeCtx<'_>,
+    ) -> Result<Option<PhysicalExprNode>> {
+        context.encode_child(&self.inner).map(Some)
     }
 }
 

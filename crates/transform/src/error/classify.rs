@@ -208,6 +208,15 @@ pub(crate) fn running(error: DataFusionError) -> Error {
     }
 }
 
+/// The error of a file, a limit or a function of ours; none for what the SQL computes.
+#[cfg(feature = "cluster")]
+pub(crate) fn of_a_file_or_limit(error: &DataFusionError) -> Option<Error> {
+    known_cause(error).or_else(|| {
+        let root = error.find_root();
+        is_of_files(root).then(|| running_root(root, error))
+    })
+}
+
 /// Causes that are found by type in the source chain: the store's errors, and our own limits.
 fn known_cause(error: &DataFusionError) -> Option<Error> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);

@@ -172,7 +172,7 @@ impl<'a> Scans<'a> {
 }
 
 /// The files that a leaf reads.
-pub(super) fn files_of(leaf: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
+pub(crate) fn files_of(leaf: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
     leaf.downcast_ref::<DataSourceExec>()?
         .data_source()
         .downcast_ref::<FileScanConfig>()

@@ -154,6 +154,22 @@ impl MisfitCounts {
         unlisted.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Adds what a worker has counted.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn add_reported(
+        &self,
+        skipped_rows: u64,
+        nulled_values: u64,
+        unlisted: &BTreeMap<String, Arc<str>>,
+    ) {
+        self.skipped_rows.fetch_add(skipped_rows, Ordering::Relaxed);
+        self.nulled_values
+            .fetch_add(nulled_values, Ordering::Relaxed);
+        for (column, file) in unlisted {
+            self.add_unlisted(column, file);
+        }
+    }
+
     fn add_unlisted(&self, column: &str, file: &Arc<str>) {
         let unlisted = self.unlisted.lock();
         let mut unlisted = unlisted.unwrap_or_else(PoisonError::into_inner);

@@ -87,6 +87,25 @@ impl AnalyzerRule for Bounded {
     }
 }
 
+/// Whether a plan has a function with bounds, or corrected, in place of the function itself.
+fn is_bounded(name: &str) -> bool {
+    GROWING.contains(&name)
+        || ["round", epoch::NAME].contains(&name)
+        || to_timestamp::NAMES.contains(&name)
+}
+
+/// Each function that plans have with bounds, over the one that is known.
+#[cfg(feature = "cluster")]
+pub(super) fn in_plans<S: std::hash::BuildHasher>(
+    known: &std::collections::HashMap<String, Arc<ScalarUDF>, S>,
+) -> Vec<Arc<ScalarUDF>> {
+    let growing = known.values().filter(|func| is_bounded(func.name()));
+    let concat = Arc::new(ScalarUDF::from(Concat::new()));
+    let all = growing.cloned().chain([concat]);
+    all.map(|inner| Arc::new(ScalarUDF::from(BoundedFunction { inner })))
+        .collect()
+}
+
 struct Bound;
 
 impl TreeNodeRewriter for Bound {
@@ -95,11 +114,7 @@ impl TreeNodeRewriter for Bound {
     fn f_up(&mut self, expr: Expr) -> Result<Transformed<Expr>> {
         Ok(match expr {
             Expr::ScalarFunction(ScalarFunction { func, args })
-                if (GROWING.contains(&func.name())
-                    || func.name() == "round"
-                    || (func.name() == epoch::NAME && epoch::is_asked(&args))
-                    || to_timestamp::NAMES.contains(&func.name()))
-                    && !func.inner().is::<BoundedFunction>() =>
+                if is_bounded(func.name()) && !func.inner().is::<BoundedFunction>() =>
             {
                 let func = Arc::new(ScalarUDF::from(BoundedFunction { inner: func }));
                 Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args }))

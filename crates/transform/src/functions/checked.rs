@@ -96,6 +96,22 @@ fn checked(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     }
 }
 
+/// Each operator that checks its result.
+#[cfg(feature = "cluster")]
+pub(super) fn in_plans() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    let all = [
+        Operator::Plus,
+        Operator::Minus,
+        Operator::Multiply,
+        Operator::Divide,
+        Operator::BitwiseShiftLeft,
+        Operator::BitwiseShiftRight,
+    ];
+    // One argument or two: what is computed depends on how many there are in the call.
+    all.into_iter()
+        .map(|op| Arc::new(ScalarUDF::from(Arithmetic::new(op, 2))))
+}
+
 fn needs_check(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> bool {
     if !matches!(
         op,

@@ -10,26 +10,29 @@ use datafusion::{
         datatypes::{DataType, Int64Type, TimeUnit},
     },
     common::{Result, ScalarValue},
-    logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF},
+    logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF},
 };
 
 /// The function.
 pub(super) const NAME: &str = "date_part";
 
-/// Whether a call of the function asks for seconds.
-pub(super) fn is_asked(args: &[Expr]) -> bool {
-    let part = match args {
-        [Expr::Literal(part, _), _] => part.try_as_str().flatten(),
-        _ => None,
+/// Whether the part that a call asks for is the seconds.
+fn is_asked(part: &ColumnarValue) -> bool {
+    let part = match part {
+        ColumnarValue::Scalar(part) => part.try_as_str().flatten(),
+        ColumnarValue::Array(_) => None,
     };
     part.is_some_and(|part| part.eq_ignore_ascii_case("epoch"))
 }
 
-/// The seconds.
+/// The seconds, or what the function gives for another part.
 pub(super) fn invoke(function: &ScalarUDF, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let [_, moment] = call.args.as_slice() else {
+    let [part, moment] = call.args.as_slice() else {
         return function.invoke_with_args(call);
     };
+    if !is_asked(part) {
+        return function.invoke_with_args(call);
+    }
     let (DataType::Timestamp(unit, _) | DataType::Duration(unit)) = moment.data_type() else {
         return function.invoke_with_args(call);
     };

@@ -23,6 +23,13 @@ use super::{TableScan, source::RowsSource};
 #[derive(Debug)]
 pub(crate) struct RowsFormat(pub(crate) Arc<TableScan>);
 
+impl RowsFormat {
+    /// The scan as an operator.
+    pub(crate) fn planned(config: FileScanConfig) -> Arc<dyn ExecutionPlan> {
+        DataSourceExec::from_data_source(config)
+    }
+}
+
 #[async_trait]
 impl FileFormat for RowsFormat {
     fn get_ext(&self) -> String {
@@ -64,7 +71,7 @@ impl FileFormat for RowsFormat {
         _session: &dyn Session,
         config: FileScanConfig,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(DataSourceExec::from_data_source(config))
+        Ok(Self::planned(config))
     }
 
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {

@@ -45,6 +45,7 @@ use datafusion::{
         source::DataSourceExec,
         table_schema::TableSchema,
     },
+    execution::runtime_env::RuntimeEnv,
     parquet::{
         arrow::parquet_to_arrow_schema,
         file::metadata::{ParquetMetaData, RowGroupMetaData},
@@ -68,6 +69,8 @@ use self::{
     checked::{CheckedMorsels, FilteredMorsels},
 };
 use super::{TableScan, ahead::Ahead};
+#[cfg(feature = "cluster")]
+use crate::TableSpec;
 use crate::{Error, ErrorKind, formats::misfit::Misfits};
 
 /// Parquet files of one table.
@@ -272,10 +275,60 @@ impl FileFormat for ParquetFiles {
         table: SchemaRef,
         object: &ObjectMeta,
     ) -> Result<FileMeta> {
-        let cache = session
-            .runtime_env()
-            .cache_manager
-            .get_file_metadata_cache();
+        self.measured(session.runtime_env(), store, &table, object)
+            .await
+    }
+
+    async fn create_physical_plan(
+        &self,
+        session: &dyn Session,
+        config: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.planned(session.runtime_env(), config)
+    }
+
+    fn file_source(&self, columns: TableSchema) -> Arc<dyn FileSource> {
+        let source = ParquetSource::new(columns);
+        self.around(source.with_table_parquet_options(self.format.options().clone()))
+    }
+}
+
+impl ParquetFiles {
+    fn around(&self, source: ParquetSource) -> Arc<dyn FileSource> {
+        Arc::new(CheckedParquet {
+            inner: source,
+            seen: Arc::clone(&self.seen),
+            scan: Arc::clone(&self.scan),
+        })
+    }
+
+    /// A source that applies conditions, which are all usable: to each row, or to groups of rows only.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn source_with(
+        &self,
+        columns: TableSchema,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        filters_rows: bool,
+    ) -> Arc<dyn FileSource> {
+        let source = ParquetSource::new(columns);
+        let source = source.with_table_parquet_options(self.format.options().clone());
+        let source = filters.into_iter().fold(source, |source, filter| {
+            source
+                .with_predicate(filter)
+                .with_pushdown_filters(filters_rows)
+        });
+        self.around(source)
+    }
+
+    /// What the footer of a file says, which is remembered for its scan.
+    pub(crate) async fn measured(
+        &self,
+        runtime: &RuntimeEnv,
+        store: &Arc<dyn ObjectStore>,
+        table: &SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<FileMeta> {
+        let cache = runtime.cache_manager.get_file_metadata_cache();
         let whole = match metadata::known(&cache, object) {
             Some(_) => None,
             None => self.scan.whole(store.as_ref(), object).await?,
@@ -289,19 +342,19 @@ impl FileFormat for ParquetFiles {
         let file = footer.file_metadata();
         let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
         self.tell_unlisted(&object.location, &own);
-        no_bytes_as_text(&object.location, &own, &table)?;
+        no_bytes_as_text(&object.location, &own, table)?;
         let unsure = self
             .seen
-            .keep(&object.location, &footer, &own, &table, &self.exact);
+            .keep(&object.location, &footer, &own, table, &self.exact);
         let footer = footer::whole(footer::trusted(footer));
-        let mut statistics = DFParquetMetadata::statistics_from_parquet_metadata(&footer, &table)?;
+        let mut statistics = DFParquetMetadata::statistics_from_parquet_metadata(&footer, table)?;
         let columns = statistics.column_statistics.iter_mut();
         for (known, field) in columns.zip(table.fields()) {
             if unsure.contains(field.name()) {
                 *known = ColumnStatistics::new_unknown();
             }
         }
-        let ordering = ordering_from_parquet_metadata(&footer, &table)?.filter(|ordering| {
+        let ordering = ordering_from_parquet_metadata(&footer, table)?.filter(|ordering| {
             let columns = ordering.iter().flat_map(|sort| collect_columns(&sort.expr));
             columns
                 .into_iter()
@@ -310,16 +363,16 @@ impl FileFormat for ParquetFiles {
         Ok(FileMeta::new(statistics).with_ordering(ordering))
     }
 
-    async fn create_physical_plan(
+    /// The scan as an operator, whose store the runtime knows.
+    pub(crate) fn planned(
         &self,
-        session: &dyn Session,
+        runtime: &Arc<RuntimeEnv>,
         config: FileScanConfig,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source = config.file_source().downcast_ref::<CheckedParquet>();
         let source = source.ok_or_else(|| {
             DataFusionError::Internal("a scan of Parquet without its source".to_owned())
         })?;
-        let runtime = session.runtime_env();
         let store = runtime.object_store(&config.object_store_url)?;
         let ahead = Ahead::new(&self.scan, &store, &config, true);
         let readers = TrustedReaders::new(store, ParquetRuntime::of(runtime));
@@ -332,22 +385,27 @@ impl FileFormat for ParquetFiles {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
-
-    fn file_source(&self, columns: TableSchema) -> Arc<dyn FileSource> {
-        let source =
-            ParquetSource::new(columns).with_table_parquet_options(self.format.options().clone());
-        Arc::new(CheckedParquet {
-            inner: source,
-            seen: Arc::clone(&self.seen),
-        })
-    }
 }
 
 /// The engine's source, whose rows are counted.
 #[derive(Debug, Clone)]
-struct CheckedParquet {
+pub(crate) struct CheckedParquet {
     inner: ParquetSource,
     seen: Arc<Seen>,
+    scan: Arc<TableScan>,
+}
+
+#[cfg(feature = "cluster")]
+impl CheckedParquet {
+    /// How the table is declared.
+    pub(crate) fn spec(&self) -> &TableSpec {
+        &self.scan.spec
+    }
+
+    /// Whether conditions are applied to each row, and not only to groups of rows.
+    pub(crate) fn filters_rows(&self) -> bool {
+        self.inner.table_parquet_options().global.pushdown_filters
+    }
 }
 
 impl CheckedParquet {
@@ -355,6 +413,7 @@ impl CheckedParquet {
         Arc::new(Self {
             inner,
             seen: Arc::clone(&self.seen),
+            scan: Arc::clone(&self.scan),
         })
     }
 

@@ -22,6 +22,8 @@ use datafusion::{
 use object_store::ObjectStore;
 
 use super::{TableScan, ahead::Ahead, chunks::chunk_bytes, opener::RowsOpener, predicate};
+#[cfg(feature = "cluster")]
+use crate::TableSpec;
 use crate::{OnError, formats::chunk::Asked};
 
 /// Files of one table, projected.
@@ -56,6 +58,19 @@ impl RowsSource {
     /// Conditions that rows are left out by before they are decoded.
     pub(crate) fn filters(&self) -> &[Arc<dyn PhysicalExpr>] {
         &self.filters
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl RowsSource {
+    /// How the table is declared.
+    pub(crate) fn spec(&self) -> &TableSpec {
+        &self.scan.spec
+    }
+
+    /// The same, with conditions of [`Self::filters`].
+    pub(crate) fn with_filters(self, filters: Vec<Arc<dyn PhysicalExpr>>) -> Self {
+        Self { filters, ..self }
     }
 }
 

@@ -17,6 +17,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+#[cfg(feature = "cluster")]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -41,6 +43,16 @@ struct Scene {
     question: Question,
     transform: Transform,
     last: RunStats,
+    machines: Machines,
+}
+
+/// Who answers.
+#[derive(Clone)]
+enum Machines {
+    One,
+    /// Two workers read, and count the files; this process only plans.
+    #[cfg(feature = "cluster")]
+    Three(Arc<AtomicU64>),
 }
 
 #[derive(Debug)]
@@ -61,13 +73,14 @@ impl From<Error> for Refused {
 }
 
 impl Scene {
-    fn new() -> Self {
+    fn new(machines: Machines) -> Self {
         let mut question = Question::over(Arc::new(InMemory::new()), "none");
         question.tables = json!({});
         Self {
             question,
             transform: Transform::builder().build().unwrap(),
             last: RunStats::default(),
+            machines,
         }
     }
 
@@ -108,7 +121,18 @@ impl Scene {
             stores: lake,
         };
         let schema = self.transform.output_schema(&run).await?;
-        let (batches, stats) = self.question.batches(&self.transform, sql).await?;
+        let answered = match &self.machines {
+            Machines::One => self.question.batches(&self.transform, sql).await,
+            #[cfg(feature = "cluster")]
+            Machines::Three(read) => {
+                let workers = crate::support::workers::Workers::start(2, &lake.0).await;
+                let engine = self.transform.on_cluster(&workers.cluster);
+                let answered = self.question.batches(&engine, sql).await;
+                read.fetch_add(workers.files_opened(), Relaxed);
+                answered
+            }
+        };
+        let (batches, stats) = answered?;
         self.last = stats;
         let mut json = JsonRows::new();
         batches.iter().try_for_each(|batch| json.push(batch))?;
@@ -168,7 +192,7 @@ impl AsyncDB for Scene {
     async fn run(&mut self, text: &str) -> Result<DBOutput<DefaultColumnType>, Refused> {
         let (word, rest) = text.split_once([' ', '\n']).unwrap_or((text, ""));
         match word {
-            "RESET" => *self = Self::new(),
+            "RESET" => *self = Self::new(self.machines.clone()),
             "PARAMS" => (self.question.params, self.question.values) = (json!({}), json!({})),
             "FILE" => {
                 let (head, body) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -201,9 +225,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
 }
 
-async fn answer(name: &str) {
+async fn answer(name: &str, machines: Machines) {
     let path = folder().join(format!("{name}.slt"));
-    let mut runner = Runner::new(|| async { Ok(Scene::new()) });
+    let mut runner = Runner::new(|| {
+        let scene = Scene::new(machines.clone());
+        async move { Ok(scene) }
+    });
     runner.with_column_validator(strict_column_validator);
     #[expect(
         clippy::disallowed_methods,
@@ -223,11 +250,22 @@ async fn answer(name: &str) {
     if let Err(error) = runner.run_file_async(&path).await {
         panic!("{}", error.display(false));
     }
+    #[cfg(feature = "cluster")]
+    if let Machines::Three(read) = &machines {
+        assert!(read.load(Relaxed) > 0, "{name}: no worker has read a file");
+    }
 }
 
 macro_rules! files {
     ($($name:ident)+) => {
-        $(#[tokio::test] async fn $name() { answer(stringify!($name)).await; })+
+        $(#[tokio::test] async fn $name() { answer(stringify!($name), Machines::One).await; })+
+        #[cfg(feature = "cluster")]
+        mod with_workers {
+            use super::{Arc, Machines, answer};
+            $(#[tokio::test(flavor = "multi_thread")] async fn $name() {
+                answer(stringify!($name), Machines::Three(Arc::default())).await;
+            })+
+        }
         const FILES: &[&str] = &[$(stringify!($name)),+];
     };
 }

@@ -1,6 +1,8 @@
 //! The tests of the crate from outside: one program, since linking takes longer than most of them.
 
 mod cases;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod documented;
 mod encodings;
 mod escapes;

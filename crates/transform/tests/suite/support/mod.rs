@@ -6,6 +6,8 @@
 )]
 
 pub(crate) mod counting;
+#[cfg(feature = "cluster")]
+pub(crate) mod workers;
 
 use std::{collections::BTreeMap, sync::Arc};
 

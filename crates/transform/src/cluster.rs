@@ -1,0 +1,32 @@
+//! The same SQL on several machines: workers read the files and do what can be done beside that; the coordinator, the process
+//! that was asked, plans and gives the answer.
+//!
+//! The engine over several machines is `datafusion-distributed`. What is ours is here: how a scan travels ([`codec`],
+//! [`wire`]), how its files are divided ([`split`]), what a worker runs it with ([`worker`], [`worker_scan`]), how its errors
+//! ([`carried`]) and figures ([`report`]) come back, and who may talk to whom ([`channel`]).
+
+mod carried;
+mod channel;
+mod codec;
+mod coordinator;
+mod report;
+mod split;
+mod stages;
+mod wire;
+mod worker;
+mod worker_scan;
+
+pub(crate) use self::split::at_least_two;
+pub(crate) use self::{
+    carried::arrived,
+    coordinator::{Settled, divides, settling, with_run},
+};
+pub use self::{
+    channel::{ClusterSecret, ClusterSettings, ClusterTls},
+    coordinator::Cluster,
+    report::StoreUsage,
+    worker::{ClusterWorker, OpenStore, WorkerStores, WorkerTls},
+};
+
+/// Which build this is. Plans travel only between programs of one build.
+pub const BUILD: &str = env!("FLOWLAKE_PLANS");

@@ -1,0 +1,159 @@
+//! Queries that workers take part in: rows, figures and errors are those of one machine.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use flowlake_transform::{
+    ErrorKind, Transform,
+    cluster::{Cluster, ClusterSecret},
+};
+use object_store::{ObjectStore, memory::InMemory};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::support::{
+    Question,
+    workers::{Workers, settings},
+};
+
+const GROUPED: &str = "SELECT q, count(*) AS n, sum(v) AS v FROM t GROUP BY q ORDER BY q";
+
+/// Ten files of CSV with a thousand rows each.
+async fn calls() -> Question {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let question = Question::over(store, "calls/*.csv");
+    for file in 0..10 {
+        let rows = (0..1000).map(|row| format!("q{},{},{file}\n", row % 7, row));
+        let text = format!("q,v,f\n{}", rows.collect::<String>());
+        question.put(&format!("calls/{file}.csv"), text).await;
+    }
+    question
+}
+
+fn engine() -> Transform {
+    Transform::builder().build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_and_figures_are_those_of_one_machine() {
+    let question = calls().await;
+    let workers = Workers::start(3, &question.lake.0).await;
+    let (local, one) = question.run_in(&engine(), GROUPED).await.unwrap();
+    let divided = engine().on_cluster(&workers.cluster);
+    let (rows, three) = question.run_in(&divided, GROUPED).await.unwrap();
+    assert_eq!(rows, local);
+    assert_eq!(workers.files_opened(), 10);
+    assert_eq!(three.rows_scanned, one.rows_scanned);
+    // The coordinator has read the heads of these files too, to find the columns.
+    assert!(three.bytes_scanned >= one.bytes_scanned);
+    assert!(three.bytes_scanned <= 2 * one.bytes_scanned);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_off_says_so_and_what_was_read() {
+    let mut question = calls().await;
+    question.limits.max_rows = 5;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let (rows, stats) = question.run_in(&divided, "SELECT v FROM t").await.unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 5);
+    assert!(stats.truncated && stats.rows_scanned >= 5, "{stats:?}");
+    let limited = "SELECT v FROM t LIMIT 3";
+    let (rows, stats) = question.run_in(&divided, limited).await.unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    assert!(!stats.truncated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_keep_their_kind() {
+    let mut question = calls().await;
+    question.put("calls/3.csv", "q,v,f\nq1,1\n").await;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let kind = async |question: &Question, sql: &str| {
+        let on_one = question.run_in(&engine(), sql).await.unwrap_err();
+        let error = question.run_in(&divided, sql).await.unwrap_err();
+        assert_eq!(error.kind(), on_one.kind(), "{error} and {on_one}");
+        (error.kind(), error.to_string(), on_one.to_string())
+    };
+    let (found, message, on_one) = kind(&question, "SELECT sum(v) AS v FROM t").await;
+    assert_eq!(found, ErrorKind::MalformedData);
+    assert_eq!(message, on_one);
+    question.put("calls/3.csv", "q,v,f\nq1,1,3\n").await;
+    let (found, message, on_one) = kind(&question, "SELECT sum(v / (f - 3)) AS v FROM t").await;
+    assert_eq!(found, ErrorKind::NotComputable);
+    assert_eq!(message, on_one);
+    question.limits.max_scan_bytes = serde_json::from_value(json!(1000)).unwrap();
+    let (found, ..) = kind(&question, "SELECT sum(v) AS v FROM t").await;
+    assert_eq!(found, ErrorKind::ScanLimit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn misfits_of_workers_are_counted() {
+    let question = calls().await;
+    question.put("calls/3.csv", "q,v,f\nq1,none,3\n").await;
+    let mut question = question;
+    question.tables["t"]["on_error"] = json!("skip");
+    question.tables["t"]["types"] = json!({ "v": "integer" });
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let (rows, stats) = question.run_in(&divided, GROUPED).await.unwrap();
+    assert_eq!(stats.skipped_rows, 1);
+    assert_eq!(rows, question.rows(GROUPED).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_gone_is_left_out_and_none_is_an_error() {
+    let question = calls().await;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = gone.local_addr().unwrap();
+    let with_one_gone = [workers.addresses[0], gone];
+    let cluster = Cluster::try_new(settings(&with_one_gone)).unwrap();
+    assert_eq!(cluster.ready().await.unwrap().len(), 1);
+    let divided = engine().on_cluster(&cluster);
+    let (rows, _) = question.run_in(&divided, GROUPED).await.unwrap();
+    assert_eq!(rows, question.rows(GROUPED).await);
+    let cluster = Cluster::try_new(settings(&[gone])).unwrap();
+    let divided = engine().on_cluster(&cluster);
+    let error = question.run_in(&divided, GROUPED).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_with_another_secret_is_refused() {
+    let question = calls().await;
+    let workers = Workers::start(1, &question.lake.0).await;
+    let mut settings = settings(&workers.addresses);
+    settings.secret = ClusterSecret::try_new("something-else-entirely").unwrap();
+    let divided = engine().on_cluster(&Cluster::try_new(settings).unwrap());
+    let error = question.run_in(&divided, GROUPED).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WorkerRefused, "{error}");
+    assert!(error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_takes_too_long_ends_and_leaves_nothing_behind() {
+    let mut question = calls().await;
+    question.limits.timeout = Duration::from_millis(1500);
+    question.limits.max_keyless_rows = u64::MAX;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let long = "SELECT count(*) AS n FROM t a, t b WHERE a.v * b.v % 7 < a.v";
+    let error = question.run_in(&divided, long).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    // A worker frees what a part of a plan held when it next has something to do.
+    question.limits.timeout = Duration::from_secs(30);
+    let mut tries = 0;
+    while workers.engine.usage().reserved_bytes > 0 {
+        tries += 1;
+        assert!(tries < 100, "{:?}", workers.engine.usage());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (rows, _) = question.run_in(&divided, GROUPED).await.unwrap();
+        assert_eq!(rows.as_array().unwrap().len(), 7);
+    }
+}
