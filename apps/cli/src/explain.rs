@@ -68,6 +68,19 @@ fn lines(told: &ActionExplanation, answer: Option<&Answer>) -> String {
     if plan.scans.len() > 1 {
         let _ = writeln!(out, "  together {}", text::bytes(plan.bytes_to_read()));
     }
+    if !told.stages.is_empty() {
+        out += "\nStages, which workers do\n";
+        for stage in &told.stages {
+            let files: Vec<String> = stage.files.iter().map(ToString::to_string).collect();
+            let _ = writeln!(
+                out,
+                "  {}: {} tasks, which read {} files",
+                stage.number,
+                stage.tasks,
+                files.join(", "),
+            );
+        }
+    }
     // The run's plan is the one that was explained, unless a file has changed in between: then the run's own steps are shown.
     let ran = answer.map(|answer| answer.steps.as_slice());
     let same = ran.filter(|ran| ran.len() == plan.steps.len());

@@ -7,8 +7,8 @@ use std::{env, path::Path, sync::Arc};
 
 use bytesize::ByteSize;
 use flowlake_data_action::{
-    Action, ActionError, Answer, AnswerObject, ErrorCode, Inspected, Pipeline, ProcessEnvironment,
-    Question,
+    Action, ActionError, Answer, AnswerObject, EngineChoice, ErrorCode, Inspected, Pipeline,
+    ProcessEnvironment, Question,
 };
 use flowlake_transform::{Limits, TableSpec, table_name};
 use serde::Serialize;
@@ -139,6 +139,7 @@ pub(crate) async fn look(config: &Path, arguments: &Inspect) -> Result<Looked, F
             max_output_bytes: ByteSize(u64::MAX),
             ..Limits::default()
         },
+        engine: EngineChoice::default(),
         folder: env::current_dir()?,
     };
     let interrupt = Interrupt::listen()?;

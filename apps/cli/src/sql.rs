@@ -186,6 +186,7 @@ fn question(arguments: &Sql, sql: String, format: Format) -> Result<Question, Fa
         tables: by_name("table", arguments.tables.iter().cloned())?,
         params: by_name("parameter", params)?,
         limits: limits(format, arguments.rows, arguments.timeout),
+        engine: arguments.engine,
         folder: env::current_dir()?,
     })
 }

@@ -32,6 +32,7 @@ use crate::{
     services::Services,
     stores::S3,
     usd::below_zero,
+    workers::Workers,
 };
 
 /// The region of the prices, where none is configured.
@@ -311,6 +312,7 @@ impl PipelineBuilder {
                 access,
                 s3,
                 engine,
+                workers: Workers::new(config.cluster.as_ref(), environment)?,
                 genesys: genesys
                     .map(|settings| settings.tokens(environment))
                     .transpose()?,

@@ -3,6 +3,7 @@
 mod audit;
 mod cache;
 mod check;
+mod cluster;
 mod confirm;
 mod cost;
 mod documents;
@@ -32,6 +33,7 @@ use serde::Deserialize;
 pub(crate) use self::audit::s3_place;
 pub use self::audit::{AuditConfig, ShipConfig};
 pub use self::cache::CacheSettings;
+pub use self::cluster::{ClusterConfig, EngineChoice};
 pub use self::confirm::ConfirmSettings;
 pub use self::cost::CostSettings;
 pub use self::documents::{Change, Documents};
@@ -77,6 +79,8 @@ pub struct Config {
     pub hot: HotSettings,
     /// Pieces of objects on a disk of this machine, for the next read of the same version.
     pub object_cache: Option<ObjectCacheSettings>,
+    /// Workers on other machines that take part in queries.
+    pub cluster: Option<ClusterConfig>,
     /// Memory of the answers of actions with `cache`.
     pub cache: CacheSettings,
     /// What reads are priced with.
@@ -156,6 +160,9 @@ impl Config {
         }
         if let Some(cache) = &mut self.object_cache {
             cache.resolve(folder);
+        }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.resolve(folder);
         }
         self.server.resolve(folder);
         let genesys = self.genesys.as_mut();

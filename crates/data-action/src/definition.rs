@@ -25,7 +25,8 @@ pub use self::data_action::{DataActionSettings, FlowShape};
 pub use self::limits::ActionLimits;
 pub use self::source::ActionSource;
 use crate::{
-    ActionError, ErrorCode, Excerpt, config::read_toml, usd::below_zero, versions::Fingerprint,
+    ActionError, EngineChoice, ErrorCode, Excerpt, config::read_toml, usd::below_zero,
+    versions::Fingerprint,
 };
 
 /// The longest time that an answer can be kept.
@@ -70,6 +71,10 @@ pub struct ActionDefinition {
     #[serde(default, with = "humantime_serde")]
     #[schemars(with = "Option<String>")]
     pub cache: Option<Duration>,
+    /// Which machines read the files: `local` (this one; also when left out), `cluster` for the workers of `[cluster]`, or `auto` for
+    /// those where there is much to read. What is in memory is answered from memory.
+    #[serde(default)]
+    pub engine: EngineChoice,
     /// The files the SQL may name, by table name.
     pub tables: BTreeMap<String, TableSpec>,
     /// The parameters, by name.

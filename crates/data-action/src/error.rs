@@ -207,6 +207,10 @@ error_codes! {
     RequestInvalid = "request.invalid", 400, 2, false;
     /// The server is at its configured number of concurrent requests, or shutting down.
     Overloaded = "server.overloaded", 503, 6, true;
+    /// A worker of the cluster did not answer or broke off, twice in a row.
+    ClusterWorkerLost = "cluster.worker_lost", 503, 6, true;
+    /// All workers of the cluster are of another build, or have another secret.
+    ClusterWorkerRefused = "cluster.worker_refused", 503, 6, false;
     /// A fault in flowlake itself.
     Internal = "internal", 500, 70, false;
 }

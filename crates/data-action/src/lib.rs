@@ -42,6 +42,9 @@ mod unauthorized;
 mod upload;
 mod usd;
 mod versions;
+#[cfg(feature = "cluster")]
+mod worker;
+mod workers;
 #[cfg(test)]
 mod worlds;
 
@@ -54,11 +57,11 @@ pub use clients::{
 };
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    AuditConfig, CONFIG_FILE, CacheSettings, Change, Config, ConfirmSettings, CostSettings,
-    Documents, Door, Environment, ForwardedHeader, FunctionArn, FunctionSettings, GenesysSettings,
-    IpNetwork, ObjectCacheSettings, OwnTokenSettings, ProcessEnvironment, Project, PublishSettings,
-    SecretSource, ServerKey, ServerSettings, ShipConfig, TEST_SUFFIX, TelemetrySettings,
-    TlsSettings, action_files, nearest, read_toml,
+    AuditConfig, CONFIG_FILE, CacheSettings, Change, ClusterConfig, Config, ConfirmSettings,
+    CostSettings, Documents, Door, EngineChoice, Environment, ForwardedHeader, FunctionArn,
+    FunctionSettings, GenesysSettings, IpNetwork, ObjectCacheSettings, OwnTokenSettings,
+    ProcessEnvironment, Project, PublishSettings, SecretSource, ServerKey, ServerSettings,
+    ShipConfig, TEST_SUFFIX, TelemetrySettings, TlsSettings, action_files, nearest, read_toml,
 };
 pub use definition::{
     Action, ActionDefinition, ActionLimits, ActionSource, AnswerColumn, AnswerColumns,
@@ -87,8 +90,10 @@ pub use request::{ActionRequest, Caller, RowOutput};
 pub use shipped::bring_shipped;
 pub use status::{AuditState, HotState, PipelineStatus};
 pub use unauthorized::UnauthorizedRequests;
+#[cfg(feature = "cluster")]
+pub use worker::{WorkerIdentity, worker};
 
 pub use flowlake_transform::{
-    Explanation, LOCAL_FILES, RowFormat, RunStats, ScanExplanation, Step, StepRun, TableInfo,
-    json::JsonReader, sent_name,
+    Explanation, LOCAL_FILES, RowFormat, RunStats, ScanExplanation, StageExplanation, Step,
+    StepRun, TableInfo, json::JsonReader, sent_name,
 };

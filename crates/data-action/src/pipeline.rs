@@ -366,13 +366,14 @@ async fn walk(
         Err(error)
             if matches!(
                 error.code(),
-                ErrorCode::S3ObjectChanged | ErrorCode::FileChanged
+                ErrorCode::S3ObjectChanged | ErrorCode::FileChanged | ErrorCode::ClusterWorkerLost
             ) =>
         {
-            let action = admitted.action.name();
+            let (action, code) = (admitted.action.name(), error.code().as_str());
             tracing::info!(
                 action,
-                "an object changed while it was read: reading it again, whole"
+                code,
+                "what was read is of no use: reading it again, whole"
             );
             read().await
         }

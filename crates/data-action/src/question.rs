@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use flowlake_transform::{Limits, ParamSpec, Place, Prepared, TableSpec, TransformSpec};
 
 use crate::{
-    Action, ActionDefinition, ActionError, ErrorCode, Excerpt, definition::QueryDefinition,
+    Action, ActionDefinition, ActionError, EngineChoice, ErrorCode, Excerpt,
+    definition::QueryDefinition,
 };
 
 /// What a question is called in records, budgets and the profile. No action file can have this name.
@@ -27,6 +28,8 @@ pub struct Question {
     pub params: BTreeMap<String, ParamSpec>,
     /// What the answer may take.
     pub limits: Limits,
+    /// Which machines read objects of S3; files of this machine are read here.
+    pub engine: EngineChoice,
     /// The folder that names of files are relative to; absolute.
     pub folder: PathBuf,
 }
@@ -42,6 +45,7 @@ impl Action {
             tables,
             params,
             limits,
+            engine,
             folder,
         } = question;
         let spec = TransformSpec {
@@ -77,6 +81,7 @@ impl Action {
             hot: false,
             index: Vec::new(),
             cache: None,
+            engine,
             tables,
             params,
             limits: limits.into(),

@@ -231,8 +231,16 @@ impl Reader {
                 .await;
         }
         let engine = &self.services.engine;
+        // Who looks into files wants to know where what does not fit is, and that only this machine says.
+        let chosen = match request.output.inspect {
+            Some(_) => None,
+            None => self
+                .services
+                .workers
+                .engine(engine, &admitted.action, plan.size().bytes)?,
+        };
         let rows = cold::rows(
-            engine,
+            chosen.as_ref().unwrap_or(engine),
             attempt,
             admitted,
             &plan.files,
@@ -240,6 +248,9 @@ impl Reader {
             request,
         );
         let mut rows = rows.await?;
+        if chosen.is_some() {
+            stores.read_by_workers(&plan.files);
+        }
         if let Some(inspected) = &mut rows.inspected {
             let scans = inspected::scans(
                 engine,

@@ -61,6 +61,7 @@ impl Pipeline {
             access: old.services.access.clone(),
             s3: Arc::clone(&old.services.s3),
             engine: old.services.engine.clone(),
+            workers: old.services.workers.clone(),
             genesys: old.services.genesys.clone(),
             clock: Arc::clone(&old.services.clock),
         });

@@ -10,6 +10,7 @@ use flowlake_transform::{Transform, sent_name};
 
 use crate::{
     Action, ActionError, ActionRequest, Clock, ErrorCode, ReadPolicy, config::nearest, stores::S3,
+    workers::Workers,
 };
 
 /// See the module.
@@ -22,6 +23,7 @@ pub(crate) struct Services {
     pub(crate) access: Access,
     pub(crate) s3: Arc<S3>,
     pub(crate) engine: Transform,
+    pub(crate) workers: Workers,
     pub(crate) genesys: Option<TokenSource>,
     pub(crate) clock: Arc<dyn Clock>,
 }

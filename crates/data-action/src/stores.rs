@@ -1,6 +1,7 @@
 //! The stores of one request: one view per bucket of S3, each with its own meter and its own pinned versions, and the files of this
 //! machine.
 
+mod by_workers;
 mod guarded;
 mod views;
 
@@ -13,11 +14,14 @@ use std::{
 use flowlake_s3_stream::{
     DiskCache, MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
 };
-use flowlake_transform::{BoxError, LOCAL_FILES, StoreResolver};
+#[cfg(feature = "cluster")]
+use flowlake_transform::cluster::StoreUsage;
+use flowlake_transform::{BoxError, Files, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
 
 use self::guarded::Admit;
 use self::{
+    by_workers::ByWorkers,
     guarded::{Guarded, Limits},
     views::Views,
 };
@@ -93,6 +97,8 @@ impl S3 {
 pub(crate) struct RequestStores {
     shared: Arc<S3>,
     views: Arc<Views>,
+    /// What workers moved and read.
+    workers: ByWorkers,
     /// The limits that hold while the rows are read.
     limits: OnceLock<Arc<Limits>>,
     pub(crate) local: LocalFiles,
@@ -103,6 +109,7 @@ impl RequestStores {
         Self {
             shared,
             views: Arc::default(),
+            workers: ByWorkers::default(),
             limits: OnceLock::new(),
             local: LocalFiles::default(),
         }
@@ -128,7 +135,14 @@ impl RequestStores {
 
     /// What was moved, over all buckets of S3, per bucket.
     pub(crate) fn usage(&self) -> Vec<(String, MeterSnapshot)> {
-        self.views.usage()
+        let mut usage = self.views.usage();
+        usage.extend(self.workers.usage());
+        usage
+    }
+
+    /// Remembers the files of a plan as read: by workers, where not here.
+    pub(crate) fn read_by_workers(&self, files: &Files) {
+        self.workers.read(files);
     }
 
     /// The object versions that this request read, with their buckets.
@@ -141,7 +155,9 @@ impl RequestStores {
         });
         let local = self.local.pinned().into_iter();
         let local = local.map(|metadata| (LOCAL_FILES.to_owned(), metadata));
-        of_s3.chain(local).collect()
+        let mut all: Vec<_> = of_s3.chain(local).collect();
+        self.workers.add_objects(&mut all);
+        all
     }
 
     /// Forgets the cached metadata of everything this request has seen, so that a retry sees the present versions.
@@ -176,5 +192,10 @@ impl StoreResolver for RequestStores {
             })),
             None => Arc::new(view),
         })
+    }
+
+    #[cfg(feature = "cluster")]
+    fn moved_by_workers(&self, bucket: &str, usage: &StoreUsage) {
+        self.workers.moved(bucket, usage);
     }
 }

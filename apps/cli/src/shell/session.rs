@@ -11,8 +11,8 @@ use std::{
 };
 
 use flowlake_data_action::{
-    Action, ActionError, ActionRequest, Answer, ConfirmSettings, ErrorCode, Excerpt, Pipeline,
-    ProcessEnvironment, Question, RowFormat, RowOutput, nearest,
+    Action, ActionError, ActionRequest, Answer, ConfirmSettings, EngineChoice, ErrorCode, Excerpt,
+    Pipeline, ProcessEnvironment, Question, RowFormat, RowOutput, nearest,
 };
 use flowlake_transform::{ParamSpec, ParamType, TableSpec, Transform};
 use unicode_width::UnicodeWidthStr;
@@ -382,6 +382,7 @@ impl Session {
             params: params.collect(),
             tables,
             limits: sql::limits(format, rows, self.timeout),
+            engine: EngineChoice::default(),
             folder: self.folder.clone(),
         })?))
     }

@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use flowlake_data_action::EngineChoice;
 use flowlake_transform::{ParamType, TableSpec};
 use serde::{
     Deserialize,
@@ -50,6 +54,18 @@ pub(crate) struct Sql {
     /// The longest time that the answer may take
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) timeout: Duration,
+    /// Which machines read objects of S3: this one, the workers of `[cluster]` in flowlake.toml, or those where there is much to read
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine())]
+    pub(crate) engine: EngineChoice,
+}
+
+fn engine() -> impl TypedValueParser<Value = EngineChoice> {
+    let names = PossibleValuesParser::new(["local", "cluster", "auto"]);
+    names.map(|name| match name.as_str() {
+        "cluster" => EngineChoice::Cluster,
+        "auto" => EngineChoice::Auto,
+        _ => EngineChoice::Local,
+    })
 }
 
 /// A parameter and the type that is written with it.

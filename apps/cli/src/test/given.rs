@@ -16,7 +16,8 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 use flowlake_data_action::{
-    Action, ActionError, LOCAL_FILES, Question, RowFormat, TestBench, TestObjects, nearest,
+    Action, ActionError, EngineChoice, LOCAL_FILES, Question, RowFormat, TestBench, TestObjects,
+    nearest,
 };
 use flowlake_transform::{
     ColumnType, Compression, Format, Limits, Location, TableLocation, TableSpec,
@@ -212,6 +213,7 @@ impl Giver<'_> {
                 max_output_bytes: ByteSize(u64::MAX),
                 ..Limits::default()
             },
+            engine: EngineChoice::default(),
             folder: PathBuf::from("/"),
         };
         let told = |error: ActionError| error.message().to_owned();

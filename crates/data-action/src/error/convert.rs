@@ -7,6 +7,7 @@ use flowlake_cost_audit as audit;
 use flowlake_genesys_auth as genesys;
 use flowlake_s3_stream as s3;
 use flowlake_transform as transform;
+use object_store::Error as StoreError;
 
 use super::{ActionError, ErrorCode};
 use crate::local::{LocalError, LocalErrorKind};
@@ -32,7 +33,38 @@ impl ActionError {
         s3::Error::find(error)
             .map(|found| Self::new(s3_code(found.kind()), found.to_string(), found.advice()))
             .or_else(|| LocalError::find(error).map(local))
+            .or_else(|| of_a_store(error))
     }
+}
+
+/// The error of a store of which no more is known than this, such as that of a worker.
+fn of_a_store(error: &(dyn StdError + 'static)) -> Option<ActionError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<StoreError>() {
+            let (code, message, advice) = match found {
+                StoreError::NotFound { path, .. } => (
+                    ErrorCode::S3NoSuchKey,
+                    format!("{path} does not exist"),
+                    "See whether somebody removes objects while they are read.",
+                ),
+                StoreError::PermissionDenied { path, .. } => (
+                    ErrorCode::S3AccessDenied,
+                    format!("{path} may not be read"),
+                    "Give the role of the workers the right to read it.",
+                ),
+                StoreError::Precondition { path, .. } => (
+                    ErrorCode::S3ObjectChanged,
+                    format!("{path} changed while it was read"),
+                    "Ask again when nobody writes the object.",
+                ),
+                _ => return None,
+            };
+            return Some(ActionError::new(code, message, advice));
+        }
+        next = error.source();
+    }
+    None
 }
 
 impl From<s3::Error> for ActionError {
@@ -181,6 +213,14 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
         ErrorKind::Store => (
             ErrorCode::S3Unavailable,
             "Check that S3 can be reached; `flowlake check` tries it.",
+        ),
+        ErrorKind::WorkerLost => (
+            ErrorCode::ClusterWorkerLost,
+            "See that the workers of [cluster] run and can be reached; their logs say why one ended.",
+        ),
+        ErrorKind::WorkerRefused => (
+            ErrorCode::ClusterWorkerRefused,
+            "Run the same build of flowlake everywhere in the cluster, with the same secret.",
         ),
         _ => (ErrorCode::Internal, "Report this with the audit id."),
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use flowlake_transform::{Explanation, Run};
+use flowlake_transform::{Explanation, Run, StageExplanation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::check::check_table;
-use crate::{ActionError, plan::ReadPlan, services::Services, stores::RequestStores};
+use crate::{
+    ActionError, plan::ReadPlan, services::Services, stores::RequestStores, workers::stages,
+};
 
 /// What an action would do.
 #[derive(Debug, Serialize)]
@@ -21,6 +23,9 @@ pub struct ActionExplanation {
     /// What the engine would do.
     #[serde(flatten)]
     pub explanation: Explanation,
+    /// How workers of `[cluster]` would divide it; empty where this machine does all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageExplanation>,
     /// Rows that the answer may have; more are cut off.
     pub max_rows: u64,
     /// How long it may take, in milliseconds.
@@ -56,12 +61,17 @@ pub(super) async fn explain(
     };
     let explanation = services.engine.explain(&run).await;
     let explanation = explanation.map_err(|error| action.definition.locate(error.into()))?;
+    let workers = services
+        .workers
+        .engine(&services.engine, &action, plan.size().bytes)?;
+    let stages = stages(workers.as_ref(), &run).await?;
     let limits = action.prepared.limits();
     Ok(ActionExplanation {
         action: action.name().to_owned(),
         description: action.definition().description.clone(),
         locations,
         explanation,
+        stages,
         max_rows: limits.max_rows,
         timeout_ms: u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
     })

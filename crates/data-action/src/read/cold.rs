@@ -47,6 +47,10 @@ pub(crate) async fn rows(
                 Err(error) => return Err(error.into()),
             }
         }
+        #[cfg(feature = "cluster")]
+        for (bucket, usage) in stream.moved_by_workers() {
+            stores.moved_by_workers(&bucket, &usage);
+        }
         let steps = request.explain.then(|| stream.steps());
         let inspected = match rows.take_summary()? {
             Some(summary) => Some(Box::new(Inspected {

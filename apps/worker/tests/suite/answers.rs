@@ -1,0 +1,91 @@
+//! What three workers answer is what one machine answers, and is recorded as such.
+
+use std::fs;
+
+use flowlake_data_action::ErrorCode;
+
+use crate::house::{FILES, House, ask, rows};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_workers_answer_as_one_machine_and_their_bytes_are_paid_for() {
+    let house = House::build().await;
+    let workers = house.workers(3);
+    let addresses: Vec<&str> = workers
+        .iter()
+        .map(|worker| worker.address.as_str())
+        .collect();
+    let pipeline = house.pipeline("desk", &addresses, "60s").await;
+    let first = ask(&pipeline, "cluster", 100).await.unwrap();
+    let local = ask(&pipeline, "local", 100).await.unwrap();
+    let divided = ask(&pipeline, "cluster", 100).await.unwrap();
+    assert_eq!(rows(&first), rows(&local));
+    assert_eq!(rows(&divided), rows(&local));
+    assert_eq!(divided.run.rows_scanned, local.run.rows_scanned);
+    assert_eq!(divided.metadata.len(), FILES);
+    // The first time, this process has read the files too that columns are found from, which are all of them here.
+    assert_eq!(first.run.bytes_scanned, 2 * local.run.bytes_scanned);
+    assert_eq!(divided.run.bytes_scanned, local.run.bytes_scanned);
+    let log = house.folder.path().join("desk/audit");
+    let records: String = fs::read_dir(log)
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
+        .collect();
+    let record = records
+        .lines()
+        .find(|line| line.contains("\"cluster\"") && line.contains("bytes"))
+        .unwrap();
+    assert!(record.contains("exports/calls/23.csv"), "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_reads_only_what_its_own_policy_allows() {
+    let house = House::build().await;
+    let worker = house.worker("strict", "[policy]\nallow = [\"s3://lake/other/*\"]\n");
+    let pipeline = house.pipeline("desk", &[&worker.address], "60s").await;
+    let (code, message) = ask(&pipeline, "cluster", 0).await.unwrap_err();
+    assert_eq!(code, ErrorCode::S3Unavailable, "{message}");
+    assert!(message.contains("worker"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_at_a_signal() {
+    let house = House::build().await;
+    let mut workers = house.workers(1);
+    let worker = workers.remove(0);
+    let pipeline = house.pipeline("desk", &[&worker.address], "60s").await;
+    ask(&pipeline, "cluster", 0).await.unwrap();
+    pipeline.close(std::time::Duration::from_secs(1)).await;
+    drop(pipeline);
+    worker.signal("-TERM");
+    assert!(worker.ended());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_shows_stages_and_tasks() {
+    let house = House::build().await;
+    let workers = house.workers(2);
+    let addresses: Vec<&str> = workers
+        .iter()
+        .map(|worker| worker.address.as_str())
+        .collect();
+    let told = house.explained(&addresses, "cluster").await;
+    let reading = &told.stages[0];
+    assert_eq!(reading.tasks, 2);
+    assert_eq!(reading.files, [FILES / 2, FILES / 2]);
+    assert!(house.explained(&addresses, "local").await.stages.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_talked_to_over_tls() {
+    let house = House::build().await;
+    let (one, tls) = house.tls_worker("one");
+    let (other, _) = house.tls_worker("other");
+    let addresses = [one.address.as_str(), other.address.as_str()];
+    let pipeline = house.pipeline_with("desk", &addresses, "60s", &tls).await;
+    let local = ask(&pipeline, "local", 100).await.unwrap();
+    let divided = ask(&pipeline, "cluster", 100).await.unwrap();
+    assert_eq!(rows(&divided), rows(&local));
+    let without = house.pipeline("plain", &addresses, "60s").await;
+    let (code, message) = ask(&without, "cluster", 100).await.unwrap_err();
+    assert_eq!(code, ErrorCode::ClusterWorkerLost, "{message}");
+}
