@@ -220,10 +220,14 @@ fn together(mut exprs: Vec<&mut Expr>, schema: &DFSchema, text: Text) -> Result<
 }
 
 fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
-    let moments = kinds.iter().filter_map(|kind| match kind {
-        DataType::Timestamp(unit, _) => Some(*unit),
-        _ => None,
-    });
+    let moments = exprs
+        .iter()
+        .zip(kinds)
+        .filter_map(|(expr, kind)| match kind {
+            DataType::Timestamp(_, _) if is_far(expr) => Some(TimeUnit::Microsecond),
+            DataType::Timestamp(unit, _) => Some(*unit),
+            _ => None,
+        });
     let finest = moments.max();
     let zoned = kinds.iter().any(is_zoned);
     let dated = kinds.iter().any(is_date);
@@ -231,19 +235,31 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
         return false;
     }
     let utc = || zoned.then(|| Arc::from("UTC"));
+    let mut zones = kinds
+        .iter()
+        .map(|kind| matches!(kind, DataType::Timestamp(_, Some(_))));
+    let has_zones = zones.any(|has_zone| has_zone);
+    let in_utc = || has_zones.then(|| Arc::from("UTC"));
     let mut changed = false;
     for (expr, kind) in exprs.iter_mut().zip(kinds) {
         let wanted = match kind {
             DataType::Timestamp(unit, None) if zoned => DataType::Timestamp(*unit, utc()),
             kind if is_date(kind) && zoned => DataType::Timestamp(TimeUnit::Microsecond, utc()),
+            // The engine would make nanoseconds of both, which end in 2262.
+            kind if is_date(kind) && text == Text::IsRead && finest.is_some_and(is_coarse) => {
+                DataType::Timestamp(finest.unwrap_or(TimeUnit::Microsecond), in_utc())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_far(expr) => {
+                if let Expr::Cast(written) = expr {
+                    **expr = written.expr.as_ref().clone();
+                }
+                DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+            }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if text == Text::IsRead => {
                 let Some(unit) = unit_of_text(expr, finest, zoned) else {
                     continue;
                 };
-                let with_zone = kinds
-                    .iter()
-                    .any(|kind| matches!(kind, DataType::Timestamp(_, Some(_))));
-                DataType::Timestamp(unit, with_zone.then(|| Arc::from("UTC")))
+                DataType::Timestamp(unit, in_utc())
             }
             _ => continue,
         };
@@ -281,11 +297,27 @@ fn unit_of_text(expr: &Expr, finest: Option<TimeUnit>, zoned: bool) -> Option<Ti
         _ => TimeUnit::Nanosecond,
     };
     match finest {
-        Some(finest) => (zoned || needed > finest).then_some(needed.max(finest)),
+        Some(finest) => {
+            let is_read_by_us = zoned || needed > finest || is_beyond_nanoseconds(text);
+            is_read_by_us.then_some(needed.max(finest))
+        }
         None => text
             .contains(':')
             .then_some(needed.max(TimeUnit::Microsecond)),
     }
+}
+
+const fn is_coarse(unit: TimeUnit) -> bool {
+    !matches!(unit, TimeUnit::Nanosecond)
+}
+
+/// Whether an expression is a moment that is written out and that 64 bits of nanoseconds do not reach.
+fn is_far(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast(_)) && constant_text(expr).is_some_and(is_beyond_nanoseconds)
+}
+
+fn is_beyond_nanoseconds(text: &str) -> bool {
+    string_to_datetime(&Utc, text.trim()).is_ok_and(|moment| moment.timestamp_nanos_opt().is_none())
 }
 
 fn constant_text(expr: &Expr) -> Option<&str> {
