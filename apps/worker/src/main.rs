@@ -31,7 +31,7 @@ struct Arguments {
     /// Address and port to listen on
     #[arg(long, env = "FLOWLAKE_LISTEN", default_value = "127.0.0.1:7400")]
     listen: String,
-    /// The certificate of this worker, as PEM; goes with `tls_ca` in [cluster]
+    /// The certificate of this worker, as PEM; goes with `tls_ca` in `[cluster]`
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
     /// The key of the certificate, as PEM

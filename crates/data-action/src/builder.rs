@@ -8,8 +8,8 @@ use std::{
 
 use flowlake_aws_access::{Access, iam_client, load_sdk_config, s3_client, sts_client};
 use flowlake_cost_audit::{
-    AuditLog, AuditSettings, BudgetLimits, BudgetSettings, Budgets, Clock as AuditClock,
-    Destination, ErrorKind as AuditErrorKind, PriceTable, SharedBudget, StatementBoard,
+    AuditLog, AuditSettings, BudgetSettings, Budgets, Clock as AuditClock, Destination,
+    ErrorKind as AuditErrorKind, PriceTable, SharedBudget, StatementBoard,
     audit::{SealingKey, SegmentSink, ShipSettings, Shipper},
 };
 use flowlake_genesys_auth::Secret;

@@ -1,9 +1,9 @@
 //! The same SQL on several machines: workers read the files and do what can be done beside that; the coordinator, the process
 //! that was asked, plans and gives the answer.
 //!
-//! The engine over several machines is `datafusion-distributed`. What is ours is here: how a scan travels ([`codec`],
-//! [`wire`]), how its files are divided ([`split`]), what a worker runs it with ([`worker`], [`worker_scan`]), how its errors
-//! ([`carried`]) and figures ([`report`]) come back, and who may talk to whom ([`channel`]).
+//! The engine over several machines is `datafusion-distributed`. What is ours is here: how a scan travels (`codec`,
+//! `wire`), how its files are divided (`split`), what a worker runs it with (`worker`, `worker_scan`), how its errors
+//! (`carried`) and figures (`report`) come back, and who may talk to whom (`channel`).
 
 mod carried;
 mod channel;

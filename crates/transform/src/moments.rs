@@ -15,8 +15,8 @@ use datafusion::{
 };
 
 use self::{
-    casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans,
-    steps::ExactSteps, utc::UtcMoments,
+    casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, steps::ExactSteps,
+    utc::UtcMoments,
 };
 use crate::{
     comparisons::{ComputedCasts, WideFloats},

@@ -33,20 +33,39 @@ const OF_FILES: [&str; 4] = [
     "docs/compared.md",
 ];
 /// Pages whose commands are typed in a project.
-const OF_A_PROJECT: [&str; 7] = [
+const OF_A_PROJECT: [&str; 9] = [
     "README.md",
     "apps/cli/README.md",
+    "docs/cluster.md",
     "docs/editors.md",
     "docs/genesys.md",
+    "docs/nodes.md",
     "docs/operating.md",
     "docs/shells.md",
     "docs/testing.md",
 ];
 
 /// Begins of commands that are not run here, and why.
-const NOT_HERE: [(&str, &str); 6] = [
+const NOT_HERE: [(&str, &str); 11] = [
     ("flowlake-server", "newcomer.rs of tests/e2e runs it"),
+    ("flowlake-worker", "answers.rs of its tests runs it"),
+    (
+        "flowlake actions publish look-up@2",
+        "versions.rs runs it beside the file of its first version",
+    ),
     ("flowlake audit tail -f", "it does not end"),
+    (
+        "flowlake audit verify --node a",
+        "nodes.rs runs it over the logs of two servers",
+    ),
+    (
+        "flowlake audit search --node b",
+        "nodes.rs runs it over the logs of two servers",
+    ),
+    (
+        "flowlake audit verify --directory s3://",
+        "nodes.rs of tests/e2e runs it where logs are shipped to",
+    ),
     (
         "flowlake audit verify --receipt 8:HASH",
         "a receipt is that of a log; the tests of audit have one",

@@ -123,8 +123,7 @@ impl AuditConfig {
 impl ShipConfig {
     /// Bucket and prefix.
     pub(crate) fn place(&self) -> Result<(String, ObjectPath), ActionError> {
-        s3_place("[audit.ship]", &self.uri)
-            .map_err(|error| error.at_key(["audit", "ship", "uri"]))
+        s3_place("[audit.ship]", &self.uri).map_err(|error| error.at_key(["audit", "ship", "uri"]))
     }
 
     pub(crate) const fn settings(&self) -> ShipSettings {
