@@ -133,6 +133,39 @@ async fn every_codec_is_read_or_refused_by_its_name() {
     check(cases).await;
 }
 
+/// The numbers 0 to 59 squared, as pyarrow 26 writes them with `write_page_checksum=True`: our writer knows no checksums.
+const WITH_CHECKSUMS: &[u8] = include_bytes!("../files/page_checksum.parquet");
+
+#[tokio::test]
+async fn a_bit_that_changed_in_a_page_with_a_checksum_is_an_error() {
+    let mut changed = WITH_CHECKSUMS.to_vec();
+    let value = i64::to_le_bytes(49 * 49);
+    let place = changed.windows(8).position(|bytes| bytes == value).unwrap();
+    changed[place + 3] ^= 1;
+    let sql = "SELECT sum(k) AS s FROM t";
+    let whole = Ok(json!([{ "s": 70210 }]));
+    let policy = "on_error = \"null\"";
+    check(vec![
+        case("a.parquet", WITH_CHECKSUMS, "", sql, whole.clone()),
+        case("b.parquet", WITH_CHECKSUMS, policy, sql, whole),
+        case(
+            "c.parquet",
+            changed.clone(),
+            "",
+            sql,
+            Err("is not valid Parquet"),
+        ),
+        case(
+            "d.parquet",
+            changed,
+            policy,
+            sql,
+            Err("is not valid Parquet"),
+        ),
+    ])
+    .await;
+}
+
 /// Bytes that are no UTF-8 must not become text without a look: the engine reads past their end.
 #[tokio::test]
 async fn bytes_that_are_declared_as_text() {
