@@ -81,7 +81,7 @@ fn exact(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             right,
         }) => {
             let mut sides = [left.as_mut(), right.as_mut()];
-            kinds(&sides, schema).iter().any(is_decimal) && constants(&mut sides, schema)
+            kinds(&sides, schema).iter().any(DataType::is_decimal) && constants(&mut sides, schema)
         }
         Expr::Between(Between {
             expr, low, high, ..
@@ -117,11 +117,11 @@ fn exact(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let theirs = subquery.subquery.schema().field(0).data_type().clone();
             let mine = expr.get_type(schema);
             match mine {
-                Ok(mine) if is_decimal(&mine) && theirs.is_floating() => {
+                Ok(mine) if mine.is_decimal() && theirs.is_floating() => {
                     as_float(expr);
                     true
                 }
-                Ok(mine) if mine.is_floating() && is_decimal(&theirs) => {
+                Ok(mine) if mine.is_floating() && theirs.is_decimal() => {
                     if let Some(decimal) = constant(expr) {
                         **expr = decimal;
                     } else {
@@ -143,10 +143,10 @@ fn agree(sides: &mut [&mut Expr], schema: &DFSchema) -> bool {
     if !kinds.iter().any(DataType::is_floating) {
         return false;
     }
-    if kinds.iter().any(is_decimal) {
+    if kinds.iter().any(DataType::is_decimal) {
         return constants(sides, schema) || {
             for (side, kind) in sides.iter_mut().zip(&kinds) {
-                if is_decimal(kind) {
+                if kind.is_decimal() {
                     as_float(side);
                 }
             }
@@ -183,10 +183,6 @@ fn kinds(sides: &[&mut Expr], schema: &DFSchema) -> Vec<DataType> {
         .iter()
         .map(|side| side.get_type(schema).unwrap_or(DataType::Null));
     kinds.collect()
-}
-
-fn is_decimal(kind: &DataType) -> bool {
-    kind.is_decimal()
 }
 
 fn as_float(expr: &mut Expr) {
@@ -227,7 +223,7 @@ fn united(inputs: &mut [Arc<LogicalPlan>]) -> Result<bool> {
                 .map_or(DataType::Null, |field| field.data_type().clone())
         };
         let kinds: Vec<DataType> = inputs.iter().map(kind).collect();
-        if !kinds.iter().any(is_decimal) || !kinds.iter().any(DataType::is_floating) {
+        if !kinds.iter().any(DataType::is_decimal) || !kinds.iter().any(DataType::is_floating) {
             continue;
         }
         changed = true;
@@ -243,7 +239,7 @@ fn united(inputs: &mut [Arc<LogicalPlan>]) -> Result<bool> {
             continue;
         }
         for (input, kind) in inputs.iter_mut().zip(&kinds) {
-            if is_decimal(kind) {
+            if kind.is_decimal() {
                 *input = Arc::new(with_floats(input, &[column])?);
             }
         }

@@ -4,16 +4,13 @@ use std::fs;
 
 use flowlake_data_action::ErrorCode;
 
-use crate::house::{FILES, House, ask, rows};
+use crate::house::{FILES, House, addresses, ask, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_workers_answer_as_one_machine_and_their_bytes_are_paid_for() {
     let house = House::build().await;
     let workers = house.workers(3);
-    let addresses: Vec<&str> = workers
-        .iter()
-        .map(|worker| worker.address.as_str())
-        .collect();
+    let addresses = addresses(&workers);
     let pipeline = house.pipeline("desk", &addresses, "60s").await;
     let first = ask(&pipeline, "cluster", 100).await.unwrap();
     let local = ask(&pipeline, "local", 100).await.unwrap();
@@ -64,10 +61,7 @@ async fn a_worker_stops_at_a_signal() {
 async fn explain_shows_stages_and_tasks() {
     let house = House::build().await;
     let workers = house.workers(2);
-    let addresses: Vec<&str> = workers
-        .iter()
-        .map(|worker| worker.address.as_str())
-        .collect();
+    let addresses = addresses(&workers);
     let told = house.explained(&addresses, "cluster").await;
     let reading = &told.stages[0];
     assert_eq!(reading.tasks, 2);

@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::house::{House, ask, rows};
+use crate::house::{House, addresses, ask, rows};
 
 /// Numbers that look random, and are the same in each run.
 struct Numbers(u64);
@@ -98,10 +98,7 @@ async fn a_killed_worker_gives_right_rows_or_a_clear_error() {
 async fn a_stalled_worker_ends_with_the_time_limit() {
     let house = House::build().await;
     let workers = house.workers(2);
-    let addresses: Vec<&str> = workers
-        .iter()
-        .map(|worker| worker.address.as_str())
-        .collect();
+    let addresses = addresses(&workers);
     let pipeline = house.pipeline("desk", &addresses, "5s").await;
     let expected = rows(&ask(&pipeline, "local", 0).await.unwrap());
     let mut numbers = Numbers(11);

@@ -51,6 +51,12 @@ impl Environment for Variables {
     }
 }
 
+/// Where the workers listen.
+pub(crate) fn addresses(workers: &[WorkerProcess]) -> Vec<&str> {
+    let all = workers.iter().map(|worker| worker.address.as_str());
+    all.collect()
+}
+
 impl House {
     pub(crate) async fn build() -> Self {
         let folder = tempfile::tempdir().unwrap();
