@@ -1,6 +1,6 @@
 //! Reading one object from S3, beside `object_store`'s own client, the plain SDK, and the best that HTTP gives.
 //!
-//! Each read is a process of its own, which this program starts anew under another name of `READ`. nginx serves the object
+//! Each read is a process of its own, which this program starts again under another name of `READ`. nginx serves the object
 //! from memory on loopback; a delay proxy stands for a bucket that is far away, and a limit for how slow each connection to S3 is.
 
 use std::{
@@ -202,7 +202,7 @@ fn compare(ways: &[&str], port: u16, key: &str, bytes: u64, rounds: usize) -> Re
     let mut cells = vec![Cell::default(); ways.len()];
     // The first round warms the page cache.
     for round in 0..=rounds {
-        // Each begins in its turn: whoever comes after a large process waits longer for its memory.
+        // Each begins in its turn: a process that comes after a large one waits longer for its memory.
         let mut turns: Vec<_> = ways.iter().zip(&mut cells).collect();
         turns.rotate_left(round % ways.len());
         for (how, cell) in turns {

@@ -26,7 +26,7 @@ pub struct Bookkeeping {
     pub beside: Duration,
 }
 
-/// So many callers write records to a log in `folder`, `records` in all, each as soon as its last one is durable, and give the
+/// Writes records of `callers` callers to a log in `folder`, `records` in all, each as soon as the one before is durable, and gives the
 /// profiler a sample of each, as the pipeline makes them for the look-up of a hot row.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ const UNLESS_BEFORE: &[(&str, &str)] = &[("so many", " that ")];
 /// The files that have to name the words.
 const NAMES_THEM: [&str; 2] = ["CONTRIBUTING.md", "xtask/src/tidy/words.rs"];
 
-/// The banned words of the sources and of every page that is in the repository.
+/// The banned words of the sources and of every page and other text that is in the repository.
 pub(super) fn problems(workspace: &Workspace, files: &[SourceFile]) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for file in files {
@@ -57,12 +57,12 @@ pub(super) fn problems(workspace: &Workspace, files: &[SourceFile]) -> Result<Ve
     Ok(problems)
 }
 
-/// The Markdown files of the repository.
+/// Pages, cases, manifests and the comparisons: all text of the repository that is no source of the workspace.
 fn pages(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let shell = &workspace.shell;
     let listed = cmd!(
         shell,
-        "git ls-files --cached --others --exclude-standard *.md"
+        "git ls-files --cached --others --exclude-standard *.md *.slt *.toml benches/*.rs"
     )
     .quiet()
     .read()
