@@ -143,6 +143,7 @@ impl Config {
             config.audit.ship.as_ref(),
             config.budget.shared.as_ref(),
             config.genesys.as_ref(),
+            config.publish.as_ref(),
         )
         .map_err(|error| documents.locate(error))?;
         Ok((folder, config, documents))

@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "genesys_client_id": genesys.client_id,
         "genesys_client_secret": genesys.client_secret,
         "genesys_integration_id": genesys.integration_id,
+        "genesys_function_integration_id": genesys.function_integration_id,
     });
     #[expect(clippy::print_stdout, reason = "this line is what the program is for")]
     {

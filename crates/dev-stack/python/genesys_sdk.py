@@ -59,6 +59,15 @@ def main():
     report = api.get_integrations_action_draft_validation(draft.id)
     assert report.valid, report
     assert not report.errors, report
+    # A body that is not of the SDK's model is refused before there is a draft.
+    for member, value in [("secure", "yes"), ("contract", None), ("colour", "red")]:
+        wrong = action_input(endpoints, "sdk check of inputs")
+        wrong[member] = value
+        try:
+            api.post_integrations_actions_drafts(wrong)
+            sys.exit(f"{member} = {value!r} was accepted")
+        except ApiException as error:
+            assert error.status == 400 and member in error.body, error
     # What is wrong with a draft is read by the SDK's own model too, error by error.
     wrong = action_input(endpoints, "sdk check of errors")
     wrong["config"]["request"]["requestType"] = "FETCH"

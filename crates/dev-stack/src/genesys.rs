@@ -3,9 +3,11 @@
 mod actions;
 mod api;
 mod execute;
+mod inputs;
 mod json_path;
 mod login;
 mod organization;
+mod paging;
 mod reply;
 mod settings;
 mod state;

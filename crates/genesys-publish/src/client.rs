@@ -87,12 +87,37 @@ struct Listing<T> {
     entities: Vec<T>,
     #[serde(default)]
     page_count: Option<u32>,
+    /// How many entities all pages have.
+    #[serde(default)]
+    total: Option<usize>,
+}
+
+impl<T> Listing<T> {
+    /// Whether this page is the last. `listed` counts the entities of all pages up to it. A page that does not say how many there
+    /// are is an error: it may be a part.
+    fn is_last(&self, number: u32, listed: usize) -> Result<bool, Error> {
+        match (self.page_count, self.total) {
+            (Some(count), _) => Ok(number >= count),
+            (None, Some(total)) if listed >= total => Ok(true),
+            (None, Some(_)) if !self.entities.is_empty() => Ok(false),
+            (None, Some(total)) => Err(Error::new(
+                ErrorKind::InvalidResponse,
+                format!("the platform lists {listed} of {total}"),
+            )),
+            (None, None) => Err(Error::new(
+                ErrorKind::InvalidResponse,
+                "the platform does not say how many pages its list has",
+            )),
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct Limit {
     key: String,
-    value: u64,
+    /// Left out where the organisation has none.
+    #[serde(default)]
+    value: Option<u64>,
 }
 
 /// The path of data actions, and what is below it.
@@ -186,8 +211,9 @@ impl PlatformClient {
                 .await?;
             complete &= answer.status != StatusCode::PARTIAL_CONTENT;
             let listing: Listing<T> = answer.json()?;
+            let is_last = listing.is_last(number, all.len() + listing.entities.len())?;
             all.extend(listing.entities);
-            if number >= listing.page_count.unwrap_or(1) {
+            if is_last {
                 return Ok((all, complete));
             }
             number += 1;
@@ -303,7 +329,8 @@ impl PlatformClient {
         let path = ["organizations", "limits", "namespaces", LIMITS];
         let listing: Listing<Limit> = self.transport.json(Method::GET, &path, &[], None).await?;
         let limits = listing.entities.into_iter();
-        Ok(limits.map(|limit| (limit.key, limit.value)).collect())
+        let limits = limits.filter_map(|limit| Some((limit.key, limit.value?)));
+        Ok(limits.collect())
     }
 
     /// The published action of this id.

@@ -67,9 +67,10 @@ pub struct Consumers {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Consumer {
     /// Its name.
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
     /// Its type, such as `INBOUNDCALLFLOW`.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub kind: String,
     /// Its id.
     pub id: String,

@@ -125,7 +125,7 @@ impl PlatformClient {
                 wanted: Some(json!("whole")),
                 effect: Effect::InPlace,
             }],
-            Err(error) => return Err(error),
+            Err(error) => return Err(outrun(error)),
         };
         Ok(Some(Draft {
             id: found.id,
@@ -165,7 +165,7 @@ impl PlatformClient {
             action.contract = live.document.contract.clone();
         }
         let draft = self.filled_draft(live.as_ref(), &action).await?;
-        let validation = self.validate_draft(&draft.id).await?;
+        let validation = self.validate_draft(&draft.id).await.map_err(outrun)?;
         if !validation.valid {
             return Err(Error::new(
                 ErrorKind::Rejected,

@@ -154,7 +154,7 @@ mod tests {
             "\\## a comment",
             // Velocity 1 and 2 disagree on these.
             "#if($input.empty)a#end",
-            // What these make of the value is documented nowhere.
+            // No public example shows what these make of the value.
             "$salesforce.escReserved(\"+1 (2)\")",
             "${successTemplateUtils.moveKeysIntoArrayOfObjects(\"${map}\", \"id\")}",
             // A list prints as a Java object.

@@ -149,6 +149,7 @@ impl EmbeddedStack {
             "genesys_client_id": settings.client_id,
             "genesys_client_secret": settings.client_secret,
             "genesys_integration_id": settings.integration_id,
+            "genesys_function_integration_id": settings.function_integration_id,
         })
     }
 

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::arguments::Sources;
-use crate::{failure::Failure, parameter::parameters};
+use crate::{failure::Failure, output, parameter::parameters};
 
 /// Stands in for the server's address where no document leaves: in `flowlake check`.
 const NOWHERE: &str = "https://flowlake.invalid";
@@ -23,6 +23,8 @@ pub(super) const NO_SECTION: &str = "its file has no [genesys] section";
 const LONGEST_TIMEOUT_SECONDS: u64 = 60;
 /// Genesys Cloud's own rule: three times the p99, and at least three seconds.
 const SHORTEST_TIMEOUT_SECONDS: u64 = 3;
+/// The fewest requests that have a p99.
+const ENOUGH_REQUESTS: u64 = 100;
 
 /// A project whose actions become documents.
 #[derive(Debug)]
@@ -195,40 +197,37 @@ impl Documents {
             (Door::Lambda, Some(lambda)) => {
                 DocumentBuilder::for_function(name, lambda.function.as_str())
             }
-            _ => {
-                let url = Url::parse(&self.publish.url).map_err(|error| {
-                    ActionError::new(
-                        ErrorCode::ConfigInvalid,
-                        format!("`url` in [publish] is not a URL: {error}"),
-                        "Write the server's address, such as https://flowlake.example.com.",
-                    )
-                })?;
-                DocumentBuilder::new(name, address(definition, &url)?)
-                    .with_credential(&self.publish.credential)
-            }
+            _ => DocumentBuilder::new(name, address(definition, self.publish.server()?))
+                .with_credential(&self.publish.credential),
         };
         filled(builder, definition, columns)
     }
 
     /// How long the platform waits: a second more than the action itself, so that a flow gets the action's own error; with
-    /// a profile three times the p99 and at least 3 s, if that is shorter.
+    /// a profile of enough requests three times the p99 and at least 3 s, if that is shorter.
     fn timeout_seconds(&self, definition: &ActionDefinition) -> u64 {
         let own = definition.limits.timeout.as_secs_f64().ceil();
         let own = seconds(own)
             .saturating_add(1)
             .clamp(1, LONGEST_TIMEOUT_SECONDS);
-        let p99_ms = self.profile.as_ref().and_then(|profile| {
-            let windows = &profile["actions"][&definition.name]["windows"];
-            let window = &windows["since_start"]["duration"];
-            let count = window["count"].as_u64().unwrap_or(0);
-            window["p99_ms"].as_f64().filter(|_| count > 0)
-        });
-        match p99_ms {
-            Some(p99_ms) => {
+        let Some(profile) = &self.profile else {
+            return own;
+        };
+        let windows = &profile["actions"][&definition.name]["windows"];
+        let window = &windows["since_start"]["duration"];
+        let count = window["count"].as_u64().unwrap_or(0);
+        match window["p99_ms"].as_f64() {
+            Some(p99_ms) if count >= ENOUGH_REQUESTS => {
                 let measured = seconds((3.0 * p99_ms / 1000.0).ceil());
                 measured.max(SHORTEST_TIMEOUT_SECONDS).min(own)
             }
-            None => own,
+            _ => {
+                output::note(&format!(
+                    "the profile has {count} requests of `{}`, and a p99 needs {ENOUGH_REQUESTS}: the timeout is that of the action's file",
+                    definition.name
+                ));
+                own
+            }
         }
     }
 }
@@ -297,21 +296,16 @@ fn shape(definition: &ActionDefinition, columns: &AnswerColumns) -> OutputShape 
     }
 }
 
-/// Where the server answers the action for data actions.
-fn address(definition: &ActionDefinition, server: &Url) -> Result<Url, ActionError> {
-    if server.query().is_some() || server.fragment().is_some() {
-        return Err(broken(
-            &definition.name,
-            "`url` in [publish] ends with its path: a query or a fragment would be lost",
-        ));
+/// Where the server at an http address answers the action for data actions.
+fn address(definition: &ActionDefinition, mut server: Url) -> Url {
+    if let Ok(mut path) = server.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["v1", "actions", &definition.name]);
     }
-    let mut url = server.clone();
-    url.path_segments_mut()
-        .map_err(|()| broken(&definition.name, "`url` in [publish] is no http address"))?
-        .pop_if_empty()
-        .extend(["v1", "actions", &definition.name]);
-    url.query_pairs_mut().append_pair("envelope", "data-action");
-    Ok(url)
+    server
+        .query_pairs_mut()
+        .append_pair("envelope", "data-action");
+    server
 }
 
 /// A document with inputs, outputs and shape of the action.

@@ -133,6 +133,8 @@ async fn the_timeout_is_the_actions_own_or_three_times_the_p99() {
     let profile = house.path().join("profile.json");
     for (count, p99_ms, expected) in [
         (0, 0.0, 6),
+        (1, 200.0, 6),
+        (99, 200.0, 6),
         (100, 200.0, 3),
         (100, 1300.0, 4),
         (100, 9000.0, 6),
@@ -140,10 +142,12 @@ async fn the_timeout_is_the_actions_own_or_three_times_the_p99() {
         let text = json!({ "actions": { "look-up": { "windows": { "since_start": { "duration": { "count": count, "p99_ms": p99_ms } } } } } });
         std::fs::write(&profile, text.to_string()).unwrap();
         let path = profile.display().to_string();
-        let document = house
-            .json(&["actions", "export", "look-up", "--profile", &path], 0)
-            .await;
+        let arguments = ["actions", "export", "look-up", "--profile", &path];
+        let document = house.json(&arguments, 0).await;
         assert_eq!(document["config"]["timeoutSeconds"], expected, "{p99_ms}");
+        let told = house.told(&arguments, 0).await;
+        let remark = format!("the profile has {count} requests of `look-up`");
+        assert_eq!(told.contains(&remark), count < 100, "{told}");
     }
     std::fs::write(&profile, "{}").unwrap();
     let path = profile.display().to_string();
@@ -375,6 +379,13 @@ async fn all_pages_are_listed() {
     let listed = house.json(&["actions", "list", "--json"], 0).await;
     assert_eq!(listed["published"].as_array().unwrap().len(), 123);
     assert_eq!(listed["not_published"], json!([]));
+    // Without a number of pages, the number of actions says which page is the last. Without either, nothing does.
+    let genesys = house.stack.genesys();
+    genesys.leave_out_of_lists("pageCount");
+    assert_eq!(listed, house.json(&["actions", "list", "--json"], 0).await);
+    genesys.leave_out_of_lists("total");
+    let told = house.told(&["actions", "list"], 6).await;
+    assert!(told.contains("does not say how many pages"), "{told}");
 }
 
 /// The rows that the SQL gives, as `flowlake run` prints them.

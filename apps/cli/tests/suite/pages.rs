@@ -335,7 +335,7 @@ async fn run_in_a_project(page: &'static str) {
         config.replace("directory = \"audit\"", "directory = \"audit-here\""),
     )
     .unwrap();
-    let integration = GenesysSettings::default().integration_id;
+    let integration = GenesysSettings::default().function_integration_id;
     house.more_config(&format!("[publish.lambda]\nfunction = \"arn:aws:lambda:eu-west-1:123456789012:function:flowlake:live\"\nintegration_id = \"{integration}\"\n"));
     for folder in [
         ".local/share/bash-completion/completions",

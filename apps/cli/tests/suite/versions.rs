@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use flowlake_cost_audit::{AuditLog, AuditSettings};
 use flowlake_dev_stack::{Failure, GenesysSettings};
 use serde_json::{Value, json};
 
@@ -251,6 +252,26 @@ async fn two_publishers_at_once_are_noticed() {
 }
 
 #[tokio::test]
+async fn a_draft_that_somebody_else_published_first_was_changed_meanwhile() {
+    let house = House::new().await;
+    house.told(&["actions", "publish", "look-up"], 0).await;
+    house.action(&LOOK_UP.replace("5s", "7s"));
+    house.stack.genesys().outrun_next_draft();
+    let told = house.told(&["actions", "publish", "look-up"], 4).await;
+    assert!(
+        told.contains("somebody else published or discarded the draft meanwhile"),
+        "{told}"
+    );
+    house.told(&["actions", "publish", "look-up"], 0).await;
+    assert_eq!(house.published("look-up")["config"]["timeoutSeconds"], 8);
+    let records = house.records().await;
+    assert_eq!(
+        operations(&records),
+        ["publish ok", "publish genesys.rejected", "publish ok"]
+    );
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_looked_up_and_recorded() {
     let house = House::new().await;
     let api = house.stack.genesys().api();
@@ -317,6 +338,23 @@ async fn a_lost_answer_is_looked_up_and_recorded() {
         .told(&["actions", "retire", "never-heard-of"], 4)
         .await;
     assert_eq!(house.records().await.len(), records.len());
+}
+
+#[tokio::test]
+async fn a_second_publisher_in_the_folder_learns_which_log_is_written() {
+    let house = House::new().await;
+    let directory = house.path().join("audit-publish");
+    let first = AuditLog::builder(AuditSettings {
+        directory,
+        ..AuditSettings::default()
+    });
+    let first = first.open().unwrap();
+    let told = house.told(&["actions", "publish", "look-up"], 6).await;
+    assert!(told.contains("`audit` in [publish]"), "{told}");
+    assert!(!told.contains("[audit.log]"), "{told}");
+    assert!(house.published("look-up").is_null());
+    drop(first);
+    house.told(&["actions", "publish", "look-up"], 0).await;
 }
 
 #[tokio::test]
@@ -436,9 +474,6 @@ async fn what_is_published_before_a_failure_is_printed() {
     assert_eq!(told[0]["id"], json!(id(&house, "look-up")));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("action `all`"), "{error}");
-    house.configure("https://flowlake.example/?q#f");
-    let told = house.told(&["actions", "export", "look-up"], 2).await;
-    assert!(told.contains("a query or a fragment"), "{told}");
     // The error says how long the platform asks to wait.
     let failure = Failure::RateLimited {
         retry_after_seconds: 3600,

@@ -1,17 +1,19 @@
-//! Figures that cannot be meant, or that a part of the process cannot take.
+//! Values that cannot be meant, or that a part of the process cannot take.
 
 use std::time::Duration;
 
 use flowlake_cost_audit::SharedBudget;
 use tokio::sync::Semaphore;
 
-use super::{audit::ShipConfig, genesys::GenesysSettings, server::ServerSettings};
+use super::{
+    audit::ShipConfig, genesys::GenesysSettings, publish::PublishSettings, server::ServerSettings,
+};
 use crate::{ActionError, ErrorCode};
 
 /// Longest wait in seconds that anything can be set to.
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// Refuses the first figure that is out of its range.
+/// Refuses the first value that is out of its range, or contradicts another.
 ///
 /// Only those are here that the part they belong to does not refuse by itself when it is built.
 pub(super) fn check(
@@ -19,6 +21,7 @@ pub(super) fn check(
     ship: Option<&ShipConfig>,
     shared: Option<&SharedBudget>,
     genesys: Option<&GenesysSettings>,
+    publish: Option<&PublishSettings>,
 ) -> Result<(), ActionError> {
     let most_requests = Semaphore::MAX_PERMITS as u64;
     for (key, requests, least) in [
@@ -110,6 +113,9 @@ pub(super) fn check(
     }
     if let Some(genesys) = genesys {
         check_token(genesys)?;
+    }
+    if let Some(publish) = publish {
+        publish.check()?;
     }
     Ok(())
 }

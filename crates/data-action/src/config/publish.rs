@@ -7,6 +7,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use url::{Host, Url};
 
 use crate::{ActionError, ErrorCode};
 
@@ -171,6 +172,56 @@ impl PublishSettings {
         }
     }
 
+    /// The server's address. What follows the path of an address would be lost in those of the actions.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] when it is no address that Genesys Cloud may send the server's key to.
+    pub fn server(&self) -> Result<Url, ActionError> {
+        let wrong = |what: String| {
+            let error = ActionError::new(
+                ErrorCode::ConfigInvalid,
+                format!("`url` in [publish] {what}"),
+                "Write the server's address, such as https://flowlake.example.com.",
+            );
+            error.at_key(["publish", "url"])
+        };
+        let url = Url::parse(&self.url).map_err(|error| wrong(format!("is not a URL: {error}")))?;
+        let what = if !matches!(url.scheme(), "http" | "https") {
+            "is no http address"
+        } else if url.query().is_some() || url.fragment().is_some() {
+            "ends with its path: a query or a fragment would be lost"
+        } else if !url.username().is_empty() || url.password().is_some() {
+            "has a user in it, who would stand in every data action"
+        } else if url.path().contains('$') {
+            "has a `$` in its path, which stands for an input in a data action"
+        } else if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
+            "is http:// at a public address: the server's key would cross the internet unencrypted"
+        } else {
+            return Ok(url);
+        };
+        Err(wrong(what.to_owned()))
+    }
+
+    /// Refuses addresses and integrations that cannot be meant.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConfigInvalid`] with the key.
+    pub(super) fn check(&self) -> Result<(), ActionError> {
+        if !self.url.is_empty() {
+            self.server()?;
+        }
+        let functions = self.integration_id(Door::Lambda);
+        if !functions.is_empty() && functions == self.integration_id {
+            let error = ActionError::new(
+                ErrorCode::ConfigInvalid,
+                "[publish] and [publish.lambda] name one integration",
+                "Web services and functions have an integration each: copy the id of the AWS Lambda Data Actions integration from its page in Admin.",
+            );
+            return Err(error.at_key(["publish", "lambda", "integration_id"]));
+        }
+        Ok(())
+    }
+
     /// The integration that the data actions of a door belong to; empty when it is not set.
     #[must_use]
     pub fn integration_id(&self, door: Door) -> &str {
@@ -184,6 +235,23 @@ impl PublishSettings {
     /// Makes the path relative to `folder` no longer.
     pub(super) fn resolve(&mut self, folder: &Path) {
         self.audit = folder.join(&self.audit);
+    }
+}
+
+/// Whether a host can only be one of this machine or of a private network, as in a test.
+fn is_private(host: &Host<&str>) -> bool {
+    match host {
+        Host::Ipv4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            let top = name.rsplit_once('.').map(|(_, top)| top);
+            top.is_none_or(|top| ["localhost", "local", "internal", "test"].contains(&top))
+        }
     }
 }
 
@@ -232,6 +300,41 @@ mod tests {
         }
         assert_eq!(both.integration_id(Door::Lambda), "l");
         assert_eq!(web.integration_id(Door::WebService), "w");
+    }
+
+    #[test]
+    fn the_server_is_at_an_address_that_a_key_may_be_sent_to() {
+        let server = |url: &str| settings(&format!("url = {url:?}")).unwrap().server();
+        for url in [
+            "https://flowlake.example.com",
+            "https://flowlake.example.com:8443/sub/",
+            "https://203.0.113.7",
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080/",
+            "http://10.1.2.3",
+            "http://[fd00::1]",
+            "http://localhost:8080",
+            "http://flowlake:8080",
+            "http://flowlake.internal",
+        ] {
+            assert_eq!(server(url).unwrap(), Url::parse(url).unwrap());
+        }
+        for (url, what) in [
+            ("flowlake.example.com", "is not a URL"),
+            ("ftp://flowlake.example.com", "no http address"),
+            ("https://flowlake.example.com/?q", "a query or a fragment"),
+            ("https://flowlake.example.com/#f", "a query or a fragment"),
+            ("https://user:word@flowlake.example.com", "has a user in it"),
+            ("https://flowlake.example.com/$input.a", "has a `$`"),
+            ("http://flowlake.example.com", "at a public address"),
+            ("http://203.0.113.7:8080", "at a public address"),
+            ("http://[2001:db8::1]", "at a public address"),
+            ("http://localhost.example.com", "at a public address"),
+        ] {
+            let error = server(url).unwrap_err();
+            assert!(error.message().contains(what), "{url}: {error}");
+            assert!(!error.message().contains("word"), "{error}");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::inputs::{self, Member, POST_ACTION, PUBLISH_DRAFT, UPDATE_ACTION, UPDATE_DRAFT};
+use super::paging::{self, field};
 use super::reply::{self, Reply};
+use super::settings::GenesysSettings;
 use super::state::{Genesys, Stored};
 
 /// The longest name of an action.
@@ -10,20 +13,8 @@ const MAX_NAME_CHARS: usize = 256;
 
 /// `GET …/actions` and `GET …/actions/drafts`, with `name`, `category`, `pageSize`, `pageNumber`.
 pub(crate) fn list(genesys: &Genesys, drafts: bool, query: &str) -> Reply {
-    let field = |name: &str| {
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    };
-    let number = |name: &str, default: usize| {
-        field(name)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-            .max(1)
-    };
-    let (size, page) = (number("pageSize", 25).min(100), number("pageNumber", 1));
     let contains = |action: &Value, name: &str| {
-        field(name).is_none_or(|wanted| {
+        field(query, name).is_none_or(|wanted| {
             action[name]
                 .as_str()
                 .is_some_and(|value| value.to_lowercase().contains(&wanted.to_lowercase()))
@@ -43,19 +34,7 @@ pub(crate) fn list(genesys: &Genesys, drafts: bool, query: &str) -> Reply {
         .filter(|action| contains(action, "name") && contains(action, "category"))
         .map(summary)
         .collect();
-    let pages = all.len().div_ceil(size).max(1);
-    let entities: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
-    reply::json(
-        200,
-        &json!({
-            "entities": entities,
-            "pageSize": size,
-            "pageNumber": page,
-            "pageCount": pages,
-            "total": all.len(),
-            "selfUri": "/api/v2/integrations/actions",
-        }),
-    )
+    paging::page(200, &all, query, &state.left_out_of_lists)
 }
 
 /// What a list shows of an action.
@@ -70,7 +49,8 @@ fn summary(action: &Value) -> Value {
 
 /// `POST …/actions` (published at once) and `POST …/actions/drafts`.
 pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
-    if let Some(refusal) = incomplete(genesys, body) {
+    let refusal = inputs::refused(POST_ACTION, body).or_else(|| misplaced(genesys, body));
+    if let Some(refusal) = refusal {
         return refusal;
     }
     let id = format!("custom_-_{}", uuid::Uuid::new_v4());
@@ -89,7 +69,7 @@ pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
     );
     action["selfUri"] = json!(format!("/api/v2/integrations/actions/{id}"));
     if !draft {
-        let errors = problems(&action);
+        let errors = problems(&genesys.shared.settings, &action);
         if !errors.is_empty() {
             return reply::error(400, "bad.request", &errors.join("; "));
         }
@@ -113,24 +93,19 @@ pub(crate) fn create(genesys: &Genesys, draft: bool, body: &Value) -> Reply {
     answer
 }
 
-fn incomplete(genesys: &Genesys, body: &Value) -> Option<Reply> {
-    for name in ["name", "category", "integrationId"] {
-        if body[name].as_str().is_none_or(str::is_empty) {
-            let message = format!("{name} is required.");
-            return Some(reply::error(400, "bad.request", &message));
-        }
-    }
-    if body["name"]
-        .as_str()
-        .is_some_and(|name| name.chars().count() > MAX_NAME_CHARS)
-    {
+/// The refusal of an action whose name is too long, or whose integration does not exist.
+fn misplaced(genesys: &Genesys, body: &Value) -> Option<Reply> {
+    let text = |name: &str| body[name].as_str().unwrap_or_default();
+    if text("name").chars().count() > MAX_NAME_CHARS {
         return Some(reply::error(
             400,
             "bad.request",
             "name is longer than 256 characters.",
         ));
     }
-    (body["integrationId"].as_str() != Some(genesys.shared.settings.integration_id.as_str()))
+    let settings = &genesys.shared.settings;
+    let known = [&settings.integration_id, &settings.function_integration_id];
+    (!known.iter().any(|id| *id == text("integrationId")))
         .then(|| reply::error(404, "not.found", "The integration was not found."))
 }
 
@@ -151,26 +126,33 @@ pub(crate) fn one(
     query: &str,
     body: &Value,
 ) -> Option<Reply> {
+    let settings = &genesys.shared.settings;
     let mut state = genesys.state();
+    let is_outrun =
+        method == "PATCH" && rest == ["draft"] && std::mem::take(&mut state.next_draft_is_outrun);
     let Some(stored) = state.actions.get_mut(id) else {
         return Some(reply::error(404, "not.found", "The action was not found."));
     };
+    if is_outrun && stored.draft.is_some() {
+        stored.published = stored.draft.take();
+    }
     let (reply, gone) = match (method, rest) {
         ("GET", []) => (read(stored.published.as_ref(), query), false),
         ("GET", ["templates", file]) => (template(stored.published.as_ref(), file), false),
-        ("PATCH", []) => (patch_published(stored, body), false),
+        // Its contract and its secrecy stay as they are: its model has neither.
+        ("PATCH", []) => (patch(UPDATE_ACTION, &mut stored.published, body), false),
         ("DELETE", []) => (Some(reply::gone()), true),
         ("GET", ["draft"]) => (read(stored.draft.as_ref(), query), false),
         ("GET", ["draft", "templates", file]) => (template(stored.draft.as_ref(), file), false),
         ("POST", ["draft"]) => (open_draft(stored), false),
-        ("PATCH", ["draft"]) => (patch(&mut stored.draft, body), false),
+        ("PATCH", ["draft"]) => (patch(UPDATE_DRAFT, &mut stored.draft, body), false),
         ("DELETE", ["draft"]) => {
             stored.draft = None;
             let gone = stored.published.is_none();
             (Some(reply::gone()), gone)
         }
-        ("GET", ["draft", "validation"]) => (validation(stored), false),
-        ("POST", ["draft", "publish"]) => (publish(stored, body), false),
+        ("GET", ["draft", "validation"]) => (validation(settings, stored), false),
+        ("POST", ["draft", "publish"]) => (publish(settings, stored, body), false),
         _ => (None, false),
     };
     if gone {
@@ -250,27 +232,14 @@ fn open_draft(stored: &mut Stored) -> Option<Reply> {
     show(stored.draft.as_ref())
 }
 
-/// Contract and secrecy of a published action stay as they are.
-fn patch_published(stored: &mut Stored, body: &Value) -> Option<Reply> {
-    let changes = |name: &str| {
-        let (wanted, published) = (body.get(name), stored.published.as_ref());
-        wanted.is_some_and(|wanted| published.is_some_and(|action| action[name] != *wanted))
-    };
-    if changes("contract") || changes("secure") {
-        return Some(reply::error(
-            400,
-            "bad.request",
-            "The contract of a published action cannot change.",
-        ));
-    }
-    patch(&mut stored.published, body)
-}
-
 /// A change must name the version that it was made from.
-fn patch(action: &mut Option<Value>, body: &Value) -> Option<Reply> {
+fn patch(model: &[Member], action: &mut Option<Value>, body: &Value) -> Option<Reply> {
     let Some(action) = action else {
         return Some(missing());
     };
+    if let Some(refusal) = inputs::refused(model, body) {
+        return Some(refusal);
+    }
     if body["version"].as_u64() != action["version"].as_u64() {
         return Some(stale());
     }
@@ -300,11 +269,11 @@ fn changed_for_good(published: Option<&Value>, draft: &Value) -> Vec<String> {
         .collect()
 }
 
-fn validation(stored: &Stored) -> Option<Reply> {
+fn validation(settings: &GenesysSettings, stored: &Stored) -> Option<Reply> {
     let Some(draft) = &stored.draft else {
         return Some(missing());
     };
-    let errors: Vec<Value> = problems(draft)
+    let errors: Vec<Value> = problems(settings, draft)
         .into_iter()
         .chain(changed_for_good(stored.published.as_ref(), draft))
         .map(|message| json!({ "message": message, "code": "validation.error", "status": 400 }))
@@ -315,14 +284,17 @@ fn validation(stored: &Stored) -> Option<Reply> {
     ))
 }
 
-fn publish(stored: &mut Stored, body: &Value) -> Option<Reply> {
+fn publish(settings: &GenesysSettings, stored: &mut Stored, body: &Value) -> Option<Reply> {
     let Some(draft) = &stored.draft else {
         return Some(missing());
     };
+    if let Some(refusal) = inputs::refused(PUBLISH_DRAFT, body) {
+        return Some(refusal);
+    }
     if body["version"].as_u64() != draft["version"].as_u64() {
         return Some(stale());
     }
-    let mut errors = problems(draft);
+    let mut errors = problems(settings, draft);
     errors.extend(changed_for_good(stored.published.as_ref(), draft));
     if !errors.is_empty() {
         return Some(reply::error(400, "bad.request", &errors.join("; ")));
@@ -335,7 +307,7 @@ fn publish(stored: &mut Stored, body: &Value) -> Option<Reply> {
 }
 
 /// What the platform would find wrong with an action.
-fn problems(action: &Value) -> Vec<String> {
+fn problems(settings: &GenesysSettings, action: &Value) -> Vec<String> {
     let mut all = Vec::new();
     let input = &action["contract"]["input"]["inputSchema"];
     let output = &action["contract"]["output"]["successSchema"];
@@ -356,11 +328,13 @@ fn problems(action: &Value) -> Vec<String> {
         all.push("nested arrays are not supported in the success schema".to_owned());
     }
     let request = &action["config"]["request"];
-    if request["requestUrlTemplate"]
-        .as_str()
-        .is_none_or(str::is_empty)
-    {
+    let url = request["requestUrlTemplate"].as_str().unwrap_or_default();
+    let calls_function = url.starts_with("arn:");
+    let is_of_functions = action["integrationId"] == settings.function_integration_id.as_str();
+    if url.is_empty() {
         all.push("requestUrlTemplate is missing".to_owned());
+    } else if calls_function != is_of_functions {
+        all.push("requestUrlTemplate is not what the integration calls".to_owned());
     }
     if !["GET", "PUT", "POST", "PATCH", "DELETE"]
         .contains(&request["requestType"].as_str().unwrap_or_default())

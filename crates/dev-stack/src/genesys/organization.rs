@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::paging::{self, field};
 use super::reply::{self, Reply};
 use super::state::Genesys;
 
@@ -17,12 +18,7 @@ pub(crate) fn limits(genesys: &Genesys, namespace: &str) -> Option<Reply> {
 
 /// `GET /api/v2/architect/dependencytracking/consumingresources`, with `id`, `objectType`, `pageSize`, `pageNumber`.
 pub(crate) fn consumers(genesys: &Genesys, query: &str) -> Reply {
-    let field = |name: &str| {
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
-    };
-    let (Some(id), Some(kind)) = (field("id"), field("objectType")) else {
+    let (Some(id), Some(kind)) = (field(query, "id"), field(query, "objectType")) else {
         return reply::error(400, "bad.request", "id and objectType are required.");
     };
     let state = genesys.state();
@@ -41,19 +37,6 @@ pub(crate) fn consumers(genesys: &Genesys, query: &str) -> Reply {
         Some(consumers) if kind == kind_of_action => consumers.clone(),
         _ => Vec::new(),
     };
-    let number = |name: &str, default: usize| {
-        let given = field(name).and_then(|text| text.parse().ok());
-        given.unwrap_or(default).max(1)
-    };
-    let (size, page) = (number("pageSize", 25).min(100), number("pageNumber", 1));
-    let pages = all.len().div_ceil(size).max(1);
-    let entities: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
     let status = if state.tracking_is_rebuilt { 206 } else { 200 };
-    reply::json(
-        status,
-        &json!({
-            "entities": entities, "pageSize": size, "pageNumber": page, "pageCount": pages,
-            "total": all.len(),
-        }),
-    )
+    paging::page(status, &all, query, &state.left_out_of_lists)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The one OAuth client and the one integration of the stand-in.
+/// The one OAuth client of the stand-in, and its two integrations.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GenesysSettings {
     /// The OAuth client's id.
@@ -14,9 +14,11 @@ pub struct GenesysSettings {
     pub token_seconds: u64,
     /// How many API requests a token may make each minute.
     pub requests_per_minute: u32,
-    /// The integration that data actions belong to.
+    /// The Web Services Data Actions integration.
     pub integration_id: String,
-    /// Its credentials, which actions see as `${credentials.NAME}`.
+    /// The AWS Lambda Data Actions integration.
+    pub function_integration_id: String,
+    /// The credentials of the first, which actions see as `${credentials.NAME}`.
     pub integration_credentials: BTreeMap<String, String>,
     /// What the OAuth client's roles permit.
     pub permissions: BTreeSet<String>,
@@ -32,6 +34,7 @@ impl Default for GenesysSettings {
             token_seconds: 86_400,
             requests_per_minute: 300,
             integration_id: "00000000-0000-4000-8000-0000000000aa".to_owned(),
+            function_integration_id: "00000000-0000-4000-8000-0000000000bb".to_owned(),
             integration_credentials: BTreeMap::new(),
             permissions: [
                 "integrations:action:add",

@@ -1,6 +1,6 @@
 //! What the Genesys Cloud stand-in remembers: tokens and data actions.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -37,6 +37,10 @@ pub(crate) struct State {
     pub(crate) tracking_is_rebuilt: bool,
     /// Whether somebody else publishes an action of the name of the next one at the same time.
     pub(crate) next_has_a_twin: bool,
+    /// Whether somebody else publishes the next draft that is changed, before the change.
+    pub(crate) next_draft_is_outrun: bool,
+    /// Members that the pages of lists do not have.
+    pub(crate) left_out_of_lists: BTreeSet<String>,
 }
 
 /// A token given out, and when it was used.
@@ -134,6 +138,16 @@ impl Genesys {
     /// Makes somebody else publish an action of the name of the next one, while that is created.
     pub fn race_next_creation(&self) {
         self.state().next_has_a_twin = true;
+    }
+
+    /// Leaves a member such as `pageCount` out of the pages of every list.
+    pub fn leave_out_of_lists(&self, member: &str) {
+        self.state().left_out_of_lists.insert(member.to_owned());
+    }
+
+    /// Makes somebody else publish the next draft that is changed, before the change.
+    pub fn outrun_next_draft(&self) {
+        self.state().next_draft_is_outrun = true;
     }
 
     /// Makes somebody else set a member of the draft of an action, such as `name`, in a draft that is opened for it if none

@@ -85,7 +85,7 @@ pub(super) fn call(tool: &str, name: &str, arguments: &[Value]) -> Result<Value,
             }
         }
         ("successTemplateUtils", [_, _]) if name == "moveKeysIntoArrayOfObjects" => {
-            Err(undocumented(tool, name))
+            Err(unknown_result(tool, name))
         }
         ("salesforce", [Value::Null]) => Ok(Value::Null),
         ("salesforce", [value]) if name == "escReserved" => {
@@ -94,7 +94,7 @@ pub(super) fn call(tool: &str, name: &str, arguments: &[Value]) -> Result<Value,
             if text.chars().all(|c| c.is_alphanumeric() || c == ' ') {
                 Ok(json!(text))
             } else {
-                Err(undocumented(tool, name))
+                Err(unknown_result(tool, name))
             }
         }
         ("math", arguments) => math(name, arguments)?.ok_or_else(unknown),
@@ -136,9 +136,9 @@ fn escaped(name: &str, text: &str) -> Option<String> {
 }
 
 /// Genesys Cloud's documentation names the helper, and does not say what it makes of its arguments.
-fn undocumented(tool: &str, name: &str) -> String {
+fn unknown_result(tool: &str, name: &str) -> String {
     format!(
-        "what ${tool}.{name} makes of this value is not documented: test the action on the platform"
+        "what ${tool}.{name} makes of this value is not known here: test the action on the platform"
     )
 }
 

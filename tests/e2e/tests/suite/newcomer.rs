@@ -142,12 +142,13 @@ fn edit(setting: &Setting, folder: &Path, url: &str) -> Result<()> {
     };
     let genesys = setting.stack.genesys_section(&setting.folder)?;
     let platform = setting.stack.genesys_endpoints();
-    let (api, integration) = (
+    let (api, integration, functions) = (
         &platform["genesys_api_url"],
         &platform["genesys_integration_id"],
+        &platform["genesys_function_integration_id"],
     );
     let lambda =
-        format!("[publish.lambda]\nfunction = \"{FUNCTION}\"\nintegration_id = {integration}\n");
+        format!("[publish.lambda]\nfunction = \"{FUNCTION}\"\nintegration_id = {functions}\n");
     let publish = format!("[publish]\nurl = \"{url}\"\nintegration_id = {integration}\n{lambda}");
     fs::write(
         path,
