@@ -52,7 +52,15 @@ impl Function {
         event: LambdaEvent<Box<RawValue>>,
     ) -> Result<Box<RawValue>, Refused> {
         let LambdaEvent { payload, context } = event;
-        let event = Event::read(&payload).map_err(|error| refused(&error, None))?;
+        let event = Event::read(&payload).map_err(|error| {
+            // There is no attempt, and so no line about one.
+            tracing::warn!(
+                event = context.request_id,
+                code = error.code().as_str(),
+                "{error}"
+            );
+            refused(&error, None)
+        })?;
         let now_ms = self.pipeline.now_unix_ms();
         let left = Duration::from_millis(context.deadline.saturating_sub(now_ms));
         let caller = caller(&event, &context);
@@ -96,6 +104,11 @@ impl Function {
                 "Report this with the audit id.",
             )
             .with_source(error);
+            tracing::error!(
+                audit_id = answer.audit_log.id,
+                detail = error.log_detail(),
+                "{error}"
+            );
             refused(&error, Some(&answer.audit_log.id))
         })
     }

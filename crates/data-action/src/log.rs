@@ -54,7 +54,7 @@ impl LogFilter {
             .with_writer(std::io::stderr)
             // A log that cannot be written, as on a full disk, would end the attempt: saying so is a panic there.
             .log_internal_errors(false);
-        let harmless = filter_fn(is_harmless);
+        let harmless = filter_fn(|line| is_harmless(line) && !is_twin(line));
         match lines {
             LogLines::Json => log.json().finish().with(harmless).init(),
             LogLines::Text { colours } => log.with_ansi(colours).finish().with(harmless).init(),
@@ -65,6 +65,12 @@ impl LogFilter {
 /// Whether a line can hold no value of a request.
 fn is_harmless(line: &Metadata<'_>) -> bool {
     line.target().starts_with("flowlake") || *line.level() <= Level::INFO
+}
+
+/// Whether a line repeats one of ours. `lambda_runtime` writes each refusal as an error of its own; of the lines of this place,
+/// only one about a panic has the field `error`.
+fn is_twin(line: &Metadata<'_>) -> bool {
+    line.target() == "lambda_runtime::layers::panic" && line.fields().field("error").is_none()
 }
 
 #[cfg(test)]

@@ -179,7 +179,31 @@ async fn failures_have_the_form_of_the_runtime_api() {
             .invoke(Invocation::of(&json!({ "action": "cold" })))
             .await,
     );
-    assert!(!function.log().contains("what is no number"));
+    // A refusal is one line, and no error of the function.
+    let log = function.log();
+    assert!(!log.contains("what is no number"));
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of_level = |level: &'static str| lines.iter().filter(move |line| line["level"] == level);
+    assert_eq!(of_level("ERROR").count(), 0, "{log}");
+    let codes: Vec<&str> = of_level("WARN")
+        .filter_map(|line| line["fields"]["code"].as_str())
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "request.invalid",
+            "request.invalid",
+            "action.unknown",
+            "param.invalid",
+            "param.invalid",
+            "request.forbidden",
+            "s3.access_denied"
+        ],
+        "{log}"
+    );
 }
 
 #[tokio::test]
