@@ -39,6 +39,8 @@ fn write_section<'a>(
     let mut rows = String::new();
     for (name, property) in section.properties {
         let description = description(root, property);
+        let since = property.get("x-since").and_then(Value::as_str);
+        let since = since.unwrap_or_default();
         let path = join(&section.header, name);
         if let Some(table) = table_of(root, property) {
             tables.push(self::section(
@@ -76,7 +78,7 @@ fn write_section<'a>(
         let kind = kind_of(root, property);
         let _ = writeln!(
             rows,
-            "| `{name}` | {kind} | {} | {default} |",
+            "| `{name}` | {kind} | {} | {default} | {since} |",
             cell(&description)
         );
     }
@@ -89,7 +91,7 @@ fn write_section<'a>(
     if !rows.is_empty() {
         let _ = write!(
             page,
-            "\n| key | value | what it says | default |\n|---|---|---|---|\n{rows}"
+            "\n| key | value | what it says | default | since |\n|---|---|---|---|---|\n{rows}"
         );
     }
     tables

@@ -26,7 +26,8 @@ fn faults(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut 
     };
     for (keyword, rule) in schema.as_object().unwrap() {
         let ok = match keyword.as_str() {
-            "$schema" | "title" | "description" | "default" | "definitions" | "format" => true,
+            "$schema" | "title" | "description" | "default" | "definitions" | "format"
+            | "x-since" => true,
             "$ref" => {
                 let pointer = rule.as_str().unwrap().trim_start_matches('#');
                 found.extend(of(root.pointer(pointer).unwrap(), value, place));
@@ -321,6 +322,32 @@ async fn it_describes_every_field_in_plain_words() {
             assert!(!text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("\"$schema\":\"http://json-schema.org/draft-07/schema#\""));
+    }
+}
+
+/// Names of fields that do not say since which version they are there.
+fn undated(schema: &Value, place: &str, found: &mut Vec<String>) {
+    let Some(members) = schema.as_object() else {
+        let items = schema.as_array().into_iter().flatten();
+        return items.for_each(|item| undated(item, place, found));
+    };
+    let properties = members.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        if property["x-since"].as_str().is_none_or(str::is_empty) {
+            found.push(format!("{place}.{name}"));
+        }
+    }
+    for (name, inner) in members {
+        undated(inner, &format!("{place}/{name}"), found);
+    }
+}
+
+#[tokio::test]
+async fn every_field_says_since_which_version_it_is_there() {
+    for file in ["config", "action"] {
+        let mut found = Vec::new();
+        undated(&schema(file).await, file, &mut found);
+        assert_eq!(found, [""; 0]);
     }
 }
 
