@@ -3,13 +3,16 @@
 //!
 //! The engine over several machines is `datafusion-distributed`. What is ours is here: how a scan travels (`codec`,
 //! `wire`), how its files are divided (`split`), what a worker runs it with (`worker`, `worker_scan`), how its errors
-//! (`carried`) and figures (`report`) come back, and who may talk to whom (`channel`).
+//! (`carried`) and figures (`report`) come back, who may talk to whom (`channel`,
+//! `secret`), and that what arrives is what was sent (`sealed`).
 
 mod carried;
 mod channel;
 mod codec;
 mod coordinator;
 mod report;
+mod sealed;
+mod secret;
 mod split;
 mod stages;
 mod wire;
@@ -22,9 +25,10 @@ pub(crate) use self::{
     coordinator::{Settled, divides, settling, with_run},
 };
 pub use self::{
-    channel::{ClusterSecret, ClusterSettings, ClusterTls},
+    channel::{ClusterSettings, ClusterTls},
     coordinator::Cluster,
     report::StoreUsage,
+    secret::ClusterSecret,
     worker::{ClusterWorker, OpenStore, WorkerStores, WorkerTls},
 };
 

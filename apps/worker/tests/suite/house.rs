@@ -69,6 +69,14 @@ impl House {
             }
             fs::write(calls.join(format!("{file:02}.csv")), text).unwrap();
         }
+        // Records of several lines.
+        let notes = folder.path().join("lake-root/lake/exports/notes");
+        fs::create_dir_all(&notes).unwrap();
+        let mut text = "number,note\n".to_owned();
+        for number in 0..20_000 {
+            let _ = writeln!(text, "{number},\"one\ntwo, three\n{}\"", number * 31 % 1000);
+        }
+        fs::write(notes.join("all.csv"), text).unwrap();
         let policy = json!({ "Version": "2012-10-17", "Statement": [
             { "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/*"] },
             { "Effect": "Allow", "Action": ["iam:SimulatePrincipalPolicy", "iam:GetRole", "s3:GetBucketPolicy"], "Resource": "*" },
@@ -167,11 +175,30 @@ impl House {
             "[policy]\nallow = [\"s3://lake/exports/*\"]\n[audit.log]\ndirectory = \"audit\"\n[cluster]\nworkers = {workers:?}\nsecret = {{ file = \"../secret\" }}\nbytes_per_worker = \"64KiB\"\n{more}",
         );
         fs::write(folder.join("flowlake.toml"), config).unwrap();
-        for engine in ["local", "cluster"] {
+        let queries = [
+            (
+                "",
+                "SELECT queue, count(*) AS calls, sum(seconds) AS seconds, max(file) AS file FROM calls WHERE seconds >= $least GROUP BY queue ORDER BY queue",
+            ),
+            (
+                "-notes",
+                "SELECT count(*) AS notes, max(note) AS last, sum(number) AS numbers FROM notes WHERE number >= $least",
+            ),
+            (
+                "-rows",
+                "SELECT queue, seconds, file FROM calls WHERE seconds >= $least ORDER BY file, queue, seconds",
+            ),
+        ];
+        for ((kind, sql), engine) in queries
+            .into_iter()
+            .flat_map(|query| ["local", "cluster"].map(|engine| (query, engine)))
+        {
+            let name = format!("{engine}{kind}");
+            let table = if kind == "-notes" { "notes" } else { "calls" };
             let action = format!(
-                "name = \"{engine}\"\nengine = \"{engine}\"\n[tables.calls]\nuri = \"s3://lake/exports/calls/*.csv\"\n[params.least]\ntype = \"integer\"\ndefault = 0\n[limits]\ntimeout = \"{timeout}\"\n[query]\nsql = \"SELECT queue, count(*) AS calls, sum(seconds) AS seconds, max(file) AS file FROM calls WHERE seconds >= $least GROUP BY queue ORDER BY queue\"\n",
+                "name = \"{name}\"\nengine = \"{engine}\"\n[tables.{table}]\nuri = \"s3://lake/exports/{table}/*.csv\"\n[params.least]\ntype = \"integer\"\ndefault = 0\n[limits]\ntimeout = \"{timeout}\"\nmax_rows = 100000\nmax_output_bytes = \"64MiB\"\n[query]\nsql = \"{sql}\"\n",
             );
-            fs::write(folder.join(format!("actions/{engine}.toml")), action).unwrap();
+            fs::write(folder.join(format!("actions/{name}.toml")), action).unwrap();
         }
         let mut project = Project::load(&folder).unwrap();
         let key = self.stack.access_key(READER);
@@ -256,11 +283,16 @@ impl WorkerProcess {
 
     /// Memory of the process, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let number = line.unwrap().split_whitespace().nth(1);
-        number.unwrap().parse().unwrap()
+        resident_kib(&self.child.id().to_string())
     }
+}
+
+/// Memory of a process, in KiB.
+pub(crate) fn resident_kib(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.unwrap().split_whitespace().nth(1);
+    number.unwrap().parse().unwrap()
 }
 
 impl Drop for WorkerProcess {

@@ -1,5 +1,5 @@
 //! Connections to workers: opened at the first request and kept, over TLS where that is configured, and each request with the
-//! secret of the cluster.
+//! secret of the cluster and codes for what is sent ([`sealed`](super::sealed)).
 
 use std::{
     collections::HashMap,
@@ -15,20 +15,12 @@ use datafusion_distributed::{
     ChannelResolver, WorkerChannel,
     grpc::{BoxCloneSyncChannel, create_worker_client},
 };
-use http::{HeaderValue, Request};
-use tonic::{
-    Status,
-    body::Body,
-    service::Interceptor,
-    transport::{Certificate, ClientTlsConfig, Endpoint},
-};
-use tower::ServiceBuilder;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use url::{Host, Url};
 
+use super::{sealed::SealedClient, secret::ClusterSecret};
 use crate::{Error, ErrorKind};
 
-/// The header with the secret.
-const SECRET: &str = "x-flowlake-secret";
 /// Until a connection is there.
 const CONNECT: Duration = Duration::from_secs(3);
 /// A worker with requests that does not answer a ping for this long, after as long without one, is lost.
@@ -37,11 +29,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 const MOST_CONNECTIONS: usize = 512;
 /// The name that certificates of workers are valid for.
 const NAME: &str = "flowlake-worker";
-const SHORTEST_SECRET: usize = 16;
-
-/// What all nodes of a cluster know and nobody else does.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClusterSecret(Arc<str>);
 
 /// How workers are talked to over TLS.
 #[derive(Debug, Clone)]
@@ -63,59 +50,6 @@ pub struct ClusterSettings {
     pub tls: Option<ClusterTls>,
     /// Bytes of files that one worker reads of a scan before a second one takes part.
     pub bytes_per_task: u64,
-}
-
-impl ClusterSecret {
-    /// A secret of at least 16 characters, which are printable ASCII.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidSpec`].
-    pub fn try_new(secret: &str) -> Result<Self, Error> {
-        let secret = secret.trim();
-        if secret.len() < SHORTEST_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::new(
-                ErrorKind::InvalidSpec,
-                "the secret of a cluster has at least 16 characters, all of them printable ASCII",
-            ));
-        }
-        Ok(Self(secret.into()))
-    }
-
-    fn header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(&self.0).expect("it is printable ASCII");
-        value.set_sensitive(true);
-        value
-    }
-
-    /// Whether this is the secret. Takes the same time wherever the first difference is.
-    fn is(&self, given: &[u8]) -> bool {
-        let own = self.0.as_bytes();
-        let pairs = own.iter().zip(given);
-        let differences = pairs.fold(0, |found, (own, given)| found | (own ^ given));
-        own.len() == given.len() && differences == 0
-    }
-}
-
-impl fmt::Debug for ClusterSecret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("******")
-    }
-}
-
-/// Lets nobody in without the secret.
-#[derive(Debug, Clone)]
-pub(super) struct Gate(pub(super) ClusterSecret);
-
-impl Interceptor for Gate {
-    fn call(&mut self, request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
-        let given = request.metadata().get(SECRET);
-        if given.is_some_and(|given| self.0.is(given.as_bytes())) {
-            return Ok(request);
-        }
-        Err(Status::unauthenticated(
-            "the secret of the cluster is wrong",
-        ))
-    }
 }
 
 /// Connections to workers. Clones share them.
@@ -185,14 +119,10 @@ impl Channels {
             Some(tls) => endpoint.tls_config(tls.clone()).map_err(invalid)?,
             None => endpoint,
         };
-        let secret = self.0.secret.header();
-        let with_secret = move |mut request: Request<Body>| {
-            request.headers_mut().insert(SECRET, secret.clone());
-            request
+        let channel = SealedClient {
+            inner: endpoint.connect_lazy(),
+            secret: self.0.secret.clone(),
         };
-        let channel = ServiceBuilder::new()
-            .map_request(with_secret)
-            .service(endpoint.connect_lazy());
         Ok(BoxCloneSyncChannel::new(channel))
     }
 }
@@ -224,29 +154,7 @@ impl fmt::Debug for Channels {
 
 #[cfg(test)]
 mod tests {
-    use tonic::service::Interceptor;
-
-    use super::{Channels, ClusterSecret, Gate, SECRET};
-
-    #[test]
-    fn a_secret_is_long_and_never_shown() {
-        assert!(ClusterSecret::try_new("short").is_err());
-        assert!(ClusterSecret::try_new("one with blanks in it").is_err());
-        let secret = ClusterSecret::try_new("0123456789abcdef\n").unwrap();
-        assert_eq!(format!("{secret:?}"), "******");
-        assert!(secret.is(b"0123456789abcdef"));
-        assert!(!secret.is(b"0123456789abcdeF") && !secret.is(b"0123456789abcde"));
-    }
-
-    #[test]
-    fn nobody_is_let_in_without_the_secret() {
-        let mut gate = Gate(ClusterSecret::try_new("0123456789abcdef").unwrap());
-        assert!(gate.call(tonic::Request::new(())).is_err());
-        let mut request = tonic::Request::new(());
-        let secret = "0123456789abcdef".parse().unwrap();
-        request.metadata_mut().insert(SECRET, secret);
-        assert!(gate.call(request).is_ok());
-    }
+    use super::{Channels, ClusterSecret};
 
     #[tokio::test]
     async fn without_tls_only_this_machine_is_talked_to() {

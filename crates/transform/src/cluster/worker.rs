@@ -24,8 +24,10 @@ use tonic::{
 use super::{
     BUILD, StoreUsage,
     carried::{Carrying, carried},
-    channel::{Channels, ClusterSecret, ClusterTls, Gate},
+    channel::{Channels, ClusterTls},
     codec::PlanCodec,
+    sealed::SealedServer,
+    secret::{ClusterSecret, Gate},
 };
 use crate::{Error, ErrorKind, Transform, error::BoxError, functions, stop::StopSwitch};
 
@@ -146,7 +148,11 @@ impl ClusterWorker {
             stores,
         };
         let worker = Worker::from_session_builder(sessions).with_version(BUILD);
-        let service = InterceptedService::new(worker.into_worker_server(), Gate(secret));
+        let sealed = SealedServer {
+            inner: worker.into_worker_server(),
+            secret: secret.clone(),
+        };
+        let service = InterceptedService::new(sealed, Gate(secret));
         server
             .add_service(service)
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
