@@ -11,7 +11,7 @@ mod single_flight;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats};
+use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats, Transform};
 use tokio_util::task::TaskTracker;
 
 pub use self::inspected::{Inspected, KeyColumn, ScanPrice};
@@ -28,6 +28,7 @@ use crate::{
     plan::{ReadPlan, plan},
     services::Services,
     stores::RequestStores,
+    workers,
 };
 
 /// Reads what was admitted.
@@ -239,15 +240,16 @@ impl Reader {
                 .workers
                 .engine(engine, &admitted.action, plan.size().bytes)?,
         };
-        let rows = cold::rows(
-            chosen.as_ref().unwrap_or(engine),
-            attempt,
-            admitted,
-            &plan.files,
-            stores.as_ref(),
-            request,
-        );
-        let mut rows = rows.await?;
+        let rows = async |engine: &Transform| {
+            let stores = stores.as_ref();
+            cold::rows(engine, attempt, admitted, &plan.files, stores, request).await
+        };
+        let mut rows = match (rows(chosen.as_ref().unwrap_or(engine)).await, &chosen) {
+            (Err(error), Some(divided)) if workers::has_divided_files(&error) => {
+                rows(&workers::with_whole_files(divided)).await?
+            }
+            (rows, _) => rows?,
+        };
         if chosen.is_some() {
             stores.read_by_workers(&plan.files);
         }

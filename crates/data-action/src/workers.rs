@@ -1,6 +1,8 @@
 //! The workers of `[cluster]`, and which queries they take part in.
 
-use flowlake_transform::{Run, StageExplanation, Transform};
+use std::error::Error as _;
+
+use flowlake_transform::{ErrorKind, Run, StageExplanation, Transform};
 
 use crate::{Action, ActionError, ClusterConfig, EngineChoice, Environment, ErrorCode};
 
@@ -80,6 +82,23 @@ pub(crate) async fn stages(
     _run: &Run<'_>,
 ) -> Result<Vec<StageExplanation>, ActionError> {
     Ok(Vec::new())
+}
+
+/// Whether an answer failed since workers read parts of files. With whole files there is one, or what is wrong with them.
+pub(crate) fn has_divided_files(error: &ActionError) -> bool {
+    let source = error.source();
+    let source = source.and_then(|source| source.downcast_ref::<flowlake_transform::Error>());
+    source.is_some_and(|error| error.kind() == ErrorKind::FilesDivided)
+}
+
+#[cfg(feature = "cluster")]
+pub(crate) fn with_whole_files(engine: &Transform) -> Transform {
+    engine.with_whole_files()
+}
+
+#[cfg(not(feature = "cluster"))]
+pub(crate) fn with_whole_files(engine: &Transform) -> Transform {
+    engine.clone()
 }
 
 #[cfg(feature = "cluster")]

@@ -168,7 +168,8 @@ impl Transform {
         let rows =
             execute_stream(Arc::clone(&physical), task).map_err(|error| asked.told(error))?;
         #[cfg(feature = "cluster")]
-        let (rows, settled) = cluster::settling(rows, &physical, &meter);
+        let (rows, settled) =
+            cluster::settling(rows, &physical, &meter, &asked.session.copied_config());
         let stream = RowStream::new(rows, asked, physical, meter, stop, &prepared.limits);
         #[cfg(feature = "cluster")]
         let stream = stream.with_settled(settled);
@@ -445,7 +446,8 @@ impl Transform {
             return self.session();
         };
         let workers = cluster.ready().await?;
-        let builder = session::builder(&self.config, &self.runtime).map_err(planning)?;
+        let config = cluster.known_to(self.config.clone());
+        let builder = session::builder(&config, &self.runtime).map_err(planning)?;
         let state = cluster.divides(builder, workers).build();
         Ok(SessionContext::new_with_state(state))
     }
@@ -462,6 +464,17 @@ impl Transform {
     pub fn on_cluster(&self, cluster: &Cluster) -> Self {
         Self {
             cluster: Some(cluster.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The same engine, whose workers read files of text from start to end. For a run that failed with
+    /// [`ErrorKind::FilesDivided`].
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn with_whole_files(&self) -> Self {
+        Self {
+            cluster: self.cluster.as_ref().map(Cluster::with_whole_files),
             ..self.clone()
         }
     }

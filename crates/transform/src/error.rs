@@ -79,6 +79,8 @@ pub enum ErrorKind {
     WorkerLost,
     /// No worker of the cluster takes the query, since all are of another build or have another secret: make them the same.
     WorkerRefused,
+    /// A file was divided among workers, and whether each part begins with a record is not known: run the query with whole files.
+    FilesDivided,
     /// A fault here or in the engine: report it.
     Internal,
 }
@@ -120,7 +122,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Store | ErrorKind::Timeout | ErrorKind::WorkerLost
+            ErrorKind::Store | ErrorKind::Timeout | ErrorKind::WorkerLost | ErrorKind::FilesDivided
         )
     }
 }

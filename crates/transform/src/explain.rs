@@ -46,7 +46,7 @@ pub struct StageExplanation {
     pub number: usize,
     /// Parts of it that run side by side, each on one worker.
     pub tasks: usize,
-    /// Files that each task reads.
+    /// Files and parts of files that each task reads.
     pub files: Vec<usize>,
 }
 

@@ -146,6 +146,19 @@ impl RowStream {
         self.plan.as_ref()
     }
 
+    /// Why the run failed.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(clippy::unused_self, reason = "with workers, there is more to it")
+    )]
+    fn blamed(&self, error: Error) -> Error {
+        #[cfg(feature = "cluster")]
+        if let Some(settled) = &self.settled {
+            return settled.blamed(error);
+        }
+        error
+    }
+
     /// Whether there is more to hear of workers though no row more is wanted.
     fn is_settling(&self) -> bool {
         #[cfg(feature = "cluster")]
@@ -284,7 +297,8 @@ impl Stream for RowStream {
                 None => this.ended = true,
                 Some(Err(error)) => {
                     this.ended = true;
-                    return Poll::Ready(Some(Err(this.asked.told(error))));
+                    let error = this.blamed(this.asked.told(error));
+                    return Poll::Ready(Some(Err(error)));
                 }
                 Some(Ok(_more)) if this.admission.truncated => {}
                 Some(Ok(batch)) => match this.admission.admit(batch) {
@@ -292,7 +306,7 @@ impl Stream for RowStream {
                     Ok(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
                     Err(error) => {
                         this.ended = true;
-                        return Poll::Ready(Some(Err(error)));
+                        return Poll::Ready(Some(Err(this.blamed(error))));
                     }
                 },
             }

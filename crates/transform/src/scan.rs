@@ -2,7 +2,7 @@
 //!
 //! Parquet is the engine's own. Text whose records can be found without reading all before them ([`chunks`]) is decoded in
 //! chunks, side by side; all other files ([`reading`]) by one reader from start to end. Either way a file is one range for
-//! the engine, and its rows keep their order.
+//! the engine, and its rows keep their order; only workers of a cluster read parts of one file (`part`).
 
 pub(crate) mod ahead;
 pub(crate) mod chunks;
@@ -12,6 +12,8 @@ pub(crate) mod inspect;
 pub(crate) mod opener;
 pub(crate) mod parquet;
 mod parquet_rows;
+#[cfg(feature = "cluster")]
+pub(crate) mod part;
 pub(crate) mod predicate;
 pub(crate) mod reading;
 pub(crate) mod schema_cache;

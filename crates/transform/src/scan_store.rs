@@ -28,6 +28,9 @@ use crate::formats::misfit::MisfitCounts;
 #[derive(Debug, Default)]
 pub(crate) struct ScanMeter {
     taken: AtomicU64,
+    /// Parts of files that were found to end with a record.
+    #[cfg(feature = "cluster")]
+    parts_proved: AtomicU64,
     limit: Option<u64>,
     misfits: Arc<MisfitCounts>,
 }
@@ -48,9 +51,8 @@ pub(crate) struct ScanStore {
 impl ScanMeter {
     pub(crate) fn new(limit: Option<u64>) -> Self {
         Self {
-            taken: AtomicU64::new(0),
             limit,
-            misfits: Arc::default(),
+            ..Self::default()
         }
     }
 
@@ -84,6 +86,16 @@ impl ScanMeter {
 
     fn take(&self, bytes: &Bytes) -> Result<()> {
         self.add(bytes.len() as u64)
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn part_proved(&self) {
+        self.parts_proved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn parts_proved(&self) -> u64 {
+        self.parts_proved.load(Ordering::Relaxed)
     }
 
     /// Adds bytes that workers have taken, each within the limit by itself.

@@ -83,3 +83,18 @@ async fn workers_are_talked_to_over_tls() {
     let (code, message) = ask(&without, "cluster", 100).await.unwrap_err();
     assert_eq!(code, ErrorCode::ClusterWorkerLost, "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_parts_of_cannot_be_read_is_answered_from_whole() {
+    let house = House::build().await;
+    let workers = house.workers(2);
+    let addresses = addresses(&workers);
+    let explained = house.explained(&addresses, "cluster-notes").await;
+    assert!(explained.stages[0].files.iter().sum::<usize>() > 2);
+    let pipeline = house.pipeline("desk", &addresses, "60s").await;
+    let local = ask(&pipeline, "local-notes", 0).await.unwrap();
+    for _ in 0..2 {
+        let divided = ask(&pipeline, "cluster-notes", 0).await.unwrap();
+        assert_eq!(rows(&divided), rows(&local));
+    }
+}

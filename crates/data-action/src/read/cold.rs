@@ -1,7 +1,7 @@
 //! Rows straight from the files, through the engine.
 
 use flowlake_profiler::Phase;
-use flowlake_transform::{ErrorKind, Files, Run, StoreResolver, Transform};
+use flowlake_transform::{ErrorKind, Files, RowStream, Run, StoreResolver, Transform};
 use futures::StreamExt;
 
 use super::{
@@ -36,21 +36,13 @@ pub(crate) async fn rows(
             progress.scans(stream.probe());
         }
         let mut rows = RowWriter::begin(&request.output, &stream.schema())?;
-        let mut broke_off = None;
-        while let Some(batch) = stream.next().await {
-            match batch {
-                Ok(batch) => rows.push(&batch)?,
-                Err(error) if is_inspection && error.kind() == ErrorKind::MalformedData => {
-                    broke_off = Some(error.to_string());
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let written = written(&mut stream, &mut rows, is_inspection).await;
+        // Also of a run that failed.
         #[cfg(feature = "cluster")]
         for (bucket, usage) in stream.moved_by_workers() {
             stores.moved_by_workers(&bucket, &usage);
         }
+        let broke_off = written?;
         let steps = request.explain.then(|| stream.steps());
         let inspected = match rows.take_summary()? {
             Some(summary) => Some(Box::new(Inspected {
@@ -70,4 +62,22 @@ pub(crate) async fn rows(
     let finish = async { rows.finish(stats, steps) };
     let rows = attempt.phase(Phase::Encode, finish).await?;
     Ok(Rows { inspected, ..rows })
+}
+
+/// Writes all rows. Of an inspection, returns why there are no more of them.
+async fn written(
+    stream: &mut RowStream,
+    rows: &mut RowWriter,
+    is_inspection: bool,
+) -> Result<Option<String>, ActionError> {
+    while let Some(batch) = stream.next().await {
+        match batch {
+            Ok(batch) => rows.push(&batch)?,
+            Err(error) if is_inspection && error.kind() == ErrorKind::MalformedData => {
+                return Ok(Some(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
 }

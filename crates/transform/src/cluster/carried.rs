@@ -27,7 +27,7 @@ use crate::{Error, ErrorKind, error::of_a_file_or_limit};
 /// Before the text of an error that is carried.
 const MARK: &str = "flowlake-error:";
 
-const KINDS: [ErrorKind; 18] = [
+const KINDS: [ErrorKind; 19] = [
     ErrorKind::InvalidSpec,
     ErrorKind::InvalidSql,
     ErrorKind::NotAllowed,
@@ -45,6 +45,7 @@ const KINDS: [ErrorKind; 18] = [
     ErrorKind::UnsafeInteger,
     ErrorKind::WorkerLost,
     ErrorKind::WorkerRefused,
+    ErrorKind::FilesDivided,
     ErrorKind::Internal,
 ];
 

@@ -12,6 +12,7 @@ use datafusion::{
     common::DataFusionError,
     execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext},
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter},
+    prelude::SessionConfig,
 };
 use datafusion_distributed::{
     DesiredTaskCountEvent, DesiredTaskCountEventResponse, DesiredTaskCountHandler, DistributedExec,
@@ -30,10 +31,12 @@ use super::{
     channel::{Channels, ClusterSettings},
     codec::PlanCodec,
     report::{Report, Usages},
-    split,
+    split::{Division, Parts, Undivided},
     worker::Asked,
 };
-use crate::{Error, ErrorKind, Limits, scan_store::ScanMeter, stop::StopSwitch};
+use crate::{
+    Error, ErrorKind, Limits, scan::part::not_divisible, scan_store::ScanMeter, stop::StopSwitch,
+};
 
 /// Until a worker says which build it is. One that does not is left out.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -45,6 +48,7 @@ const REPORTS: Duration = Duration::from_secs(10);
 pub struct Cluster {
     settings: Arc<ClusterSettings>,
     channels: Channels,
+    division: Division,
 }
 
 impl Cluster {
@@ -61,8 +65,25 @@ impl Cluster {
         }
         Ok(Self {
             channels: Channels::new(settings.secret.clone(), settings.tls.as_ref()),
+            division: Division {
+                bytes_per_task: settings.bytes_per_task,
+                whole_files: false,
+                undivided: Undivided::default(),
+            },
             settings: Arc::new(settings),
         })
+    }
+
+    /// A configuration with what was learned of files.
+    pub(crate) fn known_to(&self, config: SessionConfig) -> SessionConfig {
+        config.with_extension(Arc::new(self.division.undivided.clone()))
+    }
+
+    /// The same workers, each of which reads files of text from start to end.
+    pub(crate) fn with_whole_files(&self) -> Self {
+        let mut cluster = self.clone();
+        cluster.division.whole_files = true;
+        cluster
     }
 
     /// The workers that answer and are of this build. Those that are not are left out, by name, in the log.
@@ -143,13 +164,14 @@ impl Cluster {
             // A plan of one task would be run here.
             workers.push(only.clone());
         }
+        let division = self.division.clone();
         builder
             .with_distributed_worker_resolver(Workers(workers))
             .with_distributed_channel_resolver(self.channels.clone())
             .with_distributed_user_codec(PlanCodec::coordinator())
-            .with_distributed_desired_task_count_handler(Tasks(self.settings.bytes_per_task))
-            .with_distributed_scale_up_leaf_node_handler(|event: ScaleUpLeafNodeEvent<'_>| {
-                split::divided(&event)
+            .with_distributed_desired_task_count_handler(Tasks(self.division.clone()))
+            .with_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent<'_>| {
+                division.divided(&event)
             })
             .with_distributed_planner()
     }
@@ -177,7 +199,7 @@ impl WorkerResolver for Workers {
     }
 }
 
-struct Tasks(u64);
+struct Tasks(Division);
 
 #[async_trait]
 impl DesiredTaskCountHandler for Tasks {
@@ -185,7 +207,7 @@ impl DesiredTaskCountHandler for Tasks {
         &self,
         event: DesiredTaskCountEvent<'_>,
     ) -> Option<Result<DesiredTaskCountEventResponse, DataFusionError>> {
-        Some(Ok(split::tasks(&event, self.0)?))
+        Some(Ok(self.0.tasks(&event)?))
     }
 }
 
@@ -219,12 +241,38 @@ pub(crate) fn with_run(
 pub(crate) struct Settled {
     plan: OnceLock<Arc<dyn ExecutionPlan>>,
     usages: Usages,
+    parts: Parts,
+    undivided: Option<Arc<Undivided>>,
+    /// Whether parts were left unread, so that not all could be proved.
+    ended_early: OnceLock<()>,
 }
 
 impl Settled {
     /// The plan with the figures of all workers.
     pub(crate) fn plan(&self) -> Option<&Arc<dyn ExecutionPlan>> {
         self.plan.get()
+    }
+
+    /// Why the run failed, where it read parts of files: as long as it is not known that each began with a record, what their rows
+    /// are to blame for is not known either. The files are remembered where a part of one may not have.
+    pub(crate) fn blamed(&self, error: Error) -> Error {
+        if self.parts.files.is_empty() {
+            return error;
+        }
+        let kind = error.kind();
+        let is_of_a_part = match kind {
+            ErrorKind::FilesDivided => self.ended_early.get().is_none(),
+            kind => kind == ErrorKind::MalformedData,
+        };
+        if let Some(undivided) = self.undivided.as_ref().filter(|_| is_of_a_part) {
+            undivided.add(&self.parts.files);
+        }
+        match kind {
+            ErrorKind::MalformedData | ErrorKind::NotComputable | ErrorKind::OutputLimit => {
+                not_divisible().with_source(error)
+            }
+            _ => error,
+        }
     }
 
     /// What the stores of workers moved, by bucket.
@@ -238,11 +286,16 @@ pub(crate) fn settling(
     rows: SendableRecordBatchStream,
     plan: &Arc<dyn ExecutionPlan>,
     meter: &Arc<ScanMeter>,
+    config: &SessionConfig,
 ) -> (SendableRecordBatchStream, Option<Arc<Settled>>) {
     if !plan.is::<DistributedExec>() {
         return (rows, None);
     }
-    let settled = Arc::new(Settled::default());
+    let settled = Arc::new(Settled {
+        parts: Parts::of(plan.as_ref()),
+        undivided: config.get_extension(),
+        ..Settled::default()
+    });
     let (plan, meter, own) = (Arc::clone(plan), Arc::clone(meter), Arc::clone(&settled));
     let end = futures::stream::once(async move { settle(plan, &meter, &own).await });
     let end = end.filter_map(|settled| futures::future::ready(settled.err().map(Err)));
@@ -263,7 +316,9 @@ async fn settle(
             let error = lost("a worker did not say what it has read");
             DataFusionError::External(Box::new(error))
         })??;
+    let mut proved = 0;
     for report in Report::all_of(plan.as_ref()) {
+        proved += report.parts_proved;
         settled.usages.add(&report);
         meter
             .misfits()
@@ -271,5 +326,9 @@ async fn settle(
         meter.add_reported(report.bytes_scanned)?;
     }
     let _ = settled.plan.set(plan);
+    if proved < settled.parts.to_prove {
+        let _ = settled.ended_early.set(());
+        return Err(DataFusionError::External(Box::new(not_divisible())));
+    }
     Ok(())
 }

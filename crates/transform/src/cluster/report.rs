@@ -43,6 +43,8 @@ pub(super) struct Report {
     pub(super) nulled_values: u64,
     pub(super) unlisted: BTreeMap<String, Arc<str>>,
     pub(super) usage: StoreUsage,
+    /// Parts of files that were found to end with a record.
+    pub(super) parts_proved: u64,
 }
 
 impl StoreUsage {
@@ -83,6 +85,7 @@ impl Report {
             nulled_values: misfits.nulled_values(),
             unlisted: misfits.unlisted(),
             usage,
+            parts_proved: meter.parts_proved(),
         }
     }
 

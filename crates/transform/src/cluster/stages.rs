@@ -37,7 +37,7 @@ fn walk(plan: &dyn ExecutionPlan, stages: &mut Vec<StageExplanation>) {
     }
 }
 
-/// Counts the files that each task of a stage reads itself.
+/// Counts the files that each task of a stage reads itself, or a part of.
 fn files_of_tasks(plan: &dyn ExecutionPlan, files: &mut [usize]) {
     if plan.as_network_boundary().is_some() {
         return;

@@ -241,6 +241,12 @@ impl Joiner {
         Ok(true)
     }
 
+    /// Whether all text so far is of complete records.
+    #[cfg(feature = "cluster")]
+    pub(crate) const fn is_between_records(&self) -> bool {
+        self.one_reader.is_none()
+    }
+
     /// No chunk comes any more.
     pub(crate) fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         match &mut self.one_reader {

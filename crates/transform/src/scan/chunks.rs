@@ -10,6 +10,8 @@ use datafusion::{
 use futures::StreamExt;
 use tokio::task::JoinError;
 
+#[cfg(feature = "cluster")]
+use super::part::{Part, PartEnd};
 use super::{
     inspect::Facts,
     opener::{Rows, external},
@@ -68,6 +70,9 @@ pub(crate) struct ChunkReading {
     failed: Option<DataFusionError>,
     all_cut: bool,
     joined: bool,
+    /// Of a part of a file.
+    #[cfg(feature = "cluster")]
+    end: Option<PartEnd>,
 }
 
 impl Setting {
@@ -105,7 +110,27 @@ impl ChunkReading {
             failed: None,
             all_cut: false,
             joined: false,
+            #[cfg(feature = "cluster")]
+            end: None,
         }
+    }
+
+    /// The reading of a part of a file, whose lines are not counted from the file's first.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn of_part(part: Part, setting: Setting) -> Self {
+        let Part {
+            facts,
+            chunked,
+            bytes,
+            end,
+        } = part;
+        let text = Text::new(bytes, &facts, setting.misfits.clone());
+        let started = setting.decoding(chunked, 1);
+        let mut reading = Self::new(text, facts, setting);
+        reading.starting = None;
+        reading.started = Some(started);
+        reading.end = end;
+        reading
     }
 
     pub(crate) fn rows(self) -> Rows {
@@ -255,6 +280,11 @@ impl ChunkReading {
             return Err(error);
         }
         if let Some((_, mut joiner)) = self.started.take() {
+            #[cfg(feature = "cluster")]
+            if let Some(end) = self.end.take() {
+                let between_records = joiner.is_between_records();
+                return end.reached(between_records).map_err(external);
+            }
             let finishing = SpawnedTask::spawn_blocking(move || {
                 let mut out = Vec::new();
                 joiner.finish(&mut out).map(|()| out)

@@ -1,8 +1,10 @@
-//! Reads one file from its start to its end: head, rest, decompression, decoding, rows.
+//! Reads one file from its start to its end: head, rest, decompression, decoding, rows. Of a part of a file, see `part`.
 
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
+#[cfg(feature = "cluster")]
+use datafusion::datasource::listing::FileRange;
 use datafusion::{
     arrow::array::RecordBatch,
     common::{DataFusionError, runtime::SpawnedTask},
@@ -12,8 +14,10 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, path::Path};
 
+#[cfg(feature = "cluster")]
+use super::part::Part;
 use super::{
     TableScan,
     ahead::Ahead,
@@ -52,14 +56,19 @@ pub(crate) struct RowsOpener {
 
 impl FileOpener for RowsOpener {
     fn open(&self, file: PartitionedFile) -> datafusion::common::Result<FileOpenFuture> {
-        if file.range.is_some() {
-            return Err(external(Error::new(
+        let opener = self.clone();
+        match file.range {
+            None => Ok(Box::pin(async move { opener.rows(file.object_meta).await })),
+            #[cfg(feature = "cluster")]
+            Some(range) => Ok(Box::pin(async move {
+                opener.part(&file.object_meta, range).await
+            })),
+            #[cfg(not(feature = "cluster"))]
+            Some(_) => Err(external(Error::new(
                 ErrorKind::Internal,
                 "a file was to be read in part",
-            )));
+            ))),
         }
-        let opener = self.clone();
-        Ok(Box::pin(async move { opener.rows(file.object_meta).await }))
     }
 }
 
@@ -68,11 +77,7 @@ pub(crate) type Rows = BoxStream<'static, datafusion::common::Result<RecordBatch
 impl RowsOpener {
     async fn rows(self, file: ObjectMeta) -> datafusion::common::Result<Rows> {
         let path = file.location.clone();
-        let misfits = Misfits {
-            on_error: self.scan.spec.on_error,
-            file: self.scan.name_of(&path),
-            counts: Arc::clone(self.scan.meter.misfits()),
-        };
+        let misfits = self.misfits(&path);
         let spec = &self.scan.spec;
         let own_parquet = spec.on_error != OnError::Fail;
         let named = spec.format.or_else(|| detect::by_name(path.as_ref()).0);
@@ -126,13 +131,7 @@ impl RowsOpener {
         };
         let text = Text::new(bytes, &facts, misfits.clone());
         if facts.is_cut() {
-            let setting = chunks::Setting {
-                asked: self.asked,
-                sieve: self.sieve,
-                misfits,
-                at_a_time: self.chunks,
-                chunk_bytes: self.chunk_bytes,
-            };
+            let setting = self.setting(misfits);
             return Ok(ChunkReading::new(text, facts, setting).rows());
         }
         let piece_bytes = if facts.is_text() {
@@ -153,6 +152,35 @@ impl RowsOpener {
 }
 
 impl RowsOpener {
+    /// The rows of a part of a file.
+    #[cfg(feature = "cluster")]
+    async fn part(self, file: &ObjectMeta, range: FileRange) -> datafusion::common::Result<Rows> {
+        let misfits = self.misfits(&file.location);
+        let place = |place: i64| u64::try_from(place).unwrap_or_default();
+        let range = place(range.start)..place(range.end);
+        let part = Part::open(&self.scan, &self.store, file, range, &self.asked, &misfits);
+        let part = part.await?;
+        Ok(ChunkReading::of_part(part, self.setting(misfits)).rows())
+    }
+
+    fn misfits(&self, path: &Path) -> Misfits {
+        Misfits {
+            on_error: self.scan.spec.on_error,
+            file: self.scan.name_of(path),
+            counts: Arc::clone(self.scan.meter.misfits()),
+        }
+    }
+
+    fn setting(self, misfits: Misfits) -> chunks::Setting {
+        chunks::Setting {
+            asked: self.asked,
+            sieve: self.sieve,
+            misfits,
+            at_a_time: self.chunks,
+            chunk_bytes: self.chunk_bytes,
+        }
+    }
+
     /// Looks into a head, unless the file is known, and decodes the rows if it is all of a small file with nothing unusual in it.
     fn look(
         &self,

@@ -75,10 +75,10 @@ impl Text {
     fn failed(&self, error: io::Error) -> DataFusionError {
         match error.downcast::<object_store::Error>() {
             Ok(store) => store.into(),
-            Err(error) => {
-                let broken = inspect::broken(self.compression, &error);
-                external(self.misfits.error(broken))
-            }
+            Err(error) => external(error.downcast::<Error>().unwrap_or_else(|error| {
+                self.misfits
+                    .error(inspect::broken(self.compression, &error))
+            })),
         }
     }
 }

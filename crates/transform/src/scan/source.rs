@@ -1,4 +1,5 @@
-//! The engine's view of files that are read here. A file is one range for the engine: it is divided inside of the scan.
+//! The engine's view of files that are read here. A file is one range for the engine: it is divided inside of the scan, or among
+//! workers.
 
 use std::{
     fmt,
@@ -20,7 +21,11 @@ use datafusion::{
     },
 };
 use object_store::ObjectStore;
+#[cfg(feature = "cluster")]
+use object_store::path::Path;
 
+#[cfg(feature = "cluster")]
+use super::inspect::Facts;
 use super::{TableScan, ahead::Ahead, chunks::chunk_bytes, opener::RowsOpener, predicate};
 #[cfg(feature = "cluster")]
 use crate::TableSpec;
@@ -66,6 +71,11 @@ impl RowsSource {
     /// How the table is declared.
     pub(crate) fn spec(&self) -> &TableSpec {
         &self.scan.spec
+    }
+
+    /// What is known of a file since its columns were looked for.
+    pub(crate) fn known(&self, path: &Path) -> Option<Arc<Facts>> {
+        self.scan.known(path)
     }
 
     /// The same, with conditions of [`Self::filters`].

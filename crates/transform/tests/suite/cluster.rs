@@ -43,7 +43,9 @@ async fn rows_and_figures_are_those_of_one_machine() {
     let question = calls().await;
     let workers = Workers::start(3, &question.lake.0).await;
     let (local, one) = question.run_in(&engine(), GROUPED).await.unwrap();
-    let divided = engine().on_cluster(&workers.cluster);
+    let mut settings = settings(&workers.addresses);
+    settings.bytes_per_task = 20_000;
+    let divided = engine().on_cluster(&Cluster::try_new(settings).unwrap());
     let (rows, three) = question.run_in(&divided, GROUPED).await.unwrap();
     assert_eq!(rows, local);
     assert_eq!(workers.files_opened(), 10);
@@ -156,4 +158,80 @@ async fn a_query_that_takes_too_long_ends_and_leaves_nothing_behind() {
         let (rows, _) = question.run_in(&divided, GROUPED).await.unwrap();
         assert_eq!(rows.as_array().unwrap().len(), 7);
     }
+}
+
+/// One file of ten thousand records.
+async fn one_file(key: &str, record: impl Fn(usize) -> String, header: &str) -> Question {
+    let rows: String = (0..10_000).map(record).collect();
+    Question::of(key, format!("{header}{rows}")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_of_text_is_read_in_parts() {
+    let csv = |row: usize| format!("q{},{row},\"a, b\"\n", row % 7);
+    let json = |row: usize| format!("{{\"q\":\"q{}\",\"v\":{row},\"n\":null}}\n", row % 7);
+    let skipped = "made by hand\n\nq,v,n\n";
+    let mut questions = vec![
+        one_file("calls.csv", csv, "\u{feff}q,v,n\n").await,
+        one_file("calls.json", json, "").await,
+        one_file("calls.csv", csv, skipped).await,
+    ];
+    questions[2].tables["t"]["skip_lines"] = json!(2);
+    for question in questions {
+        let workers = Workers::start(3, &question.lake.0).await;
+        let divided = engine().on_cluster(&workers.cluster);
+        let (rows, stats) = question.batches_once(&divided, GROUPED).await.unwrap();
+        assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 7);
+        assert_eq!(stats.rows_scanned, 10_000);
+        assert!(workers.files_opened() >= 8, "{}", workers.files_opened());
+        let (rows, _) = question.run_in(&divided, GROUPED).await.unwrap();
+        assert_eq!(rows, question.rows(GROUPED).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_records_have_several_lines_is_read_whole() {
+    let lines = "line, \"\"quoted\"\"\n".repeat(9);
+    let record = |row: usize| format!("q{},{row},\"{lines}\"\n", row % 7);
+    let question = one_file("notes.csv", record, "q,v,n\n").await;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let sql = "SELECT q, count(*) AS n, max(length(n)) AS most FROM t GROUP BY q ORDER BY q";
+    let error = question.batches_once(&divided, sql).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FilesDivided, "{error}");
+    let opened = workers.files_opened();
+    let (rows, _) = question.run_in(&divided, sql).await.unwrap();
+    assert_eq!(rows, question.rows(sql).await);
+    // The file is remembered: nothing was read twice.
+    assert_eq!(workers.files_opened(), opened + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_parts_that_is_cut_off_is_one_of_whole_files() {
+    let record = |row: usize| format!("q{},{row},\"a\"\n", row % 7);
+    let mut question = one_file("calls.csv", record, "q,v,n\n").await;
+    question.limits.max_rows = 3;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let sql = "SELECT v FROM t WHERE v % 2 = 1";
+    let (rows, stats) = question.run_in(&divided, sql).await.unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 3);
+    assert!(stats.truncated);
+    // Later queries read parts again.
+    question.limits.max_rows = 10;
+    question.batches_once(&divided, GROUPED).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_in_a_part_names_the_line_of_the_file() {
+    let record = |row: usize| match row {
+        9_000 => "q1,1\n".to_owned(),
+        _ => format!("q{},{row},x\n", row % 7),
+    };
+    let question = one_file("calls.csv", record, "q,v,n\n").await;
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let error = question.run_in(&divided, GROUPED).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MalformedData, "{error}");
+    assert!(error.to_string().contains("9002"), "{error}");
 }

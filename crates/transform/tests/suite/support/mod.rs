@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeZone, Utc};
 use datafusion::arrow::array::RecordBatch;
+#[cfg(feature = "cluster")]
+use flowlake_transform::ErrorKind;
 use flowlake_transform::{
     BoundParams, BoxError, Error, Limits, Prepared, Run, RunStats, StoreResolver, Transform,
     TransformSpec, json::JsonRows,
@@ -79,7 +81,22 @@ impl Question {
         Ok((prepared, bound))
     }
 
+    /// The rows; those of whole files where parts of files do not begin with records, as an attempt asks.
     pub(crate) async fn batches(
+        &self,
+        transform: &Transform,
+        sql: &str,
+    ) -> Result<(Vec<RecordBatch>, RunStats), Error> {
+        match self.batches_once(transform, sql).await {
+            #[cfg(feature = "cluster")]
+            Err(error) if error.kind() == ErrorKind::FilesDivided => {
+                self.batches_once(&transform.with_whole_files(), sql).await
+            }
+            answered => answered,
+        }
+    }
+
+    pub(crate) async fn batches_once(
         &self,
         transform: &Transform,
         sql: &str,
