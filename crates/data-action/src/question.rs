@@ -124,11 +124,11 @@ impl ActionError {
                 "Correct the file's name, or its options (`-t`, of `inspect` `--set`)."
             }
             ErrorCode::ParamInvalid => "Write --param NAME=VALUE, or --param NAME:TYPE=VALUE.",
-            ErrorCode::SqlInvalid => "Correct the SQL.",
             ErrorCode::SqlNotAllowed if told.message().contains(" statements") => {
                 "Write one SELECT."
             }
-            ErrorCode::SqlNotAllowed => "Write the SQL without it.",
+            // The message says what to write instead.
+            ErrorCode::SqlInvalid | ErrorCode::SqlNotAllowed => "Correct the SQL.",
             ErrorCode::SqlUnknownColumn => "Use a column that the file has.",
             ErrorCode::SqlUnknownTable => {
                 "Name the file itself, FROM 'data/calls.csv' or FROM 's3://bucket/key', or declare the table with -t NAME=FILE."

@@ -5,7 +5,7 @@ use datafusion::{
     common::{
         DFSchema, Result,
         config::ConfigOptions,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, cast,
@@ -21,6 +21,9 @@ use crate::{
     named,
 };
 
+/// Functions that give one of their arguments.
+const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
+
 /// A float of 32 bits beside an integer is compared as one of 64. The engine makes the integer a float of 32 bits, which has 24
 /// bits for its digits: 16777217 would equal 16777216. Works on plans whose types do not agree yet.
 #[derive(Debug)]
@@ -30,6 +33,72 @@ pub(crate) struct WideFloats;
 /// does not fit is no error, and no null of `TRY_CAST`. Works on plans whose types agree.
 #[derive(Debug)]
 pub(crate) struct ComputedCasts;
+
+/// Expressions that the engine brings to one type.
+pub(crate) struct Sides<'e> {
+    pub(crate) exprs: Vec<&'e mut Expr>,
+    pub(crate) of: SidesOf,
+}
+
+/// Why expressions are brought to one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SidesOf {
+    /// They are compared.
+    Comparison,
+    /// A function gives one of them.
+    Function,
+    /// They are the results of a CASE.
+    Case,
+}
+
+/// What an expression compares, and what it gives one of. This is the only list of such expressions; those with a subquery are
+/// not among them.
+pub(crate) fn sides(expr: &mut Expr) -> Vec<Sides<'_>> {
+    let one = |exprs: Vec<_>| {
+        vec![Sides {
+            exprs,
+            of: SidesOf::Comparison,
+        }]
+    };
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            one(vec![left, right])
+        }
+        Expr::Between(Between {
+            expr, low, high, ..
+        }) => one(vec![expr, low, high]),
+        Expr::InList(InList { expr, list, .. }) => {
+            one(std::iter::once(expr.as_mut()).chain(list).collect())
+        }
+        Expr::Case(Case {
+            expr,
+            when_then_expr,
+            else_expr,
+        }) => {
+            let is_compared = expr.is_some();
+            let mut compared: Vec<&mut Expr> = expr.iter_mut().map(AsMut::as_mut).collect();
+            let mut results = Vec::new();
+            for (when, then) in when_then_expr {
+                if is_compared {
+                    compared.push(when);
+                }
+                results.push(then.as_mut());
+            }
+            results.extend(else_expr.iter_mut().map(AsMut::as_mut));
+            let mut all = one(compared);
+            all.push(Sides {
+                exprs: results,
+                of: SidesOf::Case,
+            });
+            all
+        }
+        Expr::ScalarFunction(call) if CHOOSING.contains(&call.func.name()) => vec![Sides {
+            exprs: call.args.iter_mut().collect(),
+            of: SidesOf::Function,
+        }],
+        _ => Vec::new(),
+    }
+}
 
 impl AnalyzerRule for WideFloats {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
@@ -42,18 +111,12 @@ impl AnalyzerRule for WideFloats {
             let is_narrow: Vec<bool> = kinds
                 .map(|kind| matches!(kind, Ok(DataType::Float32)))
                 .collect();
-            if !has_integers || !is_narrow.contains(&true) {
-                return Transformed::no(sides);
-            }
-            let sides = sides.into_iter().zip(is_narrow);
-            let wide = sides.map(|(side, is_narrow)| {
-                if is_narrow {
-                    cast(side, DataType::Float64)
-                } else {
-                    side
-                }
-            });
-            Transformed::yes(wide.collect())
+            let narrow = sides.into_iter().zip(is_narrow);
+            let narrow = narrow.filter(|(_, is_narrow)| has_integers && *is_narrow);
+            narrow.fold(false, |_, (side, _)| {
+                *side = cast(std::mem::take(side), DataType::Float64);
+                true
+            })
         })
     }
 
@@ -65,11 +128,8 @@ impl AnalyzerRule for WideFloats {
 impl AnalyzerRule for ComputedCasts {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         in_comparisons(plan, |sides, schema| {
-            let sides = sides.into_iter().map(|side| computed(side, schema));
-            let sides: Vec<_> = sides.collect();
-            let changed = sides.iter().any(|side| side.transformed);
-            let sides = sides.into_iter().map(|side| side.data).collect();
-            Transformed::new(sides, changed, TreeNodeRecursion::Continue)
+            let sides = sides.into_iter();
+            sides.fold(false, |changed, side| compute(side, schema) | changed)
         })
     }
 
@@ -78,85 +138,40 @@ impl AnalyzerRule for ComputedCasts {
     }
 }
 
-/// A side of a comparison, whose outermost casts are looked at: those that may fail are computed.
-fn computed(side: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = &side else {
-        return Transformed::no(side);
+/// Looks at the outermost casts of a side of a comparison: those that may fail are computed. Returns whether there are any.
+fn compute(side: &mut Expr, schema: &DFSchema) -> bool {
+    let (Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })) = side else {
+        return false;
     };
     let Ok(from) = expr.get_type(schema) else {
-        return Transformed::no(side);
+        return false;
     };
     let to = field.data_type();
     if !from.is_numeric() || !to.is_numeric() || to.is_floating() {
-        return Transformed::no(side);
+        return false;
     }
     if exact::is_lossless(&from, &to.clone().into()) {
         // The engine's own, so that types agree.
-        let inner = |expr: Expr| Ok(computed(expr, schema));
-        let same = side.clone();
-        return side
-            .map_children(inner)
-            .unwrap_or_else(|_| Transformed::no(same));
+        return compute(expr, schema);
     }
-    Transformed::yes(marked::<Computed>(side))
+    *side = marked::<Computed>(std::mem::take(side));
+    true
 }
 
-/// The plan with what `change` makes of the sides of each comparison: as many as there were.
+/// The plan after `change` of the sides of each comparison, which says whether it changed one.
 fn in_comparisons(
     plan: LogicalPlan,
-    change: impl Fn(Vec<Expr>, &DFSchema) -> Transformed<Vec<Expr>>,
+    change: impl Fn(Vec<&mut Expr>, &DFSchema) -> bool,
 ) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         named::expressions(node, |expr| {
-            expr.transform_up(|expr| {
-                Ok(match expr {
-                    Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(op) => {
-                        change(vec![*left, *right], &schema).update_data(|mut sides| {
-                            let right = Box::new(sides.remove(1));
-                            let left = Box::new(sides.remove(0));
-                            Expr::BinaryExpr(BinaryExpr { left, op, right })
-                        })
-                    }
-                    Expr::Between(Between {
-                        expr,
-                        negated,
-                        low,
-                        high,
-                    }) => change(vec![*expr, *low, *high], &schema).update_data(|mut sides| {
-                        let high = Box::new(sides.remove(2));
-                        let low = Box::new(sides.remove(1));
-                        let expr = Box::new(sides.remove(0));
-                        Expr::Between(Between::new(expr, negated, low, high))
-                    }),
-                    Expr::InList(InList {
-                        expr,
-                        mut list,
-                        negated,
-                    }) => {
-                        list.insert(0, *expr);
-                        change(list, &schema).update_data(|mut sides| {
-                            let expr = Box::new(sides.remove(0));
-                            Expr::InList(InList::new(expr, sides, negated))
-                        })
-                    }
-                    Expr::Case(Case {
-                        expr: Some(expr),
-                        when_then_expr,
-                        else_expr,
-                    }) => {
-                        let (when, then): (Vec<_>, Vec<_>) = when_then_expr.into_iter().unzip();
-                        let when = when.into_iter().map(|when| *when);
-                        let sides = std::iter::once(*expr).chain(when);
-                        change(sides.collect(), &schema).update_data(|mut sides| {
-                            let expr = Some(Box::new(sides.remove(0)));
-                            let when = sides.into_iter().map(Box::new);
-                            let when_then_expr = when.zip(then).collect();
-                            Expr::Case(Case::new(expr, when_then_expr, else_expr))
-                        })
-                    }
-                    other => Transformed::no(other),
-                })
+            expr.transform_up(|mut expr| {
+                let mut changed = false;
+                for Sides { exprs, of } in sides(&mut expr) {
+                    changed |= of == SidesOf::Comparison && change(exprs, &schema);
+                }
+                Ok(Transformed::new_transformed(expr, changed))
             })
         })
     })

@@ -1,13 +1,18 @@
 //! Decimals beside numbers with a point, which the engine (`DataFusion` 55) reads as floats. It compares both as decimals of 15 places,
 //! where the binary digits of the float show: 98765.43 would not equal itself.
 //!
-//! A constant is the decimal that its digits say. A decimal beside floats of a file is compared as the nearest float.
+//! A constant is the decimal that its digits say. A decimal beside floats of a file is compared as the nearest float. A quotient of
+//! decimals is rounded, and has more places, than the engine's, which is cut off.
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use crate::{comparisons::is_comparison, named};
+use crate::{
+    comparisons::{Sides, sides},
+    functions::quotient,
+    named,
+};
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType},
     common::{
         DFSchema, Result, ScalarValue,
         config::ConfigOptions,
@@ -15,7 +20,9 @@ use datafusion::{
     },
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast,
-        expr::{Between, BinaryExpr, Case, InList, InSubquery, SetComparison},
+        expr::{
+            AggregateFunction, BinaryExpr, Cast, InSubquery, SetComparison, TryCast, WindowFunction,
+        },
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
@@ -26,9 +33,6 @@ use datafusion::{
 const WHOLE_FLOATS: f64 = 9_007_199_254_740_992.0;
 /// Digits of the largest decimal.
 const MOST_DIGITS: usize = 38;
-/// Functions that give one of their arguments.
-pub(crate) const CHOOSING: [&str; 6] = ["coalesce", "greatest", "ifnull", "least", "nullif", "nvl"];
-
 /// See the module. Works on plans whose types do not agree yet.
 #[derive(Debug)]
 pub(crate) struct ExactDecimals;
@@ -71,46 +75,54 @@ impl AnalyzerRule for ExactDecimals {
 }
 
 fn exact(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let changed = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-            agree(&mut [left, right], schema)
-        }
+    let mut changed = false;
+    for Sides { mut exprs, .. } in sides(&mut expr) {
+        changed |= agree(&mut exprs, schema);
+    }
+    changed |= match &mut expr {
         Expr::BinaryExpr(BinaryExpr {
             left,
-            op: Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Modulo,
+            op:
+                op @ (Operator::Plus
+                | Operator::Minus
+                | Operator::Multiply
+                | Operator::Divide
+                | Operator::Modulo),
             right,
         }) => {
             let mut sides = [left.as_mut(), right.as_mut()];
-            kinds(&sides, schema).iter().any(DataType::is_decimal) && constants(&mut sides, schema)
-        }
-        Expr::Between(Between {
-            expr, low, high, ..
-        }) => agree(&mut [expr, low, high], schema),
-        Expr::InList(InList { expr, list, .. }) => {
-            let mut sides: Vec<&mut Expr> = vec![expr];
-            sides.extend(list.iter_mut());
-            agree(&mut sides, schema)
-        }
-        Expr::Case(Case {
-            expr,
-            when_then_expr,
-            else_expr,
-        }) => {
-            let mut results: Vec<&mut Expr> = else_expr.iter_mut().map(AsMut::as_mut).collect();
-            let mut compared: Vec<&mut Expr> = Vec::new();
-            let is_compared = expr.is_some();
-            compared.extend(expr.iter_mut().map(AsMut::as_mut));
-            for (when, then) in when_then_expr {
-                if is_compared {
-                    compared.push(when.as_mut());
+            let changed = kinds(&sides, schema).iter().any(DataType::is_decimal)
+                && constants(&mut sides, schema);
+            match (*op, kinds(&sides, schema).as_slice()) {
+                (Operator::Divide, [of, by]) if of.is_decimal() || by.is_decimal() => {
+                    match quotient(left, of, right, by) {
+                        Some(rounded) => {
+                            expr = rounded;
+                            true
+                        }
+                        None => changed,
+                    }
                 }
-                results.push(then.as_mut());
+                _ => changed,
             }
-            agree(&mut compared, schema) | agree(&mut results, schema)
         }
-        Expr::ScalarFunction(call) if CHOOSING.contains(&call.func.name()) => {
-            let mut sides: Vec<&mut Expr> = call.args.iter_mut().collect();
-            agree(&mut sides, schema)
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field })
+            if field.data_type().is_decimal() =>
+        {
+            match constant(expr) {
+                Some(decimal) => {
+                    **expr = decimal;
+                    true
+                }
+                None => false,
+            }
+        }
+        Expr::AggregateFunction(AggregateFunction { func, params }) if func.name() == "median" => {
+            halves(&mut params.args, schema)
+        }
+        Expr::WindowFunction(call) if call.fun.name() == "median" => {
+            let WindowFunction { params, .. } = call.as_mut();
+            halves(&mut params.args, schema)
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
@@ -135,6 +147,25 @@ fn exact(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         _ => false,
     };
     Ok(Transformed::new_transformed(expr, changed))
+}
+
+/// Gives the argument of `median` one more place: the engine cuts it off, and the middle of two values may need it.
+fn halves(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let [value] = args else {
+        return false;
+    };
+    match value.get_type(schema) {
+        Ok(DataType::Decimal128(precision, scale)) => {
+            let precision = (precision + 1).min(DECIMAL128_MAX_PRECISION);
+            let scale = (scale + 1).min(DECIMAL128_MAX_SCALE);
+            *value = cast(
+                std::mem::take(value),
+                DataType::Decimal128(precision, scale),
+            );
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Makes decimals and floats that are compared, or of which one is chosen, agree. Returns whether something changed.

@@ -584,8 +584,14 @@ fn scan_stores<'a>(
     Ok(stores)
 }
 
-/// Two columns of one name would be one field in a row of JSON.
+/// An answer has columns. Two of one name would be one field in a row of JSON.
 fn distinct_columns(plan: &LogicalPlan) -> Result<(), Error> {
+    if plan.schema().fields().is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidSql,
+            "the answer has no column: name some behind SELECT, or write `*` for all",
+        ));
+    }
     let mut names = BTreeSet::new();
     for field in plan.schema().fields() {
         if !names.insert(field.name()) {

@@ -11,7 +11,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 #[cfg(feature = "cluster")]
 pub(crate) use self::classify::of_a_file_or_limit;
 pub(crate) use self::{
-    blame::{BEYOND, blame, moves, shown, taken, told_type},
+    blame::{blame, moves, shown, taken, told_type},
     classify::{Asked, binding, planning, planning_query, running},
 };
 

@@ -4,11 +4,13 @@ mod arguments;
 mod bounded;
 mod business_days;
 mod checked;
+mod ended;
 mod epoch;
 mod floats;
 mod growth;
 mod local_time;
 mod phone;
+mod quotient;
 mod rounding;
 mod series;
 mod sum;
@@ -19,15 +21,23 @@ use std::{collections::HashMap, hash::BuildHasher};
 
 use std::sync::Arc;
 
-use datafusion::{execution::SessionStateBuilder, logical_expr::ScalarUDF};
+use datafusion::{
+    execution::SessionStateBuilder,
+    logical_expr::{AggregateUDF, ScalarUDF},
+};
 
 #[cfg(feature = "cluster")]
-use crate::{comparisons::Computed, marked};
+use crate::{
+    comparisons::Computed,
+    marked,
+    writable::{Writable, WritableOrNull},
+};
 
 pub(crate) use self::{
     arguments::InvalidArgument,
     bounded::{Bounded, GrowthRefused},
-    checked::{TooLarge, unchecked},
+    checked::unchecked,
+    quotient::quotient,
     series::{SERIES, Series},
 };
 
@@ -45,7 +55,7 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     builder
         .aggregate_functions()
         .get_or_insert_default()
-        .push(Arc::new(sum::function()));
+        .extend(own_aggregates().map(Arc::new));
     builder
 }
 
@@ -58,7 +68,14 @@ pub(crate) fn in_plans<S: BuildHasher>(
     all.extend(checked::in_plans());
     all.push(marked::function::<floats::PlainFloat>());
     all.push(marked::function::<Computed>());
+    all.push(marked::function::<Writable>());
+    all.push(marked::function::<WritableOrNull>());
+    all.push(quotient::function());
     all
+}
+
+fn own_aggregates() -> impl Iterator<Item = AggregateUDF> {
+    std::iter::once(sum::function()).chain(ended::functions())
 }
 
 fn own() -> Vec<ScalarUDF> {

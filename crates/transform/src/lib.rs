@@ -42,7 +42,9 @@ mod statement;
 mod stop;
 mod summary;
 mod table;
+mod too_large;
 mod uri;
+mod writable;
 mod yielding;
 
 pub use columns::{ColumnType, Columns};

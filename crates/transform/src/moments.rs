@@ -21,6 +21,7 @@ use self::{
 use crate::{
     comparisons::{ComputedCasts, WideFloats},
     decimals::ExactDecimals,
+    writable::WritableTimes,
 };
 
 /// Puts our rules before and behind those of the engine.
@@ -34,6 +35,7 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     analyzer.push(Arc::new(PlainCasts));
     analyzer.push(Arc::new(ComparedSpans));
     analyzer.push(Arc::new(ComputedCasts));
+    analyzer.push(Arc::new(WritableTimes));
     let mut optimizer = Optimizer::new().rules;
     optimizer.insert(0, Arc::new(ExactMoments));
     builder

@@ -5,6 +5,7 @@ mod from_first;
 mod headings;
 mod precedence;
 mod repeatable;
+mod tuples;
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -61,6 +62,7 @@ impl QueryText {
                 let _ = query.visit(&mut Columns);
                 let _ = query.visit(&mut Quantified);
                 let _ = query.visit(&mut LongNumbers);
+                tuples::compare_values(&mut query);
                 Ok(Self { query })
             }
             other => Err(not_allowed(&format!(

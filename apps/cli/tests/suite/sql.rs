@@ -1066,7 +1066,7 @@ async fn errors_of_questions_do_not_speak_of_actions() {
             "SELECT id FROM 'data/calls.csv' TABLESAMPLE (10)",
             3,
             "leave rows out by a condition or LIMIT",
-            "Write the SQL without it.",
+            "Correct the SQL.",
         ),
     ] {
         let told = desk.refused(&["sql", sql], exit).await;

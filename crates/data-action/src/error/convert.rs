@@ -160,7 +160,7 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
         // Of a part of a statement, the message says what to write instead.
         ErrorKind::NotAllowed if !error.to_string().contains(" statements") => (
             ErrorCode::SqlNotAllowed,
-            "Write the SQL without it; docs/functions.md has what is refused, and why.",
+            "Correct the SQL of the action; docs/functions.md has what is refused, and why.",
         ),
         ErrorKind::NotAllowed => (
             ErrorCode::SqlNotAllowed,

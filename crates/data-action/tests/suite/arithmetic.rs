@@ -304,3 +304,125 @@ async fn spans_of_time_are_compared_by_their_length() {
     ])
     .await;
 }
+
+/// Quotients and averages of decimals are rounded, and have the places that other databases give them.
+#[tokio::test]
+async fn quotients_of_decimals_are_rounded() {
+    let lake = Lake::new()
+        .file(
+            "a.csv",
+            "id,amount,n\n1,0.01,100000\n2,2.00,3\n3,-2.00,3\n4,,1\n5,1.19,0\n",
+        )
+        .table("types = { amount = \"decimal(10, 2)\" }");
+    let one = |value: Value| json!([{ "v": value }]);
+    let text =
+        |expr: &str, id: i64| format!("SELECT CAST({expr} AS VARCHAR) AS v FROM t WHERE id = {id}");
+    let texts = [
+        (text("amount / n", 1), "0.0000001000000000"),
+        (text("amount / n", 2), "0.6666666666666667"),
+        (text("amount / n", 3), "-0.6666666666666667"),
+        (text("amount / 3", 2), "0.6666666666666667"),
+        (
+            text("amount / CAST(3 AS DECIMAL(38, 2))", 2),
+            "0.6666666666666667",
+        ),
+        (text("CAST(amount AS DECIMAL(38, 2)) / 3", 2), "0.666667"),
+        (text("1 / amount", 2), "0.5000000000000000"),
+        (text("amount / 1.19", 5), "1.0000000000000000"),
+        (text("amount / 0.1", 5), "11.9000000000000000"),
+        (text("round(amount / n, 2)", 2), "0.67"),
+        (text("arrow_typeof(amount / n)", 2), "Decimal128(24, 16)"),
+        (text("CAST(1.255 AS DECIMAL(10, 2))", 1), "1.26"),
+        (text("CAST('1.255' AS DECIMAL(10, 2))", 1), "1.26"),
+    ];
+    let aggregates = [
+        (
+            "SELECT CAST(avg(amount) AS VARCHAR) AS v FROM t WHERE id IN (1, 2, 4)",
+            "1.005000",
+        ),
+        (
+            "SELECT CAST(avg(amount) AS VARCHAR) AS v FROM (SELECT amount FROM t WHERE id <> 3 UNION ALL SELECT 0.01 FROM t WHERE id < 4)",
+            "0.538333",
+        ),
+        (
+            "SELECT CAST(avg(CAST(x AS DECIMAL(10, 2))) AS VARCHAR) AS v FROM (VALUES (2), (2), (1)) q(x)",
+            "1.666667",
+        ),
+        (
+            "SELECT CAST(avg(-amount) AS VARCHAR) AS v FROM (SELECT amount FROM t WHERE id IN (2, 5) UNION ALL SELECT amount FROM t WHERE id = 2)",
+            "-1.730000",
+        ),
+        (
+            "SELECT CAST(avg(DISTINCT amount) AS VARCHAR) AS v FROM t WHERE id IN (1, 2, 5)",
+            "1.066667",
+        ),
+        (
+            "SELECT CAST(median(amount) AS VARCHAR) AS v FROM t WHERE id IN (1, 2)",
+            "1.005",
+        ),
+        (
+            "SELECT CAST(sum(amount) / count(*) AS VARCHAR) AS v FROM t WHERE id IN (1, 5, 4)",
+            "0.4000000000000000",
+        ),
+        (
+            "SELECT CAST(avg(amount) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS VARCHAR) AS v FROM t ORDER BY id LIMIT 1 OFFSET 2",
+            "0.003333",
+        ),
+    ];
+    let expected: Vec<_> = texts
+        .iter()
+        .map(|(sql, value)| (sql.as_str(), one(json!(value))))
+        .chain(
+            aggregates
+                .iter()
+                .map(|(sql, value)| (*sql, one(json!(value)))),
+        )
+        .collect();
+    lake.answers(&expected).await;
+    lake.answers(&[
+        ("SELECT amount / 4 AS v FROM t WHERE id = 4", one(json!(null))),
+        ("SELECT amount / NULL AS v FROM t WHERE id = 1", one(json!(null))),
+        ("SELECT id AS v FROM t WHERE amount / NULLIF(n, 0) = 0.0000001", one(json!(1))),
+        ("SELECT id AS v FROM t WHERE amount / 0.1 = 11.9", one(json!(5))),
+        ("SELECT sum(v) AS v FROM (SELECT amount / 4 AS v FROM t WHERE id = 2 UNION ALL SELECT 1)", one(json!(1.5))),
+    ])
+    .await;
+    let told = lake
+        .ask(&[
+            "SELECT amount / n AS v FROM t WHERE id = 5",
+            "SELECT amount / 0 AS v FROM t",
+            "SELECT CAST('99999999999999999999999999999999999999' AS DECIMAL(38, 0)) * n / CAST('0.01' AS DECIMAL(38, 2)) AS v FROM t WHERE id = 4",
+        ])
+        .await;
+    assert_eq!(codes(&told), ["sql.not_computable"; 3]);
+    let (_, message) = told[0].as_ref().unwrap_err();
+    assert!(message.contains("NULLIF(n, 0)"), "{message}");
+}
+
+/// Between two values, a percentile is where its share of the way says.
+#[tokio::test]
+async fn percentiles_lie_where_their_share_says() {
+    let lake = Lake::new().file(
+        "a.csv",
+        "id,g,ms\n1,a,1\n2,a,2\n3,a,1000000000\n4,b,0\n5,b,3000000000\n6,c,\n",
+    );
+    let one = |value: Value| json!([{ "v": value }]);
+    lake.answers(&[
+        ("SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY ms) AS v FROM t WHERE g = 'a'", one(json!(900_000_000.199_999_9))),
+        ("SELECT percentile_cont(0.05) WITHIN GROUP (ORDER BY ms DESC) AS v FROM t WHERE g = 'a'", one(json!(900_000_000.2))),
+        ("SELECT percentile_cont(0.3333333) WITHIN GROUP (ORDER BY ms) AS v FROM t WHERE g = 'b'", one(json!(999_999_900.0))),
+        ("SELECT quantile_cont(ms, 0.3333333) AS v FROM t WHERE g = 'b'", one(json!(999_999_900.0))),
+        ("SELECT percentile_cont(DISTINCT ms, 0.3333333) AS v FROM t WHERE g = 'b'", one(json!(999_999_900.0))),
+        (
+            "SELECT g, percentile_cont(0.3333333) WITHIN GROUP (ORDER BY ms) AS v FROM t GROUP BY g ORDER BY g",
+            json!([{ "g": "a", "v": 1.6666666 }, { "g": "b", "v": 999_999_900.0 }, { "g": "c", "v": null }]),
+        ),
+        (
+            "SELECT id, percentile_cont(ms, 0.3333333) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS v FROM t WHERE g = 'b' ORDER BY id",
+            json!([{ "id": 4, "v": 0.0 }, { "id": 5, "v": 999_999_900.0 }]),
+        ),
+        ("SELECT median(ms) AS v FROM t WHERE g = 'a'", one(json!(2.0))),
+        ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS v FROM t WHERE g = 'c'", one(json!(null))),
+    ])
+    .await;
+}

@@ -2,6 +2,7 @@
 
 mod analysts;
 mod arithmetic;
+mod beside;
 mod bounds;
 mod broken;
 mod columns;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use datafusion::{
-    arrow::{datatypes::DataType, error::ArrowError},
+    arrow::{
+        datatypes::{DataType, TimeUnit},
+        error::ArrowError,
+    },
     common::{
         DFSchema, DataFusionError,
         tree_node::{TreeNode, TreeNodeRecursion},
@@ -13,7 +16,12 @@ use datafusion::{
     },
 };
 
-use crate::{Error, ErrorKind, functions::unchecked, schema::type_name};
+use crate::{
+    Error, ErrorKind,
+    functions::unchecked,
+    schema::type_name,
+    too_large::{BEYOND_CALENDAR, BEYOND_NANOSECONDS},
+};
 
 /// Most parts that are named.
 const NAMED: usize = 3;
@@ -79,28 +87,35 @@ fn is_of_file(error: &ArrowError) -> bool {
 
 /// What was computed when it failed: a function that the error names, a moment that was moved, or the functions of the plan.
 fn computed(plan: &LogicalPlan, text: &str) -> Option<String> {
+    let is_beyond = text.contains("verflow") || text.contains("representable");
+    if is_beyond && has(plan, is_refined) {
+        return Some(BEYOND_NANOSECONDS.to_owned());
+    }
     let named = calls(plan);
     let mut named = named.iter().filter(|name| text.contains(name.as_str()));
     if let (Some(name), None) = (named.next(), named.next()) {
         let refused = || format!("`{name}` cannot take one of its arguments");
         return Some(taken(name).unwrap_or_else(refused));
     }
-    if moves_moments(plan) {
-        return Some(BEYOND.to_owned());
+    if has(plan, moves) {
+        return Some(BEYOND_CALENDAR.to_owned());
     }
     functions(plan)
 }
 
-/// What a moment is that was moved too far.
-pub(crate) const BEYOND: &str = "a moment or a span of time is beyond what the calendar holds";
-
-/// Whether moments, days or spans of time are added or subtracted.
-fn moves_moments(plan: &LogicalPlan) -> bool {
+/// Whether a plan has an expression of a kind.
+fn has(plan: &LogicalPlan, of_kind: fn(&Expr, &DFSchema) -> bool) -> bool {
     let mut found = false;
     let _ = plan.apply_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
+        let schema = match node {
+            LogicalPlan::TableScan(scan) => {
+                let own = scan.source.schema();
+                DFSchema::try_from_qualified_schema(scan.table_name.clone(), &own)?
+            }
+            node => merge_schema(&node.inputs()),
+        };
         node.apply_expressions(|expr| {
-            found |= expr.exists(|expr| Ok(moves(expr, &schema)))?;
+            found |= expr.exists(|expr| Ok(of_kind(expr, &schema)))?;
             Ok(TreeNodeRecursion::Continue)
         })
     });
@@ -120,6 +135,18 @@ pub(crate) fn moves(expr: &Expr, schema: &DFSchema) -> bool {
     [left, right]
         .into_iter()
         .any(|side| side.get_type(schema).is_ok_and(|kind| kind.is_temporal()))
+}
+
+/// Whether an expression makes nanoseconds of moments of another unit.
+fn is_refined(expr: &Expr, schema: &DFSchema) -> bool {
+    let Expr::Cast(cast) = expr else {
+        return false;
+    };
+    matches!(
+        (cast.expr.get_type(schema), cast.field.data_type()),
+        (Ok(DataType::Timestamp(own, _)), DataType::Timestamp(TimeUnit::Nanosecond, _))
+            if own != TimeUnit::Nanosecond
+    )
 }
 
 fn by_zero(plan: &LogicalPlan) -> String {
@@ -296,9 +323,10 @@ fn calls(plan: &LogicalPlan) -> BTreeSet<String> {
 /// What the functions of the plan take; those that are known to refuse values come first.
 fn functions(plan: &LogicalPlan) -> Option<String> {
     let calls = calls(plan);
+    // `count` refuses no value: what it takes is for the plan to say.
     let known: Vec<_> = TAKEN
         .iter()
-        .filter(|(name, _)| calls.contains(*name))
+        .filter(|(name, _)| calls.contains(*name) && *name != "count")
         .collect();
     if let [(name, takes)] = known.as_slice() {
         return Some(format!("`{name}` {takes}"));
@@ -363,7 +391,7 @@ fn parts(plan: &LogicalPlan, of: impl Fn(&Expr) -> Option<String>) -> BTreeSet<S
 pub(crate) fn shown(expr: &Expr) -> String {
     let has_literal = expr.exists(|expr| Ok(matches!(expr, Expr::Literal(..))));
     match expr {
-        Expr::Column(column) => column.name.clone(),
+        Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column.name.clone(),
         Expr::Cast(cast) => shown(&cast.expr),
         Expr::Alias(alias) => shown(&alias.expr),
         expr if matches!(has_literal, Ok(false)) => expr.human_display().to_string(),

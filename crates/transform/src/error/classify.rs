@@ -15,10 +15,11 @@ use regex::Regex;
 use crate::{
     Error, ErrorKind,
     error::{Place, wording},
-    functions::{GrowthRefused, InvalidArgument, TooLarge},
+    functions::{GrowthRefused, InvalidArgument},
     memory::JoinMemoryExhausted,
     scan_store::ScanLimitReached,
     stop::Stopped,
+    too_large::TooLarge,
 };
 
 /// Column names that are listed when one is not found.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::LazyLock};
 use regex::{Captures, Regex};
 
 use super::classify::nearest;
+use crate::too_large::{BEYOND_CALENDAR, BEYOND_NANOSECONDS};
 
 /// Functions that other databases have, and what to write here.
 const ELSEWHERE: [(&str, &str); 31] = [
@@ -198,15 +199,47 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             },
         ),
         rule(
-            r"Cannot cast to interval|Interval (?:component|field value) out of range|interval.*[Oo]verflow",
-            |_| super::blame::BEYOND.to_owned(),
+            r"(?i)cannot cast to interval|Interval (?:component|field value) out of range|interval.*[Oo]verflow",
+            |_| BEYOND_CALENDAR.to_owned(),
         ),
         rule(r"(?i)Cannot automatically convert .+ to interval", |_| {
             "an interval is one text or number with its unit: INTERVAL '3 months'".to_owned()
         }),
-        rule(r"Overflow converting .+ to Nanosecond", |_| {
-            "a moment in nanoseconds is beyond the years 1677 to 2262: compare with a DATE, or CAST text to TIMESTAMP(6)".to_owned()
+        rule(
+            r"Failed to convert \S+ to temporal for|Arrow error: Compute error: .*[Oo]verflow",
+            |_| BEYOND_CALENDAR.to_owned(),
+        ),
+        rule(
+            r"Overflow converting .+ to Nanosecond|exceeds the representable i64 range",
+            |_| BEYOND_NANOSECONDS.to_owned(),
+        ),
+        rule(
+            r"Only identifiers and literals are supported in tuples",
+            |_| {
+                "a row of values is compared with rows of as many, which hold no further rows and no subquery: (a, b) IN ((1, 2), (3, 4))".to_owned()
+            },
+        ),
+        rule(r"Dot access not supported for non-string expr", |_| {
+            "a member of what a function gives is taken by its name in brackets: named_struct('a', 1)['a']".to_owned()
         }),
+        rule(
+            r"Decimal\(precision = (\d+), scale = (-?\d+)\) should satisfy",
+            |found| {
+                format!(
+                    "there is no DECIMAL({}, {}): a decimal has from 1 to 38 digits, and no more of them behind the point than there are",
+                    &found[1], &found[2]
+                )
+            },
+        ),
+        rule(r"frame offsets for ROWS / GROUPS must be", |_| {
+            "a frame counts rows from 0 on: ROWS BETWEEN 1 PRECEDING AND CURRENT ROW".to_owned()
+        }),
+        rule(
+            r"There is only support Literal types for field at idx: \d+ in Window",
+            |_| {
+                "a function with OVER takes constants behind its first argument, such as lag(column, 1, 0): write coalesce(lag(column, 1), …) for a value of the row".to_owned()
+            },
+        ),
         rule(r"Invalid escape character in LIKE", |_| {
             "ESCAPE takes one character".to_owned()
         }),
@@ -581,6 +614,8 @@ fn no_value(text: &str, kind: &str) -> String {
         "timestamp" => ", such as '2026-01-31 10:00:00'",
         _ => "",
     };
+    // The engine reads it with digits of its own before it casts.
+    let kind = kind.split('(').next().unwrap_or_default();
     format!("`'{text}'` is no {kind}{such}")
 }
 

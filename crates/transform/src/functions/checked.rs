@@ -4,7 +4,7 @@
 //! more. It has kernels that check, and no way to ask for them (`DataFusion` 55), so the operators become functions that do.
 //! Moments, spans of time and floats are left to the engine: the former it checks, the latter have infinities.
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -33,8 +33,10 @@ use datafusion::{
     physical_plan::PhysicalExpr,
 };
 
-use super::floats::PlainFloat;
-use crate::{comparisons::Computed, marked::unmarked, named};
+use super::{floats::PlainFloat, quotient::Quotient};
+use crate::{
+    comparisons::Computed, marked::unmarked, named, too_large::TooLarge, writable::Writable,
+};
 
 /// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
 const MOST_DIGITS: [u8; 2] = [38, 76];
@@ -42,24 +44,6 @@ const MOST_DIGITS: [u8; 2] = [38, 76];
 /// Puts checked operators into a plan, whose types agree by then.
 #[derive(Debug)]
 pub(crate) struct CheckedArithmetic;
-
-/// A result does not fit its type. The text is for callers: it never holds the value.
-#[derive(Debug)]
-pub(crate) struct TooLarge(&'static str);
-
-impl TooLarge {
-    pub(super) fn error(what: &'static str) -> DataFusionError {
-        DataFusionError::External(Box::new(Self(what)))
-    }
-}
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0)
-    }
-}
-
-impl std::error::Error for TooLarge {}
 
 impl AnalyzerRule for CheckedArithmetic {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
@@ -181,18 +165,22 @@ pub(super) fn largest_bits(values: &[i64]) -> u32 {
 /// An expression with the operators that its text has.
 pub(crate) fn unchecked(expr: &Expr) -> Expr {
     let plain = expr.clone().transform_up(|expr| {
-        let found = unmarked::<PlainFloat>(unmarked::<Computed>(expr).data);
+        let found = unmarked::<Computed>(unmarked::<Writable>(expr).data);
+        let found = unmarked::<PlainFloat>(found.data);
         let Expr::ScalarFunction(call) = &found.data else {
             return Ok(found);
         };
-        let Some(arithmetic) = call.func.inner().downcast_ref::<Arithmetic>() else {
-            return Ok(found);
+        let function = call.func.inner();
+        let op = match function.downcast_ref::<Arithmetic>() {
+            Some(arithmetic) => arithmetic.op,
+            None if function.is::<Quotient>() => Operator::Divide,
+            None => return Ok(found),
         };
         Ok(match call.args.as_slice() {
             [value] => Transformed::yes(Expr::Negative(Box::new(value.clone()))),
             [left, right] => Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(
                 Box::new(left.clone()),
-                arithmetic.op,
+                op,
                 Box::new(right.clone()),
             ))),
             _ => found,
@@ -342,7 +330,7 @@ fn shifted(
     Ok(result)
 }
 
-fn too_large(kind: &DataType) -> DataFusionError {
+pub(super) fn too_large(kind: &DataType) -> DataFusionError {
     TooLarge::error(if kind.is_integer() {
         "a number is too large for an integer: CAST one side to DECIMAL(38, 0) or DOUBLE before it is computed with"
     } else {
@@ -351,7 +339,7 @@ fn too_large(kind: &DataType) -> DataFusionError {
 }
 
 /// Whether decimals have the digits that their type allows: the engine would write as many and leave out the rest.
-fn digits(result: &ColumnarValue, kind: &DataType) -> Result<()> {
+pub(super) fn digits(result: &ColumnarValue, kind: &DataType) -> Result<()> {
     let array: ArrayRef = match result {
         ColumnarValue::Array(array) => Arc::clone(array),
         ColumnarValue::Scalar(value) => value.to_array()?,

@@ -12,7 +12,7 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF},
 };
 
-use super::checked::TooLarge;
+use crate::too_large::TooLarge;
 
 /// The places to which half of the integers of 64 bits are rounded away from 0, beyond what they hold.
 const BEYOND: i32 = -19;

@@ -21,7 +21,8 @@ use datafusion::{
     },
 };
 
-use super::checked::{TooLarge, largest_bits};
+use super::checked::largest_bits;
+use crate::too_large::TooLarge;
 
 pub(super) fn function() -> AggregateUDF {
     AggregateUDF::from(WideSum(Sum::new()))

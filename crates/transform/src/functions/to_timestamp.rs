@@ -12,7 +12,7 @@ use datafusion::{
     logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF},
 };
 
-use super::checked::TooLarge;
+use crate::too_large::TooLarge;
 
 /// The functions.
 pub(super) const NAMES: [&str; 5] = [

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DataType, FieldRef},
     common::{
         DFSchema,
         tree_node::{TreeNode, TreeNodeRecursion},
@@ -12,15 +12,14 @@ use datafusion::{
     datasource::source_as_provider,
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan,
-        expr::{Between, BinaryExpr, Case, InList, InSubquery, SetComparison},
+        expr::{InSubquery, SetComparison},
         utils::merge_schema,
     },
 };
 
 use crate::{
     Error, ErrorKind, Place,
-    comparisons::is_comparison,
-    decimals::CHOOSING,
+    comparisons::{Sides, SidesOf, sides},
     error::{planning, shown},
     files_table::FilesTable,
 };
@@ -35,9 +34,7 @@ pub(crate) fn comparisons(plan: &LogicalPlan) -> Result<(), Error> {
     let walked = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         let mut look = |expr: &Expr| {
-            let found =
-                || text_with_number(expr, &schema).filter(|text| !is_untyped(text, &untyped));
-            refused = refused.take().or_else(found);
+            refused = refused.take().or_else(|| mixed(expr, &schema, &untyped));
             Ok(match refused {
                 Some(_) => TreeNodeRecursion::Stop,
                 None => TreeNodeRecursion::Continue,
@@ -53,76 +50,208 @@ pub(crate) fn comparisons(plan: &LogicalPlan) -> Result<(), Error> {
     walked.map_err(planning)?;
     match refused {
         None => Ok(()),
-        Some(text) => {
-            Err(Error::new(ErrorKind::InvalidSql, message(&text)).at(Place::of_expr(&text)))
+        Some(Mixed { text, message }) => {
+            Err(Error::new(ErrorKind::InvalidSql, message).at(Place::of_expr(&text)))
         }
     }
 }
 
-fn message(text: &Expr) -> String {
-    // A part with a constant is not named: it may be the value of a parameter.
-    let (name, cast) = match shown(text).as_str() {
-        "…" => ("a text".to_owned(), "text".to_owned()),
-        name => (format!("`{name}` is text and"), name.to_owned()),
-    };
-    format!(
-        "{name} is compared with a number: put the number in quotes (a parameter: declare it as string) to compare texts, or write CAST({cast} AS BIGINT) to compare numbers"
-    )
+/// A text beside a number, and what is said of it.
+struct Mixed {
+    text: Expr,
+    message: String,
 }
 
-/// The text that an expression compares with a number.
-fn text_with_number(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let of = |compared: &[&Expr]| {
-        let (first, others) = compared.split_first()?;
-        others.iter().find_map(|other| {
-            text_of(first, other, schema).or_else(|| text_of(other, first, schema))
+/// Functions of lists that compare their first arguments with each other, or make one list of them; and how many arguments
+/// these are.
+const OF_LISTS: [(&str, usize); 18] = [
+    ("array_append", 2),
+    ("array_concat", usize::MAX),
+    ("array_except", 2),
+    ("array_has", 2),
+    ("array_has_all", 2),
+    ("array_has_any", 2),
+    ("array_intersect", 2),
+    ("array_position", 2),
+    ("array_positions", 2),
+    ("array_prepend", 2),
+    ("array_remove", 2),
+    ("array_remove_all", 2),
+    ("array_remove_n", 2),
+    ("array_replace", 3),
+    ("array_replace_all", 3),
+    ("array_replace_n", 3),
+    ("array_union", 2),
+    ("make_array", usize::MAX),
+];
+
+/// The text that an expression brings to one type with a number.
+fn mixed(expr: &Expr, schema: &DFSchema, untyped: &BTreeSet<String>) -> Option<Mixed> {
+    let told = |text: Expr| {
+        let is_list = text.get_type(schema).is_ok_and(|kind| kind.is_nested());
+        (!is_untyped(&text, untyped)).then(|| Mixed {
+            message: message(&text, is_list),
+            text,
         })
     };
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-            of(&[left.as_ref(), right.as_ref()])
-        }
-        Expr::Between(Between {
-            expr, low, high, ..
-        }) => of(&[expr.as_ref(), low.as_ref(), high.as_ref()]),
-        Expr::InList(InList { expr, list, .. }) => {
-            let all: Vec<&Expr> = std::iter::once(expr.as_ref()).chain(list).collect();
-            of(&all)
-        }
-        Expr::Case(Case {
-            expr: Some(expr),
-            when_then_expr,
-            ..
-        }) => {
-            let when = when_then_expr.iter().map(|(when, _)| when.as_ref());
-            let all: Vec<&Expr> = std::iter::once(expr.as_ref()).chain(when).collect();
-            of(&all)
-        }
-        Expr::ScalarFunction(call) if CHOOSING.contains(&call.func.name()) => {
-            let all: Vec<&Expr> = call.args.iter().collect();
-            of(&all)
-        }
         Expr::InSubquery(InSubquery { expr, subquery, .. })
         | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
             let inner = subquery.subquery.schema();
             let column = inner.columns().into_iter().next().map(Expr::Column)?;
             let (mine, theirs) = (expr.get_type(schema).ok()?, inner.field(0).data_type());
-            if is_text(&mine) && theirs.is_numeric() && has_column(expr) {
-                return Some(expr.as_ref().clone());
+            if mixes(&mine, theirs) && has_column(expr) {
+                return told(expr.as_ref().clone());
             }
-            (mine.is_numeric() && is_text(theirs)).then_some(column)
+            mixes(theirs, &mine).then(|| told(column)).flatten()
+        }
+        Expr::ScalarFunction(call) => {
+            let name = call.func.name();
+            if let Some((_, compared)) = OF_LISTS.iter().find(|(function, _)| *function == name) {
+                let values: Vec<&Expr> = call.args.iter().take(*compared).collect();
+                return text_beside_number(&values, schema, leaf).and_then(told);
+            }
+            in_sides(expr, schema).and_then(told)
+        }
+        Expr::BinaryExpr(_) | Expr::Between(_) | Expr::InList(_) | Expr::Case(_) => {
+            in_sides(expr, schema).and_then(told)
         }
         _ => None,
     }
 }
 
-/// `text`, where it is one of the files and the other a number.
-fn text_of(text: &Expr, number: &Expr, schema: &DFSchema) -> Option<Expr> {
+/// The results of a CASE stay text.
+fn in_sides(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let mut copy = expr.clone();
+    sides(&mut copy)
+        .into_iter()
+        .filter(|sides| sides.of != SidesOf::Case)
+        .find_map(|Sides { exprs, .. }| {
+            let exprs: Vec<&Expr> = exprs.into_iter().map(|side| &*side).collect();
+            text_beside_number(&exprs, schema, |kind| kind)
+        })
+}
+
+fn message(text: &Expr, is_list: bool) -> String {
+    // A part with a constant is not named: it may be the value of a parameter.
+    let (name, cast) = match shown(text).as_str() {
+        "…" => ("a text".to_owned(), "text".to_owned()),
+        name => (format!("`{name}`"), name.to_owned()),
+    };
+    if is_list {
+        return format!(
+            "{name} holds texts and stands beside a number: put the number in quotes (a parameter: declare it as string)"
+        );
+    }
+    let and = if name == "a text" { "" } else { " is text and" };
+    format!(
+        "{name}{and} is compared with a number: put the number in quotes (a parameter: declare it as string) to compare texts, or write CAST({cast} AS BIGINT) to compare numbers"
+    )
+}
+
+/// The part of a type that is compared: all of a list, or what it holds.
+type Part = fn(&DataType) -> &DataType;
+
+/// The text among expressions of one type-to-be, where another of them is a number.
+fn text_beside_number(exprs: &[&Expr], schema: &DFSchema, part: Part) -> Option<Expr> {
+    let (first, others) = exprs.split_first()?;
+    let beside_first = others.iter().find_map(|other| {
+        text_of(first, other, schema, part).or_else(|| text_of(other, first, schema, part))
+    });
+    beside_first.or_else(|| {
+        let is_number = |expr: &&&Expr| {
+            let kind = expr.get_type(schema);
+            kind.is_ok_and(|kind| part(&kind).is_numeric())
+        };
+        let number = others.iter().find(is_number)?;
+        let mut texts = exprs.iter();
+        texts.find_map(|text| text_of(text, number, schema, part))
+    })
+}
+
+/// The part of `text` that is a text of the files where the other is a number.
+fn text_of(text: &Expr, number: &Expr, schema: &DFSchema, part: Part) -> Option<Expr> {
+    if let (Some(texts), Some(numbers)) = (members(text), members(number))
+        && texts.len() == numbers.len()
+    {
+        let mut pairs = texts.into_iter().zip(numbers);
+        return pairs.find_map(|(text, number)| text_of(text, number, schema, part));
+    }
     let kind = |expr: &Expr| expr.get_type(schema).ok();
-    let is_mixed = has_column(text)
-        && kind(text).is_some_and(|kind| is_text(&kind))
-        && kind(number).is_some_and(|kind| kind.is_numeric());
-    is_mixed.then(|| text.clone())
+    let is_mixed = has_column(text) && mixes(part(&kind(text)?), part(&kind(number)?));
+    is_mixed.then(|| innermost(text, schema).clone())
+}
+
+/// The values that an object is made of.
+fn members(expr: &Expr) -> Option<Vec<&Expr>> {
+    let Expr::ScalarFunction(call) = expr else {
+        return None;
+    };
+    match call.func.name() {
+        "struct" => Some(call.args.iter().collect()),
+        "named_struct" => Some(call.args.iter().skip(1).step_by(2).collect()),
+        _ => None,
+    }
+}
+
+/// The text of the files that a list is made of.
+fn innermost<'e>(text: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    let Expr::ScalarFunction(call) = text else {
+        return text;
+    };
+    let is_text = |item: &&Expr| {
+        let kind = item.get_type(schema);
+        has_column(item) && kind.is_ok_and(|kind| is_text(leaf(&kind)))
+    };
+    match call.args.iter().find(is_text) {
+        Some(item) if call.func.name() == "make_array" => innermost(item, schema),
+        _ => text,
+    }
+}
+
+/// Whether a type has text where another has a number.
+fn mixes(text: &DataType, number: &DataType) -> bool {
+    use DataType::{Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView};
+    match (text, number) {
+        (Dictionary(_, text), number) => mixes(text, number),
+        (text, Dictionary(_, number)) => mixes(text, number),
+        (
+            List(_) | LargeList(_) | FixedSizeList(..) | ListView(_) | LargeListView(_),
+            List(_) | LargeList(_) | FixedSizeList(..) | ListView(_) | LargeListView(_),
+        ) => mixes(leaf(text), leaf(number)),
+        (DataType::Struct(texts), DataType::Struct(numbers)) => {
+            let by_name = texts.iter().filter_map(|text| {
+                let same = numbers.iter().find(|number| number.name() == text.name());
+                Some((text, same?))
+            });
+            let by_name: Vec<_> = by_name.collect();
+            let mixes = |(text, number): (&FieldRef, &FieldRef)| {
+                mixes(text.data_type(), number.data_type())
+            };
+            if by_name.len() == texts.len() {
+                by_name.into_iter().any(mixes)
+            } else {
+                texts.iter().zip(numbers).any(mixes)
+            }
+        }
+        (DataType::Map(texts, _), DataType::Map(numbers, _)) => {
+            mixes(texts.data_type(), numbers.data_type())
+        }
+        (text, number) => is_text(text) && number.is_numeric(),
+    }
+}
+
+/// The type of what lists hold.
+fn leaf(kind: &DataType) -> &DataType {
+    match kind {
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field) => leaf(field.data_type()),
+        DataType::Dictionary(_, value) => leaf(value),
+        kind => kind,
+    }
 }
 
 /// Whether all columns of a text are text only because no file has a value of them: they equal nothing.
@@ -155,11 +284,10 @@ fn untyped(plan: &LogicalPlan) -> Option<BTreeSet<String>> {
 }
 
 fn is_text(kind: &DataType) -> bool {
-    match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => is_text(value),
-        _ => false,
-    }
+    matches!(
+        kind,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 fn has_column(expr: &Expr) -> bool {

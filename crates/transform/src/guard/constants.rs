@@ -22,8 +22,9 @@ use datafusion::{
 
 use crate::{
     Error, ErrorKind,
-    error::{BEYOND, moves, taken, told_type},
-    functions::{TooLarge, unchecked},
+    error::{moves, taken, told_type},
+    functions::unchecked,
+    too_large::{BEYOND_CALENDAR, TooLarge},
 };
 
 /// Refuses an optimised plan with a constant that cannot be computed.
@@ -212,7 +213,7 @@ pub(super) fn told(expr: &Expr, error: &DataFusionError, text: &str) -> String {
             Some(takes) => takes,
             None => format!("`{}` cannot take these arguments", call.func.name()),
         },
-        other if moves(other, &DFSchema::empty()) => BEYOND.to_owned(),
+        other if moves(other, &DFSchema::empty()) => BEYOND_CALENDAR.to_owned(),
         _ if matches!(arrow, Some(ArrowError::ArithmeticOverflow(_))) => {
             format!("{text} is too large for its type")
         }

@@ -19,7 +19,7 @@ use datafusion::{
     },
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, Operator, Union,
-        expr::{Between, BinaryExpr, Case, Cast, InList, InSubquery, ScalarFunction},
+        expr::{BinaryExpr, Cast, InSubquery, ScalarFunction},
         expr_rewriter::coerce_plan_expr_for_schema,
         logical_plan::Join,
         utils::merge_schema,
@@ -27,8 +27,10 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
-use crate::comparisons::is_comparison;
-use crate::named;
+use crate::{
+    comparisons::{Sides, SidesOf, sides},
+    named,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -124,24 +126,23 @@ enum Text {
 }
 
 fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let changed = match &mut expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-            together(vec![left, right], schema, Text::IsRead)?
-        }
+    let mut changed = false;
+    for Sides { exprs, of } in sides(&mut expr) {
+        changed |= match of {
+            SidesOf::Comparison => together(exprs, schema, Text::IsRead),
+            SidesOf::Case => together(exprs, schema, Text::StaysText),
+            // All functions are looked at below.
+            SidesOf::Function => false,
+        };
+    }
+    changed |= match &mut expr {
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::Minus,
             right,
         }) => {
-            together(vec![left, right], schema, Text::StaysText)?
+            together(vec![left, right], schema, Text::StaysText)
                 | in_one_zone([left, right], schema)
-        }
-        Expr::Between(Between {
-            expr, low, high, ..
-        }) => together(vec![expr, low, high], schema, Text::IsRead)?,
-        Expr::InList(InList { expr, list, .. }) => {
-            let all = std::iter::once(expr.as_mut()).chain(list).collect();
-            together(all, schema, Text::IsRead)?
         }
         Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
             let kinds = [
@@ -150,9 +151,8 @@ fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             ];
             in_subquery(expr, &kinds)
         }
-        Expr::Case(case) => cases(case, schema)?,
         Expr::ScalarFunction(ScalarFunction { args, .. }) if args.len() > 1 => {
-            together(args.iter_mut().collect(), schema, Text::StaysText)?
+            together(args.iter_mut().collect(), schema, Text::StaysText)
         }
         _ => false,
     };
@@ -189,34 +189,14 @@ fn cast(expr: &mut Expr, kind: DataType) {
     *expr = Expr::Cast(Cast::new(Box::new(inner), kind));
 }
 
-/// What is compared in a CASE, and what comes of it.
-fn cases(case: &mut Case, schema: &DFSchema) -> Result<bool> {
-    let mut changed = false;
-    if let Some(operand) = &mut case.expr {
-        let whens = case
-            .when_then_expr
-            .iter_mut()
-            .map(|(when, _)| when.as_mut());
-        let compared = std::iter::once(operand.as_mut()).chain(whens).collect();
-        changed |= together(compared, schema, Text::IsRead)?;
-    }
-    let thens = case
-        .when_then_expr
-        .iter_mut()
-        .map(|(_, then)| then.as_mut());
-    let results = thens.chain(case.else_expr.as_deref_mut()).collect();
-    changed |= together(results, schema, Text::StaysText)?;
-    Ok(changed)
-}
-
 /// Aligns expressions that are brought to one type; says whether any was changed.
-fn together(mut exprs: Vec<&mut Expr>, schema: &DFSchema, text: Text) -> Result<bool> {
+fn together(mut exprs: Vec<&mut Expr>, schema: &DFSchema, text: Text) -> bool {
     let kinds = exprs
         .iter()
         .map(|expr| expr.get_type(schema))
         .collect::<Result<Vec<_>>>();
     // What has no type is refused by the engine, in its words.
-    Ok(kinds.is_ok_and(|kinds| align(&mut exprs, &kinds, text)))
+    kinds.is_ok_and(|kinds| align(&mut exprs, &kinds, text))
 }
 
 fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
