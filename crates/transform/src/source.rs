@@ -356,7 +356,7 @@ impl TableBuilder<'_> {
         let whole = scan.whole(self.store.as_ref(), file).await;
         let whole = whole.map_err(|error| planning(error.into()))?;
         let (state, store) = (self.session.state(), Arc::clone(&self.store));
-        let (format, object) = (parquet::format(), file.clone());
+        let (format, object) = (parquet::format(self.spec), file.clone());
         let runtime = Handle::current();
         // Of many columns, it takes long.
         let finding = SpawnedTask::spawn_blocking(move || {

@@ -7,6 +7,7 @@ mod bounds;
 mod broken;
 mod columns;
 mod config;
+mod containers;
 mod costs;
 mod damaged;
 mod documented;

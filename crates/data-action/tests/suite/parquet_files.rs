@@ -212,23 +212,25 @@ async fn bytes_that_are_declared_as_text() {
     .await;
 }
 
+/// A timestamp of 96 bits: a Julian day, and nanoseconds of it.
+fn julian(day: u32, nanoseconds: u64) -> Int96 {
+    let mut value = Int96::new();
+    let [low, high] = [nanoseconds & 0xffff_ffff, nanoseconds >> 32];
+    value.set_data(
+        u32::try_from(low).unwrap(),
+        u32::try_from(high).unwrap(),
+        day,
+    );
+    value
+}
+
 #[tokio::test]
 async fn timestamps_of_96_bits() {
-    let at = |day: u32, nanoseconds: u64| {
-        let mut value = Int96::new();
-        let [low, high] = [nanoseconds & 0xffff_ffff, nanoseconds >> 32];
-        value.set_data(
-            u32::try_from(low).unwrap(),
-            u32::try_from(high).unwrap(),
-            day,
-        );
-        value
-    };
     // Julian days of 2026-01-05 and 9999-12-31.
     let moments = [
-        at(2_461_046, 36_000_000_000_000 + 123_456_000),
-        at(5_373_484, 0),
-        at(2_415_021, 1_000),
+        julian(2_461_046, 36_000_000_000_000 + 123_456_000),
+        julian(5_373_484, 0),
+        julian(2_415_021, 1_000),
     ];
     let content = file(
         "message m { optional int96 at; }",
@@ -401,4 +403,92 @@ async fn texts_by_their_lengths() {
             }
         }
     }
+}
+
+/// Which digits of such a timestamp there is room for is for the table to say. None is cut off, and none wraps.
+#[tokio::test]
+async fn timestamps_of_96_bits_keep_their_digits() {
+    let written = |moments: &[Int96]| {
+        let defined = vec![1; moments.len()];
+        let values = [Values::Int96(moments, &defined, &[])];
+        file(
+            "message m { optional int96 at; }",
+            Compression::SNAPPY,
+            &values,
+        )
+    };
+    let finer = written(&[julian(2_461_046, 36_000_000_000_000 + 123_456_789)]);
+    let far = written(&[julian(5_373_484, 0)]);
+    let sql = "SELECT at FROM t";
+    let found = "SELECT count(*) AS n FROM t WHERE at = '2026-01-05 10:00:00.123456789'";
+    let fine = "types = { at = \"timestamp(ns)\" }";
+    let columns = "columns = { at = \"timestamp(ns)\" }\non_error = \"null\"";
+    let exact = Ok(json!([{ "at": "2026-01-05T10:00:00.123456789" }]));
+    let digits = Err("column `at` holds a timestamp with more digits than microseconds");
+    let beyond = Err("column `at` holds a timestamp that 64 bits of nanoseconds do not hold");
+    check(vec![
+        case("a.parquet", finer.clone(), "", sql, digits.clone()),
+        case(
+            "a.parquet",
+            finer.clone(),
+            "on_error = \"skip\"",
+            sql,
+            digits,
+        ),
+        case("a.parquet", finer.clone(), fine, sql, exact.clone()),
+        case("a.parquet", finer.clone(), columns, sql, exact),
+        case("a.parquet", finer, fine, found, Ok(json!([{ "n": 1 }]))),
+        case("a.parquet", far.clone(), fine, sql, beyond),
+        case(
+            "a.parquet",
+            far,
+            "",
+            sql,
+            Ok(json!([{ "at": "9999-12-31T00:00:00" }])),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_utf_8_is_named_as_such() {
+    // The annotation says text, and the bytes are none.
+    let text = file(
+        "message m { optional binary v (STRING); }",
+        Compression::UNCOMPRESSED,
+        &[Values::Text(&["a", "Muller", "b"], &[1, 1, 1], &[])],
+    );
+    let mut broken = text;
+    let place = broken
+        .windows(6)
+        .position(|bytes| bytes == b"Muller")
+        .unwrap();
+    // In the page alone: statistics are further behind.
+    broken[place + 1] = 0xfc;
+    let says = Err("a.parquet holds a text that is not valid UTF-8");
+    let by_rows = Err("a.parquet: holds a text that is not valid UTF-8");
+    check(vec![
+        case(
+            "a.parquet",
+            broken.clone(),
+            "",
+            "SELECT v FROM t",
+            says.clone(),
+        ),
+        case(
+            "a.parquet",
+            broken.clone(),
+            "",
+            "SELECT v FROM t WHERE v <> 'a'",
+            says,
+        ),
+        case(
+            "a.parquet",
+            broken,
+            "on_error = \"null\"",
+            "SELECT v FROM t",
+            by_rows,
+        ),
+    ])
+    .await;
 }

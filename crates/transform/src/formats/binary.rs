@@ -150,6 +150,10 @@ pub(crate) struct ArrowDecoder {
     begun: bool,
     is_file: bool,
     ended: bool,
+    /// Whether the last message is the mark of an end.
+    is_marked: bool,
+    /// The last bytes so far, of which a file ends with its magic.
+    tail: Vec<u8>,
     /// The memory of a large message.
     reserved: Option<MemoryReservation>,
 }
@@ -166,6 +170,8 @@ impl ArrowDecoder {
             begun: false,
             is_file: false,
             ended: false,
+            is_marked: false,
+            tail: Vec::new(),
         }
     }
 
@@ -349,6 +355,10 @@ impl Decode for ArrowDecoder {
     fn push(&mut self, bytes: &[u8], _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         self.bytes.drain(..self.done);
         self.done = 0;
+        let last = bytes.len().saturating_sub(ARROW_FILE_MAGIC.len());
+        self.tail.extend_from_slice(&bytes[last..]);
+        let before = self.tail.len().saturating_sub(ARROW_FILE_MAGIC.len());
+        self.tail.drain(..before);
         if !self.ended {
             self.bytes.extend_from_slice(bytes);
         }
@@ -367,9 +377,9 @@ impl Decode for ArrowDecoder {
                 }
                 Err(error) => return Err(error),
             };
-            let is_mark = end <= 8;
+            self.is_marked = end <= 8;
             let batch = self.message(end)?;
-            self.ended = is_mark && self.is_file;
+            self.ended = self.is_marked && self.is_file;
             if let Some(batch) = batch {
                 out.push(batch);
                 return Ok(true);
@@ -380,7 +390,19 @@ impl Decode for ArrowDecoder {
 
     fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<(), Error> {
         let whole = self.ended || self.done == self.bytes.len() && self.at_end();
-        if whole { Ok(()) } else { Err(self.invalid()) }
+        if !whole {
+            return Err(self.invalid());
+        }
+        let misfits = &self.adapter.misfits;
+        if self.is_file && self.tail != ARROW_FILE_MAGIC {
+            return Err(misfits.error(
+                "does not end as an Arrow file does: it is cut off, or other bytes are behind it",
+            ));
+        }
+        if !self.is_file && !self.is_marked {
+            return Err(misfits.error("has no mark of its end, so that it may be cut off: writers of Arrow streams put one when they are closed"));
+        }
+        Ok(())
     }
 }
 

@@ -36,6 +36,20 @@ pub(crate) struct CsvOptions {
 }
 
 impl CsvOptions {
+    /// Whether a field is null in a column of a type. An empty field in quotes is empty text, unless a spelling of null is in quotes.
+    pub(crate) fn is_null(&self, text: &[u8], in_quotes: bool, kind: &DataType) -> bool {
+        if text.is_empty() && *kind != DataType::Utf8 {
+            return true;
+        }
+        let spelling: &[u8] = if text.is_empty() && in_quotes {
+            b"\"\""
+        } else {
+            text
+        };
+        let mut nulls = self.null_values.iter();
+        nulls.any(|null| null.as_bytes() == spelling)
+    }
+
     /// What few files have, as `[tables.NAME]` writes it.
     pub(crate) fn rare(&self) -> Vec<String> {
         let mut rare = Vec::new();
@@ -277,9 +291,8 @@ impl CsvDecoder {
                 builder.append_null();
                 continue;
             };
-            let null = text.is_empty() && *kind != DataType::Utf8
-                || self.options.null_values.iter().any(|null| null == text);
-            if null {
+            let in_quotes = text.is_empty() && record.is_empty_in_quotes(field);
+            if self.options.is_null(text.as_bytes(), in_quotes, kind) {
                 builder.append_null();
             } else {
                 builder.append_value(text);

@@ -156,7 +156,7 @@ struct CsvColumn<'a> {
     fields: usize,
     quote: Option<u8>,
     trim: bool,
-    empty_is_null: bool,
+    kind: &'a DataType,
     /// No longer text is one that stands for null.
     longest_null: usize,
 }
@@ -211,23 +211,25 @@ impl<'a> CsvColumn<'a> {
         {
             if memchr::memchr(quote, inner).is_some() {
                 let made = undoubled(inner, quote);
-                return if self.is_null(&made) {
+                return if self.is_null(&made, true) {
                     Cell::Null
                 } else {
                     Cell::Made(made)
                 };
             }
             place = place.start + 1..place.end - 1;
-        }
-        if self.is_null(&text[place.clone()]) {
+            if self.is_null(&text[place.clone()], true) {
+                return Cell::Null;
+            }
+        } else if self.is_null(&text[place.clone()], false) {
             return Cell::Null;
         }
         Cell::plain(text, place)
     }
 
-    fn is_null(&self, text: &[u8]) -> bool {
-        let mut nulls = self.rows.chunks.options.null_values.iter();
-        text.is_empty() && self.empty_is_null || nulls.any(|null| null.as_bytes() == text)
+    fn is_null(&self, text: &[u8], in_quotes: bool) -> bool {
+        let options = &self.rows.chunks.options;
+        options.is_null(text, in_quotes, self.kind)
     }
 }
 
@@ -249,7 +251,7 @@ impl Rows for CsvRows<'_> {
             fields: self.chunks.layout.fields,
             quote: self.chunks.options.dialect.quote,
             trim: self.chunks.options.dialect.trim,
-            empty_is_null: kind.kind != DataType::Utf8,
+            kind: &kind.kind,
             longest_null: null_values.map(String::len).max().unwrap_or(0),
         };
         let is_inner = field > 0 && field + 1 < column.fields;

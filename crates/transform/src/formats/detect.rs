@@ -33,6 +33,56 @@ pub(crate) fn compression_by_magic(head: &[u8]) -> Option<Compression> {
     }
 }
 
+/// What is no file of rows but holds some, or is compressed in a way that is not read, by the first bytes.
+pub(crate) fn unreadable_by_magic(head: &[u8]) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 12] = [
+        (
+            b"PK\x03\x04",
+            "a ZIP archive (or a workbook of Excel, which is one)",
+        ),
+        (b"PK\x05\x06", "an empty ZIP archive"),
+        (b"\x04\x22\x4d\x18", "compressed with LZ4"),
+        (b"\x02\x21\x4c\x18", "compressed with LZ4"),
+        (b"\xff\x06\x00\x00sNaPpY", "compressed with Snappy"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (b"\x1f\x9d", "compressed with compress"),
+        (b"\x89LZO\x00", "compressed with LZO"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "a document of Microsoft Office",
+        ),
+        (b"%PDF-", "a PDF document"),
+        (b"SQLite format 3\x00", "a database of SQLite"),
+    ];
+    let found = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
+    let is_tar = || matches!(head.get(257..263), Some(b"ustar\x00" | b"ustar "));
+    found
+        .map(|(_, what)| *what)
+        .or_else(|| is_tar().then_some("a tar archive"))
+}
+
+/// The same by the ending of the name, where the bytes do not tell.
+pub(crate) fn unreadable_by_name(key: &str) -> Option<&'static str> {
+    let (_, ending) = key.rsplit_once('.')?;
+    match ending.to_ascii_lowercase().as_str() {
+        "br" => Some("compressed with brotli"),
+        "lzma" => Some("compressed with LZMA"),
+        "lz4" => Some("compressed with LZ4"),
+        "lzo" => Some("compressed with LZO"),
+        "snappy" | "sz" => Some("compressed with Snappy"),
+        "z" => Some("compressed with compress"),
+        "deflate" | "zz" => Some("compressed with deflate"),
+        "zip" => Some("a ZIP archive"),
+        "7z" => Some("a 7z archive"),
+        "rar" => Some("a RAR archive"),
+        "tar" | "tgz" => Some("a tar archive"),
+        "xls" | "xlsx" => Some("a workbook of Excel"),
+        "orc" => Some("ORC"),
+        _ => None,
+    }
+}
+
 /// Format and compression by the endings of the name: `calls.csv.gz`.
 pub(crate) fn by_name(key: &str) -> (Option<Format>, Option<Compression>) {
     let name = key
@@ -379,7 +429,9 @@ pub(crate) fn lines_before(text: &[u8], dialect: Dialect, delimiter: Option<Deli
 mod tests {
     use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-    use super::{by_name, delimiter, encoding, json_by_text};
+    use super::{
+        by_name, delimiter, encoding, json_by_text, unreadable_by_magic, unreadable_by_name,
+    };
     use crate::{
         Compression, Format,
         formats::records::{Delimiter, Dialect},
@@ -394,6 +446,21 @@ mod tests {
         );
         assert_eq!(by_name("a.csv/calls"), (None, None));
         assert_eq!(by_name("a/*.parquet").0, Some(Format::Parquet));
+    }
+
+    #[test]
+    fn archives_are_recognised() {
+        let mut tar = vec![b'a'; 257];
+        assert_eq!(unreadable_by_magic(&tar), None);
+        tar.extend_from_slice(b"ustar\x0000");
+        assert_eq!(unreadable_by_magic(&tar), Some("a tar archive"));
+        assert_eq!(unreadable_by_magic(b"PK\n1\n"), None);
+        assert_eq!(
+            unreadable_by_name("a.csv.BR"),
+            Some("compressed with brotli")
+        );
+        assert_eq!(unreadable_by_name("a.br/calls.csv"), None);
+        assert_eq!(unreadable_by_name("calls"), None);
     }
 
     #[test]

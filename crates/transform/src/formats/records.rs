@@ -90,6 +90,8 @@ pub(crate) struct Records {
     text: Vec<u8>,
     ends: Vec<usize>,
     rows: Vec<Row>,
+    /// The fields that are empty and in quotes, in order.
+    empty_in_quotes: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -163,6 +165,12 @@ impl<'a> Record<'a> {
         self.row.fields
     }
 
+    /// Whether a field is empty and in quotes.
+    pub(crate) fn is_empty_in_quotes(&self, index: usize) -> bool {
+        let place = self.row.first_field + index;
+        self.records.empty_in_quotes.binary_search(&place).is_ok()
+    }
+
     /// A field; `None` beyond the last.
     pub(crate) fn field(&self, index: usize) -> Option<&'a [u8]> {
         if index >= self.row.fields {
@@ -207,10 +215,14 @@ impl Divider {
             .into_iter()
             .map(|end| end - self.row_text)
             .collect();
+        let empty = &mut self.records.empty_in_quotes;
+        let open_empty = empty.split_off(empty.partition_point(|&field| field < self.row_field));
+        let open_empty = open_empty.into_iter().map(|field| field - self.row_field);
         let open = Records {
             text: open_text,
             ends: open_ends,
             rows: Vec::new(),
+            empty_in_quotes: open_empty.collect(),
         };
         (self.row_text, self.row_field) = (0, 0);
         std::mem::replace(&mut self.records, open)
@@ -436,7 +448,7 @@ impl Divider {
 
     fn end_by(&mut self, byte: u8) {
         if !matches!(byte, b'\n' | b'\r') {
-            self.records.ends.push(self.records.text.len());
+            self.end_field();
             self.state = State::FieldStart;
         } else {
             self.end_record();
@@ -444,8 +456,16 @@ impl Divider {
         }
     }
 
-    fn end_record(&mut self) {
+    fn end_field(&mut self) {
+        if self.state == State::QuoteInQuoted && self.field().is_empty() {
+            let field = self.records.ends.len();
+            self.records.empty_in_quotes.push(field);
+        }
         self.records.ends.push(self.records.text.len());
+    }
+
+    fn end_record(&mut self) {
+        self.end_field();
         self.records.rows.push(Row {
             first_field: self.row_field,
             fields: self.records.ends.len() - self.row_field,

@@ -159,15 +159,17 @@ async fn facts(spec: &TableSpec, file: &str, head: &Head) -> Result<(Facts, Plai
             reason: reason.to_owned(),
         });
     };
-    let compression = match spec.compression {
+    let (compression, reason) = match spec.compression {
         Some(compression) => (compression, DECLARED),
-        None => compression_of(&misfits, head, named_compression)?,
+        None => {
+            readable(&misfits, file, &head.bytes)?;
+            compression_of(&misfits, head, named_compression)?
+        }
     };
-    let (compression, reason) = compression;
     found("compression", reason);
     let plain = plain(&misfits, head, compression).await?;
-    if compression != Compression::None && detect::compression_by_magic(&plain.bytes).is_some() {
-        return Err(misfits.error("is compressed twice"));
+    if compression != Compression::None {
+        of_rows(&misfits, compression, &plain.bytes)?;
     }
     let magic = detect::binary_by_magic(&plain.bytes);
     let content_type = head
@@ -276,6 +278,32 @@ fn format_by_text(
             ),
         )
     })
+}
+
+/// What is read of what holds files, or is compressed.
+const READ: &str = "put files into S3 as they are, or compressed with gzip, zstd, bzip2 or xz";
+
+/// Refuses an archive, and what is compressed in a way that is not read.
+fn readable(misfits: &Misfits, file: &str, head: &[u8]) -> Result<(), Error> {
+    let is_known =
+        || detect::compression_by_magic(head).is_some() || detect::binary_by_magic(head).is_some();
+    let found = detect::unreadable_by_magic(head)
+        .or_else(|| detect::unreadable_by_name(file).filter(|_| !head.is_empty() && !is_known()));
+    match found {
+        Some(what) => Err(misfits.error(format_args!("is {what}, which is not read: {READ}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an archive, and what is compressed again, inside a compression.
+fn of_rows(misfits: &Misfits, compression: Compression, plain: &[u8]) -> Result<(), Error> {
+    if let Some(what) = detect::unreadable_by_magic(plain) {
+        return Err(misfits.error(format_args!("is {what} inside {compression}: {READ}")));
+    }
+    if detect::compression_by_magic(plain).is_some() {
+        return Err(misfits.error("is compressed twice"));
+    }
+    Ok(())
 }
 
 fn compression_of(
@@ -644,6 +672,15 @@ impl Facts {
             return Err(Misfits::lenient(file).error("ends within its header"));
         }
         if found < before {
+            let options = &self.csv;
+            if plain.whole
+                && !plain.bytes.is_empty()
+                && options.skip_lines + options.footer_lines > 0
+            {
+                return Err(Misfits::lenient(file).error(
+                    "has no header: all of its lines are in front of the table or behind it (`skip_lines`, `footer_lines`)",
+                ));
+            }
             return Ok(plain.whole.then(Schema::empty));
         }
         let header = divider.take();

@@ -24,7 +24,7 @@ use super::{
     chunks::{self, ChunkReading},
     head::{HEAD_BYTES, Head, WHOLE_BYTES},
     inspect::{self, Facts},
-    parquet::TrustedReaders,
+    parquet::{TrustedReaders, int96},
     parquet_rows,
     reading::{PIECE_BYTES, Reading, Text},
 };
@@ -231,8 +231,9 @@ impl RowsOpener {
         let written = ["format = \"parquet\"", "compression = \"none\""];
         let counts = &misfits.counts;
         counts.note_written(&misfits.file, || written.map(str::to_owned).into());
-        let readers = TrustedReaders::new(self.store, self.scan.parquet.clone());
-        parquet_rows::rows(&readers, file, self.asked, misfits).await
+        let unit = int96::unit(&self.scan.spec);
+        let readers = TrustedReaders::new(self.store, self.scan.parquet.clone(), unit);
+        parquet_rows::rows(&readers, file, self.asked, misfits, unit).await
     }
 }
 

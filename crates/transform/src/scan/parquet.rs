@@ -1,6 +1,7 @@
 //! Parquet is read by the engine; here is what it takes on trust.
 //!
 //! - [`compact`], [`delta`], [`metadata`] and [`pages`]: numbers of elements and sizes of pages, which the decoder allocates by.
+//! - [`int96`]: timestamps of 96 bits, of which it makes 64.
 //! - [`footer`]: statistics that say less than the engine reads out of them are left out.
 //! - [`adapt`]: a column that a file has in another type than the table is converted without a loss, or the file is an error.
 //!   Conditions on a column where that may come stay above the scan, and its statistics are not used.
@@ -14,6 +15,7 @@ mod checked;
 mod compact;
 mod delta;
 mod footer;
+pub(crate) mod int96;
 pub(crate) mod metadata;
 mod pages;
 mod tally;
@@ -26,7 +28,7 @@ use std::{
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::{DataType, Schema, SchemaRef},
+    arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit},
     catalog::Session,
     common::{
         ColumnStatistics, DataFusionError, Result, Statistics, config::ConfigOptions,
@@ -63,15 +65,14 @@ use datafusion::{
 use datafusion_datasource::morsel::Morselizer;
 use object_store::{ObjectMeta, ObjectStore, path::Path};
 
+pub(in crate::scan) use self::checked::fault;
 pub(crate) use self::footer::{ParquetRuntime, TrustedReaders};
 use self::{
     adapt::{ExactColumns, own_field},
     checked::{CheckedMorsels, FilteredMorsels},
 };
 use super::{TableScan, ahead::Ahead};
-#[cfg(feature = "cluster")]
-use crate::TableSpec;
-use crate::{Error, ErrorKind, formats::misfit::Misfits};
+use crate::{Error, ErrorKind, TableSpec, formats::misfit::Misfits};
 
 /// Parquet files of one table.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ pub(crate) struct ParquetFiles {
 impl ParquetFiles {
     pub(crate) fn new(scan: Arc<TableScan>, columns: impl Iterator<Item = String>) -> Self {
         Self {
-            format: format(),
+            format: format(&scan.spec),
             exact: Arc::new(ExactColumns(scan.spec.clone())),
             seen: Arc::default(),
             columns: columns.collect(),
@@ -113,9 +114,13 @@ impl ParquetFiles {
     }
 }
 
-/// Timestamps of 96 bits are read as microseconds: as nanoseconds, moments after 2262 would become others.
-pub(crate) fn format() -> ParquetFormat {
-    ParquetFormat::default().with_coerce_int96(Some("us".to_owned()))
+/// The engine's reading of Parquet, with timestamps of 96 bits in the unit that the table has.
+pub(crate) fn format(spec: &TableSpec) -> ParquetFormat {
+    let unit = match int96::unit(spec) {
+        TimeUnit::Nanosecond => "ns",
+        _ => "us",
+    };
+    ParquetFormat::default().with_coerce_int96(Some(unit.to_owned()))
 }
 
 /// Bytes of a file that the table declares as text. The engine takes them for text without a look, and reads past the end of what is
@@ -375,7 +380,11 @@ impl ParquetFiles {
         })?;
         let store = runtime.object_store(&config.object_store_url)?;
         let ahead = Ahead::new(&self.scan, &store, &config, true);
-        let readers = TrustedReaders::new(store, ParquetRuntime::of(runtime));
+        let readers = TrustedReaders::new(
+            store,
+            ParquetRuntime::of(runtime),
+            int96::unit(&self.scan.spec),
+        );
         let readers = Arc::new(readers.with_ahead(ahead));
         let inner = source.inner.clone();
         let source = source.with(inner.with_parquet_file_reader_factory(readers));

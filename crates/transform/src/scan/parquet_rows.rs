@@ -26,7 +26,7 @@ use object_store::ObjectMeta;
 
 use super::{
     opener::{Rows, external},
-    parquet::TrustedReaders,
+    parquet::{TrustedReaders, fault},
 };
 use crate::formats::{binary::Adapter, chunk::Asked, misfit::Misfits};
 
@@ -36,18 +36,22 @@ pub(super) async fn rows(
     file: &ObjectMeta,
     asked: Asked,
     misfits: Misfits,
+    moments: TimeUnit,
 ) -> Result<Rows> {
     let of_file = misfits.clone();
     // A panic, a file that is none, or a store that failed: that is the store's to tell.
     let failed = move |error: Option<ParquetError>| match error {
         Some(error @ ParquetError::External(_)) => DataFusionError::ParquetError(error.into()),
-        _ => external(of_file.error("is not valid Parquet, or is cut off")),
+        error => {
+            let told = error.map_or_else(String::new, |error| error.to_string());
+            external(of_file.error(fault(&told)))
+        }
     };
     let whole = PartitionedFile::new_from_meta(file.clone());
     let metrics = ExecutionPlanMetricsSet::new();
     let mut reader: Box<dyn AsyncFileReader> = readers.create_reader(0, whole, None, &metrics)?;
     // The decoder of Parquet 59 takes lengths in a file at their word, and panics where they are wrong.
-    let footer = AssertUnwindSafe(footer(&mut reader)).catch_unwind();
+    let footer = AssertUnwindSafe(footer(&mut reader, moments)).catch_unwind();
     let footer = footer.await.map_err(|_panic| failed(None))?;
     let footer = footer.map_err(|error| failed(Some(error)))?;
     let opened = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, footer);
@@ -86,16 +90,16 @@ pub(super) async fn rows(
     Ok(rows.boxed())
 }
 
-/// The footer, by which timestamps of 96 bits are read as microseconds, as the engine reads them: as nanoseconds, moments
-/// after 2262 would become others.
+/// The footer, by which timestamps of 96 bits are read in a unit.
 async fn footer(
     reader: &mut Box<dyn AsyncFileReader>,
+    moments: TimeUnit,
 ) -> std::result::Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new();
     let found = ArrowReaderMetadata::load_async(reader, options.clone()).await?;
     let parquet = found.metadata().file_metadata().schema_descr();
     let own = found.schema();
-    match Int96Coercer::new(parquet, own, &TimeUnit::Microsecond).coerce() {
+    match Int96Coercer::new(parquet, own, &moments).coerce() {
         Some(schema) => {
             let options = options.with_schema(schema.into());
             ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)

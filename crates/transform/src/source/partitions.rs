@@ -1,15 +1,22 @@
 //! Columns that `name=value` segments of keys make, such as `date=2026-01-01/`.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use datafusion::{
-    arrow::datatypes::DataType,
-    common::{DataFusionError, ScalarValue},
+    arrow::{
+        array::{ArrayRef, StringArray},
+        datatypes::{DataType, TimeUnit},
+    },
+    common::{DataFusionError, ScalarValue, plan_err},
 };
 use object_store::ObjectMeta;
 use percent_encoding::percent_decode_str;
 
-use crate::{Error, ErrorKind, Location, TableSpec, formats::infer::text_type, schema::type_name};
+use crate::{
+    Error, ErrorKind, Location, TableSpec,
+    formats::{exact, infer::text_type},
+    schema::type_name,
+};
 
 /// The columns, and the values that each file has in them.
 #[derive(Debug, Default)]
@@ -54,9 +61,17 @@ impl Partitions {
             typed
                 .map(|((name, kind), (_, value))| {
                     value_of(value, kind).map_err(|_error| {
+                        let declared = match spec.partitions.contains_key(name) {
+                            true => ", as `partitions` declares it",
+                            false => ": declare its type under `partitions`",
+                        };
                         Error::new(
                             ErrorKind::MalformedData,
-                            format!("the `{name}=` segment of {} is no {}: declare its type under `partitions`", file.location, type_name(kind)),
+                            format!(
+                                "the `{name}=` segment of {} is no {}{declared}",
+                                file.location,
+                                type_name(kind)
+                            ),
                         )
                     })
                 })
@@ -70,12 +85,29 @@ impl Partitions {
 /// What writers of partitions put where a value is null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The value of a segment: a segment is a value of the column's type, however it is spelt.
+/// The value of a segment: what is a value of the column's type in a file, and numbers and days that are spelt with or without zeros.
 fn value_of(text: &str, kind: &DataType) -> Result<ScalarValue, DataFusionError> {
     if text == NULL {
         return ScalarValue::try_new_null(kind);
     }
-    ScalarValue::try_from_string(text.to_owned(), kind)
+    let exactly = |value: ArrayRef| {
+        let (value, misfits) = exact::column(&value, &kind.clone().into())?;
+        Ok::<_, DataFusionError>(misfits.is_empty().then_some(value))
+    };
+    let written: ArrayRef = Arc::new(StringArray::from(vec![text]));
+    if let Some(value) = exactly(written)? {
+        return ScalarValue::try_from_array(&value, 0);
+    }
+    let spelt = |kind: &DataType| ScalarValue::try_from_string(text.to_owned(), kind);
+    let DataType::Timestamp(_, zone) = kind else {
+        return spelt(kind);
+    };
+    // In the finest unit first, so that no digit is cut off.
+    let finest = spelt(&DataType::Timestamp(TimeUnit::Nanosecond, zone.clone()))?;
+    match exactly(finest.to_array()?)? {
+        Some(value) => ScalarValue::try_from_array(&value, 0),
+        None => plan_err!("more digits than the type has"),
+    }
 }
 
 /// The names that the segments of all files have; none when some files have no segments.

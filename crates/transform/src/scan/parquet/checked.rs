@@ -2,6 +2,7 @@
 //! leave out.
 
 use std::{
+    error::Error as StdError,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -30,7 +31,7 @@ use super::{
     adapt::Unfit,
     tally::{Judged, Tally, TallyReaders},
 };
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Format, formats::detect};
 
 /// The engine's way through files without conditions.
 #[derive(Debug)]
@@ -270,10 +271,55 @@ fn counted(
 }
 
 pub(super) fn malformed(file: &Path) -> DataFusionError {
+    let is_named_otherwise = matches!(
+        detect::by_name(file.as_ref()),
+        (Some(format), _) if format != Format::Parquet
+    );
+    let fault = if is_named_otherwise {
+        "is not valid Parquet, which other files of the table, or its first bytes, say it is"
+    } else {
+        INVALID
+    };
+    faulty(file, fault)
+}
+
+fn faulty(file: &Path, fault: &str) -> DataFusionError {
     DataFusionError::External(Box::new(Error::new(
         ErrorKind::MalformedData,
-        format!("{file} is not valid Parquet, or is cut off"),
+        format!("{file} {fault}"),
     )))
+}
+
+const INVALID: &str = "is not valid Parquet, or is cut off";
+
+/// What is wrong with a file, by what the decoder says of it.
+pub(in crate::scan) fn fault(decoder: &str) -> &'static str {
+    if decoder.to_lowercase().contains("utf-8") {
+        "holds a text that is not valid UTF-8"
+    } else {
+        INVALID
+    }
+}
+
+/// What the decoder says of a file, somewhere below other errors. What came from the store is no word of the decoder.
+fn of_decoder(error: &DataFusionError) -> Option<String> {
+    let mut next: Option<&(dyn StdError + 'static)> = match error {
+        DataFusionError::ParquetError(found) => Some(found.as_ref()),
+        DataFusionError::ArrowError(found, _) => Some(found.as_ref()),
+        other => Some(other),
+    };
+    // What is an error of ours has its words already.
+    while let Some(error) = next.filter(|error| !error.is::<Error>()) {
+        match error.downcast_ref::<ParquetError>() {
+            Some(ParquetError::External(_)) | None => {}
+            Some(found) => return Some(found.to_string()),
+        }
+        if let Some(ArrowError::ParquetError(found)) = error.downcast_ref::<ArrowError>() {
+            return Some(found.clone());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The decoder of Parquet 59 takes lengths in a file at their word, and panics where they are wrong.
@@ -285,16 +331,14 @@ fn caught<T>(file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// An error of a value that does not fit, or of the decoder, with the name of the file.
 fn of_file(file: &Path, error: DataFusionError) -> DataFusionError {
-    let source = match error.find_root() {
-        DataFusionError::External(source) => source,
-        // What came from the store is in an external error.
-        DataFusionError::ParquetError(found) if !matches!(**found, ParquetError::External(_)) => {
-            return malformed(file);
-        }
-        DataFusionError::ArrowError(found, _) if matches!(**found, ArrowError::ParquetError(_)) => {
-            return malformed(file);
-        }
-        _ => return error,
+    if let Some(decoder) = of_decoder(error.find_root()) {
+        return match fault(&decoder) {
+            INVALID => malformed(file),
+            fault => faulty(file, fault),
+        };
+    }
+    let DataFusionError::External(source) = error.find_root() else {
+        return error;
     };
     let Some(unfit) = source.downcast_ref::<Unfit>() else {
         return error;

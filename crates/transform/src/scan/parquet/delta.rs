@@ -16,13 +16,12 @@ use datafusion::parquet::{
     },
 };
 
-/// Bytes of the largest page of a column in memory, with its texts as long as they are. The bytes are those of a range of the
-/// file in which whole pages are.
-pub(super) fn largest_page(
+/// The pages of a column in a range of the file in which whole pages are, decompressed.
+pub(super) fn pages(
     column: &ColumnChunkMetaData,
     range: &Range<u64>,
     bytes: &Bytes,
-) -> Result<u64> {
+) -> Result<impl Iterator<Item = Result<Page>>> {
     let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
     let alone = column.clone().into_builder();
     let alone = alone
@@ -33,10 +32,25 @@ pub(super) fn largest_page(
         start: range.start,
         bytes: bytes.clone(),
     });
-    let levels = column.column_descr();
-    let levels = [levels.max_rep_level(), levels.max_def_level()];
+    SerializedPageReader::new(part, &alone.build()?, 0, None)
+}
+
+/// The highest repetition and definition level of a column.
+pub(super) fn levels(column: &ColumnChunkMetaData) -> [i16; 2] {
+    let column = column.column_descr();
+    [column.max_rep_level(), column.max_def_level()]
+}
+
+/// Bytes of the largest page of a column in memory, with its texts as long as they are. The bytes are those of a range of the
+/// file in which whole pages are.
+pub(super) fn largest_page(
+    column: &ColumnChunkMetaData,
+    range: &Range<u64>,
+    bytes: &Bytes,
+) -> Result<u64> {
+    let levels = levels(column);
     let mut largest = 0;
-    for page in SerializedPageReader::new(part, &alone.build()?, 0, None)? {
+    for page in pages(column, range, bytes)? {
         let page = page?;
         let bytes = held(&page, levels).ok_or_else(|| {
             ParquetError::General("a page has other lengths of texts than values".to_owned())
@@ -48,7 +62,7 @@ pub(super) fn largest_page(
 
 /// What a page takes in memory; `None` when its lengths cannot be what it says.
 fn held(page: &Page, levels: [i16; 2]) -> Option<u64> {
-    let values = texts(page, levels)?;
+    let values = values(page, levels)?;
     let most = page.num_values() as usize;
     let own = page.buffer().len() as u64;
     match page.encoding() {
@@ -69,7 +83,7 @@ fn held(page: &Page, levels: [i16; 2]) -> Option<u64> {
 }
 
 /// The bytes of a page behind the levels of its values.
-fn texts(page: &Page, [repetition, definition]: [i16; 2]) -> Option<&[u8]> {
+pub(super) fn values(page: &Page, [repetition, definition]: [i16; 2]) -> Option<&[u8]> {
     match page {
         Page::DataPage {
             buf,

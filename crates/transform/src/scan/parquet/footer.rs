@@ -4,6 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use datafusion::{
+    arrow::datatypes::TimeUnit,
     common::{DataFusionError, Result},
     datasource::{
         listing::PartitionedFile,
@@ -149,16 +150,23 @@ pub(crate) struct TrustedReaders {
     store: Arc<dyn ObjectStore>,
     runtime: ParquetRuntime,
     ahead: Option<Arc<Ahead>>,
+    /// What timestamps of 96 bits are read in.
+    moments: TimeUnit,
 }
 
 impl TrustedReaders {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, runtime: ParquetRuntime) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        runtime: ParquetRuntime,
+        moments: TimeUnit,
+    ) -> Self {
         let cache = Arc::clone(&runtime.footers);
         Self {
             inner: CachedParquetFileReaderFactory::new(Arc::clone(&store), cache),
             store,
             runtime,
             ahead: None,
+            moments,
         }
     }
 
@@ -184,7 +192,7 @@ impl ParquetFileReaderFactory for TrustedReaders {
         Ok(Box::new(TrustedReader {
             inner,
             store: Arc::clone(&self.store),
-            pages: PageMemory::new(&object.location, &self.runtime.pool),
+            pages: PageMemory::new(&object.location, &self.runtime.pool, self.moments),
             footers: Arc::clone(&self.runtime.footers),
             ahead: self.ahead.clone().filter(|ahead| ahead.reads(&object)),
             partition,

@@ -11,17 +11,19 @@ use std::{
 
 use bytes::Bytes;
 use datafusion::{
+    arrow::datatypes::TimeUnit,
     execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation},
     parquet::{
+        basic::Type,
         errors::{ParquetError, Result},
-        file::metadata::{ParquetMetaData, RowGroupMetaData},
+        file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
     },
 };
 use object_store::path::Path;
 
 use super::{
     compact::{PageHeader, page_header},
-    delta,
+    delta, int96,
 };
 use crate::{Error, ErrorKind};
 
@@ -37,6 +39,10 @@ pub(super) struct PageMemory {
     reserved: MemoryReservation,
     footer: Option<Arc<ParquetMetaData>>,
     group: Group,
+    /// What timestamps of 96 bits are read in.
+    moments: TimeUnit,
+    /// Whether the file has such columns.
+    has_moments: bool,
 }
 
 /// The group of rows that is being read.
@@ -63,20 +69,25 @@ struct Largest {
 }
 
 impl PageMemory {
-    pub(super) fn new(file: &Path, pool: &Arc<dyn MemoryPool>) -> Self {
+    pub(super) fn new(file: &Path, pool: &Arc<dyn MemoryPool>, moments: TimeUnit) -> Self {
         Self {
             file: file.clone(),
             reserved: MemoryConsumer::new("pages of Parquet").register(pool),
             footer: None,
             group: Group::default(),
+            moments,
+            has_moments: false,
         }
     }
 
     pub(super) fn know(&mut self, footer: &Arc<ParquetMetaData>) {
+        let columns = footer.file_metadata().schema_descr().columns();
+        let mut kinds = columns.iter().map(|column| column.physical_type());
+        self.has_moments = kinds.any(|kind| kind == Type::INT96);
         self.footer = Some(Arc::clone(footer));
     }
 
-    /// Makes room for the pages in bytes of the file that were read to be decoded.
+    /// Makes room for the pages in bytes of the file that were read to be decoded, and looks at what the decoder takes on trust.
     pub(super) fn admit(&mut self, ranges: &[Range<u64>], bytes: &[Bytes]) -> Result<()> {
         let mut by_lengths = Vec::new();
         for (range, bytes) in ranges.iter().zip(bytes) {
@@ -86,6 +97,14 @@ impl PageMemory {
             }
         }
         self.reserve()?;
+        if self.has_moments {
+            for (range, bytes) in ranges.iter().zip(bytes) {
+                self.turn_to(range.start);
+                if let Some(chunk) = self.chunk(range.start) {
+                    int96::check(&self.file, chunk, range, bytes, self.moments)?;
+                }
+            }
+        }
         if by_lengths.is_empty() {
             return Ok(());
         }
@@ -97,20 +116,21 @@ impl PageMemory {
     }
 
     fn see_lengths(&mut self, range: &Range<u64>, bytes: &Bytes) -> Result<()> {
-        let Some(footer) = &self.footer else {
-            return Ok(());
-        };
-        let Some(group) = footer.row_groups().get(self.group.number) else {
-            return Ok(());
-        };
-        let mut all = group.columns().iter().zip(columns(group));
-        if let Some((chunk, _)) = all.find(|(_, own)| own.contains(&range.start)) {
+        if let Some(chunk) = self.chunk(range.start) {
             let largest = delta::largest_page(chunk, range, bytes)?;
             if let Some(column) = self.group.column(range.start) {
                 column.data = column.data.max(largest);
             }
         }
         Ok(())
+    }
+
+    /// The column of the group that is being read, at a place.
+    fn chunk(&self, place: u64) -> Option<&ColumnChunkMetaData> {
+        let group = self.footer.as_ref()?.row_groups().get(self.group.number)?;
+        let mut all = group.columns().iter().zip(columns(group));
+        all.find(|(_, own)| own.contains(&place))
+            .map(|(chunk, _)| chunk)
     }
 
     fn reserve(&self) -> Result<()> {
