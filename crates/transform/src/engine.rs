@@ -164,7 +164,7 @@ impl Transform {
         let physical = stop.clone().into_joins(physical).map_err(running)?;
         let task = asked.session.task_ctx();
         #[cfg(feature = "cluster")]
-        let task = cluster::with_run(task, &physical, &prepared.limits, &stop).map_err(running)?;
+        let task = cluster::with_run(task, &physical, &meter, &stop).map_err(running)?;
         let rows =
             execute_stream(Arc::clone(&physical), task).map_err(|error| asked.told(error))?;
         #[cfg(feature = "cluster")]

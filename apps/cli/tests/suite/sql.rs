@@ -5,11 +5,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use flowlake_aws_access::StaticCredentials;
+use flowlake_data_action::{Config, ProcessEnvironment, worker};
 use serde_json::{Value, json};
 
 use crate::{
     desk::Desk,
-    support::{House, output_of, record},
+    support::{House, READER, output_of, record},
 };
 
 #[tokio::test]
@@ -1453,4 +1455,34 @@ async fn an_action_does_not_compare_text_with_numbers_either_in_memory_or_not() 
         let told = house.told(&ask, 0).await;
         assert!(told.starts_with("calls\n3\n"), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_read_where_the_question_says_so() {
+    let house = House::new().await;
+    let sql = "SELECT name FROM 's3://lake/exports/customers.csv' WHERE calls = 3";
+    let ask = ["sql", sql, "--format", "csv", "--engine", "cluster"];
+    let told = house.told(&ask, 2).await;
+    assert!(told.contains("config.invalid"), "{told}");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    std::fs::write(house.path().join("secret"), "known-to-these-nodes-only").unwrap();
+    house.more_config(&format!(
+        "[cluster]\nworkers = [\"{address}\"]\nsecret = {{ file = \"secret\" }}\n"
+    ));
+    let (_, mut config) = Config::load(house.path()).unwrap();
+    let key = house.stack.access_key(READER);
+    config.aws.credentials = Some(StaticCredentials::new(key.id, key.secret));
+    let worker = Box::pin(worker(&config, None, &ProcessEnvironment)).await;
+    let serving = tokio::spawn(worker.unwrap().serve(listener, std::future::pending()));
+    let told = house.told(&ask, 0).await;
+    assert!(told.starts_with("name\nAna\n"), "{told}");
+    let tail = house.told(&["audit", "tail", "--output", "jsonl"], 0).await;
+    let last = record(tail.lines().last().unwrap());
+    assert_eq!(last["code"], "ok");
+    assert_eq!(last["objects"][0]["key"], "exports/customers.csv");
+    serving.abort();
+    let _ = serving.await;
+    let told = house.told(&ask, 6).await;
+    assert!(told.contains("cluster.worker_lost"), "{told}");
 }

@@ -155,7 +155,12 @@ impl PhysicalExtensionCodec for PlanCodec {
             .iter()
             .map(|filter| converter.proto_to_physical_expr(filter, columns_of_filters, &decoding))
             .collect::<Result<Filters>>()?;
-        let meter = Arc::new(ScanMeter::new(side.max_scan_bytes));
+        let planned = scan.file_groups.iter().flat_map(|group| &group.files);
+        let planned = planned.map(|file| match &file.range {
+            Some(range) => range.end.abs_diff(range.start),
+            None => file.size,
+        });
+        let meter = Arc::new(ScanMeter::new(side.asked.share(planned.sum())));
         let runtime = context.runtime_env();
         let table = Arc::new(TableScan::new(
             spec,

@@ -31,12 +31,10 @@ use super::{
     channel::{Channels, ClusterSettings},
     codec::PlanCodec,
     report::{Report, Usages},
-    split::{Division, Parts, Undivided},
+    split::{self, Division, Parts, Undivided},
     worker::Asked,
 };
-use crate::{
-    Error, ErrorKind, Limits, scan::part::not_divisible, scan_store::ScanMeter, stop::StopSwitch,
-};
+use crate::{Error, ErrorKind, scan::part::not_divisible, scan_store::ScanMeter, stop::StopSwitch};
 
 /// Until a worker says which build it is. One that does not is left out.
 const HANDSHAKE: Duration = Duration::from_secs(3);
@@ -215,7 +213,7 @@ impl DesiredTaskCountHandler for Tasks {
 pub(crate) fn with_run(
     task: Arc<TaskContext>,
     plan: &Arc<dyn ExecutionPlan>,
-    limits: &Limits,
+    meter: &ScanMeter,
     stop: &StopSwitch,
 ) -> Result<Arc<TaskContext>, DataFusionError> {
     if !plan.is::<DistributedExec>() {
@@ -223,7 +221,8 @@ pub(crate) fn with_run(
     }
     let asked = Asked {
         time_left_ms: u64::try_from(stop.time_left().as_millis()).unwrap_or(u64::MAX),
-        max_scan_bytes: limits.max_scan_bytes.map(|bytes| bytes.as_u64()),
+        max_scan_bytes: meter.is_limited().then(|| meter.room()),
+        planned_bytes: split::planned_bytes(plan.as_ref()),
     };
     let mut headers = HeaderMap::new();
     asked.write(&mut headers);

@@ -177,6 +177,19 @@ const fn is_in_order(scan: &FileScanConfig) -> bool {
     scan.preserve_order || scan.output_partitioning.is_some()
 }
 
+/// Bytes of the files that the tasks of a plan read.
+pub(super) fn planned_bytes(plan: &dyn ExecutionPlan) -> u64 {
+    let of_leaf = plan.downcast_ref::<DistributedLeafExec>().map(|leaf| {
+        let scans = leaf.variants().iter();
+        scans.filter_map(|scan| files_of(scan.as_ref())).map(bytes)
+    });
+    let own: u64 = of_leaf.into_iter().flatten().sum();
+    let children = plan.children().into_iter();
+    own + children
+        .map(|child| planned_bytes(child.as_ref()))
+        .sum::<u64>()
+}
+
 /// What is known of a file of text.
 fn facts_of(scan: &FileScanConfig, file: &PartitionedFile) -> Option<Arc<Facts>> {
     let source = scan.file_source().downcast_ref::<RowsSource>()?;

@@ -81,7 +81,23 @@ pub struct ClusterWorker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) time_left_ms: u64,
+    /// Bytes that the whole run may still read.
     pub(super) max_scan_bytes: Option<u64>,
+    /// Bytes of all files of the run, as far as tasks read them.
+    pub(super) planned_bytes: u64,
+}
+
+impl Asked {
+    /// How much of a run's bytes a scan of so large files may read. Where more is planned than may be read, some files may be
+    /// skipped or read in part: a scan then has twice its share, so that no more than twice the limit is read.
+    pub(super) fn share(self, own: u64) -> Option<u64> {
+        let limit = self.max_scan_bytes?;
+        if self.planned_bytes <= limit {
+            return Some(limit);
+        }
+        let share = u128::from(limit) * u128::from(own) / u128::from(self.planned_bytes);
+        Some(limit.min(u64::try_from(2 * share).unwrap_or(u64::MAX)))
+    }
 }
 
 /// What a task decodes and runs its scans with.
@@ -89,16 +105,18 @@ pub(super) struct Asked {
 pub(super) struct TaskSide {
     pub(super) stores: Arc<dyn WorkerStores>,
     pub(super) stop: StopSwitch,
-    pub(super) max_scan_bytes: Option<u64>,
+    pub(super) asked: Asked,
 }
 
 impl Asked {
     pub(super) const BUILD: HeaderName = HeaderName::from_static("x-flowlake-build");
     const TIME_LEFT: HeaderName = HeaderName::from_static("x-flowlake-time-left-ms");
     const SCAN_BYTES: HeaderName = HeaderName::from_static("x-flowlake-scan-bytes");
+    const PLANNED_BYTES: HeaderName = HeaderName::from_static("x-flowlake-planned-bytes");
 
     pub(super) fn write(self, headers: &mut HeaderMap) {
         headers.insert(Self::TIME_LEFT, HeaderValue::from(self.time_left_ms));
+        headers.insert(Self::PLANNED_BYTES, HeaderValue::from(self.planned_bytes));
         if let Some(bytes) = self.max_scan_bytes {
             headers.insert(Self::SCAN_BYTES, HeaderValue::from(bytes));
         }
@@ -109,6 +127,7 @@ impl Asked {
         Some(Self {
             time_left_ms: number(&Self::TIME_LEFT)?,
             max_scan_bytes: number(&Self::SCAN_BYTES),
+            planned_bytes: number(&Self::PLANNED_BYTES)?,
         })
     }
 }
@@ -191,7 +210,7 @@ impl WorkerSessionBuilder for Sessions {
         let side = TaskSide {
             stores: Arc::clone(&self.stores),
             stop: StopSwitch::after(Duration::from_millis(asked.time_left_ms)),
-            max_scan_bytes: asked.max_scan_bytes,
+            asked,
         };
         let stop = side.stop.clone();
         let mut passed = HeaderMap::new();
@@ -251,5 +270,27 @@ impl fmt::Debug for TaskSide {
             .debug_struct("TaskSide")
             .field("stop", &self.stop)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn tasks_share_what_a_run_may_read() {
+        let asked = |max_scan_bytes, planned_bytes| Asked {
+            time_left_ms: 1,
+            max_scan_bytes,
+            planned_bytes,
+        };
+        assert_eq!(asked(None, 100).share(10), None);
+        assert_eq!(asked(Some(100), 100).share(10), Some(100));
+        assert_eq!(asked(Some(50), 100).share(10), Some(10));
+        assert_eq!(asked(Some(50), 100).share(90), Some(50));
+        assert_eq!(
+            asked(Some(u64::MAX - 1), u64::MAX).share(u64::MAX),
+            Some(u64::MAX - 1)
+        );
     }
 }

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{
     Question,
+    counting::Counting,
     workers::{Workers, settings},
 };
 
@@ -234,4 +235,29 @@ async fn an_error_in_a_part_names_the_line_of_the_file() {
     let error = question.run_in(&divided, GROUPED).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MalformedData, "{error}");
     assert!(error.to_string().contains("9002"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_share_the_bytes_that_a_query_may_read() {
+    let store = Arc::new(Counting::default());
+    let mut question = Question::over(Arc::clone(&store) as Arc<dyn ObjectStore>, "calls/*.csv");
+    question.tables["t"]["infer_files"] = json!(1);
+    for file in 0..200 {
+        let rows = "q1,12345678\n".repeat(80);
+        question
+            .put(&format!("calls/{file}.csv"), format!("q,v\n{rows}"))
+            .await;
+    }
+    let workers = Workers::start(5, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let sql = "SELECT sum(v) AS v FROM t";
+    question.batches_once(&divided, sql).await.unwrap();
+    let before = store.total();
+    // A tenth: five tasks that each read as much would have read half of the files.
+    question.limits.max_scan_bytes = serde_json::from_value(json!(20 * 1000)).unwrap();
+    let error = question.batches_once(&divided, sql).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ScanLimit, "{error}");
+    // Twice the limit, and what each task had asked for when it met its own.
+    let read = store.total() - before;
+    assert!((10..=65).contains(&read), "{read} files");
 }
