@@ -9,6 +9,7 @@ mod process;
 mod report;
 mod server;
 mod setup;
+mod throttle;
 mod wrk;
 
 pub use bookkeeping::{Bookkeeping, bookkeeping};
@@ -19,4 +20,5 @@ pub use process::{Measured, measure};
 pub use report::{Cell, median, write_section};
 pub use server::{CpuTime, Running, free_port};
 pub use setup::{Places, succeed};
+pub use throttle::Throttled;
 pub use wrk::{Answered, Load, wrk};
