@@ -25,6 +25,16 @@ def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def ecs_task(task):
+    """What is wrong with a task definition, as the SDK reads the API of ECS; nothing where it may be registered."""
+    import botocore.session
+    from botocore.validate import ParamValidator
+
+    model = botocore.session.Session().get_service_model("ecs")
+    shape = model.operation_model("RegisterTaskDefinition").input_shape
+    return ParamValidator().validate(task, shape).generate_report()
+
+
 def issue_token(jwks, claims):
     """A token with these claims for five minutes, signed by a new key (RS256) whose public half is written as a set of keys."""
     import base64
@@ -325,7 +335,7 @@ FUNCTIONS = {
     function.__name__: function
     for function in (
         generate, query, cases, differential, genesys_models, put, users, enforce, policy_cases, genesys_hosts, openapi, mcp, sha256,
-        issue_token, sdk_calls, spreadsheet,
+        issue_token, sdk_calls, spreadsheet, ecs_task,
     )
 }
 
