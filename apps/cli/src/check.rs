@@ -164,6 +164,9 @@ impl Report {
                     if let Some(warning) = &table.warning {
                         self.lines += &format!("    {warning}\n");
                     }
+                    if !table.left_out.is_nothing() {
+                        self.lines += &format!("    left out: {}\n", table.left_out);
+                    }
                     if let Some(info) = &table.detected {
                         self.lines += &format!("    {}\n", detected(info));
                     }

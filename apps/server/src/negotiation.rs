@@ -18,6 +18,7 @@ const ROW_COUNT: HeaderName = HeaderName::from_static("x-flowlake-row-count");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-flowlake-truncated");
 const SKIPPED_ROWS: HeaderName = HeaderName::from_static("x-flowlake-skipped-rows");
 const NULLED_VALUES: HeaderName = HeaderName::from_static("x-flowlake-nulled-values");
+const FILES_LEFT_OUT: HeaderName = HeaderName::from_static("x-flowlake-files-left-out");
 const COST_USD: HeaderName = HeaderName::from_static("x-flowlake-cost-usd");
 
 /// The format that is most wanted, by the quality of the range that names it most exactly (RFC 9110, 12.5.1). Of equally wanted ones
@@ -114,6 +115,7 @@ pub(crate) fn rows(answer: Answer, format: RowFormat) -> Response {
     for (name, count) in [
         (SKIPPED_ROWS, answer.skipped_rows),
         (NULLED_VALUES, answer.nulled_values),
+        (FILES_LEFT_OUT, answer.files_left_out),
     ] {
         if count > 0 {
             headers.insert(name, HeaderValue::from(count));

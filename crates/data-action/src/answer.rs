@@ -37,6 +37,9 @@ pub struct Answer {
     pub skipped_rows: u64,
     /// Values of files that did not fit and were made null, where the action's table has `on_error = "null"`.
     pub nulled_values: u64,
+    /// Objects at the locations of the action that are no files of its tables: their names begin with `_` or `.`, they have no
+    /// byte, or their keys cannot be read, which a warning says.
+    pub files_left_out: u64,
     /// The object versions that were read.
     pub metadata: Vec<AnswerObject>,
     /// How the answer came from memory; none when files were read for it.

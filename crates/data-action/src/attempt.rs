@@ -58,6 +58,8 @@ pub(crate) struct Draft {
     pub(crate) reservations: Vec<Reservation>,
     /// What the reader of the answer and of the record should know.
     warnings: Vec<String>,
+    /// Objects at its locations that are no files of its tables.
+    pub(crate) files_left_out: u64,
     /// The stores of every try, whose meters say what moved: the second is there when an object changed under the first.
     pub(crate) stores: Vec<Arc<RequestStores>>,
     /// Whether the caller has the answer already.

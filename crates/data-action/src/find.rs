@@ -1,11 +1,15 @@
 //! Which objects lie at a location.
 
-use std::sync::Arc;
+use std::{
+    fmt::{self, Display},
+    sync::Arc,
+};
 
 use flowlake_s3_stream::{ListedObject, ObjectMetadata, S3Stream};
 use flowlake_transform::{FileCollector, Location, Prepared, TableFiles, TableLocation};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path;
+use serde::Serialize;
 
 use crate::{
     ActionError, ErrorCode, ReadPolicy, local::LocalFiles, stores::RequestStores,
@@ -57,6 +61,47 @@ impl Bucket for LocalFiles {
 
     fn expect(&self, path: &Path, listed: &ListedObject) {
         Self::expect(self, path, listed);
+    }
+}
+
+/// How many objects at a location are left out of its table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Their names begin with `_` or `.`, such as `_SUCCESS`.
+    pub hidden: u64,
+    /// They have no byte.
+    pub empty: u64,
+    /// No path can hold their keys.
+    pub unnamed: u64,
+}
+
+impl LeftOut {
+    /// All of them.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.hidden + self.empty + self.unnamed
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+impl Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.hidden, "by a name that begins with `_` or `.`"),
+            (self.empty, "without a byte"),
+            (self.unnamed, "whose keys cannot be read"),
+        ];
+        let parts: Vec<_> = all
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, why)| format!("{count} {why}"))
+            .collect();
+        f.write_str(&parts.join(", "))
     }
 }
 
@@ -201,7 +246,15 @@ fn hinted(error: ActionError, location: &Location) -> ActionError {
 }
 
 impl Found {
-    /// What the reader of an answer should know: objects that are left out.
+    pub(crate) fn left_out(&self) -> LeftOut {
+        LeftOut {
+            hidden: self.files.hidden,
+            empty: self.files.empty,
+            unnamed: self.files.unnamed,
+        }
+    }
+
+    /// What the reader of an answer should know: objects that are left out although their names do not say so.
     pub(crate) fn warning(&self) -> Option<String> {
         let unnamed = self.files.unnamed;
         let location = &self.files.table.location;

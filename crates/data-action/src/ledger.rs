@@ -51,6 +51,8 @@ pub(crate) struct Closed {
     /// The price of it.
     pub(crate) cost: Option<Cost>,
     pub(crate) warnings: Vec<String>,
+    /// Objects at the locations that are no files of the tables.
+    pub(crate) files_left_out: u64,
 }
 
 impl Ledger {
@@ -147,7 +149,7 @@ impl Ledger {
         let cost = self
             .pricing
             .metered(&moved.usage, &moved.objects, month_bytes);
-        let (mut record, warnings) = {
+        let (mut record, warnings, files_left_out) = {
             let mut draft = attempt.draft();
             for (column, file) in ended.iter().flat_map(|stats| &stats.unlisted) {
                 draft.warn(unlisted(column, file));
@@ -156,7 +158,7 @@ impl Ledger {
             record.http_status = Some(if draft.not_modified { 304 } else { 200 });
             record.decision = draft.asked.summary();
             record.set_objects(moved.recorded(&draft.wanted));
-            (record, draft.warnings().to_vec())
+            (record, draft.warnings().to_vec(), draft.files_left_out)
         };
         let total = moved.total;
         self.settle(attempt, &record.action, cost.as_ref(), total.bytes_received);
@@ -181,6 +183,7 @@ impl Ledger {
             moved: total,
             cost,
             warnings,
+            files_left_out,
         }
     }
 

@@ -68,6 +68,7 @@ pub use definition::{
     DataActionSettings, FlowShape, QueryDefinition,
 };
 pub use error::{ActionError, BoxError, ErrorCode, Excerpt};
+pub use find::LeftOut;
 pub use flowlake_profiler::{Gauge, Phase};
 pub use function::{ExecutionEnvironment, FunctionRoles};
 pub use health::PartHealth;

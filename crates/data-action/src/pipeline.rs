@@ -399,6 +399,7 @@ fn answer(
         moved,
         cost,
         warnings,
+        files_left_out,
     } = closed;
     let audit = written.map_err(|error| Failure {
         error,
@@ -423,6 +424,7 @@ fn answer(
         truncated: rows.stats.truncated,
         skipped_rows: rows.stats.skipped_rows,
         nulled_values: rows.stats.nulled_values,
+        files_left_out,
         metadata,
         hot,
         cache,

@@ -77,8 +77,12 @@ pub(crate) async fn plan(
         Ok::<_, ActionError>(found)
     };
     let found = attempt.phase(Phase::Metadata, finding).await?;
-    for warning in found.iter().filter_map(Found::warning) {
-        attempt.draft().warn(warning);
+    {
+        let mut draft = attempt.draft();
+        draft.files_left_out = found.iter().map(|found| found.left_out().count()).sum();
+        for warning in found.iter().filter_map(Found::warning) {
+            draft.warn(warning);
+        }
     }
     let asking = async {
         for found in &found {

@@ -1,6 +1,9 @@
 //! Declared columns of a table: names with types, in the order in which they are written.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{
@@ -13,7 +16,11 @@ use crate::schema;
 /// Columns in the order in which they were written: a table `{ ani = "string" }`, or a list of `["ani", "string"]` or of
 /// `{ name = "ani", type = "string" }`.
 #[derive(Debug, Clone)]
-pub struct Columns(Vec<(String, ColumnType)>);
+pub struct Columns {
+    all: Vec<(String, ColumnType)>,
+    /// The place of each. A table may have thousands.
+    places: HashMap<String, usize>,
+}
 
 /// The type of a column: `string`, `integer`, `float`, `decimal(p, s)`, `boolean`, `date`, `timestamp`, `timestamptz`, or a
 /// type as Arrow writes it, such as `Int32`. `{ type = "timestamp", unit = "ms" }` is a moment that files hold as a number.
@@ -25,35 +32,40 @@ pub struct ColumnType {
 }
 
 impl Columns {
+    fn new(all: Vec<(String, ColumnType)>) -> Self {
+        let mut places = HashMap::with_capacity(all.len());
+        for (place, (name, _)) in all.iter().enumerate() {
+            places.entry(name.clone()).or_insert(place);
+        }
+        Self { all, places }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.all.iter().map(|(name, _)| name.as_str())
     }
 
     /// Names and types, in order.
     #[cfg(feature = "cluster")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &ColumnType)> {
-        self.0.iter().map(|(name, kind)| (name, kind))
+        self.all.iter().map(|(name, kind)| (name, kind))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&ColumnType> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, kind)| kind)
+        self.place(name).map(|place| &self.all[place].1)
     }
 
     /// The place of a column among the declared ones.
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|(known, _)| known == name)
+        self.places.get(name).copied()
     }
 
     pub(crate) fn schema(&self) -> SchemaRef {
-        let fields = self.0.iter();
+        let fields = self.all.iter();
         let fields = fields.map(|(name, kind)| Field::new(name, kind.kind.clone(), true));
         Schema::new(fields.collect::<Vec<_>>()).into()
     }
@@ -62,7 +74,7 @@ impl Columns {
 #[cfg(feature = "cluster")]
 impl FromIterator<(String, ColumnType)> for Columns {
     fn from_iter<I: IntoIterator<Item = (String, ColumnType)>>(columns: I) -> Self {
-        Self(columns.into_iter().collect())
+        Self::new(columns.into_iter().collect())
     }
 }
 
@@ -189,7 +201,7 @@ impl<'de> Deserialize<'de> for Columns {
                 while let Some(column) = map.next_entry()? {
                     columns.push(column);
                 }
-                Ok(Columns(columns))
+                Ok(Columns::new(columns))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Columns, A::Error> {
@@ -203,7 +215,7 @@ impl<'de> Deserialize<'de> for Columns {
                     }
                     columns.push((name, kind));
                 }
-                Ok(Columns(columns))
+                Ok(Columns::new(columns))
             }
         }
         deserializer.deserialize_any(InOrder)

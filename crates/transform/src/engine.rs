@@ -334,13 +334,12 @@ impl Transform {
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Vec<TableInfo>), Error> {
         let session = self.session_of_run().await?;
-        let mut tables = Vec::new();
-        for source in self.sources(&session, run, meter).await? {
-            session::add_table(&session, &source.info.table, source.table).map_err(planning)?;
-            tables.push(source.info);
-        }
-        let plan = self.unbound(&session, run.prepared, run.bound).await?;
-        Ok((session, plan, tables))
+        let sources = self.sources(&session, run, meter).await?;
+        let plan = self
+            .plan_over(&session, &sources, run.prepared, run.bound)
+            .await?;
+        let tables = sources.into_iter().map(|source| source.info);
+        Ok((session, plan, tables.collect()))
     }
 
     /// The guarded plan with typed placeholders, over the tables of the session.

@@ -22,6 +22,8 @@ pub struct TableFiles {
     pub unnamed: u64,
     /// Objects without a byte, which are no files of a table.
     pub empty: u64,
+    /// Objects that are left out since their names begin with `_` or `.`, such as `_SUCCESS`.
+    pub hidden: u64,
 }
 
 /// All files that one run reads.
@@ -100,6 +102,7 @@ impl FileCollector {
                 objects: Vec::new(),
                 unnamed: 0,
                 empty: 0,
+                hidden: 0,
             },
         }
     }
@@ -120,7 +123,11 @@ impl FileCollector {
         let name = key.rsplit('/').next().unwrap_or_default();
         // A name that is no UTF-8 ends in it, and is counted with those that cannot be read.
         let written = key.trim_end_matches('\0');
-        if name.starts_with(['_', '.']) || !self.found.table.location.covers(written) {
+        if !self.found.table.location.covers(written) {
+            return Ok(false);
+        }
+        if name.starts_with(['_', '.']) {
+            self.found.hidden += 1;
             return Ok(false);
         }
         if size == 0 {
@@ -298,7 +305,7 @@ mod tests {
         ];
         let found = collected(&prepared, &keys).unwrap();
         assert_eq!(names(&found[0]), ["x/a.csv", "x/b%2F~#.csv"]);
-        assert_eq!(found[0].unnamed, 4);
+        assert_eq!((found[0].unnamed, found[0].hidden), (4, 2));
         // Without a byte, it is a mark of a folder or an empty file.
         let table = prepared.locations(&crate::BoundParams::default()).unwrap();
         let mut files = FileCollector::new(&prepared, table[0].clone());

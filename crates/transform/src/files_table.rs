@@ -2,13 +2,13 @@
 //! than those that were found and checked.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::{FieldRef, Schema, SchemaRef},
+    arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
     catalog::Session,
     common::{
         DFSchema, Result, ScalarValue, Statistics, TableReference, project_schema, stats::Precision,
@@ -31,14 +31,14 @@ use object_store::{ObjectMeta, ObjectStore};
 use crate::Columns;
 
 /// A file, as little of it as a table of many has to keep.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableFile {
     pub(crate) object: ObjectMeta,
     /// Its values of the columns that segments of keys make.
     pub(crate) values: Vec<ScalarValue>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FilesTable {
     store: ObjectStoreUrl,
     name: TableReference,
@@ -72,7 +72,7 @@ impl FilesTable {
         let mut places: Vec<usize> = (0..schema.fields().len()).collect();
         if let Some(declared) = declared {
             // Partitions that are not declared come last.
-            places.sort_by_key(|&place| {
+            places.sort_by_cached_key(|&place| {
                 declared
                     .place(schema.field(place).name())
                     .unwrap_or(usize::MAX)
@@ -98,6 +98,27 @@ impl FilesTable {
     /// The same with columns that are text for want of a value that told another type.
     pub(crate) fn with_untyped(self, untyped: BTreeSet<String>) -> Self {
         Self { untyped, ..self }
+    }
+
+    /// The same with other types for some of these columns.
+    pub(crate) fn retyped(&self, kinds: &BTreeMap<&str, &DataType>) -> Self {
+        let retyped = |schema: &SchemaRef| {
+            let fields =
+                schema
+                    .fields()
+                    .iter()
+                    .map(|field| match kinds.get(field.name().as_str()) {
+                        Some(&kind) => Arc::new(Field::clone(field).with_data_type(kind.clone())),
+                        None => Arc::clone(field),
+                    });
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        Self {
+            file_schema: retyped(&self.file_schema),
+            schema: retyped(&self.schema),
+            seen: retyped(&self.seen),
+            ..self.clone()
+        }
     }
 
     /// The columns that are text for want of a value.

@@ -43,6 +43,7 @@ mod stop;
 mod summary;
 mod table;
 mod too_large;
+mod untyped;
 mod uri;
 mod writable;
 mod yielding;

@@ -192,6 +192,12 @@ pub(crate) fn widen(left: &DataType, right: &DataType, text: bool) -> Option<Dat
     }
     Some(match (left, right) {
         (Null, other) | (other, Null) => other.clone(),
+        // An array without an item says nothing of a column that is no list.
+        (List(item), other) | (other, List(item))
+            if item.data_type().is_null() && !other.is_list() =>
+        {
+            other.clone()
+        }
         (Dictionary(_, value), other) | (other, Dictionary(_, value)) => widen(value, other, text)?,
         (a, b) if is_text(a) && is_text(b) => {
             if *a == Utf8View || *b == Utf8View {

@@ -87,6 +87,16 @@ pub(crate) fn add_table(
         .map(drop)
 }
 
+/// Puts another table under a name that there is one of.
+pub(crate) fn replace_table(
+    session: &SessionContext,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<()> {
+    session.deregister_table(TableReference::bare(name))?;
+    add_table(session, name, table)
+}
+
 /// Adds the store that answers for a bucket.
 pub(crate) fn add_store(
     session: &SessionContext,

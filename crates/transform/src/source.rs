@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use datafusion::{
     arrow::datatypes::{Field, Schema, SchemaRef},
     common::{TableReference, runtime::SpawnedTask},
-    datasource::{TableProvider, file_format::FileFormat},
+    datasource::file_format::FileFormat,
     prelude::SessionContext,
 };
 use futures::{StreamExt, stream};
@@ -22,7 +22,7 @@ use crate::{
     error::planning,
     files::no_files,
     files_table::{FilesTable, TableFile},
-    formats::{csv::Header, detect},
+    formats::{csv::Header, detect, known::Known},
     scan::{
         TableScan,
         format::RowsFormat,
@@ -68,7 +68,7 @@ pub struct TableInfo {
     /// Names and types of all columns.
     pub columns: Vec<(String, String)>,
     /// Keys that come up only behind the records that columns are found from, as far as the heads of files show it: they are
-    /// no columns.
+    /// no columns. Those inside of objects have the keys before them: `o.late`.
     pub unlisted: Vec<String>,
     /// Why the first file is taken to be so.
     pub evidence: Vec<Evidence>,
@@ -97,7 +97,7 @@ pub(crate) struct TableBuilder<'a> {
 
 /// A table, and what was detected about it.
 pub(crate) struct Source {
-    pub(crate) table: Arc<dyn TableProvider>,
+    pub(crate) table: Arc<FilesTable>,
     pub(crate) info: TableInfo,
 }
 
@@ -135,7 +135,7 @@ impl TableBuilder<'_> {
                 let own = columns.fields().iter().map(|field| field.name().clone());
                 let of_keys = partitions.columns.iter().map(|(name, _)| name.clone());
                 let all = own.chain(of_keys);
-                Arc::new(ParquetFiles::new(scan, all))
+                Arc::new(ParquetFiles::new(scan, all, columns.fields()))
             }
             _ => Arc::new(RowsFormat(scan)),
         };
@@ -253,7 +253,19 @@ impl TableBuilder<'_> {
                 ),
             ));
         }
-        late.retain(|name| columns.index_of(name).is_err());
+        if !late.is_empty() {
+            let known = Known::of(columns.fields()).paths();
+            let declared: Vec<_> = self
+                .spec
+                .types
+                .keys()
+                .map(|name| format!("{name}."))
+                .collect();
+            late.retain(|name| {
+                let mut declared = declared.iter();
+                !known.contains(name) && !declared.any(|declared| name.starts_with(declared))
+            });
+        }
         let untyped = columns.fields().iter();
         let untyped = untyped.filter(|field| field.data_type().is_null());
         Ok(FilesColumns {

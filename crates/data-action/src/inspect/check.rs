@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Action, ActionError, AnswerColumn, AnswerColumns, access,
-    find::{Found, find_in},
+    find::{Found, LeftOut, find_in},
     plan::ReadPlan,
     services::Services,
     stores::RequestStores,
@@ -46,6 +46,9 @@ pub struct TableCheck {
     /// Objects that are left out of the table, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// How many objects are left out.
+    #[serde(skip_serializing_if = "LeftOut::is_nothing")]
+    pub left_out: LeftOut,
     /// What its files are and which columns they have, once all tables can be read; at the first uri of a table.
     pub detected: Option<TableInfo>,
     /// Why the table cannot be read.
@@ -169,6 +172,7 @@ pub(super) async fn check_table(
         size: None,
         decisions: Vec::new(),
         warning: None,
+        left_out: LeftOut::default(),
         detected: None,
         error: None,
     };
@@ -197,6 +201,7 @@ async fn fill(
     let found = find_in(stores, &services.policy, prepared, table).await?;
     check.size = found.named.as_ref().map(|object| object.size);
     check.warning = found.warning();
+    check.left_out = found.left_out();
     let note = |decision| check.decisions.push(decision);
     access::found(&services.access, &found, note).await?;
     Ok(found)

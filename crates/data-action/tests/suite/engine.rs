@@ -10,7 +10,7 @@ use flowlake_transform::arrow::{
     },
     datatypes::{DataType, Int64Type},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{lake::Lake, parquet};
 
@@ -507,6 +507,102 @@ async fn text_moments_against_dates_are_moments() {
                 .answers(&expected)
                 .await;
         }
+    }
+}
+
+/// A file of JSON has text where one of delimited text has moments. Beside a date or a moment, the two are the same, however the
+/// text is written.
+#[tokio::test]
+async fn text_moments_of_json_are_those_of_delimited_text() {
+    let moments = [
+        "2026-01-05T00:00:00Z",
+        "2026-01-05 00:00:00",
+        "2026-01-05T01:00:00+01:00",
+        "2026-01-05T10:00:00Z",
+        "2026-01-05T10:00:00.500000Z",
+        "2026-01-05T23:30:00-05:00",
+    ];
+    let rows = || moments.iter().zip(1..);
+    let csv: String = rows().map(|(at, id)| format!("{id},{at}\n")).collect();
+    let csv = format!("id,d\n{csv}");
+    let ndjson: String = rows()
+        .map(|(at, id)| format!("{{\"id\":{id},\"d\":\"{at}\"}}\n"))
+        .collect();
+    let ids = |ids: &[i64]| json!(ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>());
+    let day = "DATE '2026-01-05'";
+    let conditions = [
+        (format!("d = {day}"), ids(&[1, 2, 3])),
+        (format!("{day} < d"), ids(&[4, 5, 6])),
+        (format!("d <= {day}"), ids(&[1, 2, 3])),
+        (format!("d <> {day}"), ids(&[4, 5, 6])),
+        (format!("d IS DISTINCT FROM {day}"), ids(&[4, 5, 6])),
+        (format!("d IN ({day}, DATE '2026-01-06')"), ids(&[1, 2, 3])),
+        (format!("d NOT IN ({day})"), ids(&[4, 5, 6])),
+        (
+            format!("d BETWEEN {day} AND DATE '2026-01-06'"),
+            ids(&[1, 2, 3, 4, 5]),
+        ),
+        (
+            format!("CASE d WHEN {day} THEN true ELSE false END"),
+            ids(&[1, 2, 3]),
+        ),
+        (format!("nullif(d, {day}) IS NULL"), ids(&[1, 2, 3])),
+        (format!("d IN (SELECT {day})"), ids(&[1, 2, 3])),
+        (format!("d = (SELECT {day})"), ids(&[1, 2, 3])),
+        (
+            format!("EXISTS (SELECT 1 FROM (VALUES ({day})) AS v(day) WHERE v.day = d)"),
+            ids(&[1, 2, 3]),
+        ),
+        ("d = TIMESTAMP '2026-01-05 10:00:00'".to_owned(), ids(&[4])),
+        (
+            "d > TIMESTAMP '2026-01-05 10:00:00'".to_owned(),
+            ids(&[5, 6]),
+        ),
+        (
+            "d < TIMESTAMP '2026-01-05 10:00:00.5'".to_owned(),
+            ids(&[1, 2, 3, 4]),
+        ),
+        (
+            "d IN (TIMESTAMP '2026-01-05 10:00:00.5')".to_owned(),
+            ids(&[5]),
+        ),
+        (
+            "d IN (SELECT TIMESTAMP '2026-01-05 10:00:00')".to_owned(),
+            ids(&[4]),
+        ),
+        (
+            "nullif(d, TIMESTAMP '2026-01-05 10:00:00') IS NULL".to_owned(),
+            ids(&[4]),
+        ),
+    ];
+    let mut expected: Vec<(String, Value)> = conditions
+        .into_iter()
+        .map(|(condition, ids)| {
+            (
+                format!("SELECT id FROM t WHERE {condition} ORDER BY id"),
+                ids,
+            )
+        })
+        .collect();
+    expected.push((
+        format!("SELECT id FROM t JOIN (VALUES ({day})) AS v(day) ON t.d = v.day ORDER BY id"),
+        ids(&[1, 2, 3]),
+    ));
+    expected.push((
+        "SELECT id FROM t JOIN (VALUES (TIMESTAMP '2026-01-05 10:00:00')) AS v(day) ON t.d = v.day"
+            .to_owned(),
+        ids(&[4]),
+    ));
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(sql, rows)| (sql.as_str(), rows.clone()))
+        .collect();
+    for (key, text) in [("a.csv", &csv), ("a.ndjson", &ndjson)] {
+        println!("{key}");
+        Lake::new()
+            .file(key, text.as_str())
+            .answers(&expected)
+            .await;
     }
 }
 

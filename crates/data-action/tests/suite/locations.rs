@@ -167,8 +167,12 @@ async fn objects_that_cannot_be_read_are_counted() {
     .await;
     house.stack.list_key("lake", "exports//b.csv", 9);
     house.stack.list_key("lake", "exports/x/", 0);
+    house.stack.list_key("lake", "exports/_SUCCESS", 0);
+    house.stack.list_key("lake", "exports/.part-0.csv.crc", 12);
+    house.stack.list_key("lake", "exports/empty.csv", 0);
     let answer = house.run("t", json!({})).await.unwrap();
     assert_eq!(answer["data"][0]["n"], 1);
+    assert_eq!(answer["files_left_out"], 4);
     let expected = "1 objects at s3://lake/exports/ are left out: ";
     let warning = answer["cost_tracking"]["warnings"][0].as_str().unwrap();
     assert!(warning.starts_with(expected), "{warning}");
@@ -177,6 +181,10 @@ async fn objects_that_cannot_be_read_are_counted() {
     let check = inspector.check("t", &Map::new()).await.unwrap();
     let table = &check.tables.unwrap()[0];
     assert_eq!(table.warning.as_deref(), Some(warning));
+    assert_eq!(
+        table.left_out.to_string(),
+        "2 by a name that begins with `_` or `.`, 1 without a byte, 1 whose keys cannot be read"
+    );
 }
 
 #[tokio::test]

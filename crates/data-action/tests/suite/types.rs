@@ -568,6 +568,35 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
             first,
             Expected::Rows(r#"[{"v":10,"n":3}]"#),
         ),
+        // Nor does an array without an item, which is null where the column is no list.
+        files(
+            &[
+                ("a.ndjson", "{\"v\":[]}\n"),
+                ("b.ndjson", "{\"v\":9}\n{\"v\":10}\n"),
+            ],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[numbers, ("c.json", "[{\"v\":[]},{\"v\":[]}]")],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":[]}\n"), object],
+            inside,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":{\"x\":[]}}\n"), object],
+            inside,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":[]}\n{\"v\":9}\n{\"v\":10}\n{\"v\":[]}\n")],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
+        ),
         // An integer that the floats of another file would take digits from.
         files(
             &[
@@ -707,6 +736,227 @@ async fn a_key_that_changes_its_kind_takes_no_other_key_along() {
         ),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_value_of_another_kind_inside_takes_no_other_along() {
+    let rows = [
+        r#"{"id":1,"o":{"x":1,"y":{"z":2}},"l":[{"x":1,"y":4}],"t":"a"}"#,
+        r#"{"id":2,"o":{"x":[1],"y":{"z":{"u":1}}},"l":[{"x":{"u":1},"y":5},7,{"x":2}],"t":["a"]}"#,
+        r#"{"id":3,"o":{"x":3,"y":6},"l":{"x":1},"t":"b"}"#,
+    ];
+    let lines = format!("{}\n", rows.join("\n"));
+    let array = format!("[{}]", rows.join(",\n"));
+    const ALL: &str = "SELECT id, o, l, t FROM t ORDER BY id";
+    let mut cases = Vec::new();
+    for (key, text) in [("t.ndjson", &lines), ("t.json", &array)] {
+        let with = |policy: &str, expected| {
+            let table = format!("on_error = \"{policy}\"");
+            case(key, text.clone(), &table, ALL, expected)
+        };
+        cases.push(with(
+            "fail",
+            Expected::Error(
+                "line 2, column `o` holds an array where integer is expected".to_owned(),
+            ),
+        ));
+        cases.push(with(
+            "null",
+            Expected::Counted(
+                0,
+                7,
+                concat!(
+                    r#"[{"id":1,"o":{"x":1,"y":{"z":2}},"l":[{"x":1,"y":4}],"t":"a"},"#,
+                    r#"{"id":2,"o":{"x":null,"y":{"z":null}},"l":[{"x":null,"y":5},null,{"x":2,"y":null}],"t":null},"#,
+                    r#"{"id":3,"o":{"x":3,"y":null},"l":null,"t":"b"}]"#
+                ),
+            ),
+        ));
+        cases.push(with(
+            "skip",
+            Expected::Counted(
+                2,
+                0,
+                r#"[{"id":1,"o":{"x":1,"y":{"z":2}},"l":[{"x":1,"y":4}],"t":"a"}]"#,
+            ),
+        ));
+    }
+    // What does not fit in a row before comes first.
+    let text =
+        "{\"n\":1,\"o\":{\"x\":1}}\n{\"n\":1.5,\"o\":{\"x\":1}}\n{\"n\":1,\"o\":{\"x\":[2]}}\n";
+    let integers = "types = { n = \"integer\" }\n";
+    cases.push(case(
+        "t.ndjson",
+        text,
+        integers,
+        "SELECT * FROM t",
+        Expected::Error("line 2, column `n` holds a number and is integer".to_owned()),
+    ));
+    cases.push(case(
+        "t.ndjson",
+        text,
+        &format!("{integers}on_error = \"null\""),
+        "SELECT n, o FROM t",
+        Expected::Counted(
+            0,
+            2,
+            r#"[{"n":1,"o":{"x":1}},{"n":null,"o":{"x":1}},{"n":1,"o":{"x":null}}]"#,
+        ),
+    ));
+    // Declared kinds that hold others.
+    for (kind, text, nulled, rows) in [
+        (
+            "Map(\"entries\": non-null Struct(\"keys\": non-null Int64, \"values\": Int64), unsorted)",
+            "{\"v\":{\"1\":2,\"3\":[4]}}\n{\"v\":{\"x\":[4]}}\n{\"v\":5}\n",
+            3,
+            r#"[{"v":{"1":2,"3":null}},{"v":null},{"v":null}]"#,
+        ),
+        (
+            "FixedSizeList(2 x Int64)",
+            "{\"v\":[1,{}]}\n{\"v\":[1]}\n{\"v\":{}}\n",
+            3,
+            r#"[{"v":[1,null]},{"v":null},{"v":null}]"#,
+        ),
+        (
+            "Binary",
+            "{\"v\":\"00ff\"}\n{\"v\":\"no\"}\n{\"v\":[1]}\n",
+            2,
+            r#"[{"v":"00ff"},{"v":null},{"v":null}]"#,
+        ),
+    ] {
+        cases.push(case(
+            "t.ndjson",
+            text,
+            &format!("on_error = \"null\"\ntypes = {{ v = '{kind}' }}"),
+            "SELECT v FROM t",
+            Expected::Counted(0, nulled, rows),
+        ));
+    }
+    check(cases).await;
+}
+
+/// No file has a value of `v` and `at`, as on a day when nothing happened.
+#[tokio::test]
+async fn a_column_without_a_value_is_of_the_type_that_the_sql_takes() {
+    let csv = "v,at,w\n,,1\n,,2\n";
+    let ndjson = "{\"v\":null,\"at\":null,\"w\":1}\n{\"v\":null,\"at\":null,\"w\":2}\n";
+    let mut cases = Vec::new();
+    for (key, text) in [("t.csv", csv), ("t.ndjson", ndjson)] {
+        for (sql, rows) in [
+            (
+                "SELECT sum(v) AS v, sum(w) AS w FROM t",
+                r#"[{"v":null,"w":3}]"#,
+            ),
+            ("SELECT avg(v + w) AS v FROM t", r#"[{"v":null}]"#),
+            ("SELECT w FROM t WHERE v > 5", "[]"),
+            ("SELECT w FROM t WHERE v LIKE 'x%' OR upper(v) = 'X'", "[]"),
+            (
+                "SELECT date_trunc('day', at) AS v, at - INTERVAL '1 day' AS w FROM t WHERE w = 1",
+                r#"[{"v":null,"w":null}]"#,
+            ),
+            (
+                "SELECT sum(v) AS v, max(date_trunc('hour', at)) AS w FROM t",
+                r#"[{"v":null,"w":null}]"#,
+            ),
+            ("SELECT bool_and(v) AS v FROM t", r#"[{"v":null}]"#),
+            ("SELECT v FROM t WHERE w = 1", r#"[{"v":null}]"#),
+        ] {
+            cases.push(case(key, text, "", sql, Expected::Rows(rows)));
+        }
+        let refused = Expected::Error("`sum` does not take".to_owned());
+        cases.push(case(
+            key,
+            text,
+            "",
+            "SELECT sum(upper(v)) AS v FROM t",
+            refused,
+        ));
+    }
+    // What comes behind the sample after all.
+    let late = |value: &str| format!("v,w\n{}", after_the_sample(",1\n", &format!("{value},1\n")));
+    let sum = "SELECT sum(v) AS v FROM t";
+    cases.push(case(
+        "t.csv",
+        late("7"),
+        "",
+        sum,
+        Expected::Rows(r#"[{"v":7}]"#),
+    ));
+    cases.push(case(
+        "t.csv",
+        late("1.5"),
+        "",
+        sum,
+        Expected::Error("line 1002, column 1 (`v`) holds a number and is integer".to_owned()),
+    ));
+    cases.push(case(
+        "t.csv",
+        late("x"),
+        "",
+        "SELECT max(v) AS v FROM t",
+        Expected::Rows(r#"[{"v":"x"}]"#),
+    ));
+    check(cases).await;
+}
+
+/// As columns, keys inside of objects that the sample did not show are in no answer.
+#[tokio::test]
+async fn keys_inside_of_objects_that_the_sample_did_not_show_are_reported() {
+    let usual = "{\"k\":1,\"o\":{\"a\":1,\"p\":{}},\"l\":[[{\"a\":1}]]}\n";
+    let odd = "{\"k\":1,\"o\":{\"a\":1,\"p\":{\"late\":1},\"l\\u0061te\":5},\"l\":[[{\"a\":1},{\"late\":5}]]}\n";
+    let lines = after_the_sample(usual, odd);
+    let array = format!("[{}]", lines.trim_end().replace('\n', ",\n"));
+    let (first, second) = (usual.as_bytes(), odd.as_bytes());
+    let all = [
+        ("exports/n/t.ndjson", lines.as_bytes()),
+        ("exports/j/t.json", array.as_bytes()),
+        ("exports/f/1.ndjson", first),
+        ("exports/f/2.ndjson", second),
+    ];
+    let every = ["l.late", "o.late", "o.p.late"];
+    let object = "types = { o = 'Struct(\"a\": Int64)' }";
+    let cases: [(&str, &str, &str, &[&str]); 9] = [
+        ("n/t.ndjson", "", "*", &every),
+        ("j/t.json", "", "*", &every),
+        ("f/", "infer_files = 1", "*", &every),
+        ("f/", "infer_files = 1\non_error = \"null\"", "*", &every),
+        ("f/", "", "*", &[]),
+        ("n/t.ndjson", "infer_rows = 5000", "*", &[]),
+        // Of what the SQL uses, and of what nobody has declared.
+        ("n/t.ndjson", "", "o", &every[1..]),
+        ("n/t.ndjson", "", "k", &[]),
+        ("n/t.ndjson", object, "*", &every[..1]),
+    ];
+    let actions: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .map(|(number, (key, table, columns, _))| {
+            format!("name = \"a{number}\"\n[query]\nsql = \"SELECT {columns} FROM t\"\n[tables.t]\nuri = \"s3://lake/exports/{key}\"\n{table}\n")
+        })
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
+    let house = House::furnished(&all, may, "", &actions, |_| {}).await;
+    for (number, (_, table, _, expected)) in cases.iter().enumerate() {
+        let answer = house.run(&format!("a{number}"), json!({})).await.unwrap();
+        let warnings = answer["cost_tracking"]["warnings"].to_string();
+        let mut reported: Vec<_> = warnings
+            .split('`')
+            .filter(|part| part.contains("late"))
+            .collect();
+        reported.sort_unstable();
+        assert_eq!(reported, *expected, "a{number} {table}: {warnings}");
+    }
+    let inspector = house.inspector().await;
+    for (number, expected) in [(0, &every[..]), (1, &every), (4, &[]), (8, &every[..1])] {
+        let found = inspector
+            .check(&format!("a{number}"), &serde_json::Map::new())
+            .await
+            .unwrap();
+        let tables = found.tables.unwrap();
+        let unlisted = &tables[0].detected.as_ref().unwrap().unlisted;
+        assert_eq!(unlisted, expected, "a{number}");
+    }
 }
 
 #[tokio::test]

@@ -172,7 +172,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         ));
         let all = columns.table_schema().fields().iter();
         let all = all.map(|field| field.name().clone());
-        let format = parquet.map(|_| Arc::new(ParquetFiles::new(Arc::clone(&table), all)));
+        let own = columns.file_schema().fields();
+        let format = parquet.map(|_| Arc::new(ParquetFiles::new(Arc::clone(&table), all, own)));
         let source: Arc<dyn FileSource> = match (&format, parquet) {
             (Some(format), Some(parquet)) => {
                 format.source_with(columns.clone(), filters, parquet.filters_rows)

@@ -69,10 +69,8 @@ impl Adapter {
     pub(crate) fn adapt(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         let rows = batch.num_rows();
         if self.rows == 0 {
-            for field in batch.schema_ref().fields() {
-                if self.asked.is_unlisted(field.name()) {
-                    self.misfits.unlisted(field.name());
-                }
+            for name in self.asked.unlisted(batch.schema_ref()) {
+                self.misfits.unlisted(&name);
             }
         }
         let mut fits = vec![true; rows];

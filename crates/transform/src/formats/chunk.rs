@@ -1,6 +1,6 @@
 //! Text that is decoded in chunks, side by side: what its formats have in common.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use datafusion::arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
@@ -8,7 +8,7 @@ use datafusion::arrow::{
     datatypes::{Schema, SchemaRef},
 };
 
-use super::{Decode, marks::Marks, misfit::Misfits, sieve::Sieve};
+use super::{Decode, known::Known, marks::Marks, misfit::Misfits, sieve::Sieve};
 use crate::{ColumnType, TableSpec};
 
 /// A format whose text can be cut into chunks.
@@ -69,8 +69,8 @@ pub(crate) struct Asked {
     pub(crate) batch_rows: usize,
     /// How the columns of the table are read, in their order.
     pub(crate) types: Arc<[ColumnType]>,
-    /// Names of columns that are no surprise in a file; `None` when it may have any.
-    pub(crate) known: Option<Arc<HashSet<String>>>,
+    /// What is no surprise in a file; `None` when it may have anything.
+    pub(crate) known: Option<Arc<Known>>,
 }
 
 /// Values that are decoded together.
@@ -146,9 +146,17 @@ impl Asked {
         self
     }
 
-    /// With the names of all columns that a file may have. Each further column is reported once.
-    pub(crate) fn with_known(mut self, names: impl Iterator<Item = String>) -> Self {
-        self.known = Some(Arc::new(names.collect()));
+    /// With the names of all columns that a file may have. Each further column is reported once; so is each further member of
+    /// the objects in columns that are decoded and whose type `spec` does not declare.
+    pub(crate) fn with_known(
+        mut self,
+        names: impl Iterator<Item = String>,
+        spec: &TableSpec,
+    ) -> Self {
+        let decoded = self.decoded();
+        let fields = decoded.iter().map(|&place| self.table.field(place));
+        let inside = fields.filter(|field| !spec.types.contains_key(field.name()));
+        self.known = Some(Arc::new(Known::new(names, inside)));
         self
     }
 
@@ -165,7 +173,13 @@ impl Asked {
     pub(crate) fn is_unlisted(&self, name: &str) -> bool {
         self.known
             .as_ref()
-            .is_some_and(|known| !known.contains(name))
+            .is_some_and(|known| !known.has_column(name))
+    }
+
+    /// What a file's own columns have that the SQL cannot see although nobody said that it should not.
+    pub(crate) fn unlisted(&self, own: &Schema) -> Vec<String> {
+        let known = self.known.as_ref();
+        known.map_or_else(Vec::new, |known| known.unlisted(own.fields()))
     }
 
     /// The columns of the rows that pass the sieve.
@@ -177,10 +191,14 @@ impl Asked {
             return None;
         }
         if self.all_must_fit {
-            for place in 0..self.table.fields().len() {
-                if !self.wanted.contains(&place) {
-                    rows.column(place, None)?;
-                }
+            // Tables may have thousands of columns.
+            let mut is_wanted = vec![false; self.table.fields().len()];
+            self.wanted
+                .iter()
+                .for_each(|&place| is_wanted[place] = true);
+            let others = (0..is_wanted.len()).filter(|&place| !is_wanted[place]);
+            for place in others {
+                rows.column(place, None)?;
             }
         }
         let judged = self.judge(rows, sieve)?;

@@ -1,7 +1,7 @@
 //! Types of columns, found from the first records of a file: the types that the functions which read values find all of them
 //! to be of.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde::{
@@ -11,7 +11,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
+    json_keys::KeyWatch,
     json_split::{Place, TakeRow},
+    known::Known,
     misfit::{ARRAY, LARGE_INTEGER, MOST_UNLISTED, OBJECT},
     records::Record,
     values,
@@ -197,6 +199,8 @@ pub(crate) struct JsonTypes {
     columns: ObjectTypes,
     pub(crate) rows: usize,
     limit: usize,
+    /// Compares rows beyond the limit with those before, once there is one.
+    beyond: Option<KeyWatch>,
     /// Keys that only rows beyond the limit have.
     late: Vec<String>,
 }
@@ -227,6 +231,7 @@ impl JsonTypes {
             columns: ObjectTypes::default(),
             rows: 0,
             limit,
+            beyond: None,
             late: Vec::new(),
         }
     }
@@ -235,7 +240,7 @@ impl JsonTypes {
         Schema::new(self.columns.fields())
     }
 
-    /// Keys of the outermost objects that were only seen in rows beyond the limit.
+    /// Keys that were only seen in rows beyond the limit; of those inside of an object, with the keys before them: `o.late`.
     pub(crate) fn into_late(self) -> Vec<String> {
         self.late
     }
@@ -250,18 +255,25 @@ impl TakeRow for JsonTypes {
             return Ok(());
         }
         // What does not fit is reported when the file is read, with its place.
-        let Ok(members) = serde_json::from_slice::<Members<'_>>(row) else {
-            return Ok(());
-        };
         if self.rows < self.limit {
-            self.rows += 1;
-            self.columns.see(&members);
-            return Ok(());
-        }
-        for (name, _) in members.0 {
-            if !self.columns.places.contains_key(&name) && !self.late.contains(&name) {
-                self.late.push(name);
+            if let Ok(members) = serde_json::from_slice::<Members<'_>>(row) {
+                self.rows += 1;
+                self.columns.see(&members);
             }
+        } else if row.first() == Some(&b'{') && super::json_check::is_value(row) {
+            let Self {
+                columns,
+                beyond,
+                late,
+                ..
+            } = self;
+            let known = || KeyWatch::new(Arc::new(Known::of(&columns.fields())));
+            let beyond = beyond.get_or_insert_with(known);
+            beyond.look_at(row, |name| {
+                if late.len() < MOST_UNLISTED {
+                    late.push(name.to_owned());
+                }
+            });
         }
         Ok(())
     }
@@ -298,6 +310,9 @@ impl JsonType {
     /// not to fit when it is read.
     fn see(&mut self, text: &str) {
         let first = text.bytes().next();
+        if self.is_empty_list() && !matches!(first, Some(b'[' | b'n') | None) {
+            *self = Self::Unknown;
+        }
         match (first, &mut *self) {
             (Some(b'n') | None, _)
             | (Some(b'{' | b'['), Self::Number(_) | Self::Boolean | Self::Text) => {}
@@ -329,6 +344,11 @@ impl JsonType {
             }
             (_, Self::Number(candidates)) => candidates.see(text.as_bytes()),
         }
+    }
+
+    /// Whether nothing has been seen but arrays without a value.
+    fn is_empty_list(&self) -> bool {
+        matches!(self, Self::List(item) if matches!(**item, Self::Unknown))
     }
 
     fn kind(&self) -> DataType {
@@ -459,10 +479,15 @@ mod tests {
     #[test]
     fn keys_beyond_the_sample_are_remembered() {
         let mut types = JsonTypes::new(1);
-        for row in [r#"{"a":1}"#, r#"{"a":1,"b":2}"#, r#"{"c":1,"b":2}"#] {
+        for row in [
+            r#"{"a":1,"o":[{"x":1}]}"#,
+            r#"{"a":1,"b":2}"#,
+            r#"{"c":1,"b":2,"o":[{"x":1,"y":2}]}"#,
+            r#"{"o":[{"y":2}]}"#,
+        ] {
             types.take(row.as_bytes(), FIRST).unwrap();
         }
-        assert_eq!(types.schema().fields().len(), 1);
-        assert_eq!(types.into_late(), ["b", "c"]);
+        assert_eq!(types.schema().fields().len(), 2);
+        assert_eq!(types.into_late(), ["b", "c", "o.y"]);
     }
 }

@@ -1,17 +1,14 @@
 //! JSON rows as columns.
 //!
 //! A batch of rows is decoded at once, to objects and lists of text, and the text is read as columns of delimited text are.
-//! Only where objects and lists are not where the types have them are rows, and of such a row its columns, decoded one by
-//! one.
+//! Where objects and lists are not where the types have them, the rows are first made to fit ([`super::json_fit`]).
 
 use std::{fmt::Display, sync::Arc};
 
 use datafusion::arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array},
-    compute::{concat_batches, filter_record_batch},
+    array::{BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::filter_record_batch,
     datatypes::{Field, Schema, SchemaRef},
-    error::ArrowError,
-    json::ReaderBuilder,
 };
 use serde_json::value::RawValue;
 
@@ -21,7 +18,9 @@ use super::{
     convert::{self, Misfit},
     csv::{engine, unsupported},
     infer::{self, Members},
-    json_check, json_grammar,
+    json_check,
+    json_fit::{decode, fit},
+    json_grammar,
     json_keys::KeyWatch,
     json_split::{JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
     misfit::{Misfits, fault, inner_fault},
@@ -158,7 +157,7 @@ impl TakeRow for RowBuffer {
             );
         }
         if let Some(keys) = &mut self.keys {
-            keys.look_at(row, &self.misfits);
+            keys.look_at(row, |name| self.misfits.unlisted(name));
         }
         self.flush_if_full()?;
         self.text.extend_from_slice(row);
@@ -204,8 +203,17 @@ impl RowBuffer {
             return Ok(());
         }
         let batch = match decode(&self.as_text, &self.text, rows) {
-            Ok(found) => self.typed(&found, 0)?,
-            Err(_) => self.row_by_row()?,
+            Ok(found) => self.typed(&found)?,
+            Err(_) => {
+                self.make_fit()?;
+                match self.ends.len() {
+                    0 => RecordBatch::new_empty(Arc::clone(&self.decoded)),
+                    rows => {
+                        let found = decode(&self.as_text, &self.text, rows);
+                        self.typed(&found.map_err(engine)?)?
+                    }
+                }
+            }
         };
         self.text.clear();
         self.text.shrink_to(2 * BATCH_BYTES);
@@ -232,8 +240,8 @@ impl RowBuffer {
         &self.text[before.map_or(0, |before| self.ends[before])..self.ends[row]]
     }
 
-    /// Reads the values of rows of which `first` is the first.
-    fn typed(&self, found: &RecordBatch, first: usize) -> Result<RecordBatch, Error> {
+    /// Reads the values of the first rows.
+    fn typed(&self, found: &RecordBatch) -> Result<RecordBatch, Error> {
         let fields = self.decoded.fields().iter().zip(&self.types);
         let mut columns = Vec::with_capacity(self.types.len());
         let mut misfits: Vec<(&Field, Misfit)> = Vec::new();
@@ -252,14 +260,16 @@ impl RowBuffer {
         };
         if self.misfits.on_error != OnError::Fail {
             for (field, misfit) in &misfits {
-                let row = first + misfit.row;
-                let fault = || self.fault(row, field, Some(misfit));
+                let fault = || self.fault(field, misfit);
                 self.misfits
-                    .note(self.lines[row], Some(field.name()), fault);
+                    .note(self.lines[misfit.row], Some(field.name()), fault);
             }
         }
         match self.misfits.on_error {
-            OnError::Fail => Err(self.told(first + misfit.row, field, Some(misfit))),
+            OnError::Fail => {
+                let fault = self.fault(field, misfit);
+                Err(self.told(misfit.row, field.name(), &fault))
+            }
             OnError::Null => {
                 misfits.iter().for_each(|_| self.misfits.null_value());
                 Ok(batch)
@@ -277,74 +287,67 @@ impl RowBuffer {
     }
 
     /// The error of a value that does not fit.
-    fn told(&self, row: usize, field: &Field, misfit: Option<&Misfit>) -> Error {
-        let (line, name) = (self.lines[row], field.name());
-        let fault = self.fault(row, field, misfit);
+    fn told(&self, row: usize, column: &str, fault: &str) -> Error {
+        let line = self.lines[row];
         self.misfits
-            .error(format_args!("line {line}, column `{name}` {fault}"))
+            .error(format_args!("line {line}, column `{column}` {fault}"))
     }
 
     /// What is wrong with a value that does not fit.
-    fn fault(&self, row: usize, field: &Field, misfit: Option<&Misfit>) -> String {
+    fn fault(&self, field: &Field, misfit: &Misfit) -> String {
         let (name, kind) = (field.name(), field.data_type());
-        if let Some(misfit) = misfit
-            && kind.is_nested()
-        {
+        if kind.is_nested() {
             return inner_fault(misfit.holds, &misfit.kind);
         }
-        let members: Option<Members<'_>> = serde_json::from_slice(self.row(row)).ok();
+        let row = self.row(misfit.row);
+        let members: Option<Members<'_>> = serde_json::from_slice(row).ok();
         let value: Option<&RawValue> = members.as_ref().and_then(|row| row.last(name));
         let holds = value.map_or("a value", |value| infer::json_kind(value.get().as_bytes()));
         fault(holds, kind)
     }
 
-    fn row_by_row(&self) -> Result<RecordBatch, Error> {
-        let mut batches = Vec::with_capacity(self.ends.len());
+    /// Puts null in the place of each object or list where there should be none, or the other way round, counted; or leaves
+    /// the rows out that have one.
+    fn make_fit(&mut self) -> Result<(), Error> {
+        // What the columns are declared as may be nothing that is read from JSON.
+        for (field, of_text) in self.decoded.fields().iter().zip(self.as_text.fields()) {
+            let alone = Arc::new(Schema::new(vec![Arc::clone(of_text)]));
+            decode(&alone, b"{}", 1)
+                .map_err(|error| unsupported(field.name(), field.data_type(), &error))?;
+        }
+        let (mut text, mut ends, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..self.ends.len() {
-            match decode(&self.as_text, self.row(row), 1) {
-                Ok(found) => batches.push(self.typed(&found, row)?),
-                Err(_) => batches.extend(self.misshapen(row)?),
+            let (line, start) = (self.lines[row], text.len());
+            let Some(unfit) = fit(self.row(row), &self.decoded, &mut text) else {
+                let place = format_args!("line {line}");
+                self.misfits.row(place, line, "is not valid JSON")?;
+                continue;
+            };
+            if self.misfits.on_error == OnError::Fail
+                && let Some(first) = unfit.first()
+            {
+                if row > 0 {
+                    // An error of the rows before it comes first.
+                    let before = decode(&self.as_text, &text[..start], row).map_err(engine)?;
+                    self.typed(&before)?;
+                }
+                return Err(self.told(row, first.column, &first.fault()));
             }
-        }
-        concat_batches(&self.decoded, &batches).map_err(engine)
-    }
-
-    /// A row with an object or a list where there should be none, or the other way round: an error, left out, or without
-    /// the columns that do not fit.
-    fn misshapen(&self, row: usize) -> Result<Option<RecordBatch>, Error> {
-        let text = self.row(row);
-        if serde_json::from_slice::<Members<'_>>(text).is_err() {
-            let line = self.lines[row];
-            let place = format_args!("line {line}");
-            self.misfits.row(place, line, "is not valid JSON")?;
-            return Ok(None);
-        }
-        if self.misfits.on_error == OnError::Skip {
-            let what = || "holds values of other kinds than its columns".to_owned();
-            self.misfits.note(self.lines[row], None, what);
-            self.misfits.skip_row();
-            return Ok(None);
-        }
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.as_text.fields().len());
-        for (field, text_field) in self.decoded.fields().iter().zip(self.as_text.fields()) {
-            let single = Arc::new(Schema::new(vec![Arc::clone(text_field)]));
-            if let Ok(batch) = decode(&single, text, 1) {
-                columns.push(Arc::clone(batch.column(0)));
+            for unfit in &unfit {
+                self.misfits
+                    .note(line, Some(unfit.column), || unfit.fault());
+            }
+            if self.misfits.on_error == OnError::Skip && !unfit.is_empty() {
+                self.misfits.skip_row();
+                text.truncate(start);
                 continue;
             }
-            if self.misfits.on_error == OnError::Fail {
-                return Err(self.told(row, field, None));
-            }
-            let fault = || self.fault(row, field, None);
-            self.misfits
-                .note(self.lines[row], Some(field.name()), fault);
-            self.misfits.null_value();
-            columns.push(new_null_array(text_field.data_type(), 1));
+            unfit.iter().for_each(|_| self.misfits.null_value());
+            ends.push(text.len());
+            lines.push(line);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(1));
-        let schema = Arc::clone(&self.as_text);
-        let found = RecordBatch::try_new_with_options(schema, columns, &options).map_err(engine)?;
-        self.typed(&found, row).map(Some)
+        (self.text, self.ends, self.lines) = (text, ends, lines);
+        Ok(())
     }
 }
 
@@ -354,22 +357,4 @@ fn as_text(schema: &Schema) -> SchemaRef {
     let fields =
         fields.map(|field| Field::new(field.name(), convert::as_text(field.data_type()), true));
     Schema::new(fields.collect::<Vec<_>>()).into()
-}
-
-fn decode(schema: &SchemaRef, text: &[u8], rows: usize) -> Result<RecordBatch, ArrowError> {
-    let incomplete = || ArrowError::JsonError("rows are incomplete".to_owned());
-    let mut decoder = ReaderBuilder::new(Arc::clone(schema))
-        .with_batch_size(rows)
-        .with_coerce_primitive(true)
-        .build_decoder()?;
-    let taken = decoder.decode(text)?;
-    if !text[taken..].trim_ascii().is_empty() || decoder.has_partial_record() {
-        return Err(incomplete());
-    }
-    let batch = decoder.flush()?.ok_or_else(incomplete)?;
-    if batch.num_rows() == rows {
-        Ok(batch)
-    } else {
-        Err(incomplete())
-    }
 }

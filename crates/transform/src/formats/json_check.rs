@@ -116,30 +116,14 @@ pub(crate) enum Shape {
 
 /// Looks at the brackets of a row, so that no row can borrow brackets from the next.
 pub(crate) fn shape(text: &[u8]) -> Shape {
-    shape_with_keys(text, |_| ())
-}
-
-/// [`shape`], and the keys of the outermost object as they are written between their quotes.
-pub(crate) fn shape_with_keys(text: &[u8], mut key: impl FnMut(&[u8])) -> Shape {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    // Where the string began that is a key.
-    let (mut key_comes, mut key_start) = (false, None);
     for (place, &byte) in text.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
-            b'"' => {
-                if let Some(start) = key_start.take() {
-                    key(&text[start..place]);
-                } else if key_comes && !in_string && depth == 1 {
-                    (key_comes, key_start) = (false, Some(place + 1));
-                }
-                in_string = !in_string;
-            }
-            b',' if !in_string => key_comes = depth == 1,
+            b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                key_comes = depth == 1;
                 if depth > DEEPEST {
                     return Shape::TooDeep;
                 }

@@ -22,7 +22,7 @@ use crate::ColumnType;
 /// Where this share of the text or more may hold a needle, it is quicker to decode all.
 const FEW: usize = 4;
 /// Keys whose order is remembered.
-const KEPT_KEYS: usize = 1024;
+const KEPT_KEYS: usize = 16 << 10;
 
 /// Lines of JSON of one file.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(crate) struct JsonChunks {
     asked: Asked,
     /// The columns that are decoded, by name; `None` when one of them is nested or of a rare type.
     slots: Option<HashMap<Vec<u8>, usize>>,
-    /// The place in the table of each of them.
-    places: Vec<usize>,
+    /// Which of them each column of the table is.
+    slot_of: Vec<Option<usize>>,
 }
 
 /// A value that was found: what it is, and where.
@@ -64,6 +64,8 @@ struct Walk<'a> {
     spans: &'a mut [Vec<(u32, u32)>],
     plain: Vec<u8>,
     keys: Vec<Key>,
+    /// The place in `keys` of each, as it was written.
+    known: HashMap<Vec<u8>, usize>,
     asked: &'a Asked,
     unlisted: Vec<String>,
     rows: usize,
@@ -98,9 +100,13 @@ impl JsonChunks {
             .enumerate()
             .map(|(slot, &place)| (fields[place].name().clone().into_bytes(), slot))
             .collect();
+        let mut slot_of = vec![None; fields.len()];
+        for (slot, &place) in places.iter().enumerate() {
+            slot_of[place] = Some(slot);
+        }
         Self {
             slots: quick.then_some(slots),
-            places,
+            slot_of,
             asked,
         }
     }
@@ -117,7 +123,7 @@ impl Chunked for JsonChunks {
             return None;
         }
         let Space { starts, spans, .. } = space;
-        spans.resize_with(self.places.len(), Vec::new);
+        spans.resize_with(self.slot_of.iter().flatten().count(), Vec::new);
         spans.iter_mut().for_each(Vec::clear);
         let mut needles = sieve.needles.as_ref();
         needles = needles.filter(|needles| candidates(text, needles, false, starts));
@@ -145,6 +151,7 @@ impl Chunked for JsonChunks {
             spans,
             plain: Vec::new(),
             keys: Vec::new(),
+            known: HashMap::new(),
             asked: &self.asked,
             unlisted: Vec::new(),
             rows: 0,
@@ -289,7 +296,7 @@ impl Walk<'_> {
         let quote = start + memchr2(b'"', b'\\', &self.text[start..end])?;
         let after = self.expect(self.blank(self.expect(quote, b'"')?), b':')?;
         let written = &self.text[at..after];
-        let known = self.keys.iter().position(|key| key.written == written);
+        let known = self.known.get(written).copied();
         let slot = match known {
             Some(place) => self.keys[place].slot,
             None => {
@@ -309,6 +316,7 @@ impl Walk<'_> {
         match known {
             Some(place) => *next = place + 1,
             None if self.keys.len() < KEPT_KEYS => {
+                self.known.insert(written.to_vec(), self.keys.len());
                 *next = self.keys.len() + 1;
                 self.keys.push(Key {
                     written: written.to_vec(),
@@ -478,11 +486,7 @@ impl Rows for JsonRowsOfChunk<'_> {
 
     fn column(&self, place: usize, rows: Option<&[u32]>) -> Option<ArrayRef> {
         let kind = &self.chunks.asked.types[place];
-        let slot = self
-            .chunks
-            .places
-            .iter()
-            .position(|&known| known == place)?;
+        let slot = self.chunks.slot_of[place]?;
         let spans = &self.spans[slot];
         if !spans
             .iter()

@@ -281,6 +281,7 @@ impl Misfits {
 }
 
 pub(crate) const ARRAY: &str = "an array";
+pub(crate) const ARRAY_OF_OTHER_LENGTH: &str = "an array of another length";
 pub(crate) const OBJECT: &str = "an object";
 /// An integer of which a float may not keep all digits.
 pub(crate) const LARGE_INTEGER: &str = "a very large integer";
@@ -288,12 +289,6 @@ pub(crate) const LARGE_INTEGER: &str = "a very large integer";
 /// What is wrong with a value that is not of its column's type.
 pub(crate) fn fault(holds: &str, kind: &DataType) -> String {
     match kind {
-        DataType::Struct(_) if holds == OBJECT => {
-            "holds an object with a member of another type than the column has there".to_owned()
-        }
-        kind if kind.is_list() && holds == ARRAY => {
-            format!("holds an array and is {}: an item is none", type_name(kind))
-        }
         DataType::Struct(_) | DataType::Map(..) => format!("holds {holds} and is an object"),
         _ => format!(
             "holds {holds} and is {}{}",

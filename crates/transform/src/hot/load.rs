@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     BoundParams, BoundValue, Error, Files, Run, StoreResolver, TableLocation, Transform,
-    error::running, scan_store::ScanMeter, session,
+    error::running, scan_store::ScanMeter,
 };
 
 /// All tables of a query, and what reading them took.
@@ -101,11 +101,7 @@ impl Transform {
         if sources.iter().any(|source| source.info.bytes > largest) {
             return Err(NotLoaded::NoRoom);
         }
-        for source in &sources {
-            session::add_table(&session, &source.info.table, Arc::clone(&source.table))
-                .map_err(running)?;
-        }
-        let plan = self.unbound(&session, prepared, bound).await?;
+        let plan = self.plan_over(&session, &sources, prepared, bound).await?;
         let named = named_columns(&plan);
         // `column IN ($list)` with an empty list is planned as false, and then the column is named nowhere.
         let is_empty_list =

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{index::indexable, lookup::found, query::HotQuery, template::conditions};
-use crate::{Error, Run, Transform, error::running, session};
+use crate::{Error, Run, Transform, error::running};
 
 impl Transform {
     /// The columns whose index would spare the query looking at all rows of a table: of each table that is asked for by
@@ -23,11 +23,11 @@ impl Transform {
         let mut known = BTreeSet::new();
         for source in &sources {
             known.extend(source.info.columns.iter().map(|(name, _)| name.clone()));
-            session::add_table(&session, &source.info.table, Arc::clone(&source.table))
-                .map_err(running)?;
         }
         query.check_index(&known)?;
-        let plan = self.unbound(&session, run.prepared, run.bound).await?;
+        let plan = self
+            .plan_over(&session, &sources, run.prepared, run.bound)
+            .await?;
         let plan = session.state().optimize(&plan).map_err(running)?;
         let mut proposed = Vec::new();
         for source in &sources {

@@ -151,8 +151,13 @@ fn aligned(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             ];
             in_subquery(expr, &kinds)
         }
-        Expr::ScalarFunction(ScalarFunction { args, .. }) if args.len() > 1 => {
-            together(args.iter_mut().collect(), schema, Text::StaysText)
+        Expr::ScalarFunction(ScalarFunction { func, args }) if args.len() > 1 => {
+            let text = if func.name() == "nullif" {
+                Text::IsRead
+            } else {
+                Text::StaysText
+            };
+            together(args.iter_mut().collect(), schema, text)
         }
         _ => false,
     };
@@ -208,9 +213,15 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
             DataType::Timestamp(unit, _) => Some(*unit),
             _ => None,
         });
-    let finest = moments.max();
     let zoned = kinds.iter().any(is_zoned);
     let dated = kinds.iter().any(is_date);
+    // The engine would make a date of it, without its time of day.
+    let mut all = exprs.iter().zip(kinds);
+    let reads_rows = dated
+        && text == Text::IsRead
+        && all.any(|(expr, kind)| is_text(kind) && constant_text(expr).is_none());
+    let of_text = reads_rows.then_some(TimeUnit::Microsecond);
+    let finest = moments.max().or(of_text);
     if finest.is_none() && !dated {
         return false;
     }
@@ -235,8 +246,8 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
                 }
                 DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
             }
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if text == Text::IsRead => {
-                let Some(unit) = unit_of_text(expr, finest, zoned) else {
+            kind if is_text(kind) && text == Text::IsRead => {
+                let Some(unit) = unit_of_text(expr, finest, zoned || reads_rows) else {
                     continue;
                 };
                 DataType::Timestamp(unit, in_utc())
@@ -258,16 +269,20 @@ fn in_subquery(expr: &mut Expr, kinds: &[DataType; 2]) -> bool {
         [DataType::Timestamp(unit, None), other] if is_zoned(other) => {
             DataType::Timestamp(*unit, Some("UTC".into()))
         }
+        [text, other] if is_text(text) && is_date(other) => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
         _ => return false,
     };
     cast(expr, wanted);
     true
 }
 
-/// The unit that text beside moments of the `finest` unit, or beside dates, is read in; none where the engine reads it right.
-fn unit_of_text(expr: &Expr, finest: Option<TimeUnit>, zoned: bool) -> Option<TimeUnit> {
+/// The unit that text beside moments of the `finest` unit, or beside dates, is read in; none where the engine reads it right,
+/// which it does not where it is `misread`.
+fn unit_of_text(expr: &Expr, finest: Option<TimeUnit>, misread: bool) -> Option<TimeUnit> {
     let Some(text) = constant_text(expr) else {
-        return zoned.then_some(finest.unwrap_or(TimeUnit::Microsecond));
+        return misread.then_some(finest.unwrap_or(TimeUnit::Microsecond));
     };
     let moment = string_to_datetime(&Utc, text.trim()).ok()?;
     let needed = match moment.nanosecond() {
@@ -278,7 +293,7 @@ fn unit_of_text(expr: &Expr, finest: Option<TimeUnit>, zoned: bool) -> Option<Ti
     };
     match finest {
         Some(finest) => {
-            let is_read_by_us = zoned || needed > finest || is_beyond_nanoseconds(text);
+            let is_read_by_us = misread || needed > finest || is_beyond_nanoseconds(text);
             is_read_by_us.then_some(needed.max(finest))
         }
         None => text
@@ -311,6 +326,13 @@ fn constant_text(expr: &Expr) -> Option<&str> {
 /// Whether a moment is shown on the clocks of another zone than UTC.
 fn is_zoned(kind: &DataType) -> bool {
     matches!(kind, DataType::Timestamp(_, Some(zone)) if !matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "Z" | "+00:00"))
+}
+
+const fn is_text(kind: &DataType) -> bool {
+    matches!(
+        kind,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 const fn is_date(kind: &DataType) -> bool {

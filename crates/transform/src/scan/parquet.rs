@@ -28,7 +28,7 @@ use std::{
 
 use async_trait::async_trait;
 use datafusion::{
-    arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit},
+    arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit},
     catalog::Session,
     common::{
         ColumnStatistics, DataFusionError, Result, Statistics, config::ConfigOptions,
@@ -72,7 +72,10 @@ use self::{
     checked::{CheckedMorsels, FilteredMorsels},
 };
 use super::{TableScan, ahead::Ahead};
-use crate::{Error, ErrorKind, TableSpec, formats::misfit::Misfits};
+use crate::{
+    Error, ErrorKind, TableSpec,
+    formats::{known::Known, misfit::Misfits},
+};
 
 /// Parquet files of one table.
 #[derive(Debug)]
@@ -80,18 +83,25 @@ pub(crate) struct ParquetFiles {
     format: ParquetFormat,
     exact: Arc<ExactColumns>,
     seen: Arc<Seen>,
-    /// Names of all columns of the table; further columns of files are reported.
-    columns: HashSet<String>,
+    /// What further columns of files, and members of their objects, are reported beside.
+    known: Known,
     scan: Arc<TableScan>,
 }
 
 impl ParquetFiles {
-    pub(crate) fn new(scan: Arc<TableScan>, columns: impl Iterator<Item = String>) -> Self {
+    /// Of a table with these columns, of which `own` are not made of keys.
+    pub(crate) fn new(
+        scan: Arc<TableScan>,
+        columns: impl Iterator<Item = String>,
+        own: &Fields,
+    ) -> Self {
+        let inside = own.iter().map(AsRef::as_ref);
+        let inside = inside.filter(|field: &&Field| !scan.spec.types.contains_key(field.name()));
         Self {
+            known: Known::new(columns, inside),
             format: format(&scan.spec),
             exact: Arc::new(ExactColumns(scan.spec.clone())),
             seen: Arc::default(),
-            columns: columns.collect(),
             scan,
         }
     }
@@ -107,9 +117,8 @@ impl ParquetFiles {
             file: file.as_ref().into(),
             counts: Arc::clone(self.scan.meter.misfits()),
         };
-        let own = own.fields().iter().map(|field| field.name());
-        for name in own.filter(|name| !self.columns.contains(*name)) {
-            misfits.unlisted(name);
+        for name in self.known.unlisted(own.fields()) {
+            misfits.unlisted(&name);
         }
     }
 }

@@ -55,10 +55,8 @@ pub(super) async fn rows(
     let footer = footer.await.map_err(|_panic| failed(None))?;
     let footer = footer.map_err(|error| failed(Some(error)))?;
     let opened = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, footer);
-    for field in opened.schema().fields() {
-        if asked.is_unlisted(field.name()) {
-            misfits.unlisted(field.name());
-        }
+    for name in asked.unlisted(opened.schema()) {
+        misfits.unlisted(&name);
     }
     let names = asked.decoded().into_iter();
     let places = names.filter_map(|place| {

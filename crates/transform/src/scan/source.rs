@@ -103,7 +103,8 @@ impl FileSource for RowsSource {
         let mut asked = asked.with_declared(&self.scan.spec);
         if self.scan.spec.columns.is_none() {
             let all = self.schema.table_schema().fields().iter();
-            asked = asked.with_known(all.map(|field| field.name().clone()));
+            let names = all.map(|field| field.name().clone());
+            asked = asked.with_known(names, &self.scan.spec);
         }
         // Files of several partitions are read at the same time.
         let partitions = config.file_groups.len().max(1);
