@@ -137,6 +137,12 @@ pub(crate) fn detected(info: &TableInfo) -> String {
             info.unlisted.join(", ")
         );
     }
+    if !info.absent.is_empty() {
+        line += &format!(
+            "\n  ! declared under `columns`, and not in the beginning of the first file: {}",
+            info.absent.join(", ")
+        );
+    }
     line
 }
 

@@ -154,6 +154,9 @@ impl Ledger {
             for (column, file) in ended.iter().flat_map(|stats| &stats.unlisted) {
                 draft.warn(unlisted(column, file));
             }
+            for column in ended.iter().flat_map(|stats| &stats.absent) {
+                draft.warn(absent(column));
+            }
             let mut record = std::mem::take(&mut draft.record);
             record.http_status = Some(if draft.not_modified { 304 } else { 200 });
             record.decision = draft.asked.summary();
@@ -247,6 +250,11 @@ fn unlisted(column: &str, file: &str) -> String {
     format!(
         "`{column}` of {file} is no column of its table: none of the records and files that columns are found from has it (raise infer_rows or infer_files, or declare all columns)"
     )
+}
+
+/// The warning of a column that is declared and is null everywhere.
+fn absent(column: &str) -> String {
+    format!("`{column}` is declared under `columns` of its table, and no file that was read has it")
 }
 
 /// Writes the outcome into the record.

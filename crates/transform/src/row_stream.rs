@@ -1,7 +1,7 @@
 //! Rows as they come, within the run's limits.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -95,6 +95,8 @@ pub struct RunStats {
     /// Columns of files that the SQL cannot see, since no record that columns are found from had them, each with one of the
     /// files. The first ten.
     pub unlisted: BTreeMap<String, Arc<str>>,
+    /// Columns that a table declares and that no file has, of those that were read.
+    pub absent: BTreeSet<String>,
 }
 
 impl RowStream {
@@ -198,6 +200,7 @@ impl RowStream {
             skipped_rows: self.meter.misfits().skipped_rows(),
             nulled_values: self.meter.misfits().nulled_values(),
             unlisted: self.meter.misfits().unlisted(),
+            absent: self.meter.misfits().absent(),
             ..RunStats::default()
         };
         collect(self.plan_so_far(), &mut stats);

@@ -27,7 +27,7 @@ use crate::{
         TableScan,
         format::RowsFormat,
         head::{self, HEAD_BYTES, Heads},
-        inspect::{self, Evidence, Examined, Facts},
+        inspect::{self, Evidence, Examined, Facts, Looking},
         parquet::{self, ParquetFiles, ParquetRuntime, metadata},
         schema_cache::SchemaCache,
     },
@@ -70,6 +70,8 @@ pub struct TableInfo {
     /// Keys that come up only behind the records that columns are found from, as far as the heads of files show it: they are
     /// no columns. Those inside of objects have the keys before them: `o.late`.
     pub unlisted: Vec<String>,
+    /// Columns that the table declares and that the head of its first file does not show. Another file may have them.
+    pub absent: Vec<String>,
     /// Why the first file is taken to be so.
     pub evidence: Vec<Evidence>,
 }
@@ -82,6 +84,8 @@ struct FilesColumns {
     /// Columns without a value that told a type, as far as was looked: they are text.
     untyped: BTreeSet<String>,
     late: Vec<String>,
+    /// Columns that are declared and that the first file does not show.
+    absent: Vec<String>,
 }
 
 /// What a table is built from.
@@ -120,6 +124,7 @@ impl TableBuilder<'_> {
             columns,
             untyped,
             late,
+            mut absent,
         } = self.columns(&files, &scan).await?;
         let fields = columns.fields().iter().filter(|field| {
             let mut partitions = partitions.columns.iter();
@@ -141,6 +146,8 @@ impl TableBuilder<'_> {
         };
         let mut info = self.info(&files, &first, &columns, &partitions.columns);
         info.unlisted = late;
+        absent.retain(|name| partitions.columns.iter().all(|(own, _)| own != name));
+        info.absent = absent;
         let files = files.iter().zip(partitions.values);
         let files = files.map(|(file, values)| TableFile {
             object: (*file).clone(),
@@ -197,8 +204,15 @@ impl TableBuilder<'_> {
             return Err(no_files(self.found));
         };
         if let Some(declared) = &self.spec.columns {
+            let facts = self.first_facts(first, scan).await?;
+            let by_name = |schema: &SchemaRef| {
+                let names = declared.names();
+                let absent = names.filter(|name| schema.index_of(name).is_err());
+                absent.map(str::to_owned).collect()
+            };
             return Ok(FilesColumns {
-                first: self.first_facts(first, scan).await?,
+                absent: facts.schema.as_ref().map_or_else(Vec::new, by_name),
+                first: facts,
                 columns: declared.schema().as_ref().clone(),
                 untyped: BTreeSet::new(),
                 late: Vec::new(),
@@ -273,10 +287,12 @@ impl TableBuilder<'_> {
             untyped: untyped.map(|field| field.name().clone()).collect(),
             columns: schema::settled(&columns),
             late: late.into_iter().collect(),
+            absent: Vec::new(),
         })
     }
 
-    /// What the first file is, when columns are declared: no more is read than has to be.
+    /// What the first file is, when columns are declared: no more is read than has to be. Its columns are those that its head
+    /// shows by name.
     async fn first_facts(&self, first: &ObjectMeta, scan: &TableScan) -> Result<Arc<Facts>, Error> {
         let format = self
             .spec
@@ -286,7 +302,11 @@ impl TableBuilder<'_> {
             return Ok(Arc::new(Facts::parquet(None, self.parquet_reason())));
         }
         let examined = self.look(first, scan, HEAD_BYTES).await?;
-        Ok(Arc::new(examined.facts))
+        let mut facts = examined.facts;
+        if matches!(facts.csv.header, Header::Names(_)) || !facts.is_delimited() {
+            facts.schema = examined.columns.map(|found| found.schema.into());
+        }
+        Ok(Arc::new(facts))
     }
 
     /// What a file is and its columns, from the cache or from its head.
@@ -357,7 +377,12 @@ impl TableBuilder<'_> {
         let head = head.beginning(bytes);
         let declared = self.spec.columns.is_some();
         let name = scan.name_of(&file.location);
-        let examined = inspect::examine(self.spec, &name, head, !declared).await?;
+        let columns = if declared {
+            Looking::IfInOrder
+        } else {
+            Looking::ForColumns
+        };
+        let examined = inspect::examine(self.spec, &name, head, columns).await?;
         if declared {
             scan.learn(&file.location, Arc::new(examined.facts.clone()));
         }
@@ -419,7 +444,7 @@ impl TableBuilder<'_> {
         partitions: &[(String, datafusion::arrow::datatypes::DataType)],
     ) -> TableInfo {
         let named = |(name, kind): (&String, String)| (name.clone(), kind);
-        let delimited = matches!(first.format, Format::Csv | Format::Tsv);
+        let delimited = first.is_delimited();
         let partitions: Vec<_> = partitions
             .iter()
             .map(|(name, kind)| named((name, schema::type_name(kind))))
@@ -446,6 +471,7 @@ impl TableBuilder<'_> {
             columns: own.chain(partitions.iter().cloned()).collect(),
             partitions,
             unlisted: Vec::new(),
+            absent: Vec::new(),
             evidence: first.evidence.clone(),
         }
     }

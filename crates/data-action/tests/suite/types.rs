@@ -568,35 +568,6 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
             first,
             Expected::Rows(r#"[{"v":10,"n":3}]"#),
         ),
-        // Nor does an array without an item, which is null where the column is no list.
-        files(
-            &[
-                ("a.ndjson", "{\"v\":[]}\n"),
-                ("b.ndjson", "{\"v\":9}\n{\"v\":10}\n"),
-            ],
-            max,
-            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
-        ),
-        files(
-            &[numbers, ("c.json", "[{\"v\":[]},{\"v\":[]}]")],
-            max,
-            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
-        ),
-        files(
-            &[("a.ndjson", "{\"v\":[]}\n"), object],
-            inside,
-            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
-        ),
-        files(
-            &[("a.ndjson", "{\"v\":{\"x\":[]}}\n"), object],
-            inside,
-            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
-        ),
-        files(
-            &[("a.ndjson", "{\"v\":[]}\n{\"v\":9}\n{\"v\":10}\n{\"v\":[]}\n")],
-            max,
-            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
-        ),
         // An integer that the floats of another file would take digits from.
         files(
             &[
@@ -624,6 +595,49 @@ async fn a_file_without_a_value_says_nothing_of_its_type() {
             ],
             max,
             Expected::Rows(r#"[{"v":9.007199254740992e15,"n":2}]"#),
+        ),
+    ])
+    .await;
+}
+
+/// `[]` is null where the column is no list.
+#[tokio::test]
+async fn an_array_without_an_item_says_nothing_of_its_type() {
+    let max = "SELECT max(v) AS v, count(*) AS n FROM t";
+    let inside = "SELECT max(v.x) AS v, count(*) AS n FROM t";
+    let numbers = ("b.csv", "v,w\n9,x\n10,x\n");
+    let object = ("b.ndjson", "{\"v\":{\"x\":9}}\n{\"v\":{\"x\":10}}\n");
+    check(vec![
+        files(
+            &[
+                ("a.ndjson", "{\"v\":[]}\n"),
+                ("b.ndjson", "{\"v\":9}\n{\"v\":10}\n"),
+            ],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[numbers, ("c.json", "[{\"v\":[]},{\"v\":[]}]")],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":[]}\n"), object],
+            inside,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[("a.ndjson", "{\"v\":{\"x\":[]}}\n"), object],
+            inside,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":3}]"#),
+        ),
+        files(
+            &[(
+                "a.ndjson",
+                "{\"v\":[]}\n{\"v\":9}\n{\"v\":10}\n{\"v\":[]}\n",
+            )],
+            max,
+            Expected::Counted(0, 0, r#"[{"v":10,"n":4}]"#),
         ),
     ])
     .await;
@@ -897,6 +911,99 @@ async fn a_column_without_a_value_is_of_the_type_that_the_sql_takes() {
         Expected::Rows(r#"[{"v":"x"}]"#),
     ));
     check(cases).await;
+}
+
+/// A name that is misspelt under `columns` is null everywhere, and not in silence.
+#[tokio::test]
+async fn declared_columns_that_no_file_has_are_reported() {
+    let parquet = flowlake_cases::written(&["parquet"], "a,name\n1,x")
+        .await
+        .unwrap();
+    let arrow = flowlake_cases::written(&["arrow"], "a,name\n1,x")
+        .await
+        .unwrap();
+    let list = "{\"a\":1,\"name\":[\"x\"]}\n";
+    let all = [
+        ("exports/c/t.csv", b"a,name\n1,x\n".as_slice()),
+        ("exports/n/t.ndjson", b"{\"a\":1,\"name\":\"x\"}\n"),
+        ("exports/j/t.json", b"[{\"a\":1,\"name\":\"nmae\"}]"),
+        ("exports/l/t.ndjson", list.as_bytes()),
+        ("exports/p/t.parquet", &parquet),
+        ("exports/a/t.arrow", &arrow),
+        ("exports/two/1.csv", b"a\n1\n"),
+        ("exports/two/2.csv", b"a,nmae\n1,x\n"),
+        ("exports/e/t.ndjson", b"{\"a\":1,\"nm\\u0061e\":\"x\"}\n"),
+    ];
+    let cases = [
+        ("c/t.csv", "", "*", true),
+        ("n/t.ndjson", "", "*", true),
+        ("j/t.json", "", "*", true),
+        ("l/t.ndjson", "", "*", true),
+        ("p/t.parquet", "", "*", true),
+        ("p/t.parquet", "on_error = \"null\"", "*", true),
+        ("a/t.arrow", "", "*", true),
+        ("c/", "", "*", true),
+        ("n/t.ndjson", "", "a", false),
+        ("two/", "", "*", false),
+        ("e/t.ndjson", "", "*", false),
+        // By place, names are whatever the table says.
+        ("c/t.csv", "header = \"skip\"", "*", false),
+    ];
+    let actions: Vec<_> = cases
+        .iter()
+        .enumerate()
+        .flat_map(|(number, (key, table, columns, _))| {
+            let hot = !key.ends_with('/');
+            let names = if hot { &["cold", "hot"][..] } else { &["cold"] };
+            names.iter().map(move |name| {
+                let is_hot = *name == "hot";
+                let kind = if key.starts_with('l') { "List(Utf8)" } else { "string" };
+                format!("name = \"{name}{number}\"\nhot = {is_hot}\n[query]\nsql = \"SELECT {columns} FROM t\"\n[tables.t]\nuri = \"s3://lake/exports/{key}\"\ncolumns = {{ a = \"integer\", nmae = \"{kind}\" }}\n{table}\n")
+            })
+        })
+        .collect();
+    let actions: Vec<_> = actions.iter().map(String::as_str).collect();
+    let may = json!([{ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*" }]);
+    let house = House::furnished(&all, may, "", &actions, |_| {}).await;
+    for (number, (key, table, _, told)) in cases.iter().enumerate() {
+        for name in ["cold", "hot"] {
+            if name == "hot" && key.ends_with('/') {
+                continue;
+            }
+            let answer = house
+                .run(&format!("{name}{number}"), json!({}))
+                .await
+                .unwrap();
+            let warnings = answer["cost_tracking"]["warnings"].to_string();
+            assert_eq!(
+                warnings.contains("`nmae` is declared under `columns`"),
+                *told,
+                "{name} {key} {table}: {warnings}"
+            );
+        }
+    }
+    let inspector = house.inspector().await;
+    for (number, told) in [
+        (0, true),
+        (1, true),
+        (2, true),
+        (6, true),
+        (9, true),
+        (10, false),
+        (11, false),
+    ] {
+        let found = inspector
+            .check(&format!("cold{number}"), &serde_json::Map::new())
+            .await
+            .unwrap();
+        let tables = found.tables.unwrap();
+        let absent = &tables[0].detected.as_ref().unwrap().absent;
+        assert_eq!(
+            absent.contains(&"nmae".to_owned()),
+            told,
+            "{number}: {absent:?}"
+        );
+    }
 }
 
 /// As columns, keys inside of objects that the sample did not show are in no answer.

@@ -319,9 +319,12 @@ async fn settle(
     for report in Report::all_of(plan.as_ref()) {
         proved += report.parts_proved;
         settled.usages.add(&report);
-        meter
-            .misfits()
-            .add_reported(report.skipped_rows, report.nulled_values, &report.unlisted);
+        meter.misfits().add_reported(
+            report.skipped_rows,
+            report.nulled_values,
+            &report.unlisted,
+            &report.declared,
+        );
         meter.add_reported(report.bytes_scanned)?;
     }
     let _ = settled.plan.set(plan);

@@ -42,6 +42,8 @@ pub(super) struct Report {
     pub(super) skipped_rows: u64,
     pub(super) nulled_values: u64,
     pub(super) unlisted: BTreeMap<String, Arc<str>>,
+    /// Declared columns by their tables, and whether files have them.
+    pub(super) declared: Vec<(Arc<str>, String, bool)>,
     pub(super) usage: StoreUsage,
     /// Parts of files that were found to end with a record.
     pub(super) parts_proved: u64,
@@ -84,6 +86,11 @@ impl Report {
             skipped_rows: misfits.skipped_rows(),
             nulled_values: misfits.nulled_values(),
             unlisted: misfits.unlisted(),
+            declared: {
+                let declared = misfits.declared().into_iter();
+                let declared = declared.map(|((table, name), is_there)| (table, name, is_there));
+                declared.collect()
+            },
             usage,
             parts_proved: meter.parts_proved(),
         }

@@ -72,6 +72,8 @@ impl Adapter {
             for name in self.asked.unlisted(batch.schema_ref()) {
                 self.misfits.unlisted(&name);
             }
+            let has = |_, name: &str| batch.column_by_name(name).is_some();
+            self.asked.report_declared(&self.misfits, has);
         }
         let mut fits = vec![true; rows];
         let mut arrays = std::collections::HashMap::with_capacity(self.asked.wanted.len());

@@ -43,6 +43,22 @@ pub(crate) struct Chunk {
     pub(crate) lines: u64,
     /// Columns of its rows that the table does not have.
     pub(crate) unlisted: Vec<String>,
+    /// Columns of the table by their places, and whether a row has them; only where that is not known yet.
+    pub(crate) declared: Vec<(usize, bool)>,
+}
+
+impl Chunk {
+    /// Reports what it held that the table does not have, and the other way round.
+    pub(crate) fn report(&self, asked: &Asked, misfits: &Misfits) {
+        for column in &self.unlisted {
+            misfits.unlisted(column);
+        }
+        if let Some(table) = &asked.declared {
+            for &(place, is_there) in &self.declared {
+                misfits.declared(table, asked.table.field(place).name(), is_there);
+            }
+        }
+    }
 }
 
 /// Memory that is used again for the next chunk.
@@ -69,6 +85,8 @@ pub(crate) struct Asked {
     pub(crate) batch_rows: usize,
     /// How the columns of the table are read, in their order.
     pub(crate) types: Arc<[ColumnType]>,
+    /// The table, where its columns are declared.
+    pub(crate) declared: Option<Arc<str>>,
     /// What is no surprise in a file; `None` when it may have anything.
     pub(crate) known: Option<Arc<Known>>,
 }
@@ -107,6 +125,7 @@ impl Asked {
                 .map(|field| field.data_type().clone().into())
                 .collect(),
             known: None,
+            declared: None,
             table,
             wanted,
             all_must_fit,
@@ -143,6 +162,8 @@ impl Asked {
                 .and_then(|declared| declared.epoch),
         });
         self.types = types.collect();
+        let is_declared = spec.columns.is_some();
+        self.declared = is_declared.then(|| spec.uri.join(" ").into());
         self
     }
 
@@ -166,6 +187,21 @@ impl Asked {
             (0..self.table.fields().len()).collect()
         } else {
             self.wanted.clone()
+        }
+    }
+
+    /// Reports which of the decoded columns a file has, where they are declared.
+    pub(crate) fn report_declared(
+        &self,
+        misfits: &Misfits,
+        is_there: impl Fn(usize, &str) -> bool,
+    ) {
+        let Some(table) = &self.declared else {
+            return;
+        };
+        for place in self.decoded() {
+            let name = self.table.field(place).name();
+            misfits.declared(table, name, is_there(place, name));
         }
     }
 

@@ -164,7 +164,7 @@ impl Decoding {
             chunk: Chunk {
                 batches,
                 lines,
-                unlisted: Vec::new(),
+                ..Chunk::default()
             },
             counts,
         })
@@ -199,9 +199,8 @@ impl Joiner {
             Some(attempt) if self.one_reader.is_none() => {
                 let misfits = &self.decoding.misfits;
                 misfits.counts.add(&attempt.counts, self.line - 1);
-                for column in &attempt.chunk.unlisted {
-                    misfits.unlisted(column);
-                }
+                let asked = self.decoding.chunked.asked();
+                attempt.chunk.report(asked, misfits);
                 self.line += attempt.chunk.lines;
                 out.extend(attempt.chunk.batches);
                 Ok(cut)

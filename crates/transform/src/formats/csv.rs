@@ -404,6 +404,7 @@ impl Layout {
         let places: Vec<_> = columns
             .map(|column| by_name.get(column.name()).copied())
             .collect();
+        asked.report_declared(misfits, |place, _| places[place].is_some());
         if places.iter().all(Option::is_none) {
             return Err(misfits.error(
                 "the header names none of the table's columns: header or delimiter may not be as declared",

@@ -89,7 +89,7 @@ impl Chunked for CsvChunks {
         Some(Chunk {
             batches: self.asked.batches(&rows, sieve)?,
             lines: marks.lines,
-            unlisted: Vec::new(),
+            ..Chunk::default()
         })
     }
 

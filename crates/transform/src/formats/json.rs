@@ -21,7 +21,7 @@ use super::{
     json_check,
     json_fit::{decode, fit},
     json_grammar,
-    json_keys::KeyWatch,
+    json_keys::{KeyWatch, has_key},
     json_split::{JsonRows, JsonSplitter, Place, Stopped, TakeRow, Torn},
     misfit::{Misfits, fault, inner_fault},
 };
@@ -46,6 +46,8 @@ struct RowBuffer {
     kept: Vec<usize>,
     output: SchemaRef,
     keys: Option<KeyWatch>,
+    /// The table, where its columns are declared, and which of those that are decoded rows have had so far.
+    declared: Option<(Arc<str>, Vec<bool>)>,
     text: Vec<u8>,
     ends: Vec<usize>,
     lines: Vec<u64>,
@@ -58,6 +60,8 @@ impl JsonDecoder {
         let types = places.iter().map(|&place| asked.types[place].clone());
         let types: Vec<_> = types.collect();
         let keys = asked.known.clone().map(KeyWatch::new);
+        let table = asked.declared.clone();
+        let declared = table.map(|table| (table, vec![false; places.len()]));
         let (decoded, kept) = if asked.all_must_fit {
             (asked.table, asked.wanted)
         } else {
@@ -75,6 +79,7 @@ impl JsonDecoder {
                 kept,
                 output: asked.output,
                 keys,
+                declared,
                 text: Vec::new(),
                 ends: Vec::new(),
                 lines: Vec::new(),
@@ -202,6 +207,7 @@ impl RowBuffer {
         if rows == 0 {
             return Ok(());
         }
+        self.report_declared();
         let batch = match decode(&self.as_text, &self.text, rows) {
             Ok(found) => self.typed(&found)?,
             Err(_) => {
@@ -232,6 +238,19 @@ impl RowBuffer {
             );
         }
         Ok(())
+    }
+
+    /// Reports which declared columns the rows have.
+    fn report_declared(&mut self) {
+        let Some((table, met)) = &mut self.declared else {
+            return;
+        };
+        for (field, met) in self.decoded.fields().iter().zip(met) {
+            if !*met {
+                *met = has_key(&self.text, field.name());
+                self.misfits.declared(table, field.name(), *met);
+            }
+        }
     }
 
     /// The text of a row.

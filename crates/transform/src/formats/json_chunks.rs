@@ -1,7 +1,10 @@
 //! Lines of JSON in chunks: of objects whose columns are plain values, only the columns that are asked for are decoded, and
 //! all else is passed over.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use datafusion::arrow::{array::ArrayRef, datatypes::DataType};
 use memchr::{memchr, memchr_iter, memchr2, memmem::Finder, memrchr};
@@ -32,6 +35,8 @@ pub(crate) struct JsonChunks {
     slots: Option<HashMap<Vec<u8>, usize>>,
     /// Which of them each column of the table is.
     slot_of: Vec<Option<usize>>,
+    /// Whether each column of the table has been met in a row. Only kept where columns are declared.
+    met: Vec<AtomicBool>,
 }
 
 /// A value that was found: what it is, and where.
@@ -107,8 +112,32 @@ impl JsonChunks {
         Self {
             slots: quick.then_some(slots),
             slot_of,
+            met: match &asked.declared {
+                Some(_) => fields.iter().map(|_| AtomicBool::new(false)).collect(),
+                None => Vec::new(),
+            },
             asked,
         }
+    }
+}
+
+impl JsonChunks {
+    /// The declared columns that no chunk before had, and whether rows of this one do.
+    fn declared(&self, walk: &Walk<'_>) -> Vec<(usize, bool)> {
+        if walk.rows == 0 || self.met.is_empty() {
+            return Vec::new();
+        }
+        let mut is_there = vec![walk.keys.len() == KEPT_KEYS; walk.spans.len()];
+        let slots = walk.keys.iter().filter_map(|key| key.slot);
+        slots.for_each(|slot| is_there[slot] = true);
+        let slots = self.slot_of.iter().enumerate();
+        let slots = slots.filter_map(|(place, slot)| Some((place, (*slot)?)));
+        let new = slots.filter(|&(place, _)| !self.met[place].load(Ordering::Relaxed));
+        new.map(|(place, slot)| {
+            self.met[place].store(is_there[slot], Ordering::Relaxed);
+            (place, is_there[slot])
+        })
+        .collect()
     }
 }
 
@@ -170,6 +199,7 @@ impl Chunked for JsonChunks {
             }
         }
         let unlisted = std::mem::take(&mut walk.unlisted);
+        let declared = self.declared(&walk);
         let rows = JsonRowsOfChunk {
             chunks: self,
             text,
@@ -181,6 +211,7 @@ impl Chunked for JsonChunks {
             batches: self.asked.batches(&rows, sieve)?,
             lines,
             unlisted,
+            declared,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
 use super::known::Known;
 
@@ -114,6 +114,17 @@ impl KeyWatch {
         }
         inside
     }
+}
+
+/// Whether a text of rows may have a key, at any depth.
+pub(crate) fn has_key(text: &[u8], name: &str) -> bool {
+    let key = serde_json::Value::from(name).to_string();
+    let is_key = |place: usize| {
+        let behind = text[place + key.len()..].trim_ascii_start();
+        behind.starts_with(b":")
+    };
+    // Some other key may be this one, written with escapes.
+    memmem::find_iter(text, key.as_bytes()).any(is_key) || memmem::find(text, b"\\u").is_some()
 }
 
 /// The place of the quote that ends a string, of which `start` is the first byte.

@@ -1,7 +1,7 @@
 //! What does not fit: counted, or told with its place and kind, never with its value.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -70,6 +70,9 @@ pub struct Written {
     pub example: Arc<str>,
 }
 
+/// Columns by their table, each with whether a file has it.
+pub(crate) type Declared = BTreeMap<(Arc<str>, String), bool>;
+
 /// What one run left out or made null.
 #[derive(Debug, Default)]
 pub(crate) struct MisfitCounts {
@@ -77,6 +80,8 @@ pub(crate) struct MisfitCounts {
     nulled_values: AtomicU64,
     /// Columns that files have and their tables do not, each with one of the files.
     unlisted: Mutex<BTreeMap<String, Arc<str>>>,
+    /// Declared columns of each table, and whether any file that was read has them.
+    declared: Mutex<Declared>,
     /// The places, in a run that looks for them.
     problems: Option<Mutex<Problems>>,
     /// How the files are written, in a run that remembers places.
@@ -154,6 +159,27 @@ impl MisfitCounts {
         unlisted.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Declared columns, by their table, and whether any file that was read has them.
+    pub(crate) fn declared(&self) -> Declared {
+        let declared = self.declared.lock();
+        declared.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Declared columns that no file has which was read.
+    pub(crate) fn absent(&self) -> BTreeSet<String> {
+        let declared = self.declared().into_iter();
+        let absent = declared.filter(|(_, is_there)| !is_there);
+        absent.map(|((_, column), _)| column).collect()
+    }
+
+    fn add_declared(&self, table: &Arc<str>, column: &str, is_there: bool) {
+        let declared = self.declared.lock();
+        let mut declared = declared.unwrap_or_else(PoisonError::into_inner);
+        *declared
+            .entry((Arc::clone(table), column.to_owned()))
+            .or_default() |= is_there;
+    }
+
     /// Adds what a worker has counted.
     #[cfg(feature = "cluster")]
     pub(crate) fn add_reported(
@@ -161,12 +187,16 @@ impl MisfitCounts {
         skipped_rows: u64,
         nulled_values: u64,
         unlisted: &BTreeMap<String, Arc<str>>,
+        declared: &[(Arc<str>, String, bool)],
     ) {
         self.skipped_rows.fetch_add(skipped_rows, Ordering::Relaxed);
         self.nulled_values
             .fetch_add(nulled_values, Ordering::Relaxed);
         for (column, file) in unlisted {
             self.add_unlisted(column, file);
+        }
+        for (table, column, is_there) in declared {
+            self.add_declared(table, column, *is_there);
         }
     }
 
@@ -184,6 +214,7 @@ impl MisfitCounts {
             skipped_rows,
             nulled_values,
             unlisted: _,
+            declared: _,
             problems,
             // Files are opened for a whole run, and not for a part of their text.
             written: _,
@@ -195,6 +226,9 @@ impl MisfitCounts {
         nulled_values.fetch_add(others.nulled_values(), Ordering::Relaxed);
         for (column, file) in others.unlisted() {
             self.add_unlisted(&column, &file);
+        }
+        for ((table, column), is_there) in others.declared() {
+            self.add_declared(&table, &column, is_there);
         }
     }
 }
@@ -262,6 +296,11 @@ impl Misfits {
     /// A column of the file that the table does not have.
     pub(crate) fn unlisted(&self, column: &str) {
         self.counts.add_unlisted(column, &self.file);
+    }
+
+    /// A declared column of the table, and whether this file has it, as far as it was read.
+    pub(crate) fn declared(&self, table: &Arc<str>, column: &str, is_there: bool) {
+        self.counts.add_declared(table, column, is_there);
     }
 
     /// A row that cannot be divided into its fields: an error, or left out. The place begins with the line, as in `line 7`.

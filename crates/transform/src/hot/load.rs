@@ -36,6 +36,7 @@ pub(crate) struct Loaded {
     pub(crate) skipped_rows: u64,
     pub(crate) nulled_values: u64,
     pub(crate) unlisted: BTreeMap<String, Arc<str>>,
+    pub(crate) absent: BTreeSet<String>,
 }
 
 impl Loaded {
@@ -145,6 +146,7 @@ impl Transform {
             skipped_rows: meter.misfits().skipped_rows(),
             nulled_values: meter.misfits().nulled_values(),
             unlisted: meter.misfits().unlisted(),
+            absent: meter.misfits().absent(),
         })
     }
 }

@@ -65,6 +65,7 @@ impl HotRows {
                 skipped_rows: loaded.skipped_rows,
                 nulled_values: loaded.nulled_values,
                 unlisted: loaded.unlisted.clone(),
+                absent: loaded.absent.clone(),
                 ..rows.stats()
             },
         }
@@ -198,6 +199,7 @@ fn loaded(view: &HotView) -> RunStats {
         skipped_rows: view.loaded().skipped_rows,
         nulled_values: view.loaded().nulled_values,
         unlisted: view.loaded().unlisted.clone(),
+        absent: view.loaded().absent.clone(),
         ..RunStats::default()
     }
 }

@@ -217,9 +217,8 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
     let dated = kinds.iter().any(is_date);
     // The engine would make a date of it, without its time of day.
     let mut all = exprs.iter().zip(kinds);
-    let reads_rows = dated
-        && text == Text::IsRead
-        && all.any(|(expr, kind)| is_text(kind) && constant_text(expr).is_none());
+    let reads_rows =
+        dated && text == Text::IsRead && all.any(|(expr, kind)| is_text(kind) && is_of_rows(expr));
     let of_text = reads_rows.then_some(TimeUnit::Microsecond);
     let finest = moments.max().or(of_text);
     if finest.is_none() && !dated {
@@ -321,6 +320,17 @@ fn constant_text(expr: &Expr) -> Option<&str> {
         Expr::Cast(cast) => constant_text(&cast.expr),
         _ => None,
     }
+}
+
+/// Whether an expression depends on rows.
+fn is_of_rows(expr: &Expr) -> bool {
+    let found = expr.exists(|part| {
+        Ok(matches!(
+            part,
+            Expr::Column(_) | Expr::OuterReferenceColumn(..) | Expr::ScalarSubquery(_)
+        ))
+    });
+    found.unwrap_or(true)
 }
 
 /// Whether a moment is shown on the clocks of another zone than UTC.

@@ -327,9 +327,7 @@ pub(crate) fn at_once(
     } else {
         chunked.decode(&[rows, b"\n"].concat(), sieve, space)?
     };
-    for column in &chunk.unlisted {
-        misfits.unlisted(column);
-    }
+    chunk.report(asked, misfits);
     Some(chunk.batches)
 }
 

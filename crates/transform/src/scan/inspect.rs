@@ -100,13 +100,23 @@ pub(crate) struct Examined {
     pub(crate) plain: Option<Bytes>,
 }
 
+/// Whether a head is looked into for columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looking {
+    /// For how the file is written alone.
+    ForFormat,
+    /// For columns too. That it has none, or is not in order, is reported when it is read.
+    IfInOrder,
+    ForColumns,
+}
+
 /// Finds out how a file is written and, if they are asked for, which columns it has. A head may take long: it is not to keep a
 /// worker from its other tasks.
 pub(crate) async fn examine(
     spec: &TableSpec,
     file: &str,
     head: Head,
-    columns: bool,
+    columns: Looking,
 ) -> Result<Examined, Error> {
     let (spec, file) = (spec.clone(), file.to_owned());
     let examining = SpawnedTask::spawn_blocking(move || examine_here(&spec, &file, &head, columns));
@@ -120,13 +130,13 @@ pub(crate) fn examine_here(
     spec: &TableSpec,
     file: &str,
     head: &Head,
-    columns: bool,
+    columns: Looking,
 ) -> Result<Examined, Error> {
     let (facts, plain, bytes) = futures::executor::block_on(facts(spec, file, head))?;
-    let columns = if columns {
-        facts.find_schema(spec, file, &plain)?
-    } else {
-        None
+    let columns = match columns {
+        Looking::ForFormat => None,
+        Looking::IfInOrder => facts.find_schema(spec, file, &plain).ok().flatten(),
+        Looking::ForColumns => facts.find_schema(spec, file, &plain)?,
     };
     Ok(Examined {
         facts,
@@ -771,6 +781,10 @@ impl Facts {
     /// Whether each line is a row of JSON.
     pub(crate) fn is_lines(&self) -> bool {
         matches!(self.format, Format::Json | Format::Ndjson) && self.json == JsonRows::Lines
+    }
+
+    pub(crate) fn is_delimited(&self) -> bool {
+        matches!(self.format, Format::Csv | Format::Tsv)
     }
 
     pub(crate) fn is_text(&self) -> bool {

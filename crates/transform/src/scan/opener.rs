@@ -196,7 +196,12 @@ impl RowsOpener {
             }
             None => {
                 let spec = &self.scan.spec;
-                let found = inspect::examine_here(spec, &misfits.file, &beginning, false)?;
+                let found = inspect::examine_here(
+                    spec,
+                    &misfits.file,
+                    &beginning,
+                    inspect::Looking::ForFormat,
+                )?;
                 (Arc::new(found.facts), found.plain)
             }
         };

@@ -106,17 +106,22 @@ impl ParquetFiles {
         }
     }
 
-    /// Tells the columns of a file that the table does not have, unless it says that it has no others.
-    fn tell_unlisted(&self, file: &Path, own: &Schema) {
+    /// Tells the columns of a file that the table does not have; where the table declares all, those that the file lacks.
+    fn tell_columns(&self, file: &Path, own: &Schema, table_columns: &Schema) {
         let ExactColumns(spec) = self.exact.as_ref();
-        if spec.columns.is_some() {
-            return;
-        }
         let misfits = Misfits {
             on_error: spec.on_error,
             file: file.as_ref().into(),
             counts: Arc::clone(self.scan.meter.misfits()),
         };
+        if let Some(declared) = &spec.columns {
+            let table: Arc<str> = spec.uri.join(" ").into();
+            let of_keys = |name: &str| table_columns.index_of(name).is_err();
+            for name in declared.names().filter(|name| !of_keys(name)) {
+                misfits.declared(&table, name, own.index_of(name).is_ok());
+            }
+            return;
+        }
         for name in self.known.unlisted(own.fields()) {
             misfits.unlisted(&name);
         }
@@ -355,7 +360,7 @@ impl ParquetFiles {
         let footer = metadata::fetch(source, Some(&cache)).await?;
         let file = footer.file_metadata();
         let own = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-        self.tell_unlisted(&object.location, &own);
+        self.tell_columns(&object.location, &own, table);
         no_bytes_as_text(&object.location, &own, table)?;
         let unsure = self
             .seen

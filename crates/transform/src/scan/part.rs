@@ -156,7 +156,12 @@ fn look(
         Some(facts) => facts,
         None => {
             let beginning = head.beginning(HEAD_BYTES);
-            let found = inspect::examine_here(&scan.spec, &misfits.file, &beginning, false)?;
+            let found = inspect::examine_here(
+                &scan.spec,
+                &misfits.file,
+                &beginning,
+                inspect::Looking::ForFormat,
+            )?;
             let facts = Arc::new(found.facts);
             scan.learn(path, Arc::clone(&facts));
             facts
