@@ -94,8 +94,11 @@ impl Chance {
                 if place > 0 {
                     text.push(',');
                 }
+                // Null has no quotes: in quotes, it would be empty text.
+                let is_there = field.is_some();
                 let field = field.unwrap_or_default();
-                let quoted = field.contains(['"', ',', '\n', '\r']) || self.one_in(6);
+                let must = field.contains(['"', ',', '\n', '\r']);
+                let quoted = (must || self.one_in(6)) && is_there;
                 if quoted {
                     write!(text, "\"{}\"", field.replace('"', "\"\"")).unwrap();
                 } else {
