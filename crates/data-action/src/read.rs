@@ -5,6 +5,7 @@ mod cold;
 mod hot;
 mod inspected;
 mod kept;
+mod question_key;
 mod reload;
 mod rows;
 mod single_flight;

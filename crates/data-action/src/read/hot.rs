@@ -12,9 +12,10 @@ use flowlake_transform::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
+    question_key::QuestionKey,
     reload::Watch,
     rows::{Answered, RowWriter, Rows},
-    single_flight::{Question, SingleFlight},
+    single_flight::SingleFlight,
 };
 use crate::{
     Action, ActionError, ActionRequest, ErrorCode, HotServed, RowOutput, access,
@@ -39,7 +40,7 @@ pub(super) struct HotReader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     tables: HotTables,
-    flights: Arc<SingleFlight<Question, Arc<Rows>>>,
+    flights: Arc<SingleFlight<QuestionKey, Arc<Rows>>>,
     running: TaskTracker,
 }
 
@@ -214,7 +215,7 @@ impl HotReader {
         if output.file.is_some() {
             return Box::pin(planned).await;
         }
-        let question = Question::new(action.name(), bound, view, output);
+        let question = QuestionKey::new(action.name(), bound, view, output);
         Box::pin(self.flights.share(question, planned)).await
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -10,21 +9,9 @@ use std::{
     },
 };
 
-use flowlake_transform::{BoundParams, BoundValue, HotView, RowFormat, json::JsonReader};
 use tokio::sync::OnceCell;
 
-use crate::{ActionError, ErrorCode, RowOutput};
-
-/// What makes two questions the same. The caller is no part of it: a process reads as one principal, and each attempt has been
-/// allowed by itself before it comes here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
-    action: String,
-    params: String,
-    version: u64,
-    format: RowFormat,
-    reader: JsonReader,
-}
+use crate::{ActionError, ErrorCode};
 
 /// Identical questions share one execution.
 #[derive(Debug)]
@@ -35,44 +22,12 @@ pub(crate) struct SingleFlight<Q, T> {
 
 type Flight<T> = OnceCell<Result<T, ActionError>>;
 
-/// A waiter. Dropping the last one removes the flight from the map.
+/// A waiter. It alone holds its flight, so that dropping the last waiter, at its end or by cancellation, removes the flight from
+/// the map.
 struct Waiting<'a, Q: Eq + Hash, T> {
     flights: &'a SingleFlight<Q, T>,
     question: Q,
     flight: Option<Arc<Flight<T>>>,
-}
-
-impl Question {
-    pub(super) fn new(
-        action: &str,
-        bound: &BoundParams,
-        view: &HotView,
-        output: &RowOutput,
-    ) -> Self {
-        let mut params = String::new();
-        for (name, value, _) in bound.entries() {
-            params.push_str(name);
-            write_value(&mut params, value);
-        }
-        Self {
-            action: action.to_owned(),
-            params,
-            version: view.version(),
-            format: output.format,
-            reader: output.reader,
-        }
-    }
-}
-
-/// Each value behind its length, so that no two lists of values are written alike.
-fn write_value(out: &mut String, value: &BoundValue) {
-    if let BoundValue::List(_, items) = value {
-        let _ = write!(out, "[{}]", items.len());
-        items.iter().for_each(|item| write_value(out, item));
-        return;
-    }
-    let text = value.to_string();
-    let _ = write!(out, "={}:{text};", text.len());
 }
 
 impl<Q, T> Default for SingleFlight<Q, T> {
@@ -94,13 +49,15 @@ impl<Q: Clone + Eq + Hash, T: Clone> SingleFlight<Q, T> {
     ) -> Result<T, ActionError> {
         let mut work = Some(work);
         loop {
-            let flight = self.join(&question);
             let waiting = Waiting {
                 flights: self,
                 question: question.clone(),
-                flight: Some(Arc::clone(&flight)),
+                flight: Some(self.join(&question)),
             };
-            let answer = flight
+            // One waiter of the flight runs its own work, and the others wait for it. When the one that runs is dropped, the
+            // cell lets another waiter run.
+            let answer = waiting
+                .flight()
                 .get_or_init(async || {
                     let own = work
                         .take()
@@ -110,15 +67,14 @@ impl<Q: Clone + Eq + Hash, T: Clone> SingleFlight<Q, T> {
                 .await
                 .clone();
             let worked = work.is_none();
+            // The error of another attempt's time or caller says nothing about this one, which joins a new flight.
             if !worked && answer.as_ref().is_err_and(is_of_one_attempt) {
-                self.forget(&question, &flight);
+                self.forget(&question, waiting.flight());
                 continue;
             }
             if !worked {
                 self.shared.fetch_add(1, Relaxed);
             }
-            drop(flight);
-            drop(waiting);
             return answer;
         }
     }
@@ -156,9 +112,18 @@ impl<Q, T> SingleFlight<Q, T> {
     }
 }
 
+impl<Q: Eq + Hash, T> Waiting<'_, Q, T> {
+    const fn flight(&self) -> &Arc<Flight<T>> {
+        self.flight
+            .as_ref()
+            .expect("a waiter lets go of its flight when it is dropped")
+    }
+}
+
 impl<Q: Eq + Hash, T> Drop for Waiting<'_, Q, T> {
     fn drop(&mut self) {
         let mut under_way = self.flights.lock();
+        // Before the count is looked at, or the last waiter would count itself.
         self.flight = None;
         let is_over = |flight: &Weak<Flight<T>>| flight.strong_count() == 0;
         if under_way.get(&self.question).is_some_and(is_over) {
@@ -176,32 +141,22 @@ fn is_of_one_attempt(error: &ActionError) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use flowlake_transform::{RowFormat, json::JsonReader};
+    use futures::FutureExt;
     use tokio::sync::Notify;
 
-    use super::{Question, SingleFlight};
+    use super::SingleFlight;
     use crate::{ActionError, ErrorCode};
-
-    fn question(params: &str) -> Question {
-        Question {
-            action: "who".to_owned(),
-            params: params.to_owned(),
-            version: 1,
-            format: RowFormat::Json,
-            reader: JsonReader::Program,
-        }
-    }
 
     #[tokio::test]
     async fn the_same_question_is_answered_once_and_another_by_itself() {
-        let flights = SingleFlight::<Question, u32>::default();
+        let flights = SingleFlight::<&str, u32>::default();
         let go = Notify::new();
-        let slow = flights.share(question("a"), async {
+        let slow = flights.share("a", async {
             go.notified().await;
             Ok(1)
         });
-        let same = flights.share(question("a"), async { Ok(2) });
-        let other = flights.share(question("b"), async {
+        let same = flights.share("a", async { Ok(2) });
+        let other = flights.share("b", async {
             go.notify_one();
             Ok(3)
         });
@@ -212,55 +167,67 @@ mod tests {
         );
         assert_eq!(flights.shared(), 1);
         assert!(flights.lock().is_empty());
-        assert_eq!(
-            flights.share(question("a"), async { Ok(4) }).await.unwrap(),
-            4
-        );
+        assert_eq!(flights.share("a", async { Ok(4) }).await.unwrap(), 4);
     }
 
     #[tokio::test]
-    async fn who_waits_goes_on_where_the_first_gave_up_and_shares_its_failure_where_it_failed() {
-        let flights = Arc::new(SingleFlight::<Question, u32>::default());
+    async fn a_waiter_does_its_own_work_when_the_first_is_cancelled() {
+        let flights = Arc::new(SingleFlight::<&str, u32>::default());
         let first = {
             let flights = Arc::clone(&flights);
-            tokio::spawn(async move { flights.share(question("a"), std::future::pending()).await })
+            tokio::spawn(async move { flights.share("a", std::future::pending()).await })
         };
         tokio::task::yield_now().await;
         let second = {
             let flights = Arc::clone(&flights);
-            tokio::spawn(async move { flights.share(question("a"), async { Ok(2) }).await })
+            tokio::spawn(async move { flights.share("a", async { Ok(2) }).await })
         };
         tokio::task::yield_now().await;
         first.abort();
         assert_eq!(second.await.unwrap().unwrap(), 2);
         assert!(flights.lock().is_empty());
+    }
 
+    #[tokio::test]
+    async fn a_lone_caller_that_is_cancelled_leaves_nothing() {
+        let flights = SingleFlight::<u32, u32>::default();
+        for question in 0..1_000 {
+            let begun = flights.share(question, std::future::pending());
+            assert!(begun.now_or_never().is_none());
+        }
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn waiters_share_a_failure_of_the_question() {
+        let flights = SingleFlight::<&str, u32>::default();
         let go = Notify::new();
-        let failing = flights.share(question("a"), async {
+        let failing = flights.share("a", async {
             go.notified().await;
             Err(ActionError::new(ErrorCode::LimitMemory, "no", "none"))
         });
-        let same = flights.share(question("a"), async { Ok(2) });
+        let same = flights.share("a", async { Ok(2) });
         let wake = async { go.notify_one() };
         let (one, other, ()) = futures::join!(failing, same, wake);
         for error in [one.unwrap_err(), other.unwrap_err()] {
             assert_eq!(error.code(), ErrorCode::LimitMemory);
         }
     }
+
     #[tokio::test]
     async fn a_late_joiner_keeps_its_own_time_limit() {
-        let flights = SingleFlight::<Question, u32>::default();
+        let flights = SingleFlight::<&str, u32>::default();
         let go = Notify::new();
-        let first = flights.share(question("a"), async {
+        let first = flights.share("a", async {
             go.notified().await;
             Err(ActionError::new(ErrorCode::LimitTimeout, "no", "none"))
         });
-        let later = flights.share(question("a"), async {
+        let later = flights.share("a", async {
             tokio::task::yield_now().await;
             Ok(2)
         });
         // Later joiners share the new answer.
-        let last = flights.share(question("a"), async { Ok(3) });
+        let last = flights.share("a", async { Ok(3) });
         let wake = async { go.notify_one() };
         let (first, later, last, ()) = futures::join!(first, later, last, wake);
         assert_eq!(first.unwrap_err().code(), ErrorCode::LimitTimeout);
