@@ -138,7 +138,7 @@ impl Reading {
                 )
             })?;
         let Some(piece) = piece else { return Ok(None) };
-        let mut bytes = piece.map_err(|error| {
+        let bytes = piece.map_err(|error| {
             Error::new(
                 ErrorKind::Unavailable,
                 format!("{}: the body broke off", self.what),
@@ -154,7 +154,7 @@ impl Reading {
             ));
         }
         self.rest.start += bytes.len() as u64;
-        Ok(Some(bytes.split_to(bytes.len())))
+        Ok(Some(bytes))
     }
 }
 

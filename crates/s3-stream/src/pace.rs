@@ -33,26 +33,42 @@ const TRY_AGAIN_AFTER: u32 = 16;
 /// more than is taken: nothing is fetched ahead then, which costs less processor time and memory.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    /// Parts that may be under way.
     window: usize,
+    /// Where the window stops growing.
     largest_window: usize,
+    /// Bytes of each part but the last.
     part_bytes: u64,
-    /// The parts of this epoch, when it began, and whether the reader waited in it.
+    /// Parts that were delivered in this epoch.
     parts: usize,
-    came: Came,
+    /// Their bytes, and the time that their connections took.
+    timing: PartTiming,
+    /// When this epoch began.
     began: Instant,
-    waited: bool,
-    /// The throughput before the window was last doubled, while it is not known whether that was worthwhile.
-    on_trial: Option<f64>,
-    /// Epochs until a doubling is tried again, and until a single connection is.
+    /// Whether the reader waited in this epoch.
+    reader_waited: bool,
+    /// What was before the window was last doubled, while it is not known whether that was worthwhile.
+    trial: Option<Trial>,
+    /// Epochs until a doubling is tried again.
     epochs_until_doubling: u32,
+    /// Epochs until a single connection is tried again.
     epochs_until_single: u32,
     /// The bytes a second that the connection has to bring, when a single one is used.
     single_rate: Option<f64>,
 }
 
-/// How one part came, or a stretch of one.
+/// The state before the window was doubled.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    window: usize,
+    /// Bytes a second.
+    throughput: f64,
+}
+
+/// How fast one part came, or a stretch of one.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Came {
+pub(crate) struct PartTiming {
+    /// The bytes that came.
     pub(crate) bytes: u64,
     /// The time from its first byte on in which its connection could bring bytes and was waited for.
     pub(crate) time: Duration,
@@ -62,7 +78,7 @@ pub(crate) struct Came {
     pub(crate) single: bool,
 }
 
-impl Came {
+impl PartTiming {
     /// Nothing yet, over a single connection.
     pub(crate) const SINGLE: Self = Self {
         bytes: 0,
@@ -71,7 +87,7 @@ impl Came {
         single: true,
     };
 
-    /// A piece of it came.
+    /// Counts a piece that came.
     pub(crate) const fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         if bytes >= BACKLOGGED_PIECE_BYTES {
@@ -96,10 +112,10 @@ impl Pace {
             largest_window: settings.concurrency,
             part_bytes: settings.part_bytes_of(bytes),
             parts: 0,
-            came: Came::default(),
+            timing: PartTiming::default(),
             began: now,
-            waited: false,
-            on_trial: None,
+            reader_waited: false,
+            trial: None,
             epochs_until_doubling: 0,
             epochs_until_single: 0,
             single_rate: None,
@@ -129,37 +145,41 @@ impl Pace {
         self.single_rate.is_some()
     }
 
-    /// The reader had to wait.
-    pub(crate) const fn waited(&mut self) {
-        self.waited = true;
+    /// Notes that the reader had to wait.
+    pub(crate) const fn note_reader_waited(&mut self) {
+        self.reader_waited = true;
     }
 
-    /// A part was delivered whole.
-    pub(crate) fn delivered(&mut self, came: Came, now: Instant) {
-        if came.single != self.is_single() {
+    /// Notes that a part was delivered whole, and judges the window at the end of an epoch.
+    pub(crate) fn delivered(&mut self, timing: PartTiming, now: Instant) {
+        if timing.single != self.is_single() {
             // It was sent before that decision, so it does not show the present speed.
             self.start_epoch(now);
             return;
         }
         self.parts += 1;
-        self.came.bytes += came.bytes;
-        self.came.time += came.time;
+        self.timing.bytes += timing.bytes;
+        self.timing.time += timing.time;
         if self.parts == self.window() {
             let time = now.saturating_duration_since(self.began);
-            self.judge_window(throughput(self.came.bytes, time));
+            self.judge_window(throughput(self.timing.bytes, time));
             self.start_epoch(now);
         }
     }
 
     /// Whether a single connection is to be kept, given what it has brought since the last call; `None` when that is too little to
     /// decide.
-    pub(crate) fn keeps_single_connection(&mut self, came: Came, now: Instant) -> Option<bool> {
-        if came.bytes < SINGLE_CONNECTION_SAMPLE_BYTES {
+    pub(crate) fn keeps_single_connection(
+        &mut self,
+        timing: PartTiming,
+        now: Instant,
+    ) -> Option<bool> {
+        if timing.bytes < SINGLE_CONNECTION_SAMPLE_BYTES {
             return None;
         }
         // A connection is not slow when a busy processor reads its bytes late.
-        let is_ahead = came.backlogged > came.bytes / 2;
-        let is_fast = |at_least| is_ahead || came.rate() >= at_least;
+        let is_ahead = timing.backlogged > timing.bytes / 2;
+        let is_fast = |at_least| is_ahead || timing.rate() >= at_least;
         let is_kept = self.single_rate.is_some_and(is_fast);
         if !is_kept {
             self.single_rate = None;
@@ -170,21 +190,30 @@ impl Pace {
     }
 
     fn start_epoch(&mut self, now: Instant) {
-        (self.parts, self.came, self.began, self.waited) = (0, Came::default(), now, false);
+        self.parts = 0;
+        self.timing = PartTiming::default();
+        self.began = now;
+        self.reader_waited = false;
     }
 
+    /// Decides at the end of an epoch, whose throughput is given:
+    ///
+    /// - after a doubling that was not worthwhile, the window before it is restored;
+    /// - when each connection is fast, one is asked for all the rest;
+    /// - when the reader waited, the window is doubled on trial;
+    /// - otherwise all stays as it is.
     fn judge_window(&mut self, throughput: f64) {
-        if let Some(before) = self.on_trial.take()
-            && throughput < before * WORTHWHILE_SPEEDUP
+        if let Some(before) = self.trial.take()
+            && throughput < before.throughput * WORTHWHILE_SPEEDUP
         {
-            self.window = (self.window / 2).max(1);
+            self.window = before.window;
             self.epochs_until_doubling = TRY_AGAIN_AFTER;
             return;
         }
-        let each = self.came.rate();
+        let each = self.timing.rate();
         if self.epochs_until_single > 0 {
             self.epochs_until_single -= 1;
-        } else if self.came.bytes >= SAMPLE_BYTES && each >= FAST_CONNECTION {
+        } else if self.timing.bytes >= SAMPLE_BYTES && each >= FAST_CONNECTION {
             self.single_rate = Some(
                 (each * self.window as f64 * SINGLE_CONNECTION_SHARE).min(SINGLE_CONNECTION_RATE),
             );
@@ -192,8 +221,11 @@ impl Pace {
         }
         if self.epochs_until_doubling > 0 {
             self.epochs_until_doubling -= 1;
-        } else if self.waited && self.window < self.largest_window {
-            self.on_trial = Some(throughput);
+        } else if self.reader_waited && self.window < self.largest_window {
+            self.trial = Some(Trial {
+                window: self.window,
+                throughput,
+            });
             self.window = (self.window * 2).min(self.largest_window);
         }
     }
@@ -203,15 +235,19 @@ impl Pace {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Came, Pace};
+    use super::{Pace, PartTiming};
     use crate::S3StreamSettings;
 
     const PART: u64 = 4 << 20;
 
     fn pace(bytes: u64) -> (Pace, Instant) {
+        pace_of(&S3StreamSettings::default(), bytes)
+    }
+
+    fn pace_of(settings: &S3StreamSettings, bytes: u64) -> (Pace, Instant) {
         #[expect(clippy::disallowed_methods, reason = "the start of a made-up clock")]
         let now = Instant::now();
-        (Pace::new(&S3StreamSettings::default(), bytes, now), now)
+        (Pace::new(settings, bytes, now), now)
     }
 
     /// Delivers parts at the bytes a second that `throughput` gives for the present window. Each connection brings its share, after
@@ -223,22 +259,22 @@ mod tests {
         throughput: impl Fn(usize) -> f64,
     ) {
         for _ in 0..parts {
-            pace.waited();
+            pace.note_reader_waited();
             let throughput = throughput(pace.window());
             *now += Duration::from_secs_f64(PART as f64 / throughput);
-            let part = came(PART, throughput / pace.window() as f64, false);
+            let part = timing(PART, throughput / pace.window() as f64, false);
             pace.delivered(part, *now);
         }
     }
 
     /// A part over a connection of `rate` bytes a second.
-    fn came(bytes: u64, rate: f64, single: bool) -> Came {
+    fn timing(bytes: u64, rate: f64, single: bool) -> PartTiming {
         let time = Duration::from_secs_f64(bytes as f64 / rate);
-        Came {
+        PartTiming {
             bytes,
             time,
             single,
-            ..Came::default()
+            ..PartTiming::default()
         }
     }
 
@@ -267,6 +303,43 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_doubling_restores_the_window_before_it() {
+        for concurrency in 1..40 {
+            let settings = S3StreamSettings {
+                concurrency,
+                ..S3StreamSettings::default()
+            };
+            let (mut pace, mut now) = pace_of(&settings, 10 << 30);
+            // Connections help as long as not all that are allowed are used, so the last doubling fails.
+            let throughput = |window: usize| {
+                if window < concurrency {
+                    window as f64 * 3e7
+                } else {
+                    1e7
+                }
+            };
+            let mut windows = vec![pace.window()];
+            for _ in 0..400 {
+                deliver(&mut pace, &mut now, 1, throughput);
+                if windows.last() != Some(&pace.window()) {
+                    windows.push(pace.window());
+                }
+            }
+            // 4, 8, ..., all that are allowed; then the one before and all again and again.
+            let growing = windows.iter().take_while(|window| **window < concurrency);
+            let growing = growing.count();
+            let best = windows[growing.saturating_sub(1)];
+            for pair in windows[growing..].chunks(2) {
+                assert_eq!(pair[0], concurrency, "{windows:?}");
+                assert!(
+                    pair[1..].iter().all(|window| *window == best),
+                    "{windows:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn one_fast_connection_is_enough() {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
@@ -275,7 +348,7 @@ mod tests {
         assert_eq!((pace.window(), pace.part_bytes()), (2, u64::MAX));
         // What was under way before says nothing.
         for _ in 0..3 {
-            pace.delivered(came(PART, 1e8, false), now);
+            pace.delivered(timing(PART, 1e8, false), now);
         }
         for (bytes, rate, goes_on) in [
             (31 << 20, 1e8, None),
@@ -285,7 +358,7 @@ mod tests {
             (32 << 20, 3e8, Some(false)),
         ] {
             assert_eq!(
-                pace.keeps_single_connection(came(bytes, rate, true), now),
+                pace.keeps_single_connection(timing(bytes, rate, true), now),
                 goes_on
             );
         }
@@ -298,7 +371,7 @@ mod tests {
         let (mut pace, mut now) = pace(10 << 30);
         for _ in 0..4 {
             now += Duration::from_millis(30);
-            pace.delivered(came(PART, 5e8, false), now);
+            pace.delivered(timing(PART, 5e8, false), now);
         }
         assert!(pace.is_single());
     }
@@ -310,7 +383,7 @@ mod tests {
         for _ in 0..200 {
             if pace.is_single() {
                 single += 1;
-                let goes_on = pace.keeps_single_connection(came(32 << 20, 2.5e8, true), now);
+                let goes_on = pace.keeps_single_connection(timing(32 << 20, 2.5e8, true), now);
                 assert_eq!(goes_on, Some(false));
             }
             deliver(&mut pace, &mut now, 1, |window| window as f64 * 2.5e8);
@@ -328,12 +401,12 @@ mod tests {
         let (mut pace, mut now) = pace(10 << 30);
         deliver(&mut pace, &mut now, 4, |_| 2e9);
         for (large, goes_on) in [(100, true), (60, false)] {
-            let mut came = Came::SINGLE;
-            came.time = Duration::from_secs(1);
+            let mut timing = PartTiming::SINGLE;
+            timing.time = Duration::from_secs(1);
             for piece in 0..200 {
-                came.add(if piece < large { PIECE } else { PIECE / 2 });
+                timing.add(if piece < large { PIECE } else { PIECE / 2 });
             }
-            assert_eq!(pace.keeps_single_connection(came, now), Some(goes_on));
+            assert_eq!(pace.keeps_single_connection(timing, now), Some(goes_on));
         }
     }
 
@@ -341,7 +414,7 @@ mod tests {
     fn a_slow_reader_needs_no_more_parts() {
         let (mut pace, now) = pace(10 << 30);
         for part in 0..100 {
-            pace.delivered(came(PART, 9e7, false), now + Duration::from_millis(part));
+            pace.delivered(timing(PART, 9e7, false), now + Duration::from_millis(part));
         }
         assert_eq!(pace.window(), 4);
     }

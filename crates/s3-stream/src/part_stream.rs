@@ -1,4 +1,6 @@
 //! A large read as parallel ranged GETs, delivered in order as their bytes arrive.
+//!
+//! `tests/suite/faults` tests it with generated faults.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
@@ -14,13 +16,16 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Clock, Error, ErrorKind, ObjectMetadata, S3Stream,
     budget::Held,
-    pace::{Came, Pace},
+    key,
+    pace::{Pace, PartTiming},
 };
 
 /// The parts under way. Dropping it aborts them.
 struct Parts {
     store: S3Stream,
     metadata: Arc<ObjectMetadata>,
+    /// The object's name, for errors.
+    what: String,
     /// What no part has been started for yet.
     rest: Range<u64>,
     window: VecDeque<Part>,
@@ -31,11 +36,11 @@ struct Parts {
 struct Part {
     /// Bytes still to come.
     left: u64,
-    came: Came,
+    timing: PartTiming,
     source: Source,
 }
 
-/// Where the bytes of a part come from.
+/// Where the bytes of a part come from. `Opening` becomes `Open` with the first piece; `Ahead` stays.
 enum Source {
     /// A task that fetches ahead, and at its end gives the time that its connection took. What it holds is in the budget until
     /// it is delivered.
@@ -90,6 +95,7 @@ impl S3Stream {
         }
         let parts = Parts {
             pace: Pace::new(settings, length, self.clock().now()),
+            what: key::display(self.bucket(), &metadata.location),
             store: self.clone(),
             metadata,
             rest: range,
@@ -109,16 +115,16 @@ impl Parts {
                 return Ok(None);
             };
             let clock = self.store.clock();
-            if let Some(piece) = part.next(&mut self.pace, clock).await? {
-                if part.came.single {
+            if let Some(piece) = part.next(&mut self.pace, clock, &self.what).await? {
+                if part.timing.single {
                     self.judge_single();
                 }
                 return Ok(Some(piece));
             }
             if part.left != 0 {
-                return Err(lost());
+                return Err(lost(&self.what));
             }
-            self.pace.delivered(part.came, clock.now());
+            self.pace.delivered(part.timing, clock.now());
             self.window.pop_front();
         }
     }
@@ -129,9 +135,9 @@ impl Parts {
             return;
         };
         let now = self.store.clock().now();
-        match self.pace.keeps_single_connection(part.came, now) {
+        match self.pace.keeps_single_connection(part.timing, now) {
             None => {}
-            Some(true) => part.came = Came::SINGLE,
+            Some(true) => part.timing = PartTiming::SINGLE,
             Some(false) => {
                 let left: u64 = self.window.drain(..).map(|part| part.left).sum();
                 self.rest.start -= left;
@@ -161,10 +167,10 @@ impl Parts {
             self.rest.start = end;
             self.window.push_back(Part {
                 left: bytes,
-                came: if single {
-                    Came::SINGLE
+                timing: if single {
+                    PartTiming::SINGLE
                 } else {
-                    Came::default()
+                    PartTiming::default()
                 },
                 source,
             });
@@ -207,42 +213,51 @@ impl Parts {
 
 impl Part {
     /// The next piece. Notes in the pace when the reader had to wait for it.
-    async fn next(&mut self, pace: &mut Pace, clock: &dyn Clock) -> Result<Option<Bytes>, Error> {
+    async fn next(
+        &mut self,
+        pace: &mut Pace,
+        clock: &dyn Clock,
+        what: &str,
+    ) -> Result<Option<Bytes>, Error> {
         let piece = match &mut self.source {
             Source::Ahead { pieces, held, task } => {
                 let piece = match pieces.try_recv() {
                     Ok(piece) => Some(piece?),
                     Err(TryRecvError::Disconnected) => None,
                     Err(TryRecvError::Empty) => {
-                        pace.waited();
+                        pace.note_reader_waited();
                         pieces.recv().await.transpose()?
                     }
                 };
                 match &piece {
                     Some(piece) => held.release(piece.len() as u64),
-                    None => self.came.time = task.await.unwrap_or_default(),
+                    None => {
+                        self.timing.time =
+                            task.await.map_err(|error| lost(what).with_source(error))?;
+                    }
                 }
                 piece
             }
             Source::Opening(task) => {
-                let (first, body) = task.await.map_err(|error| lost().with_source(error))?;
+                let (first, body) = task.await.map_err(|error| lost(what).with_source(error))?;
                 self.source = Source::Open(body);
                 first?
             }
             Source::Open(body) => {
                 let began = clock.now();
                 let piece = body.try_next().await?;
-                self.came.time += clock.now().saturating_duration_since(began);
+                self.timing.time += clock.now().saturating_duration_since(began);
                 piece
             }
         };
         let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        self.came.add(bytes);
-        self.left = self.left.checked_sub(bytes).ok_or_else(lost)?;
+        self.timing.add(bytes);
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| lost(what))?;
         Ok(piece)
     }
 }
 
-fn lost() -> Error {
-    Error::new(ErrorKind::Other, "a part was lost")
+/// A defect of this crate, such as a task that panicked.
+fn lost(what: &str) -> Error {
+    Error::new(ErrorKind::Other, format!("{what}: a part was lost"))
 }

@@ -84,21 +84,25 @@ impl S3Stream {
     }
 
     /// Waits before the next try and gives its number, or gives the error back when there is none left.
-    ///
-    /// The wait is half the step and up to as much again by chance, so that readers that failed together do not come back
-    /// together.
     pub(crate) async fn next_attempt(&self, error: Error, attempt: u32) -> Result<u32, Error> {
         if attempt >= self.settings().attempts || !self.retry_budget().take(&error) {
             return Err(error);
         }
         tracing::debug!(%error, attempt, "a request to S3 is sent again");
         self.meter().retried();
-        let step = FIRST_BACKOFF
-            .saturating_mul(1 << attempt.saturating_sub(1).min(10))
-            .min(LONGEST_BACKOFF);
-        tokio::time::sleep(step.div_f64(2.0) + step.div_f64(2.0).mul_f64(chance())).await;
+        tokio::time::sleep(backoff(attempt, chance())).await;
         Ok(attempt + 1)
     }
+}
+
+/// The wait after that try: half of a step that doubles, and up to as much again by `chance`, from 0 to 1, so that readers that
+/// failed together do not come back together.
+fn backoff(attempt: u32, chance: f64) -> Duration {
+    let step = FIRST_BACKOFF
+        .saturating_mul(1 << attempt.saturating_sub(1).min(10))
+        .min(LONGEST_BACKOFF);
+    let half = step.div_f64(2.0);
+    half + half.mul_f64(chance)
 }
 
 /// A number from 0 to 1 that differs between calls: the hash of nothing under the standard library's random keys.
@@ -106,4 +110,29 @@ fn chance() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{backoff, chance};
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let ms = |attempt, chance| backoff(attempt, chance).as_millis();
+        for (attempt, least, most) in [
+            (1, 25, 50),
+            (2, 50, 100),
+            (3, 100, 200),
+            (7, 1_600, 3_200),
+            (8, 2_500, 5_000),
+            (u32::MAX, 2_500, 5_000),
+        ] {
+            assert_eq!(
+                (ms(attempt, 0.0), ms(attempt, 1.0)),
+                (least, most),
+                "{attempt}"
+            );
+            assert!((least..=most).contains(&ms(attempt, chance())));
+        }
+    }
 }

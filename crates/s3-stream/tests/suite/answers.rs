@@ -803,3 +803,37 @@ async fn what_passes_is_waited_for_and_what_lasts_is_reported() {
     assert_eq!(kind_of(&failing).await, ErrorKind::Unavailable);
     assert_eq!(failing.sent().len(), 4);
 }
+
+/// A clock that panics in the tasks that a store starts.
+#[derive(Debug)]
+struct PanicsInTasks(Instant);
+
+impl Clock for PanicsInTasks {
+    fn now(&self) -> Instant {
+        assert!(tokio::task::try_id().is_none(), "the clock is broken");
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_task_panicked_names_the_object_and_the_panic() {
+    #[expect(clippy::disallowed_methods, reason = "the start of a made-up clock")]
+    let clock = PanicsInTasks(Instant::now());
+    let scripted = Scripted::new(|sent, _| five_bytes(sent));
+    let store = S3Stream::builder(Client::from_conf(scripted.config().build()), "lake")
+        .with_settings(S3StreamSettings {
+            part_bytes: 2,
+            min_part_bytes: 2,
+            ..S3StreamSettings::default()
+        })
+        .with_clock(Arc::new(clock))
+        .build()
+        .unwrap();
+    // The first piece is waited for before there is an answer.
+    let error = store.get(&Path::from("x")).await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.to_string(), "s3://lake/x: a part was lost");
+    let cause = std::error::Error::source(error).unwrap();
+    let cause = cause.downcast_ref::<tokio::task::JoinError>().unwrap();
+    assert!(cause.is_panic(), "{cause}");
+}
