@@ -78,9 +78,52 @@ fn own_aggregates() -> impl Iterator<Item = AggregateUDF> {
     std::iter::once(sum::function()).chain(ended::functions())
 }
 
+/// The functions that are ours. One whose result can be much larger than its arguments is bounded as well ([`bounded`]).
 fn own() -> Vec<ScalarUDF> {
     let mut functions = business_days::functions();
     functions.extend(local_time::functions());
     functions.extend(phone::functions());
     functions
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::SessionStateBuilder;
+
+    use super::{bounded, own};
+
+    /// Functions of ours whose result is small whatever their arguments are.
+    const SMALL: [&str; 8] = [
+        "add_business_days",
+        "business_days_between",
+        "from_local_time",
+        "is_business_day",
+        "local_date",
+        "local_time",
+        "phone_region",
+        "to_e164",
+    ];
+
+    #[test]
+    fn each_function_of_ours_is_bounded_or_known_to_be_small() {
+        let functions = own();
+        let names = functions.iter().map(|function| function.name());
+        let mut small: Vec<_> = names.filter(|name| !bounded::is_bounded(name)).collect();
+        small.sort_unstable();
+        assert_eq!(small, SMALL, "can the result of a new function be large?");
+    }
+
+    #[test]
+    fn bounded_functions_have_the_names_that_the_engine_knows_them_by() {
+        let session = SessionStateBuilder::new_with_default_features().build();
+        let is_known = |name: &&str| {
+            let function = session.scalar_functions().get(*name);
+            function.is_some_and(|function| function.name() == *name)
+        };
+        let unknown: Vec<_> = bounded::GROWING
+            .iter()
+            .filter(|name| !is_known(name))
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
 }
