@@ -186,11 +186,11 @@ impl ActionDefinition {
 
     /// An error of the SQL, a table or a parameter of the action.
     fn of_specification(&self, error: flowlake_transform::Error) -> ActionError {
+        let is_of_param = error.kind() == flowlake_transform::ErrorKind::InvalidParamSpec;
         let error = ActionError::from(error).in_action(&self.name);
         if error.place().is_some() {
             return self.locate(error);
         }
-        let is_of_param = error.message().contains("parameter `");
         self.locate(error.at_key([if is_of_param { "params" } else { "tables" }]))
     }
 }
@@ -237,16 +237,9 @@ impl Action {
         prepared: Prepared,
         hot: Option<Arc<HotQuery>>,
     ) -> Self {
-        let ActionDefinition {
-            name,
-            query,
-            tables,
-            limits,
-            ..
-        } = &definition;
         Self {
             hot,
-            fingerprint: Fingerprint::of(&(name, &query.sql, tables, limits.max_rows)),
+            fingerprint: fingerprint(&definition),
             is_repeatable: prepared.is_repeatable(),
             definition,
             prepared,
@@ -301,6 +294,40 @@ impl Action {
     }
 }
 
+/// Of what the rows depend on. Each setting is named here, so that a new one is decided about: one that is missed gives answers of
+/// before its change, from `cache` and by their tags.
+fn fingerprint(definition: &ActionDefinition) -> Fingerprint {
+    let ActionDefinition {
+        name,
+        tables,
+        // A request's values are in its tag, and their types are here.
+        params,
+        query: QueryDefinition { sql },
+        limits:
+            ActionLimits {
+                max_rows,
+                // Errors of what is too much, and never other rows.
+                timeout: _,
+                max_output_bytes: _,
+                max_scan_bytes: _,
+                max_keyless_rows: _,
+                max_requests: _,
+                max_cost_usd: _,
+            },
+        // How and whether the same rows are computed, kept or offered.
+        description: _,
+        genesys_token: _,
+        hot: _,
+        index: _,
+        cache: _,
+        engine: _,
+        budget: _,
+        genesys: _,
+        source: _,
+    } = definition;
+    Fingerprint::of(&(name, sql, tables, params, max_rows))
+}
+
 /// Checks that the action's own budget can be meant.
 fn check_budget(definition: &ActionDefinition) -> Result<(), ActionError> {
     let Some(key) = definition.budget.as_ref().and_then(below_zero) else {
@@ -341,4 +368,46 @@ fn check_cache(definition: &ActionDefinition) -> Result<(), ActionError> {
         advice,
     )
     .at_key(["cache"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::{Action, ActionDefinition};
+    use crate::versions::Versions;
+
+    /// The tag of the answer to one question about the same files.
+    fn tag(definition: &str) -> String {
+        let definition = ActionDefinition::parse(Path::new("a.toml"), definition).unwrap();
+        let action = Action::try_new(definition).unwrap();
+        let values = json!({ "p": "1" }).as_object().unwrap().clone();
+        let params = action.prepared().bind(&values, DateTime::UNIX_EPOCH);
+        let tag = Versions::default().tag(&action.fingerprint, &params.unwrap());
+        tag.unwrap().to_string()
+    }
+
+    #[test]
+    fn an_answer_has_another_tag_when_a_setting_changes_its_rows() {
+        let text = "name = \"a\"\n[tables.t]\nuri = \"s3://lake/t.csv\"\n[params.p]\ntype = \"string\"\n[limits]\nmax_rows = 7\n[query]\nsql = \"SELECT $p AS p FROM t\"\n";
+        let first = tag(text);
+        assert_eq!(
+            tag(&format!("description = \"what it says\"\n{text}")),
+            first
+        );
+        for (old, new) in [
+            ("t.csv\"", "t.csv\"\nheader_lines = 2"),
+            ("\"string\"", "\"integer\""),
+            ("max_rows = 7", "max_rows = 8"),
+            ("AS p FROM", "AS q FROM"),
+            ("\"a\"", "\"b\""),
+        ] {
+            let changed = text.replacen(old, new, 1);
+            assert_ne!(changed, text);
+            assert_ne!(tag(&changed), first, "{new}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use flowlake_transform::Place;
 use serde::{Serialize, Serializer};
 
 pub use self::excerpt::Excerpt;
-pub(crate) use self::excerpt::place_of;
+pub(crate) use self::{convert::CHECK_URI, excerpt::place_of};
 
 /// Boxed source of an [`ActionError`].
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -294,10 +294,11 @@ impl ActionError {
         Self { message, ..self }
     }
 
-    /// Whether it is an error of the SQL, its tables or its files.
-    pub(crate) fn is_of_transform(&self) -> bool {
-        let source = StdError::source(self);
-        source.is_some_and(|source| source.is::<flowlake_transform::Error>())
+    /// The kind of an error of the SQL, its parameters, its tables or its files.
+    pub(crate) fn kind_of_transform(&self) -> Option<flowlake_transform::ErrorKind> {
+        let source = StdError::source(self)?;
+        let source = source.downcast_ref::<flowlake_transform::Error>()?;
+        Some(source.kind())
     }
 
     /// The same error with other advice.

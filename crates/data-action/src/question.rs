@@ -7,11 +7,11 @@ mod unquoted;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use flowlake_transform::{Limits, ParamSpec, Place, Prepared, TableSpec, TransformSpec};
+use flowlake_transform::{ErrorKind, Limits, ParamSpec, Place, Prepared, TableSpec, TransformSpec};
 
 use crate::{
     Action, ActionDefinition, ActionError, EngineChoice, ErrorCode, Excerpt,
-    definition::QueryDefinition,
+    definition::QueryDefinition, error::CHECK_URI,
 };
 
 /// What a question is called in records, budgets and the profile. No action file can have this name.
@@ -102,7 +102,8 @@ impl ActionError {
             .message()
             .replace("not allowed in an action:", "not allowed:")
             .replace(" and not declared under [params]", " and has no value");
-        let is_of_files = self.is_of_transform();
+        let kind = self.kind_of_transform();
+        let is_of_files = kind.is_some();
         let told = self.with_message(message);
         let advice = match told.code() {
             ErrorCode::DataMalformed if is_inspected => {
@@ -111,22 +112,18 @@ impl ActionError {
             ErrorCode::LimitScan if is_inspected => {
                 "Name fewer files, or allow more: --set max_files=COUNT."
             }
+            ErrorCode::ConfigInvalid if kind == Some(ErrorKind::InvalidParamSpec) => {
+                "Write --param NAME=VALUE for each $NAME of the SQL, and for no other; names have small letters, digits and `_`."
+            }
             ErrorCode::ConfigInvalid if is_inspected && is_of_files => {
                 "Correct the file's name, or its options (`--set KEY=VALUE`)."
-            }
-            ErrorCode::ConfigInvalid
-                if is_of_files && told.message().starts_with("the parameter") =>
-            {
-                "Write --param NAME=VALUE for each $NAME of the SQL, and for no other."
             }
             // All else is in flowlake.toml.
             ErrorCode::ConfigInvalid if is_of_files => {
                 "Correct the file's name, or its options (`-t`, of `inspect` `--set`)."
             }
             ErrorCode::ParamInvalid => "Write --param NAME=VALUE, or --param NAME:TYPE=VALUE.",
-            ErrorCode::SqlNotAllowed if told.message().contains(" statements") => {
-                "Write one SELECT."
-            }
+            ErrorCode::SqlNotAllowed if kind == Some(ErrorKind::NotAQuery) => "Write one SELECT.",
             // The message says what to write instead.
             ErrorCode::SqlInvalid | ErrorCode::SqlNotAllowed => "Correct the SQL.",
             ErrorCode::SqlUnknownColumn => "Use a column that the file has.",
@@ -143,12 +140,13 @@ impl ActionError {
             ErrorCode::LimitOutput => {
                 "Select fewer rows or columns, or write them to a file with --output."
             }
-            ErrorCode::S3NoSuchKey if told.advice().contains("[tables]") => {
+            ErrorCode::S3NoSuchKey => {
+                // What may be wrong with the name, behind the advice, stays.
+                let Some(hint) = told.advice().strip_prefix(CHECK_URI) else {
+                    return told;
+                };
                 let check = "Check the name of the object, letter by letter: a `/` ends the name of a folder.";
-                // What may be wrong with the name stays.
-                let hint = told.advice().split_once(" Or ").map(|(_, hint)| hint);
-                let advice =
-                    hint.map_or_else(|| check.to_owned(), |hint| format!("{check} Or {hint}"));
+                let advice = format!("{check}{hint}");
                 return told.with_advice(&advice);
             }
             ErrorCode::S3NoSuchBucket => "Check the name of the bucket.",

@@ -145,6 +145,8 @@ impl Error {
     }
 
     /// Whether the same request may succeed later.
+    ///
+    /// The store has used up its own tries (`attempts` of the settings) by then: a caller that tries again at once multiplies them.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(
@@ -153,12 +155,12 @@ impl Error {
         )
     }
 
-    /// A sentence on what to do.
+    /// A sentence on what to do. It names no setting of an application, which can say more by [`Self::kind`].
     #[must_use]
     pub const fn advice(&self) -> &'static str {
         match self.kind {
-            ErrorKind::NoSuchKey => "Check the uri under [tables] and the parameters in it.",
-            ErrorKind::NoSuchBucket => "Check the bucket's name in the uri.",
+            ErrorKind::NoSuchKey => "Check the key.",
+            ErrorKind::NoSuchBucket => "Check the bucket's name.",
             ErrorKind::AccessDenied => {
                 "Allow s3:GetObject to this principal, and look for a Deny in the bucket policy. Without s3:ListBucket, S3 refuses what does not exist in the same way."
             }
@@ -174,7 +176,7 @@ impl Error {
             ErrorKind::KmsDenied => {
                 "Allow kms:Decrypt on the object's key to this principal, in the key policy too."
             }
-            ErrorKind::WrongRegion => "Set `region` in [aws] to the bucket's region.",
+            ErrorKind::WrongRegion => "Give the client the bucket's region.",
             ErrorKind::Throttled => {
                 "Try again later; spread hot objects over prefixes or lower the concurrency."
             }
@@ -187,7 +189,7 @@ impl Error {
             ErrorKind::Corrupt => {
                 "Try again; if it lasts, look at what stands between this machine and S3."
             }
-            ErrorKind::InvalidSetting => "Correct the settings under [s3] and [aws].",
+            ErrorKind::InvalidSetting => "Correct the settings of the store or of its client.",
             ErrorKind::Other => "Look at the log for what S3 answered.",
         }
     }

@@ -45,12 +45,16 @@ pub struct Place {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The specification of tables, parameters or limits is wrong: correct it.
+    /// The specification of tables or limits is wrong: correct it.
     InvalidSpec,
+    /// The declaration of a parameter is wrong, missing or not needed: correct it.
+    InvalidParamSpec,
     /// The SQL cannot be planned: correct it.
     InvalidSql,
     /// The SQL does something other than read the declared tables: leave that out.
     NotAllowed,
+    /// The SQL is several statements, or another one than a query: write one SELECT.
+    NotAQuery,
     /// The SQL names a column that the file does not have: correct it, or the file.
     UnknownColumn,
     /// The SQL names a table that is not declared: declare it.

@@ -203,8 +203,12 @@ impl ParamSet {
 
 impl Param {
     fn try_new(name: &str, spec: ParamSpec) -> Result<Self, Error> {
-        let invalid =
-            |why: &str| Error::new(ErrorKind::InvalidSpec, format!("parameter `{name}` {why}"));
+        let invalid = |why: &str| {
+            Error::new(
+                ErrorKind::InvalidParamSpec,
+                format!("parameter `{name}` {why}"),
+            )
+        };
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(plain) {
             return Err(invalid(
@@ -259,7 +263,7 @@ impl Param {
     fn check_defaults(&self, name: &str) -> Result<(), Error> {
         let invalid = |what: &str| {
             let what = what.to_owned();
-            move |error: Error| Error::new(ErrorKind::InvalidSpec, format!("{what}: {error}"))
+            move |error: Error| Error::new(ErrorKind::InvalidParamSpec, format!("{what}: {error}"))
         };
         for bound in [&self.spec.min, &self.spec.max].into_iter().flatten() {
             let bound = self
@@ -269,7 +273,7 @@ impl Param {
                 .map_err(invalid("a bound is not of the type"))?;
             if bound.compare(&bound).is_none() {
                 return Err(Error::new(
-                    ErrorKind::InvalidSpec,
+                    ErrorKind::InvalidParamSpec,
                     format!(
                         "parameter `{name}` is of a type without an order and cannot have bounds"
                     ),

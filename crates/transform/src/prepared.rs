@@ -68,7 +68,8 @@ impl Prepared {
     /// each declared parameter is used, and the locations are well formed.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAllowed`].
+    /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidParamSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAQuery`],
+    /// [`ErrorKind::NotAllowed`].
     pub fn try_new(spec: TransformSpec) -> Result<Self, Error> {
         if spec.tables.is_empty() {
             return Err(Error::new(
@@ -130,14 +131,14 @@ impl Prepared {
         );
         if let Some(name) = used.iter().find(|name| !params.contains(name)) {
             return Err(Error::new(
-                ErrorKind::InvalidSpec,
+                ErrorKind::InvalidParamSpec,
                 format!("the parameter `{name}` is used and not declared under [params]"),
             )
             .at(query.place_of(name)));
         }
         if let Some(name) = params.names().find(|name| !used.contains(*name)) {
             return Err(Error::new(
-                ErrorKind::InvalidSpec,
+                ErrorKind::InvalidParamSpec,
                 format!(
                     "the parameter `{name}` is declared and used neither in the SQL nor in a uri"
                 ),
@@ -155,7 +156,7 @@ impl Prepared {
                 continue;
             };
             return Err(Error::new(
-                ErrorKind::InvalidSpec,
+                ErrorKind::InvalidParamSpec,
                 format!("the parameter `{name}` {why}"),
             ));
         }

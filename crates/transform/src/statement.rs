@@ -53,7 +53,7 @@ impl QueryText {
             (0, _) | (_, None) => {
                 return Err(Error::new(ErrorKind::InvalidSql, "the SQL is empty"));
             }
-            (count, _) => return Err(not_allowed(&format!("{count} statements; write one"))),
+            (count, _) => return Err(not_a_query(&format!("{count} statements; write one"))),
         };
         match statement {
             Statement::Statement(mut query) if matches!(*query, SqlStatement::Query(_)) => {
@@ -65,7 +65,7 @@ impl QueryText {
                 tuples::compare_values(&mut query);
                 Ok(Self { query })
             }
-            other => Err(not_allowed(&format!(
+            other => Err(not_a_query(&format!(
                 "`{}` statements, at line 1",
                 keyword(&other.to_string())
             ))),
@@ -182,10 +182,15 @@ pub(crate) fn not_allowed_at(what: &str, span: Span) -> Error {
 }
 
 pub(crate) fn not_allowed(what: &str) -> Error {
-    Error::new(
-        ErrorKind::NotAllowed,
-        format!("not allowed in an action: {what}"),
-    )
+    refused(ErrorKind::NotAllowed, what)
+}
+
+fn not_a_query(what: &str) -> Error {
+    refused(ErrorKind::NotAQuery, what)
+}
+
+fn refused(kind: ErrorKind, what: &str) -> Error {
+    Error::new(kind, format!("not allowed in an action: {what}"))
 }
 
 /// The first word of a statement.

@@ -10,9 +10,9 @@ use crate::action::{Asks, Case};
 
 /// Codes of errors, and the kinds of `transform` that become them.
 const CODES: &[(&str, &[&str])] = &[
-    ("config.invalid", &["InvalidSpec"]),
+    ("config.invalid", &["InvalidSpec", "InvalidParamSpec"]),
     ("sql.invalid", &["InvalidSql"]),
-    ("sql.not_allowed", &["NotAllowed"]),
+    ("sql.not_allowed", &["NotAllowed", "NotAQuery"]),
     ("sql.unknown_column", &["UnknownColumn"]),
     ("sql.unknown_table", &["UnknownTable"]),
     ("sql.not_computable", &["NotComputable"]),

@@ -1087,6 +1087,10 @@ async fn errors_of_questions_do_not_speak_of_actions() {
         "{told}"
     );
     let told = desk
+        .refused(&["sql", "SELECT $Ani", "--param", "Ani=1"], 2)
+        .await;
+    assert!(told.contains("--param NAME=VALUE for each"), "{told}");
+    let told = desk
         .refused(
             &["sql", "-t", "t=data/*.csv,max_files=1", "SELECT 1 FROM t"],
             5,

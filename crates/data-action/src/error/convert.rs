@@ -12,6 +12,9 @@ use object_store::Error as StoreError;
 use super::{ActionError, ErrorCode};
 use crate::local::{LocalError, LocalErrorKind};
 
+/// What to do about an object that does not exist. More advice may follow it.
+pub(crate) const CHECK_URI: &str = "Check the uri under [tables] and the parameters in it.";
+
 impl ActionError {
     /// The same error with the action's name before its message.
     #[must_use]
@@ -31,7 +34,7 @@ impl ActionError {
             next = error.source();
         }
         s3::Error::find(error)
-            .map(|found| Self::new(s3_code(found.kind()), found.to_string(), found.advice()))
+            .map(of_s3)
             .or_else(|| LocalError::find(error).map(local))
             .or_else(|| of_a_store(error))
     }
@@ -69,8 +72,19 @@ fn of_a_store(error: &(dyn StdError + 'static)) -> Option<ActionError> {
 
 impl From<s3::Error> for ActionError {
     fn from(error: s3::Error) -> Self {
-        Self::new(s3_code(error.kind()), error.to_string(), error.advice()).with_source(error)
+        of_s3(&error).with_source(error)
     }
+}
+
+fn of_s3(error: &s3::Error) -> ActionError {
+    let advice = match error.kind() {
+        s3::ErrorKind::NoSuchKey => CHECK_URI,
+        s3::ErrorKind::NoSuchBucket => "Check the bucket's name in the uri.",
+        s3::ErrorKind::WrongRegion => "Set `region` in [aws] to the bucket's region.",
+        s3::ErrorKind::InvalidSetting => "Correct the settings under [s3] and [aws].",
+        _ => error.advice(),
+    };
+    ActionError::new(s3_code(error.kind()), error.to_string(), advice)
 }
 
 impl From<LocalError> for ActionError {
@@ -139,17 +153,17 @@ impl From<transform::Error> for ActionError {
             cause.source = Some(Arc::new(error));
             return cause;
         }
-        let (code, advice) = transform_code(&error);
+        let (code, advice) = transform_code(error.kind());
         Self::new(code, error.to_string(), advice)
             .with_place(error.place())
             .with_source(error)
     }
 }
 
-fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
+const fn transform_code(kind: transform::ErrorKind) -> (ErrorCode, &'static str) {
     use transform::ErrorKind;
-    match error.kind() {
-        ErrorKind::InvalidSpec => (
+    match kind {
+        ErrorKind::InvalidSpec | ErrorKind::InvalidParamSpec => (
             ErrorCode::ConfigInvalid,
             "Correct the action file; `flowlake check` reads it again.",
         ),
@@ -157,12 +171,11 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
             ErrorCode::SqlInvalid,
             "Correct the SQL of the action; `flowlake check` plans it without reading data.",
         ),
-        // Of a part of a statement, the message says what to write instead.
-        ErrorKind::NotAllowed if !error.to_string().contains(" statements") => (
+        ErrorKind::NotAllowed => (
             ErrorCode::SqlNotAllowed,
             "Correct the SQL of the action; docs/functions.md has what is refused, and why.",
         ),
-        ErrorKind::NotAllowed => (
+        ErrorKind::NotAQuery => (
             ErrorCode::SqlNotAllowed,
             "Write one SELECT over the tables that the action declares.",
         ),
@@ -186,10 +199,7 @@ fn transform_code(error: &transform::Error) -> (ErrorCode, &'static str) {
             ErrorCode::DataMalformed,
             "Correct the file at that place, or choose what to do with such rows in [tables].",
         ),
-        ErrorKind::NoMatchingFiles => (
-            ErrorCode::DataNoFiles,
-            "Check the uri under [tables] and the parameters in it.",
-        ),
+        ErrorKind::NoMatchingFiles => (ErrorCode::DataNoFiles, CHECK_URI),
         ErrorKind::MemoryLimit => (
             ErrorCode::LimitMemory,
             "Group or sort by fewer distinct values, or raise `memory` in [transform].",

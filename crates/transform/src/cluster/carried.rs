@@ -27,10 +27,12 @@ use crate::{Error, ErrorKind, error::of_a_file_or_limit};
 /// Before the text of an error that is carried.
 const MARK: &str = "flowlake-error:";
 
-const KINDS: [ErrorKind; 19] = [
+const KINDS: [ErrorKind; 21] = [
     ErrorKind::InvalidSpec,
+    ErrorKind::InvalidParamSpec,
     ErrorKind::InvalidSql,
     ErrorKind::NotAllowed,
+    ErrorKind::NotAQuery,
     ErrorKind::UnknownColumn,
     ErrorKind::UnknownTable,
     ErrorKind::InvalidParam,

@@ -143,7 +143,10 @@ async fn sql_that_does_anything_else_is_refused() {
         assert!(
             matches!(
                 error.kind(),
-                ErrorKind::NotAllowed | ErrorKind::InvalidSql | ErrorKind::UnknownTable
+                ErrorKind::NotAllowed
+                    | ErrorKind::NotAQuery
+                    | ErrorKind::InvalidSql
+                    | ErrorKind::UnknownTable
             ),
             "{sql}: {error} ({:?})",
             error.kind()

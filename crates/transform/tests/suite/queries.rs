@@ -330,7 +330,10 @@ async fn the_guard_lets_only_the_actions_own_tables_be_read() {
         assert!(
             matches!(
                 kind,
-                ErrorKind::NotAllowed | ErrorKind::UnknownTable | ErrorKind::InvalidSql
+                ErrorKind::NotAllowed
+                    | ErrorKind::NotAQuery
+                    | ErrorKind::UnknownTable
+                    | ErrorKind::InvalidSql
             ),
             "{sql}: {kind:?}"
         );
