@@ -1,4 +1,5 @@
 //! The response to a request that gets no answer: a problem document (RFC 9457) with two members of ours, `error` and `audit_id`.
+//! docs/errors.md lists the codes.
 
 use axum::{
     body::Body,
@@ -45,7 +46,7 @@ pub(crate) fn problem(failure: &Failure) -> Value {
 
 fn status(failure: &Failure) -> StatusCode {
     StatusCode::from_u16(failure.error.code().http_status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        .expect("each code has an HTTP status, which a test of `data-action` holds")
 }
 
 fn problem_with(status: StatusCode, failure: &Failure) -> Value {
@@ -97,6 +98,40 @@ const fn upstream(code: ErrorCode) -> Option<(&'static str, &'static str)> {
         ErrorCode::GenesysCredentials | ErrorCode::GenesysForbidden => {
             ("proxy_configuration_error", "genesys")
         }
+        ErrorCode::ClusterWorkerLost => ("connection_terminated", "worker"),
+        ErrorCode::ClusterWorkerRefused => ("proxy_configuration_error", "worker"),
+        // A test lists the codes that say 502 to 504 and are of this server itself.
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use flowlake_data_action::ErrorCode;
+
+    use super::upstream;
+
+    /// Codes of this server itself, or of commands only.
+    const NOT_BEHIND: [ErrorCode; 6] = [
+        ErrorCode::LimitTimeout,
+        ErrorCode::BudgetUnshared,
+        ErrorCode::CostUnavailable,
+        ErrorCode::GenesysRejected,
+        ErrorCode::AuditUnavailable,
+        ErrorCode::Overloaded,
+    ];
+
+    #[test]
+    fn a_code_of_a_gateway_says_what_failed_behind_it() {
+        let of_gateways = ErrorCode::ALL.iter();
+        let of_gateways = of_gateways.filter(|code| (502..=504).contains(&code.http_status()));
+        for code in of_gateways {
+            let is_behind = !NOT_BEHIND.contains(code);
+            assert_eq!(
+                upstream(*code).is_some(),
+                is_behind,
+                "{code}: decide in `upstream`"
+            );
+        }
+    }
 }

@@ -1,29 +1,18 @@
 //! The files of a configuration as they are written: what operators are shown of them, and what a reload changes.
 
+mod shown;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use toml::Table;
 
+use self::shown::{is_hidden, is_shown};
 use super::TomlSource;
 use crate::ActionError;
 
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "******";
-
-/// Keys whose values are secrets' digests, or may be personal data. The configuration itself holds no secret.
-const HIDDEN_KEYS: [&str; 7] = [
-    "claims",
-    "external_id",
-    "keys_sha256",
-    "password_sha256",
-    "secret_sha256",
-    "session_tags",
-    "user",
-];
-
-/// What begins the paths of values that are hidden as well: what a client cannot choose, such as its account.
-const HIDDEN_PARAMS: [&str; 3] = ["server", "clients", "params"];
 
 /// What takes effect at the next start only.
 const AT_START: [&str; 20] = [
@@ -48,6 +37,9 @@ const AT_START: [&str; 20] = [
     "server.tls",
     "telemetry",
 ];
+
+/// Where paths of action files begin. What is in these is shown: an action holds no credentials.
+const ACTIONS: &str = "actions";
 
 /// The longest text that a difference repeats.
 const LONGEST_SHOWN: usize = 64;
@@ -97,7 +89,10 @@ impl Documents {
     #[must_use]
     pub fn shown(&self) -> Value {
         let actions = self.actions.iter();
-        let actions = actions.map(|(name, action)| (name.clone(), shown(action, &mut Vec::new())));
+        let actions = actions.map(|(name, action)| {
+            let mut path = vec![ACTIONS.to_owned(), name.clone()];
+            (name.clone(), shown(action, &mut path))
+        });
         json!({
             "config": shown(&self.config, &mut Vec::new()),
             "actions": actions.collect::<Map<_, _>>(),
@@ -137,7 +132,7 @@ impl Documents {
         let mut whole = self.config.clone();
         let actions = self.actions.iter();
         let actions = actions.map(|(name, action)| (name.clone(), action.clone().into()));
-        whole.insert("actions".to_owned(), toml::Value::Table(actions.collect()));
+        whole.insert(ACTIONS.to_owned(), toml::Value::Table(actions.collect()));
         whole
     }
 }
@@ -164,7 +159,8 @@ fn shown_value(value: &toml::Value, path: &mut Vec<String>) -> Value {
             .map(|value| shown_value(value, path))
             .collect(),
         toml::Value::String(text) if has_user_info(text) => HIDDEN.into(),
-        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::String(text) if is_of_action(path) || is_shown(path) => text.as_str().into(),
+        toml::Value::String(_) => HIDDEN.into(),
         toml::Value::Integer(number) => (*number).into(),
         toml::Value::Float(number) => (*number).into(),
         toml::Value::Boolean(truth) => (*truth).into(),
@@ -185,9 +181,8 @@ fn hidden(value: &toml::Value) -> Value {
     }
 }
 
-fn is_hidden(path: &[String]) -> bool {
-    let last = path.last().map(String::as_str).unwrap_or_default();
-    HIDDEN_KEYS.contains(&last) || path == HIDDEN_PARAMS
+fn is_of_action(path: &[String]) -> bool {
+    path.first().is_some_and(|first| first == ACTIONS)
 }
 
 /// Whether a text is an address with a user or a password in it.
@@ -234,7 +229,10 @@ fn brief(value: &toml::Value, path: &mut Vec<String>) -> Option<String> {
         // A query may hold what only its callers are to see.
         _ if is_hidden(path) || path.ends_with(&["sql".to_owned()]) => None,
         value if !is_plain(value) => None,
-        value => Some(shown_value(value, path).to_string()).filter(is_short),
+        value => Some(shown_value(value, path))
+            .filter(|shown| shown != HIDDEN)
+            .map(|shown| shown.to_string())
+            .filter(is_short),
     }
 }
 
@@ -317,6 +315,19 @@ otlp_endpoint = "http://me:private@collector:4318/"
         assert_eq!(client["name"], "flows");
         assert_eq!(shown["config"]["server"]["max_body_bytes"], 65536);
         assert_eq!(shown["actions"]["look-up"]["name"], "look-up");
+    }
+
+    #[test]
+    fn a_key_that_nobody_decided_about_is_hidden() {
+        let old = "[server.clients.vault]\ntoken = \"first\"\ncount = 1\n[new]\nkeys = [\"first\"]";
+        let (old, new) = (old.to_owned(), old.replace("first", "second"));
+        let (old, new) = (documents(&old, ""), documents(&new, ""));
+        let (shown, changes) = (old.shown(), format!("{:?}", old.changes(&new)));
+        assert!(!shown.to_string().contains("first"), "{shown}");
+        assert!(
+            !changes.contains("first") && !changes.contains("second"),
+            "{changes}"
+        );
     }
 
     #[test]
