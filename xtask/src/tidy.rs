@@ -6,6 +6,7 @@ mod edges;
 mod features;
 mod locks;
 mod manifests;
+mod named;
 mod pages;
 mod sizes;
 pub(crate) mod sources;
@@ -16,7 +17,7 @@ use clap::Args;
 
 use crate::workspace::Workspace;
 
-/// Checks sources, imports, manifests, words, links of pages, lock files and the crate table of ARCHITECTURE.md, and reports long files and functions.
+/// Checks sources, imports, manifests, words, links of pages, lock files, and the crate table and the names of ARCHITECTURE.md, and reports long files and functions.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Tidy {
     /// Lists every file and function that is longer than the style aims at, not only those beyond all reason.
@@ -54,6 +55,7 @@ fn problems(workspace: &Workspace, files: &[sources::SourceFile]) -> Result<Vec<
     problems.extend(edges::problems(workspace, &table));
     problems.extend(features::problems(workspace)?);
     problems.extend(locks::problems(workspace)?);
+    problems.extend(named::problems(workspace.root(), files, &architecture));
     problems.extend(pages::problems(workspace.root())?);
     problems.extend(words::problems(workspace, files)?);
     Ok(problems)

@@ -62,7 +62,7 @@ impl Failure {
                     eprintln!("  caused by: {cause}");
                     source = cause.source();
                 }
-                ExitCode::from(70)
+                ExitCode::from(ErrorCode::Internal.exit_code())
             }
         }
     }

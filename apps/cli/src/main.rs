@@ -49,8 +49,8 @@ use crate::{
     terminal::Terminal,
 };
 
-/// It gives memory back that many threads have taken and freed, as its settings in `.cargo/config.toml` say; the system's
-/// allocator keeps it.
+/// Returns memory to the system that many threads allocated and freed (settings in `.cargo/config.toml`); the system's allocator
+/// keeps it.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

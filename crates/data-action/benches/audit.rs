@@ -12,7 +12,6 @@
     clippy::cast_precision_loss,
     reason = "counts and ticks of one run stay far below 2^53"
 )]
-#![allow(missing_docs, reason = "a program, not a library")]
 
 use std::{
     fs,

@@ -31,11 +31,12 @@ pub(super) fn beyond(file: &SourceFile, limits: Limits) -> Vec<String> {
         return Vec::new();
     }
     let path = file.path.display();
-    let code: Vec<&str> = file
-        .text
-        .lines()
-        .take_while(|line| *line != "#[cfg(test)]")
-        .collect();
+    let lines: Vec<&str> = file.text.lines().collect();
+    // Other items of tests, such as an import, may stand anywhere.
+    let tests = lines.windows(2).position(|pair| {
+        pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
+    });
+    let code = &lines[..tests.unwrap_or(lines.len())];
     let mut long = Vec::new();
     if code.len() > limits.file {
         long.push(format!("{path}: {} lines", code.len()));
@@ -112,9 +113,16 @@ mod tests {
         assert!(
             check(
                 "a.rs",
-                format!("//! X\n#[cfg(test)]\n{}", "line\n".repeat(50))
+                format!("//! X\n#[cfg(test)]\nmod tests {{\n{}", "line\n".repeat(50))
             )
             .is_empty()
+        );
+        assert_eq!(
+            check(
+                "a.rs",
+                format!("#[cfg(test)]\nuse a::b;\n{}", "line\n".repeat(50))
+            ),
+            ["a.rs: 52 lines"]
         );
         assert!(check("a/tests/b.rs", "line\n".repeat(50)).is_empty());
         assert_eq!(check("a.rs", "line\n".repeat(50)), ["a.rs: 50 lines"]);

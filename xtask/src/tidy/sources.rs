@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// Folders with Rust code of ours.
-const FOLDERS: &[&str] = &["apps", "crates", "examples", "tests", "xtask"];
+const FOLDERS: &[&str] = &["apps", "benches", "crates", "examples", "tests", "xtask"];
 
 /// Folders that hold what tools made.
 const GENERATED: &[&str] = &["artifacts", "corpus", "flowlake-data", "target"];
@@ -26,6 +26,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (
         "#[allow(",
         "use #[expect(.., reason = \"..\")]: it goes away with its cause",
+    ),
+    (
+        "#![allow(",
+        "use #![expect(.., reason = \"..\")]: it goes away with its cause",
     ),
 ];
 
@@ -122,5 +126,6 @@ mod tests {
         assert_eq!(skipped.len(), 1);
         assert!(skipped[0].starts_with("a.rs:2:"), "{skipped:?}");
         assert!(check("//! X\nconst A: &str = \"#[ignore\";\n").is_empty());
+        assert_eq!(check("//! X\n#![allow(dead_code)]\n").len(), 1);
     }
 }

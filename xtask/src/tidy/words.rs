@@ -57,12 +57,12 @@ pub(super) fn problems(workspace: &Workspace, files: &[SourceFile]) -> Result<Ve
     Ok(problems)
 }
 
-/// Pages, cases, manifests and the comparisons: all text of the repository that is no source of the workspace.
+/// Pages, cases and manifests: all text of the repository that is no source.
 fn pages(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let shell = &workspace.shell;
     let listed = cmd!(
         shell,
-        "git ls-files --cached --others --exclude-standard *.md *.slt *.toml benches/*.rs"
+        "git ls-files --cached --others --exclude-standard *.md *.slt *.toml"
     )
     .quiet()
     .read()
