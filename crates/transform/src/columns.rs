@@ -1,7 +1,7 @@
 //! Declared columns of a table: names with types, in the order in which they are written.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fmt,
 };
 
@@ -18,8 +18,8 @@ use crate::schema;
 #[derive(Debug, Clone)]
 pub struct Columns {
     all: Vec<(String, ColumnType)>,
-    /// The place of each. A table may have thousands.
-    places: HashMap<String, usize>,
+    /// The place of each. A table may have thousands. Ordered, so that a printed table is the same each time.
+    places: BTreeMap<String, usize>,
 }
 
 /// The type of a column: `string`, `integer`, `float`, `decimal(p, s)`, `boolean`, `date`, `timestamp`, `timestamptz`, or a
@@ -33,7 +33,7 @@ pub struct ColumnType {
 
 impl Columns {
     fn new(all: Vec<(String, ColumnType)>) -> Self {
-        let mut places = HashMap::with_capacity(all.len());
+        let mut places = BTreeMap::new();
         for (place, (name, _)) in all.iter().enumerate() {
             places.entry(name.clone()).or_insert(place);
         }

@@ -497,7 +497,10 @@ mod tests {
         ] {
             let kind = check(sql).unwrap_err().kind();
             assert!(
-                matches!(kind, ErrorKind::NotAllowed | ErrorKind::InvalidSql),
+                matches!(
+                    kind,
+                    ErrorKind::NotAllowed | ErrorKind::NotAQuery | ErrorKind::InvalidSql
+                ),
                 "{sql}: {kind:?}"
             );
         }
