@@ -265,7 +265,6 @@ fn deflated(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[test]
 fn avro_that_says_it_has_more_than_it_has() {
     const RECORD: &str = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"}]}"#;
