@@ -62,7 +62,7 @@ fn what_was_sent(setting: &Setting, project: &Project) -> Result<()> {
     let path = project.folder().join("actions/agent-scorecard.toml");
     let text = fs::read_to_string(&path)?;
     fs::write(&path, text.replace("timeout = \"8s\"", "timeout = \"9s\""))?;
-    // And through the function, whose documents the models have to take as well.
+    // And through the function, an action of another integration, whose documents the models have to take as well.
     let publish = ["actions", "publish", "agent-scorecard"];
     for via in [&[][..], &["--via", "lambda"]] {
         let Finished { status, stderr, .. } = project.run(&[&publish[..], via].concat())?;
@@ -73,12 +73,12 @@ fn what_was_sent(setting: &Setting, project: &Project) -> Result<()> {
         (
             "PostActionInput",
             "POST /api/v2/integrations/actions/drafts",
-            1,
+            2,
         ),
         (
             "UpdateDraftInput",
             "PATCH /api/v2/integrations/actions/{id}/draft",
-            2,
+            1,
         ),
         (
             "PublishDraftInput",
@@ -87,7 +87,11 @@ fn what_was_sent(setting: &Setting, project: &Project) -> Result<()> {
         ),
     ] {
         let sent = setting.stack.genesys_bodies(operation)?;
-        ensure!(sent.len() >= least, "{operation} was not sent");
+        ensure!(
+            sent.len() >= least,
+            "{operation} was sent {} times",
+            sent.len()
+        );
         bodies.extend(sent.into_iter().map(|body| json!([model, body])));
     }
     let wrong = setting
