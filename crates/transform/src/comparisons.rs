@@ -2,15 +2,10 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{
-        DFSchema, Result,
-        config::ConfigOptions,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::{DFSchema, Result, config::ConfigOptions, tree_node::Transformed},
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, cast,
         expr::{Between, BinaryExpr, Case, Cast, InList, TryCast},
-        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
@@ -163,19 +158,13 @@ fn in_comparisons(
     plan: LogicalPlan,
     change: impl Fn(Vec<&mut Expr>, &DFSchema) -> bool,
 ) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        named::expressions(node, |expr| {
-            expr.transform_up(|mut expr| {
-                let mut changed = false;
-                for Sides { exprs, of } in sides(&mut expr) {
-                    changed |= of == SidesOf::Comparison && change(exprs, &schema);
-                }
-                Ok(Transformed::new_transformed(expr, changed))
-            })
-        })
+    named::everywhere(plan, |mut expr, schema| {
+        let mut changed = false;
+        for Sides { exprs, of } in sides(&mut expr) {
+            changed |= of == SidesOf::Comparison && change(exprs, schema);
+        }
+        Ok(Transformed::new_transformed(expr, changed))
     })
-    .map(|plan| plan.data)
 }
 
 /// Whether an operator compares.

@@ -1,9 +1,27 @@
 //! Rewrites the expressions of a plan's nodes, whose columns keep their names.
 
 use datafusion::{
-    common::{Result, tree_node::Transformed},
-    logical_expr::{Expr, LogicalPlan, expr_rewriter::NamePreserver},
+    common::{
+        DFSchema, Result,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{Expr, LogicalPlan, expr_rewriter::NamePreserver, utils::merge_schema},
 };
+
+/// The plan with what `rewrite` makes of each part of its expressions, those of subqueries too, from the inside out. It is given
+/// the columns that the expression reads.
+pub(crate) fn everywhere(
+    plan: LogicalPlan,
+    mut rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        expressions(node, |expr| {
+            expr.transform_up(|expr| rewrite(expr, &schema))
+        })
+    })
+    .map(|plan| plan.data)
+}
 
 /// The node with what `rewrite` makes of its expressions. An expression that names a column is called afterwards as before.
 pub(crate) fn expressions(

@@ -9,15 +9,10 @@ use datafusion::{
         datatypes::{DataType, DurationSecondType, TimeUnit},
         util::display::{ArrayFormatter, FormatOptions},
     },
-    common::{
-        DFSchema, Result, ScalarValue,
-        config::ConfigOptions,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::{DFSchema, Result, ScalarValue, config::ConfigOptions, tree_node::Transformed},
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, LogicalPlan,
         expr::{Cast, TryCast},
-        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
@@ -46,13 +41,7 @@ pub(crate) struct WritableTimes;
 
 impl AnalyzerRule for WritableTimes {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            named::expressions(node, |expr| {
-                expr.transform_up(|expr| Ok(written(expr, &schema)))
-            })
-        })
-        .map(|plan| plan.data)
+        named::everywhere(plan, |expr, schema| Ok(written(expr, schema)))
     }
 
     fn name(&self) -> &'static str {

@@ -10,7 +10,7 @@ use std::io::Write;
 use flowlake_data_action::{Action, ActionDefinition};
 use serde_json::{Value, json};
 
-use crate::support::House;
+use crate::support::{House, detected};
 
 /// One file, asked through one action, cold and from memory.
 pub(crate) struct Case {
@@ -532,11 +532,7 @@ async fn what_is_found_of_a_dialect_is_reported() {
     let inspector = house.inspector().await;
     for (name, text, delimiter, header, dialect) in files {
         std::fs::write(lake.join(format!("{name}.csv")), text).unwrap();
-        let found = Box::pin(inspector.check(name, &serde_json::Map::new()))
-            .await
-            .unwrap();
-        let tables = found.tables.unwrap();
-        let info = tables[0].detected.as_ref().unwrap();
+        let info = detected(&inspector, name).await;
         assert_eq!(info.delimiter.as_deref(), Some(delimiter), "{name}");
         assert_eq!(info.header, header, "{name}");
         assert_eq!(info.dialect, dialect, "{name}");

@@ -4,7 +4,7 @@
 use flowlake_data_action::{Answer, ErrorCode};
 use serde_json::{Value, json};
 
-use crate::support::House;
+use crate::support::{House, detected};
 
 /// What an action has to answer.
 enum Expected {
@@ -992,12 +992,8 @@ async fn declared_columns_that_no_file_has_are_reported() {
         (10, false),
         (11, false),
     ] {
-        let found = inspector
-            .check(&format!("cold{number}"), &serde_json::Map::new())
-            .await
-            .unwrap();
-        let tables = found.tables.unwrap();
-        let absent = &tables[0].detected.as_ref().unwrap().absent;
+        let found = detected(&inspector, &format!("cold{number}")).await;
+        let absent = &found.absent;
         assert_eq!(
             absent.contains(&"nmae".to_owned()),
             told,
@@ -1056,12 +1052,8 @@ async fn keys_inside_of_objects_that_the_sample_did_not_show_are_reported() {
     }
     let inspector = house.inspector().await;
     for (number, expected) in [(0, &every[..]), (1, &every), (4, &[]), (8, &every[..1])] {
-        let found = inspector
-            .check(&format!("a{number}"), &serde_json::Map::new())
-            .await
-            .unwrap();
-        let tables = found.tables.unwrap();
-        let unlisted = &tables[0].detected.as_ref().unwrap().unlisted;
+        let found = detected(&inspector, &format!("a{number}")).await;
+        let unlisted = &found.unlisted;
         assert_eq!(unlisted, expected, "a{number}");
     }
 }
@@ -1127,12 +1119,8 @@ async fn columns_that_the_sample_did_not_show_are_reported_once() {
     }
     let inspector = house.inspector().await;
     for (number, told) in [(0, true), (1, true), (3, false), (4, false)] {
-        let found = inspector
-            .check(&format!("a{number}"), &serde_json::Map::new())
-            .await
-            .unwrap();
-        let tables = found.tables.unwrap();
-        let unlisted = &tables[0].detected.as_ref().unwrap().unlisted;
+        let found = detected(&inspector, &format!("a{number}")).await;
+        let unlisted = &found.unlisted;
         assert_eq!(
             unlisted.contains(&"late".to_owned()),
             told,

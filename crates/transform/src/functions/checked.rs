@@ -26,7 +26,6 @@ use datafusion::{
         ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
         binary::BinaryTypeCoercer,
         expr::{BinaryExpr, ScalarFunction},
-        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
     physical_expr::expressions::{BinaryExpr as PhysicalBinaryExpr, Column, Literal},
@@ -47,13 +46,7 @@ pub(crate) struct CheckedArithmetic;
 
 impl AnalyzerRule for CheckedArithmetic {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            named::expressions(node, |expr| {
-                expr.transform_up(|expr| Ok(checked(expr, &schema)))
-            })
-        })
-        .map(|plan| plan.data)
+        named::everywhere(plan, |expr, schema| Ok(checked(expr, schema)))
     }
 
     fn name(&self) -> &'static str {

@@ -10,7 +10,6 @@ use datafusion::{
     logical_expr::{
         ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator,
         expr::{AggregateFunction, BinaryExpr, Cast, TryCast},
-        utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
@@ -27,13 +26,7 @@ pub(crate) struct PlainFloats;
 
 impl AnalyzerRule for PlainFloats {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            named::expressions(node, |expr| {
-                expr.transform_up(|expr| brought(expr, &schema))
-            })
-        })
-        .map(|plan| plan.data)
+        named::everywhere(plan, brought)
     }
 
     fn name(&self) -> &'static str {

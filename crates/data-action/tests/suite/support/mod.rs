@@ -16,6 +16,7 @@ use flowlake_data_action::{
     Pipeline, Project, SystemClock,
 };
 use flowlake_dev_stack::{DevStack, GenesysSettings, IamDocument, Identity};
+use flowlake_transform::TableInfo;
 use serde_json::{Value, json};
 
 pub(crate) const READER: &str = "arn:aws:iam::123456789012:user/reader";
@@ -247,4 +248,11 @@ pub(crate) fn variables() -> Variables {
         ("NO_KEY", "not-hexadecimal".to_owned()),
     ];
     Variables(secrets.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// What `check` of an action finds in its first table.
+pub(crate) async fn detected(inspector: &Inspector, action: &str) -> TableInfo {
+    let found = Box::pin(inspector.check(action, &serde_json::Map::new())).await;
+    let mut tables = found.unwrap().tables.unwrap();
+    tables.swap_remove(0).detected.unwrap()
 }
