@@ -131,6 +131,15 @@ impl Error {
                     format!("{what} failed{why}: what answered is not STS as AWS has it"),
                 )
             }
+            (SdkError::ServiceError(failure), "") => {
+                let status = failure.raw().status().as_u16();
+                (
+                    ErrorKind::Unavailable,
+                    format!(
+                        "{what} was answered with HTTP status {status} and no error code of AWS"
+                    ),
+                )
+            }
             (SdkError::ServiceError(_), _) => {
                 (ErrorKind::Unavailable, format!("{what} failed ({code})"))
             }
@@ -243,5 +252,44 @@ impl fmt::Display for SharedError {
 impl std::error::Error for SharedError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_iam::{
+        error::ErrorMetadata,
+        operation::simulate_principal_policy::SimulatePrincipalPolicyError as Refused,
+    };
+    use aws_smithy_runtime_api::{
+        client::result::SdkError,
+        http::{Response, StatusCode},
+    };
+    use aws_smithy_types::body::SdkBody;
+
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn an_answer_without_a_code_of_aws_is_named_by_its_status() {
+        let of = |metadata: ErrorMetadata, status: u16| {
+            let status = StatusCode::try_from(status).unwrap();
+            let raw = Response::new(status, SdkBody::empty());
+            let error = SdkError::service_error(Refused::generic(metadata), raw);
+            Error::from_sdk("iam:SimulatePrincipalPolicy", error)
+        };
+        let without = of(ErrorMetadata::builder().build(), 405);
+        assert_eq!(without.kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            without.to_string(),
+            "iam:SimulatePrincipalPolicy was answered with HTTP status 405 and no error code of AWS"
+        );
+        let with = of(
+            ErrorMetadata::builder().code("ServiceFailure").build(),
+            500,
+        );
+        assert_eq!(
+            with.to_string(),
+            "iam:SimulatePrincipalPolicy failed (ServiceFailure)"
+        );
     }
 }
