@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use xshell::cmd;
 
-use crate::workspace::{self, Workspace};
+use crate::workspace::{self, E2E_PACKAGE, Workspace};
 
 /// Runs the server under everything at once (look-ups, scans, bad requests, hang-ups, reloads, replaced objects, faults of S3), and
 /// compares its answers, records and memory with what they have to be; writes target/soak/soak.csv and soak.svg.
@@ -77,16 +77,27 @@ impl Start {
 impl Programs {
     fn run(&self, workspace: &Workspace, what: &str, seconds: u64) -> Result<()> {
         let shell = &workspace.shell;
-        // The features of the whole workspace, so that nothing is built a second time.
-        let mut programs = vec!["--bin", "flowlake-soak"];
-        if self.programs.is_none() {
-            programs.extend(["--bin", "flowlake", "--bin", "flowlake-server"]);
-        }
-        workspace::command(
-            "programs",
-            cmd!(shell, "cargo build --locked --workspace {programs...}"),
-        )?;
-        let built = workspace.target().join("debug");
+        let built = if self.programs.is_some() {
+            // The callers and their S3 share the processors with the server: unoptimised, they are half of what is measured.
+            workspace::command(
+                "callers",
+                cmd!(
+                    shell,
+                    "cargo build --locked --release -p {E2E_PACKAGE} --bin flowlake-soak"
+                ),
+            )?;
+            workspace.target().join("release")
+        } else {
+            // The features of the whole workspace, so that nothing is built a second time.
+            workspace::command(
+                "programs",
+                cmd!(
+                    shell,
+                    "cargo build --locked --workspace --bin flowlake-soak --bin flowlake --bin flowlake-server"
+                ),
+            )?;
+            workspace.target().join("debug")
+        };
         let programs = self.programs.as_deref().unwrap_or(Path::new(&built));
         let (soak, folder) = (built.join("flowlake-soak"), workspace.target().join(what));
         let seconds = seconds.to_string();
