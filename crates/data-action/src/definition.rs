@@ -15,7 +15,8 @@ use std::{
 
 use flowlake_cost_audit::BudgetLimits;
 use flowlake_transform::{
-    HotQuery, ParamSpec, Place, Prepared, TableSpec, TransformSpec, arrow::datatypes::SchemaRef,
+    ErrorKind, HotQuery, ParamSpec, Place, Prepared, TableSpec, TransformSpec,
+    arrow::datatypes::SchemaRef,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -186,7 +187,10 @@ impl ActionDefinition {
 
     /// An error of the SQL, a table or a parameter of the action.
     fn of_specification(&self, error: flowlake_transform::Error) -> ActionError {
-        let is_of_param = error.kind() == flowlake_transform::ErrorKind::InvalidParamSpec;
+        let is_of_param = matches!(
+            error.kind(),
+            ErrorKind::InvalidParamSpec | ErrorKind::UndeclaredParam
+        );
         let error = ActionError::from(error).in_action(&self.name);
         if error.place().is_some() {
             return self.locate(error);

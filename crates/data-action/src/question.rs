@@ -95,22 +95,20 @@ impl Action {
 }
 
 impl ActionError {
-    /// The same error in the words of a person at a shell, who has no action file; one who looks into files (`flowlake inspect`) names
-    /// their options in another way.
+    /// The same error with advice for a person at a shell, who has no action file to correct.
+    /// `is_inspected`: the command is `flowlake inspect`, whose options are written as `--set KEY=VALUE`.
     pub(crate) fn of_question(self, is_inspected: bool) -> Self {
-        let message = self
-            .message()
-            .replace("not allowed in an action:", "not allowed:")
-            .replace(" and not declared under [params]", " and has no value");
         let kind = self.kind_of_transform();
         let is_of_files = kind.is_some();
-        let told = self.with_message(message);
-        let advice = match told.code() {
+        let advice = match self.code() {
             ErrorCode::DataMalformed if is_inspected => {
                 "Correct the file, or say how it is written (--set KEY=VALUE)."
             }
             ErrorCode::LimitScan if is_inspected => {
                 "Name fewer files, or allow more: --set max_files=COUNT."
+            }
+            ErrorCode::ConfigInvalid if kind == Some(ErrorKind::UndeclaredParam) => {
+                "Give each $NAME of the SQL a value: --param NAME=VALUE."
             }
             ErrorCode::ConfigInvalid if kind == Some(ErrorKind::InvalidParamSpec) => {
                 "Write --param NAME=VALUE for each $NAME of the SQL, and for no other; names have small letters, digits and `_`."
@@ -142,20 +140,20 @@ impl ActionError {
             }
             ErrorCode::S3NoSuchKey => {
                 // What may be wrong with the name, behind the advice, stays.
-                let Some(hint) = told.advice().strip_prefix(CHECK_URI) else {
-                    return told;
+                let Some(hint) = self.advice().strip_prefix(CHECK_URI) else {
+                    return self;
                 };
                 let check = "Check the name of the object, letter by letter: a `/` ends the name of a folder.";
                 let advice = format!("{check}{hint}");
-                return told.with_advice(&advice);
+                return self.with_advice(&advice);
             }
             ErrorCode::S3NoSuchBucket => "Check the name of the bucket.",
             ErrorCode::LimitScan => {
                 "Name fewer files, or allow more: -t NAME=FILE,max_files=COUNT."
             }
             ErrorCode::S3Unavailable if is_of_files => "Check that S3 can be reached.",
-            _ => return told,
+            _ => return self,
         };
-        told.with_advice(advice)
+        self.with_advice(advice)
     }
 }

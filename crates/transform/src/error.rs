@@ -47,8 +47,10 @@ pub struct Place {
 pub enum ErrorKind {
     /// The specification of tables or limits is wrong: correct it.
     InvalidSpec,
-    /// The declaration of a parameter is wrong, missing or not needed: correct it.
+    /// The declaration of a parameter is wrong, or nothing uses it: correct it or leave it out.
     InvalidParamSpec,
+    /// The SQL or a location uses a parameter that is not declared: declare it, or correct its name.
+    UndeclaredParam,
     /// The SQL cannot be planned: correct it.
     InvalidSql,
     /// The SQL does something other than read the declared tables: leave that out.

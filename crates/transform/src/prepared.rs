@@ -68,7 +68,7 @@ impl Prepared {
     /// each declared parameter is used, and the locations are well formed.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidParamSpec`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAQuery`],
+    /// [`ErrorKind::InvalidSpec`], [`ErrorKind::InvalidParamSpec`], [`ErrorKind::UndeclaredParam`], [`ErrorKind::InvalidSql`], [`ErrorKind::NotAQuery`],
     /// [`ErrorKind::NotAllowed`].
     pub fn try_new(spec: TransformSpec) -> Result<Self, Error> {
         if spec.tables.is_empty() {
@@ -131,8 +131,8 @@ impl Prepared {
         );
         if let Some(name) = used.iter().find(|name| !params.contains(name)) {
             return Err(Error::new(
-                ErrorKind::InvalidParamSpec,
-                format!("the parameter `{name}` is used and not declared under [params]"),
+                ErrorKind::UndeclaredParam,
+                format!("the parameter `{name}` is used and not declared"),
             )
             .at(query.place_of(name)));
         }

@@ -190,7 +190,7 @@ fn not_a_query(what: &str) -> Error {
 }
 
 fn refused(kind: ErrorKind, what: &str) -> Error {
-    Error::new(kind, format!("not allowed in an action: {what}"))
+    Error::new(kind, format!("not allowed: {what}"))
 }
 
 /// The first word of a statement.

@@ -10,7 +10,10 @@ use crate::action::{Asks, Case};
 
 /// Codes of errors, and the kinds of `transform` that become them.
 const CODES: &[(&str, &[&str])] = &[
-    ("config.invalid", &["InvalidSpec", "InvalidParamSpec"]),
+    (
+        "config.invalid",
+        &["InvalidSpec", "InvalidParamSpec", "UndeclaredParam"],
+    ),
     ("sql.invalid", &["InvalidSql"]),
     ("sql.not_allowed", &["NotAllowed", "NotAQuery"]),
     ("sql.unknown_column", &["UnknownColumn"]),

@@ -81,10 +81,7 @@ fn statements_over_several_lines_and_their_history() {
     screen.send(UP);
     screen.expect("AS next");
     let shown = screen.says("");
-    assert!(
-        shown.contains("there is no value") || shown.contains("has no value"),
-        "{shown}"
-    );
+    assert!(shown.contains("is used and not declared"), "{shown}");
     screen.send(CTRL_D);
     assert!(screen.ended().success());
 }

@@ -995,13 +995,13 @@ async fn errors_of_questions_do_not_speak_of_actions() {
         (
             "SELECT $x",
             2,
-            "the parameter `x` is used and has no value",
+            "the parameter `x` is used and not declared",
             "--param NAME=VALUE",
         ),
         (
             "SELECT x FROM 'data/calls.csv', 'data/calls.csv' y WHERE $x",
             2,
-            "is used and has no value",
+            "is used and not declared",
             "--param",
         ),
         (

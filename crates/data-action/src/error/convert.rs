@@ -167,6 +167,10 @@ const fn transform_code(kind: transform::ErrorKind) -> (ErrorCode, &'static str)
             ErrorCode::ConfigInvalid,
             "Correct the action file; `flowlake check` reads it again.",
         ),
+        ErrorKind::UndeclaredParam => (
+            ErrorCode::ConfigInvalid,
+            "Declare the parameter under [params], or correct its name.",
+        ),
         ErrorKind::InvalidSql => (
             ErrorCode::SqlInvalid,
             "Correct the SQL of the action; `flowlake check` plans it without reading data.",

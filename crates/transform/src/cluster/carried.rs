@@ -27,9 +27,10 @@ use crate::{Error, ErrorKind, error::of_a_file_or_limit};
 /// Before the text of an error that is carried.
 const MARK: &str = "flowlake-error:";
 
-const KINDS: [ErrorKind; 21] = [
+const KINDS: [ErrorKind; 22] = [
     ErrorKind::InvalidSpec,
     ErrorKind::InvalidParamSpec,
+    ErrorKind::UndeclaredParam,
     ErrorKind::InvalidSql,
     ErrorKind::NotAllowed,
     ErrorKind::NotAQuery,

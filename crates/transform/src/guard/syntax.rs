@@ -511,7 +511,7 @@ mod tests {
         let message = |sql| check(sql).unwrap_err().to_string();
         assert_eq!(
             message("SELECT *\nFROM information_schema.tables"),
-            "not allowed in an action: `information_schema.tables`: tables have one name and no schema, at line 2, column 6"
+            "not allowed: `information_schema.tables`: tables have one name and no schema, at line 2, column 6"
         );
         assert!(message("SELECT 1\n FROM \"file:///etc/passwd\"").ends_with("at line 2, column 7"));
         assert!(
