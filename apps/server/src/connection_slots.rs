@@ -1,9 +1,7 @@
-//! How many connections are open, in all and from each network.
+//! Limits how many connections are open, in all and from each network.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
-    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -12,18 +10,16 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// An IPv4 address, or the /64 network of an IPv6 address: a single caller has all of its 2^64 addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Network(IpAddr);
+use crate::network::Network;
 
-/// Bounds the open connections.
+/// The slots for open connections.
 ///
-/// A connection proves itself with the first request that carries valid credentials. Where no seat is free, a new connection takes
-/// that of one that has not proved itself: strangers who open connections cannot keep others out.
+/// A connection is authenticated by its first request with valid credentials. When no slot is free, a new connection evicts the oldest
+/// unauthenticated one of the network that has most of them: strangers who open connections cannot keep others out.
 #[derive(Debug)]
-pub(crate) struct Seats {
-    most: AtomicUsize,
-    most_of_one: AtomicUsize,
+pub(crate) struct ConnectionSlots {
+    max_total: AtomicUsize,
+    max_per_network: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -31,94 +27,75 @@ pub(crate) struct Seats {
 struct Taken {
     total: usize,
     opened: u64,
-    by_network: HashMap<Network, OfNetwork>,
+    by_network: HashMap<Network, NetworkSlots>,
 }
 
-/// The connections of one network.
+/// The slots of one network.
 #[derive(Debug, Default)]
-struct OfNetwork {
+struct NetworkSlots {
     total: usize,
-    /// Those that have not proved themselves, in the order in which they were opened, and what ends each.
-    unproved: BTreeMap<u64, CancellationToken>,
+    /// Its unauthenticated connections, oldest first, each with the token that ends it.
+    unauthenticated: BTreeMap<u64, CancellationToken>,
 }
 
-/// The room of one connection, until it is dropped; clones are the same.
+/// The slot of one connection. Dropping the last clone frees it.
 #[derive(Debug, Clone)]
-pub(crate) struct Seat(Arc<Held>);
+pub(crate) struct ConnectionSlot(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    seats: Arc<Seats>,
+    slots: Arc<ConnectionSlots>,
     network: Option<Network>,
     number: u64,
-    is_proved: AtomicBool,
+    is_authenticated: AtomicBool,
 }
 
-/// Which bound was reached.
+/// Which limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// That of all connections.
+    /// `max_connections`.
     Total,
-    /// That of the connection's own network.
+    /// `max_connections_per_address`, of the connection's own network.
     Network,
 }
 
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-            }
-            address @ IpAddr::V4(_) => Self(address),
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => address.fmt(formatter),
-            IpAddr::V6(address) => write!(formatter, "{address}/64"),
-        }
-    }
-}
-
-impl Seats {
-    pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+impl ConnectionSlots {
+    pub(crate) fn new(max_total: usize, max_per_network: usize) -> Arc<Self> {
         Arc::new(Self {
-            most: AtomicUsize::new(most),
-            most_of_one: AtomicUsize::new(most_of_one),
+            max_total: AtomicUsize::new(max_total),
+            max_per_network: AtomicUsize::new(max_per_network),
             taken: Mutex::default(),
         })
     }
 
-    /// Other bounds, for connections that come from now on.
-    pub(crate) fn resize(&self, most: usize, most_of_one: usize) {
-        self.most.store(most, Relaxed);
-        self.most_of_one.store(most_of_one, Relaxed);
+    /// Changes the limits for new connections.
+    pub(crate) fn resize(&self, max_total: usize, max_per_network: usize) {
+        self.max_total.store(max_total, Relaxed);
+        self.max_per_network.store(max_per_network, Relaxed);
     }
 
-    /// Room for one connection more, and whether another connection loses its room for it. `end` is cancelled when this one does.
-    /// Without a network it counts among all only, and keeps its room.
-    pub(crate) fn take(
+    /// Takes a slot, and returns it with whether another connection was evicted for it. `abort` is cancelled when this connection is
+    /// evicted. Without a network, the connection counts among all only, and is never evicted.
+    pub(crate) fn acquire(
         self: &Arc<Self>,
         network: Option<Network>,
-        end: &CancellationToken,
-    ) -> Result<(Seat, bool), Full> {
+        abort: &CancellationToken,
+    ) -> Result<(ConnectionSlot, bool), Full> {
         let mut taken = self.lock();
-        let mut displaces = false;
+        let mut has_evicted = false;
         if let Some(network) = network
-            && taken.of(network) >= self.most_of_one.load(Relaxed)
+            && taken.of(network) >= self.max_per_network.load(Relaxed)
         {
-            displaces = taken.displace(network);
-            if !displaces {
+            has_evicted = taken.evict(network);
+            if !has_evicted {
                 return Err(Full::Network);
             }
         }
-        if taken.total >= self.most.load(Relaxed) {
-            displaces = taken.greediest().is_some_and(|found| taken.displace(found));
-            if !displaces {
+        if taken.total >= self.max_total.load(Relaxed) {
+            has_evicted = taken
+                .most_unauthenticated()
+                .is_some_and(|found| taken.evict(found));
+            if !has_evicted {
                 return Err(Full::Total);
             }
         }
@@ -126,35 +103,35 @@ impl Seats {
         taken.opened += 1;
         let number = taken.opened;
         if let Some(network) = network {
-            let of_network = taken.by_network.entry(network).or_default();
-            of_network.total += 1;
-            of_network.unproved.insert(number, end.clone());
+            let network_slots = taken.by_network.entry(network).or_default();
+            network_slots.total += 1;
+            network_slots.unauthenticated.insert(number, abort.clone());
         }
         let held = Held {
-            seats: Arc::clone(self),
+            slots: Arc::clone(self),
             network,
             number,
-            is_proved: AtomicBool::new(false),
+            is_authenticated: AtomicBool::new(false),
         };
-        Ok((Seat(Arc::new(held)), displaces))
+        Ok((ConnectionSlot(Arc::new(held)), has_evicted))
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub(crate) fn taken(&self) -> usize {
         self.lock().total
     }
 
-    /// Connections that are open and have not proved themselves.
-    pub(crate) fn unproved(&self) -> usize {
+    /// Number of open connections that are not authenticated.
+    pub(crate) fn unauthenticated(&self) -> usize {
         let taken = self.lock();
         let of_networks = taken.by_network.values();
-        of_networks.map(|found| found.unproved.len()).sum()
+        of_networks.map(|found| found.unauthenticated.len()).sum()
     }
 
-    /// Whether a new connection is refused wherever it comes from.
+    /// Whether a new connection is refused, whatever its network.
     pub(crate) fn is_full(&self) -> bool {
         let taken = self.lock();
-        taken.total >= self.most.load(Relaxed) && taken.greediest().is_none()
+        taken.total >= self.max_total.load(Relaxed) && taken.most_unauthenticated().is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -168,68 +145,74 @@ impl Taken {
         found.map_or(0, |found| found.total)
     }
 
-    /// The network with the most connections that have not proved themselves.
-    fn greediest(&self) -> Option<Network> {
-        let unproved = self.by_network.iter();
-        let unproved = unproved.filter(|(_, found)| !found.unproved.is_empty());
-        let most = unproved.max_by_key(|(_, found)| found.unproved.len());
+    /// The network with the most unauthenticated connections.
+    fn most_unauthenticated(&self) -> Option<Network> {
+        let unauthenticated = self.by_network.iter();
+        let unauthenticated =
+            unauthenticated.filter(|(_, found)| !found.unauthenticated.is_empty());
+        let most = unauthenticated.max_by_key(|(_, found)| found.unauthenticated.len());
         most.map(|(network, _)| *network)
     }
 
-    /// Ends the oldest connection of a network that has not proved itself; returns whether there is one.
-    fn displace(&mut self, network: Network) -> bool {
+    /// Ends the oldest unauthenticated connection of a network. Returns false if there is none.
+    fn evict(&mut self, network: Network) -> bool {
         let found = self.by_network.get_mut(&network);
-        let oldest = found.and_then(|found| found.unproved.pop_first());
+        let oldest = found.and_then(|found| found.unauthenticated.pop_first());
         let Some((_, end)) = oldest else {
             return false;
         };
         end.cancel();
-        self.leave(Some(network));
+        self.release(Some(network));
         true
     }
 
     /// Counts one connection less.
-    fn leave(&mut self, network: Option<Network>) {
+    fn release(&mut self, network: Option<Network>) {
         self.total -= 1;
         if let Some(network) = network
-            && let Some(of_network) = self.by_network.get_mut(&network)
+            && let Some(network_slots) = self.by_network.get_mut(&network)
         {
-            of_network.total -= 1;
-            if of_network.total == 0 {
+            network_slots.total -= 1;
+            if network_slots.total == 0 {
                 self.by_network.remove(&network);
             }
         }
     }
 }
 
-impl Seat {
-    /// Notes that a request with valid credentials came over the connection: it keeps its room.
-    pub(crate) fn prove(&self) {
+impl ConnectionSlot {
+    /// Marks the connection as authenticated: it is not evicted any more.
+    pub(crate) fn set_authenticated(&self) {
         let held = &self.0;
-        let Some(network) = held.network.filter(|_| !held.is_proved.load(Relaxed)) else {
+        let Some(network) = held
+            .network
+            .filter(|_| !held.is_authenticated.load(Relaxed))
+        else {
             return;
         };
-        let mut taken = held.seats.lock();
+        let mut taken = held.slots.lock();
         let found = taken.by_network.get_mut(&network);
-        // One that has lost its room is about to end.
-        let was_held = found.is_some_and(|found| found.unproved.remove(&held.number).is_some());
-        held.is_proved.store(was_held, Relaxed);
+        // An evicted connection is about to end.
+        let was_held =
+            found.is_some_and(|found| found.unauthenticated.remove(&held.number).is_some());
+        held.is_authenticated.store(was_held, Relaxed);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut taken = self.seats.lock();
+        let mut taken = self.slots.lock();
         let is_held = match self.network {
             None => true,
             Some(network) => {
                 let found = taken.by_network.get_mut(&network);
-                let unproved = found.and_then(|found| found.unproved.remove(&self.number));
-                self.is_proved.load(Relaxed) || unproved.is_some()
+                let unauthenticated =
+                    found.and_then(|found| found.unauthenticated.remove(&self.number));
+                self.is_authenticated.load(Relaxed) || unauthenticated.is_some()
             }
         };
         if is_held {
-            taken.leave(self.network);
+            taken.release(self.network);
         }
     }
 }
@@ -240,82 +223,84 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::{Full, Network, Seat, Seats};
+    use super::{ConnectionSlot, ConnectionSlots, Full};
+    use crate::network::Network;
 
     fn network(address: &str) -> Option<Network> {
         Some(address.parse::<IpAddr>().unwrap().into())
     }
 
-    /// A seat of a connection that has proved itself.
-    fn proved(seats: &std::sync::Arc<Seats>, address: &str) -> Result<Seat, Full> {
-        let (seat, _) = seats.take(network(address), &CancellationToken::new())?;
-        seat.prove();
-        Ok(seat)
+    /// A slot of an authenticated connection.
+    fn authenticated(
+        slots: &std::sync::Arc<ConnectionSlots>,
+        address: &str,
+    ) -> Result<ConnectionSlot, Full> {
+        let (slot, _) = slots.acquire(network(address), &CancellationToken::new())?;
+        slot.set_authenticated();
+        Ok(slot)
     }
 
     #[test]
-    fn a_seat_is_given_back_and_a_network_of_ipv6_is_one_peer() {
-        let seats = Seats::new(3, 2);
+    fn a_slot_is_freed_and_a_network_of_ipv6_is_one_peer() {
+        let slots = ConnectionSlots::new(3, 2);
         let none = CancellationToken::new();
-        let first = proved(&seats, "2001:db8::1").unwrap();
-        let _second = proved(&seats, "2001:db8::2:0:0:1").unwrap();
-        assert_eq!(proved(&seats, "2001:db8::3").unwrap_err(), Full::Network);
-        // An IPv4 address is the same however it is written.
-        let _third = proved(&seats, "::ffff:192.0.2.1").unwrap();
-        assert!(seats.is_full());
-        assert_eq!(proved(&seats, "192.0.2.1").unwrap_err(), Full::Total);
-        drop(first);
-        assert_eq!(seats.taken(), 2);
-        let fourth = proved(&seats, "192.0.2.1").unwrap();
-        assert_eq!(seats.take(None, &none).unwrap_err(), Full::Total);
-        drop(fourth);
-        // What comes from a trusted proxy has no network that it would fill.
-        drop(seats.take(None, &none).unwrap());
-        let _fifth = proved(&seats, "192.0.2.1").unwrap();
-        assert_eq!(network("2001:db8::2").unwrap().to_string(), "2001:db8::/64");
+        let first = authenticated(&slots, "2001:db8::1").unwrap();
+        let _second = authenticated(&slots, "2001:db8::2:0:0:1").unwrap();
         assert_eq!(
-            network("::ffff:192.0.2.1").unwrap().to_string(),
-            "192.0.2.1"
+            authenticated(&slots, "2001:db8::3").unwrap_err(),
+            Full::Network
         );
+        // An IPv4 address is the same however it is written.
+        let _third = authenticated(&slots, "::ffff:192.0.2.1").unwrap();
+        assert!(slots.is_full());
+        assert_eq!(authenticated(&slots, "192.0.2.1").unwrap_err(), Full::Total);
+        drop(first);
+        assert_eq!(slots.taken(), 2);
+        let fourth = authenticated(&slots, "192.0.2.1").unwrap();
+        assert_eq!(slots.acquire(None, &none).unwrap_err(), Full::Total);
+        drop(fourth);
+        // A connection from a trusted proxy counts for no network.
+        drop(slots.acquire(None, &none).unwrap());
+        let _fifth = authenticated(&slots, "192.0.2.1").unwrap();
     }
 
     #[test]
-    fn connections_without_credentials_lose_their_seats_to_new_ones() {
-        let seats = Seats::new(4, 3);
+    fn connections_without_credentials_lose_their_slots_to_new_ones() {
+        let slots = ConnectionSlots::new(4, 3);
         let take = |address: &str| {
             let end = CancellationToken::new();
-            let (seat, displaces) = seats.take(network(address), &end).unwrap();
-            (seat, end, displaces)
+            let (slot, has_evicted) = slots.acquire(network(address), &end).unwrap();
+            (slot, end, has_evicted)
         };
         let greedy = [(); 3].map(|()| take("192.0.2.1"));
-        let known = proved(&seats, "192.0.2.2").unwrap();
-        assert!(!seats.is_full());
-        // The oldest of the network with the most of them.
-        let (third, _, displaces) = take("192.0.2.3");
-        assert!(displaces && greedy[0].1.is_cancelled() && !greedy[1].1.is_cancelled());
-        assert_eq!((seats.taken(), seats.unproved()), (4, 3));
-        // What has lost its seat gives none back, whatever comes over it.
+        let known = authenticated(&slots, "192.0.2.2").unwrap();
+        assert!(!slots.is_full());
+        // The oldest one of the network with the most is evicted.
+        let (third, _, has_evicted) = take("192.0.2.3");
+        assert!(has_evicted && greedy[0].1.is_cancelled() && !greedy[1].1.is_cancelled());
+        assert_eq!((slots.taken(), slots.unauthenticated()), (4, 3));
+        // An evicted connection frees no slot, whatever request comes over it.
         let [(first, ..), second, last] = greedy;
-        first.prove();
+        first.set_authenticated();
         drop(first);
-        assert_eq!((seats.taken(), seats.unproved()), (4, 3));
-        for (seat, ..) in [&second, &last] {
-            seat.prove();
+        assert_eq!((slots.taken(), slots.unauthenticated()), (4, 3));
+        for (slot, ..) in [&second, &last] {
+            slot.set_authenticated();
         }
-        third.prove();
-        assert!(seats.is_full());
+        third.set_authenticated();
+        assert!(slots.is_full());
         assert!(
-            seats
-                .take(network("192.0.2.4"), &CancellationToken::new())
+            slots
+                .acquire(network("192.0.2.4"), &CancellationToken::new())
                 .is_err()
         );
         drop(known);
-        // A network at its own bound loses one of its own.
+        // A network at its own limit evicts one of its own connections.
         let (own, end, _) = take("192.0.2.1");
         assert_eq!(own.0.network, network("192.0.2.1"));
         drop(third);
-        let (_new, _, displaces) = take("192.0.2.1");
-        assert!(displaces && end.is_cancelled());
-        assert_eq!(seats.taken(), 3);
+        let (_new, _, has_evicted) = take("192.0.2.1");
+        assert!(has_evicted && end.is_cancelled());
+        assert_eq!(slots.taken(), 3);
     }
 }

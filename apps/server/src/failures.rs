@@ -19,7 +19,7 @@ use flowlake_data_action::{ActionError, ErrorCode, Gauge, Pipeline, Unauthorized
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::{listener::number, seats::Network};
+use crate::{gauge::number, network::Network};
 
 /// How often what came since the last record is recorded; a network without failures for so long is forgotten.
 const RECORD_EVERY: Duration = Duration::from_secs(60);

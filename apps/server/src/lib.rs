@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod actions;
-mod activity;
 mod admin;
 mod ask;
 mod auth;
@@ -9,18 +8,20 @@ mod batch;
 mod bind;
 mod body;
 mod caller;
+mod connection_slots;
 mod describe;
 mod door;
 mod failures;
+mod gauge;
 mod headers;
 mod listener;
 mod live;
 mod load;
 mod mcp;
 mod negotiation;
+mod network;
 mod notify;
 mod oauth;
-mod open_files;
 mod operations;
 mod peer;
 mod proxies;
@@ -30,8 +31,6 @@ mod refusal;
 mod reload;
 mod routes;
 mod scans;
-mod seats;
-mod seldom;
 mod server;
 mod state;
 mod telemetry;

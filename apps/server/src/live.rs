@@ -9,7 +9,11 @@ use axum::Router;
 use flowlake_data_action::Gauge;
 use serde::Serialize;
 
-use crate::{listener::number, routes::router, state::AppState};
+use crate::{
+    gauge::{number, single},
+    routes::router,
+    state::AppState,
+};
 
 /// What a server without actions says: every request is answered with 404.
 pub(crate) const NO_ACTIONS: &str =
@@ -139,11 +143,6 @@ impl Live {
     /// What monitoring reads.
     pub(crate) fn gauges(&self) -> Vec<Gauge> {
         let notes = self.notes();
-        let single = |name, help, value| Gauge {
-            name,
-            help,
-            values: vec![(Vec::new(), number(value))],
-        };
         let reloads = self
             .reloads()
             .map(|(result, count)| (vec![("result", result.to_owned())], number(count)));
@@ -157,17 +156,17 @@ impl Live {
             single(
                 "flowlake_config_failed",
                 "Whether the last reload failed, so that an older configuration is in effect than the files have.",
-                u64::from(notes.last_failure.is_some()),
+                number(notes.last_failure.is_some().into()),
             ),
             single(
                 "flowlake_config_loaded_seconds",
                 "When the configuration in effect was loaded, in seconds since 1970.",
-                notes.loaded_at_unix_ms / 1000,
+                number(notes.loaded_at_unix_ms / 1000),
             ),
             single(
                 "flowlake_config_pending_restart",
                 "Keys of the configuration whose new values take effect at the next start only.",
-                notes.pending_restart.len() as u64,
+                number(notes.pending_restart.len() as u64),
             ),
         ]);
         gauges

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use serde::Serialize;
 
 use self::queue::{Slot, Slots};
-use crate::listener::number;
+use crate::gauge::number;
 
 /// The part of a new duration in a mean: an eighth.
 const MEAN_SHIFT: u32 = 3;

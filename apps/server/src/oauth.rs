@@ -49,7 +49,7 @@ pub(crate) async fn token(
         Err(refused) => return refuse(StatusCode::BAD_REQUEST, refused),
     };
     if let Some((given, client)) = state.callers.give_token(&client_id, &secret) {
-        peer.prove();
+        peer.set_authenticated();
         tracing::info!(client, "a token was given");
         return Json(json!({
             "access_token": given.token,

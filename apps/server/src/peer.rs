@@ -1,55 +1,52 @@
-//! The other end of a connection: where it is, and the certificate that it has shown.
+//! The peer of a connection: its address, its certificate, and its slot.
 
 use std::{net::IpAddr, sync::Arc};
 
 use axum::http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
-use crate::{
-    proxies::Proxies,
-    seats::{Network, Seat},
-};
+use crate::{connection_slots::ConnectionSlot, network::Network, proxies::Proxies};
 
-/// The peer of a connection; cheap to clone, since every request carries it.
+/// The peer of a connection. Each request carries a clone as an extension, so cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     address: IpAddr,
     certificate: Option<Arc<CertificateDer<'static>>>,
-    seat: Seat,
+    slot: ConnectionSlot,
 }
 
 impl Peer {
     pub(crate) fn new(
         address: IpAddr,
         certificate: Option<CertificateDer<'static>>,
-        seat: Seat,
+        slot: ConnectionSlot,
     ) -> Self {
         Self {
             address,
             certificate: certificate.map(Arc::new),
-            seat,
+            slot,
         }
     }
 
-    /// The peer as the sender of a request with these headers: where a proxy says that it comes from.
-    pub(crate) fn behind(&self, proxies: &Proxies, headers: &HeaderMap) -> Self {
+    /// The sender of a request with these headers: behind a trusted proxy, the address is the one that the proxy names.
+    pub(crate) fn forwarded(&self, proxies: &Proxies, headers: &HeaderMap) -> Self {
         Self {
             address: proxies.caller(self.address, headers),
             ..self.clone()
         }
     }
 
-    /// Notes that it has sent valid credentials.
-    pub(crate) fn prove(&self) {
-        self.seat.prove();
+    /// Marks the connection as authenticated, after a request with valid credentials.
+    pub(crate) fn set_authenticated(&self) {
+        self.slot.set_authenticated();
     }
 
-    /// Where it is.
+    /// The network of its address.
     pub(crate) fn network(&self) -> Network {
         self.address.into()
     }
 
-    /// Its certificate, when it has shown one: then it is verified, and the peer has its private key.
+    /// The client certificate, if it sent one. It is verified: the peer has its private key.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.certificate.as_deref()
     }

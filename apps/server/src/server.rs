@@ -203,7 +203,7 @@ impl RunningServer {
     /// [`ServerError`] when the server had failed before, or when requests were still running after the grace time.
     pub async fn stop(mut self) -> Result<(), ServerError> {
         self.stopping.store(true, Ordering::Relaxed);
-        self.connections.send_away();
+        self.connections.drain();
         tokio::time::sleep(self.drain).await;
         let error = |source| ServerError {
             what: "the server stopped with requests unfinished".to_owned(),

@@ -46,7 +46,7 @@ impl AppState {
     ) -> Result<Identified, Response> {
         let Unidentified { reason, error } = match self.callers.identify(headers, peer).await {
             Ok(identified) => {
-                peer.prove();
+                peer.set_authenticated();
                 return Ok(identified);
             }
             Err(unidentified) => unidentified,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use flowlake_data_action::{ActionError, Clock, ErrorCode, TlsSettings};
+use flowlake_data_action::{ActionError, Clock, ErrorCode, Gauge, TlsSettings};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -21,7 +21,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::x509::Content;
+use crate::{
+    gauge::{number, single},
+    x509::Content,
+};
 
 /// What both sides may speak, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -129,24 +132,33 @@ impl Tls {
         })
     }
 
-    /// When the certificate in use ends.
-    pub(crate) fn end(&self) -> DateTime<Utc> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .end
-    }
-
     /// Counts a handshake that failed.
     pub(crate) fn note_failed_handshake(&self) {
         self.failed_handshakes.fetch_add(1, Relaxed);
     }
 
-    /// Handshakes and reloads that failed since the start.
-    pub(crate) fn failures(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn gauges(&self) -> [Gauge; 2] {
+        let failures = [
+            ("handshake", &self.failed_handshakes),
+            ("reload", &self.failed_reloads),
+        ];
+        let failures = failures.map(|(what, count)| {
+            let labels = vec![("what", what.to_owned())];
+            (labels, number(count.load(Relaxed)))
+        });
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let end = u64::try_from(current.end.timestamp()).unwrap_or_default();
         [
-            ("handshake", self.failed_handshakes.load(Relaxed)),
-            ("reload", self.failed_reloads.load(Relaxed)),
+            Gauge {
+                name: "flowlake_tls_failures",
+                help: "Handshakes, and reloads of the certificate, that failed since the start.",
+                values: failures.into(),
+            },
+            single(
+                "flowlake_tls_certificate_end_seconds",
+                "When the certificate in use ends, in seconds since 1970.",
+                number(end),
+            ),
         ]
     }
 }

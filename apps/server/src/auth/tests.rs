@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Callers;
-use crate::{peer::Peer, seats::Seats};
+use crate::{connection_slots::ConnectionSlots, peer::Peer};
 
 #[derive(Debug)]
 struct Variables(HashMap<&'static str, &'static str>);
@@ -116,10 +116,10 @@ async fn identify(header: Option<&str>) -> Result<String, ErrorCode> {
     }
     let callers = load(&[("flows", "A"), ("tests", "B")]).unwrap();
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
-    let (seat, _) = Seats::new(1, 1)
-        .take(None, &CancellationToken::new())
+    let (slot, _) = ConnectionSlots::new(1, 1)
+        .acquire(None, &CancellationToken::new())
         .unwrap();
-    let peer = Peer::new(address, None, seat);
+    let peer = Peer::new(address, None, slot);
     let found = callers.identify(&headers, &peer).await;
     found
         .map(|found| found.client.settings.name.clone())

@@ -1,6 +1,6 @@
-//! What a connection is doing: whether a request runs, and since when the peer owes us something.
+//! Tracks what the peer of a connection does, so that a peer that is too slow is closed.
 //!
-//! The connection's own task reads it now and then and closes what takes too long. Requests only set a few atomic numbers.
+//! Requests and the stream set a few atomic numbers; the connection's own task compares them with the timeouts now and then.
 
 use std::{
     io,
@@ -16,49 +16,48 @@ use std::{
 use flowlake_data_action::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The slowest that a peer may take an answer: each KiB that it took adds a second to its time.
+/// The slowest rate at which a peer may receive a response, 1 KB/s: each KB that it received extends its idle timeout by a second.
 const SLOWEST_BYTES_PER_MS: u64 = 1;
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PeerLimits {
-    /// From the first byte of a head to its last, and from the connection's start to its first request.
+pub(crate) struct Timeouts {
+    /// From the first byte of a request's head to its last, and from the connection's start to its first request.
     pub(crate) header: Duration,
-    /// Without a request, or taking an answer.
+    /// Without a request, or receiving a response.
     pub(crate) idle: Duration,
 }
 
-/// Why a connection is to be closed.
+/// The timeout that a peer has exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overdue {
-    /// The head of a request did not come in time.
+    /// [`Timeouts::header`].
     Header,
-    /// No request came, or an answer was not taken.
+    /// [`Timeouts::idle`].
     Idle,
 }
 
-/// The state of one connection. Times are milliseconds since it was opened.
+/// The activity of one connection. Times are milliseconds since it was opened.
 #[derive(Debug)]
 pub(crate) struct Activity {
     clock: Arc<dyn Clock>,
     opened: Instant,
     running: AtomicU32,
-    /// Whether a request has come at all.
-    served: AtomicBool,
-    /// Whether requests come one after the other, so that a byte between two of them begins the next.
-    sequential: AtomicBool,
+    had_request: AtomicBool,
+    /// HTTP/1: requests come one after the other, so the first byte after one begins the head of the next.
+    is_http1: AtomicBool,
     idle_since: AtomicU64,
-    /// When the first byte after the last request came; 0 before that.
+    /// When the first byte after the last request came; 0 if none has.
     head_since: AtomicU64,
-    read: AtomicU64,
-    read_when_idle: AtomicU64,
-    written: AtomicU64,
-    written_when_idle: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_read_when_idle: AtomicU64,
+    bytes_written: AtomicU64,
+    bytes_written_when_idle: AtomicU64,
 }
 
-/// A request that runs, until it is dropped.
+/// A running request. Dropping it marks the request as ended.
 #[derive(Debug)]
-pub(crate) struct Running(Arc<Activity>);
+pub(crate) struct RunningRequest(Arc<Activity>);
 
 impl Activity {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -67,32 +66,32 @@ impl Activity {
             clock,
             opened,
             running: AtomicU32::new(0),
-            served: AtomicBool::new(false),
-            sequential: AtomicBool::new(false),
+            had_request: AtomicBool::new(false),
+            is_http1: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
-            read: AtomicU64::new(0),
-            read_when_idle: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            written_when_idle: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
+            bytes_read_when_idle: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+            bytes_written_when_idle: AtomicU64::new(0),
         })
     }
 
-    /// Notes that the head of a request is complete.
-    pub(crate) fn begin(self: &Arc<Self>, sequential: bool) -> Running {
+    /// Called when the head of a request is complete.
+    pub(crate) fn request_started(self: &Arc<Self>, is_http1: bool) -> RunningRequest {
         self.running.fetch_add(1, Relaxed);
-        self.served.store(true, Relaxed);
-        self.sequential.store(sequential, Relaxed);
-        Running(Arc::clone(self))
+        self.had_request.store(true, Relaxed);
+        self.is_http1.store(is_http1, Relaxed);
+        RunningRequest(Arc::clone(self))
     }
 
-    /// Whether a request has come at all.
-    pub(crate) fn is_served(&self) -> bool {
-        self.served.load(Relaxed)
+    /// Whether the connection has had a request.
+    pub(crate) fn had_request(&self) -> bool {
+        self.had_request.load(Relaxed)
     }
 
-    /// Why the connection has to be closed now, if it has to be.
-    pub(crate) fn overdue(&self, limits: PeerLimits) -> Option<Overdue> {
+    /// The timeout that the peer has exceeded, if any.
+    pub(crate) fn overdue(&self, timeouts: Timeouts) -> Option<Overdue> {
         if self.running.load(Relaxed) > 0 {
             return None;
         }
@@ -100,21 +99,21 @@ impl Activity {
         let over = |since: u64, limit: Duration| {
             u128::from(now.saturating_sub(since)) >= limit.as_millis()
         };
-        if !self.is_served() {
-            return over(0, limits.header).then_some(Overdue::Header);
+        if !self.had_request() {
+            return over(0, timeouts.header).then_some(Overdue::Header);
         }
         let head_since = self.head_since.load(Relaxed);
-        if self.sequential.load(Relaxed) && head_since > 0 && over(head_since, limits.header) {
+        if self.is_http1.load(Relaxed) && head_since > 0 && over(head_since, timeouts.header) {
             return Some(Overdue::Header);
         }
         let more = |now: &AtomicU64, then: &AtomicU64| {
             now.load(Relaxed).saturating_sub(then.load(Relaxed))
         };
-        // A peer that sends pings is sent as many bytes as it sends, and takes no answer by that.
-        let taken = more(&self.written, &self.written_when_idle)
-            .saturating_sub(more(&self.read, &self.read_when_idle));
-        let since = self.idle_since.load(Relaxed) + taken / SLOWEST_BYTES_PER_MS;
-        over(since, limits.idle).then_some(Overdue::Idle)
+        // Each HTTP/2 ping of a peer is answered with as many bytes, which are no part of a response.
+        let received = more(&self.bytes_written, &self.bytes_written_when_idle)
+            .saturating_sub(more(&self.bytes_read, &self.bytes_read_when_idle));
+        let since = self.idle_since.load(Relaxed) + received / SLOWEST_BYTES_PER_MS;
+        over(since, timeouts.idle).then_some(Overdue::Idle)
     }
 
     fn now(&self) -> u64 {
@@ -122,22 +121,22 @@ impl Activity {
         u64::try_from(open.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn has_read(&self, bytes: usize) {
-        self.read.fetch_add(bytes as u64, Relaxed);
+    fn bytes_arrived(&self, bytes: usize) {
+        self.bytes_read.fetch_add(bytes as u64, Relaxed);
         if self.head_since.load(Relaxed) == 0 && self.running.load(Relaxed) == 0 {
             self.head_since.store(self.now().max(1), Relaxed);
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         let activity = &self.0;
         activity.idle_since.store(activity.now(), Relaxed);
         activity.head_since.store(0, Relaxed);
         for (now, then) in [
-            (&activity.read, &activity.read_when_idle),
-            (&activity.written, &activity.written_when_idle),
+            (&activity.bytes_read, &activity.bytes_read_when_idle),
+            (&activity.bytes_written, &activity.bytes_written_when_idle),
         ] {
             then.store(now.load(Relaxed), Relaxed);
         }
@@ -145,20 +144,20 @@ impl Drop for Running {
     }
 }
 
-/// A stream whose bytes are noted.
+/// A stream that reports the bytes that it moves.
 #[derive(Debug)]
-pub(crate) struct Noted<S> {
+pub(crate) struct TrackedStream<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
-impl<S> Noted<S> {
+impl<S> TrackedStream<S> {
     pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -168,22 +167,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
-            self.activity.has_read(bytes);
+            self.activity.bytes_arrived(bytes);
         }
         Poll::Ready(read)
     }
 }
 
-impl<S: AsyncWrite + Unpin> Noted<S> {
+impl<S: AsyncWrite + Unpin> TrackedStream<S> {
     fn written(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
         if let Ok(bytes) = written {
-            self.activity.written.fetch_add(bytes as u64, Relaxed);
+            self.activity.bytes_written.fetch_add(bytes as u64, Relaxed);
         }
         Poll::Ready(written)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
