@@ -10,10 +10,11 @@ use datafusion::{
 use futures::StreamExt;
 
 use super::{
-    cache::{HotTables, HotView},
+    cache::HotTables,
     provider::HotProvider,
     query::{HotQuery, shape, values},
     template::{Template, Values},
+    view::HotView,
 };
 use crate::{
     BoundParams, Error, RowStream, RunStats, error::running, guard, row_stream::Admission, session,
