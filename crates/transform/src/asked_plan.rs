@@ -9,7 +9,7 @@ use datafusion::{
 
 use crate::{
     Error, ErrorKind,
-    error::{blame, running},
+    error::{computation_error, running},
     guard,
 };
 
@@ -30,7 +30,7 @@ impl AskedPlan {
         if let Some(told) = crate::cluster::arrived(&error) {
             return of_request(told, &self.unbound, &self.values, || self.session.state());
         }
-        let told = blame(&self.logical, &error).unwrap_or_else(|| running(error));
+        let told = computation_error(&self.logical, &error).unwrap_or_else(|| running(error));
         of_request(told, &self.unbound, &self.values, || self.session.state())
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong between SQL and rows.
 
-mod blame;
 mod classify;
+mod computation;
 mod named_place;
 mod place;
 mod wording;
@@ -11,8 +11,11 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 #[cfg(feature = "cluster")]
 pub(crate) use self::classify::of_a_file_or_limit;
 pub(crate) use self::{
-    blame::{blame, moves, shown, taken, told_type},
     classify::{Asked, binding, planning, planning_query, running},
+    computation::{
+        accepted_arguments, computation_error, display_expr, is_temporal_arithmetic,
+        short_type_name,
+    },
 };
 
 /// Boxed source of an [`Error`].

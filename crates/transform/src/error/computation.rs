@@ -1,4 +1,4 @@
-//! Which part of the SQL a failed computation is of: the plan knows it, and the engine's error only quotes a value.
+//! Finds the part of the SQL whose computation failed: the engine's error only quotes a value, and the plan has the expressions.
 
 use std::collections::BTreeSet;
 
@@ -26,9 +26,9 @@ use crate::{
 /// Most parts that are named.
 const NAMED: usize = 3;
 
-/// What the SQL can do about a computation that failed over rows; none when its plan computes nothing of the kind, so that a
-/// file is to blame.
-pub(crate) fn blame(plan: &LogicalPlan, error: &DataFusionError) -> Option<Error> {
+/// The error of a computation that failed over rows, with what to change in the SQL. `None` when the plan has no such computation:
+/// then a file is the cause.
+pub(crate) fn computation_error(plan: &LogicalPlan, error: &DataFusionError) -> Option<Error> {
     let root = error.find_root();
     let arrow = match root {
         DataFusionError::ArrowError(arrow, _) => Some(arrow.as_ref()),
@@ -85,7 +85,8 @@ fn is_of_file(error: &ArrowError) -> bool {
     )
 }
 
-/// What was computed when it failed: a function that the error names, a moment that was moved, or the functions of the plan.
+/// The message for a computation that failed: of the function that the error names, of arithmetic on moments, or of the plan's
+/// functions.
 fn computed(plan: &LogicalPlan, text: &str) -> Option<String> {
     let is_beyond = text.contains("verflow") || text.contains("representable");
     if is_beyond && has(plan, is_refined) {
@@ -95,9 +96,9 @@ fn computed(plan: &LogicalPlan, text: &str) -> Option<String> {
     let mut named = named.iter().filter(|name| text.contains(name.as_str()));
     if let (Some(name), None) = (named.next(), named.next()) {
         let refused = || format!("`{name}` cannot take one of its arguments");
-        return Some(taken(name).unwrap_or_else(refused));
+        return Some(accepted_arguments(name).unwrap_or_else(refused));
     }
-    if has(plan, moves) {
+    if has(plan, is_temporal_arithmetic) {
         return Some(BEYOND_CALENDAR.to_owned());
     }
     functions(plan)
@@ -123,7 +124,7 @@ fn has(plan: &LogicalPlan, of_kind: fn(&Expr, &DFSchema) -> bool) -> bool {
 }
 
 /// Whether an expression adds or subtracts moments, days or spans of time.
-pub(crate) fn moves(expr: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn is_temporal_arithmetic(expr: &Expr, schema: &DFSchema) -> bool {
     let Expr::BinaryExpr(BinaryExpr {
         left,
         op: Operator::Plus | Operator::Minus,
@@ -155,7 +156,7 @@ fn by_zero(plan: &LogicalPlan) -> String {
             op: Operator::Divide | Operator::Modulo,
             right,
             ..
-        }) if !matches!(right.as_ref(), Expr::Literal(..)) => Some(shown(right)),
+        }) if !matches!(right.as_ref(), Expr::Literal(..)) => Some(display_expr(right)),
         _ => None,
     });
     match one(&divisors) {
@@ -171,7 +172,8 @@ fn casts(plan: &LogicalPlan) -> Option<String> {
     let casts = parts(plan, |expr| match expr {
         Expr::Cast(cast) if !matches!(cast.expr.as_ref(), Expr::Literal(..)) => {
             let kind = cast.field.data_type();
-            is_parsed(kind).then(|| format!("{}\u{0}{}", shown(&cast.expr), told_type(kind)))
+            is_parsed(kind)
+                .then(|| format!("{}\u{0}{}", display_expr(&cast.expr), short_type_name(kind)))
         }
         _ => None,
     });
@@ -220,8 +222,8 @@ fn wrong_zone(plan: &LogicalPlan) -> Option<String> {
     zones.into_iter().next()
 }
 
-/// What some functions take, in the order of their names.
-const TAKEN: [(&str, &str); 27] = [
+/// Arguments that some functions accept, in the order of their names.
+const ACCEPTED: [(&str, &str); 27] = [
     (
         "abs",
         "takes a number other than the smallest of its type, which has no positive twin",
@@ -320,11 +322,11 @@ fn calls(plan: &LogicalPlan) -> BTreeSet<String> {
     calls
 }
 
-/// What the functions of the plan take; those that are known to refuse values come first.
+/// The message for a failed function: what it accepts, if the plan has one function of [`ACCEPTED`]; otherwise the plan's functions.
 fn functions(plan: &LogicalPlan) -> Option<String> {
     let calls = calls(plan);
     // `count` refuses no value: what it takes is for the plan to say.
-    let known: Vec<_> = TAKEN
+    let known: Vec<_> = ACCEPTED
         .iter()
         .filter(|(name, _)| calls.contains(*name) && *name != "count")
         .collect();
@@ -341,14 +343,14 @@ fn functions(plan: &LogicalPlan) -> Option<String> {
     })
 }
 
-/// What a function takes, when it is one that refuses values.
-pub(crate) fn taken(function: &str) -> Option<String> {
-    let found = TAKEN.iter().find(|(name, _)| *name == function);
+/// The arguments that a function accepts, if it is in [`ACCEPTED`].
+pub(crate) fn accepted_arguments(function: &str) -> Option<String> {
+    let found = ACCEPTED.iter().find(|(name, _)| *name == function);
     found.map(|(name, takes)| format!("`{name}` {takes}"))
 }
 
 /// A type without its width or unit: in a message about one value, they say nothing.
-pub(crate) fn told_type(kind: &DataType) -> String {
+pub(crate) fn short_type_name(kind: &DataType) -> String {
     let name = type_name(kind);
     let end = match kind {
         DataType::Timestamp(..) => name.find('('),
@@ -387,13 +389,14 @@ fn parts(plan: &LogicalPlan, of: impl Fn(&Expr) -> Option<String>) -> BTreeSet<S
     found
 }
 
-/// A part of the SQL as an analyst wrote it, more or less. It holds no literal, which may be the value of a parameter.
-pub(crate) fn shown(expr: &Expr) -> String {
+/// An expression of the plan as SQL, close to what the analyst wrote. Expressions with a literal become `…`, since the literal may
+/// be the value of a parameter.
+pub(crate) fn display_expr(expr: &Expr) -> String {
     let has_literal = expr.exists(|expr| Ok(matches!(expr, Expr::Literal(..))));
     match expr {
         Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column.name.clone(),
-        Expr::Cast(cast) => shown(&cast.expr),
-        Expr::Alias(alias) => shown(&alias.expr),
+        Expr::Cast(cast) => display_expr(&cast.expr),
+        Expr::Alias(alias) => display_expr(&alias.expr),
         expr if matches!(has_literal, Ok(false)) => expr.human_display().to_string(),
         _ => "…".to_owned(),
     }

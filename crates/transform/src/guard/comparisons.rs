@@ -20,7 +20,7 @@ use datafusion::{
 use crate::{
     Error, ErrorKind, Place,
     comparisons::{Sides, SidesOf, sides},
-    error::{planning, shown},
+    error::{display_expr, planning},
     files_table::FilesTable,
 };
 
@@ -134,7 +134,7 @@ fn in_sides(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
 
 fn message(text: &Expr, is_list: bool) -> String {
     // A part with a constant is not named: it may be the value of a parameter.
-    let (name, cast) = match shown(text).as_str() {
+    let (name, cast) = match display_expr(text).as_str() {
         "…" => ("a text".to_owned(), "text".to_owned()),
         name => (format!("`{name}`"), name.to_owned()),
     };

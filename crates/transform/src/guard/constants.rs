@@ -22,7 +22,7 @@ use datafusion::{
 
 use crate::{
     Error, ErrorKind,
-    error::{moves, taken, told_type},
+    error::{accepted_arguments, is_temporal_arithmetic, short_type_name},
     functions::unchecked,
     too_large::{BEYOND_CALENDAR, TooLarge},
 };
@@ -95,7 +95,7 @@ pub(super) fn unit(expr: &Expr, schema: &DFSchema, state: &SessionState) -> Opti
     };
     one.args[1] = Expr::Literal(zero, None);
     failure(&Expr::ScalarFunction(one), state)?;
-    taken(name)
+    accepted_arguments(name)
 }
 
 /// What computes some of its parts only.
@@ -208,12 +208,12 @@ pub(super) fn told(expr: &Expr, error: &DataFusionError, text: &str) -> String {
     };
     match expr {
         _ if matches!(arrow, Some(ArrowError::DivideByZero)) => format!("{text} divides by zero"),
-        Expr::Cast(cast) => format!("{text} is no {}", told_type(cast.field.data_type())),
-        Expr::ScalarFunction(call) => match taken(call.func.name()) {
+        Expr::Cast(cast) => format!("{text} is no {}", short_type_name(cast.field.data_type())),
+        Expr::ScalarFunction(call) => match accepted_arguments(call.func.name()) {
             Some(takes) => takes,
             None => format!("`{}` cannot take these arguments", call.func.name()),
         },
-        other if moves(other, &DFSchema::empty()) => BEYOND_CALENDAR.to_owned(),
+        other if is_temporal_arithmetic(other, &DFSchema::empty()) => BEYOND_CALENDAR.to_owned(),
         _ if matches!(arrow, Some(ArrowError::ArithmeticOverflow(_))) => {
             format!("{text} is too large for its type")
         }

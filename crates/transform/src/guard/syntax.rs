@@ -169,7 +169,10 @@ impl Visitor for Syntax {
         let in_public = matches!(relation.0.as_slice(), [ObjectNamePart::Identifier(schema), _] if schema.value.eq_ignore_ascii_case("public"));
         if relation.0.len() > 1 && !in_public {
             return refuse(
-                &format!("`{}`: tables have one name and no schema", shown(relation)),
+                &format!(
+                    "`{}`: tables have one name and no schema",
+                    display_name(relation)
+                ),
                 relation.span(),
             );
         }
@@ -180,7 +183,7 @@ impl Visitor for Syntax {
         };
         if !name.is_some_and(|name| name.chars().all(plain)) {
             return refuse(
-                &format!("`{}`, which is no name of a table", shown(relation)),
+                &format!("`{}`, which is no name of a table", display_name(relation)),
                 relation.span(),
             );
         }
@@ -333,7 +336,7 @@ fn table_function(name: &ObjectName, arguments: &[FunctionArg]) -> Found {
     let known = table_name(name).is_some_and(|name| SERIES.contains(&name.to_lowercase().as_str()));
     if !known {
         return refuse(
-            &format!("the table function `{}`", shown(name)),
+            &format!("the table function `{}`", display_name(name)),
             name.span(),
         );
     }
@@ -342,7 +345,7 @@ fn table_function(name: &ObjectName, arguments: &[FunctionArg]) -> Found {
         Some(span) => refuse(
             &format!(
                 "in the arguments of `{}` as a table, which may hold numbers, times, parameters and few functions of them",
-                shown(name)
+                display_name(name)
             ),
             span,
         ),
@@ -455,13 +458,13 @@ pub(super) fn table_name(name: &ObjectName) -> Option<&str> {
 }
 
 /// A name from the SQL, short enough for a message.
-fn shown(name: &ObjectName) -> String {
+fn display_name(name: &ObjectName) -> String {
     let text = name.to_string();
-    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+    let mut display_name: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    if display_name.len() < text.len() {
+        display_name.push('…');
     }
-    shown
+    display_name
 }
 
 #[cfg(test)]
