@@ -8,10 +8,13 @@ use tokio::sync::Semaphore;
 use super::{
     audit::ShipConfig, genesys::GenesysSettings, publish::PublishSettings, server::ServerSettings,
 };
-use crate::{ActionError, ErrorCode};
+use crate::{ActionError, ClientSettings, ErrorCode};
 
 /// Longest wait in seconds that anything can be set to.
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// Most requests that can run or wait at a time: permits of a semaphore.
+const MOST_REQUESTS: usize = Semaphore::MAX_PERMITS;
 
 /// Refuses the first value that is out of its range, or contradicts another.
 ///
@@ -23,20 +26,40 @@ pub(super) fn check(
     genesys: Option<&GenesysSettings>,
     publish: Option<&PublishSettings>,
 ) -> Result<(), ActionError> {
-    let most_requests = Semaphore::MAX_PERMITS as u64;
-    for (key, requests, least) in [
-        ("max_concurrent_requests", server.max_concurrent_requests, 1),
-        ("max_concurrent_lookups", server.max_concurrent_lookups, 1),
+    check_server(server)?;
+    server.clients.iter().try_for_each(check_client)?;
+    ship.map_or(Ok(()), check_shipping)?;
+    shared.map_or(Ok(()), check_shared_budget)?;
+    genesys.map_or(Ok(()), check_token)?;
+    publish.map_or(Ok(()), PublishSettings::check)
+}
+
+fn check_server(server: &ServerSettings) -> Result<(), ActionError> {
+    for (key, value, least, most) in [
+        (
+            "max_concurrent_requests",
+            server.max_concurrent_requests,
+            1,
+            MOST_REQUESTS,
+        ),
+        (
+            "max_concurrent_lookups",
+            server.max_concurrent_lookups,
+            1,
+            MOST_REQUESTS,
+        ),
         (
             "max_concurrent_aggregates",
             server.max_concurrent_aggregates,
             1,
+            MOST_REQUESTS,
         ),
-        ("max_queued_requests", server.max_queued_requests, 0),
-    ] {
-        within(&["server"], key, requests as u64, least, most_requests)?;
-    }
-    let bounds = [
+        (
+            "max_queued_requests",
+            server.max_queued_requests,
+            0,
+            MOST_REQUESTS,
+        ),
         ("max_body_bytes", server.max_body_bytes, 1, usize::MAX),
         ("max_batch_requests", server.max_batch_requests, 1, 10_000),
         // The HTTP library's own buffer is no smaller.
@@ -53,13 +76,12 @@ pub(super) fn check(
             1,
             usize::MAX,
         ),
-    ];
-    for (key, value, least, most) in bounds {
+    ] {
         within(&["server"], key, value as u64, least as u64, most as u64)?;
     }
-    let admin = server.admin.as_ref().map(|admin| ("admin", admin));
-    for (key, text) in [("listen", &server.listen)].into_iter().chain(admin) {
-        address(key, text)?;
+    address("listen", &server.listen)?;
+    if let Some(admin) = &server.admin {
+        address("admin", admin)?;
     }
     for (key, time) in [
         ("header_timeout", server.header_timeout),
@@ -72,52 +94,43 @@ pub(super) fn check(
         time_within(&["server"], "reload_every", server.reload_every)?;
     }
     time_within(&["server", "tokens"], "lifetime", server.tokens.lifetime)?;
-    for client in &server.clients {
-        let section = ["server", "clients", client.name.as_str()];
-        if let Some(rate) = client.rate {
-            let (most, burst) = (u64::from(rate.per_minute), u64::from(rate.burst));
-            within(&section, "rate.per_minute", most, 1, 60_000_000)?;
-            within(&section, "rate.burst", burst, 1, 1_000_000)?;
-        }
-        if let Some(most) = client.max_concurrent_requests {
-            within(
-                &section,
-                "max_concurrent_requests",
-                most as u64,
-                1,
-                most_requests,
-            )?;
-        }
-    }
     if let Some(tls) = &server.tls {
         time_within(&["server", "tls"], "check_every", tls.check_every)?;
     }
-    let grace = server.shutdown_grace_seconds;
-    within(&["server"], "shutdown_grace_seconds", grace, 0, DAY_SECONDS)?;
-    let drain = server.shutdown_drain_seconds;
-    within(&["server"], "shutdown_drain_seconds", drain, 0, DAY_SECONDS)?;
-    if let Some(ship) = ship {
-        time_within(&["audit", "ship"], "check_every", ship.check_every)?;
-        time_within(&["audit", "ship"], "longest_wait", ship.longest_wait)?;
-    }
-    if let Some(shared) = shared {
-        let section = ["budget", "shared"];
-        time_within(&section, "every", shared.every)?;
-        within(
-            &section,
-            "ahead_percent",
-            shared.ahead_percent.into(),
-            0,
-            100,
-        )?;
-    }
-    if let Some(genesys) = genesys {
-        check_token(genesys)?;
-    }
-    if let Some(publish) = publish {
-        publish.check()?;
+    for (key, seconds) in [
+        ("shutdown_grace_seconds", server.shutdown_grace_seconds),
+        ("shutdown_drain_seconds", server.shutdown_drain_seconds),
+    ] {
+        within(&["server"], key, seconds, 0, DAY_SECONDS)?;
     }
     Ok(())
+}
+
+fn check_client(client: &ClientSettings) -> Result<(), ActionError> {
+    let section = ["server", "clients", client.name.as_str()];
+    if let Some(rate) = client.rate {
+        let (most, burst) = (u64::from(rate.per_minute), u64::from(rate.burst));
+        within(&section, "rate.per_minute", most, 1, 60_000_000)?;
+        within(&section, "rate.burst", burst, 1, 1_000_000)?;
+    }
+    if let Some(requests) = client.max_concurrent_requests {
+        let key = "max_concurrent_requests";
+        within(&section, key, requests as u64, 1, MOST_REQUESTS as u64)?;
+    }
+    Ok(())
+}
+
+fn check_shipping(ship: &ShipConfig) -> Result<(), ActionError> {
+    let section = ["audit", "ship"];
+    time_within(&section, "check_every", ship.check_every)?;
+    time_within(&section, "longest_wait", ship.longest_wait)
+}
+
+fn check_shared_budget(shared: &SharedBudget) -> Result<(), ActionError> {
+    let section = ["budget", "shared"];
+    time_within(&section, "every", shared.every)?;
+    let ahead = shared.ahead_percent.into();
+    within(&section, "ahead_percent", ahead, 0, 100)
 }
 
 fn check_token(genesys: &GenesysSettings) -> Result<(), ActionError> {
