@@ -1,4 +1,4 @@
-//! The one place that asks IAM: which questions a location and its objects need, and what the answers come to.
+//! The one place that asks IAM: the requests that a location and its objects need, and the decision over all of them.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use flowlake_transform::Location;
 
 use crate::{ActionError, ErrorCode, find::Found};
 
-/// Who is asked.
-pub(crate) trait Permits: Sync {
+/// Answers whether the principal may read; IAM, or a stand-in for it in tests.
+pub(crate) trait AccessChecker: Sync {
     /// Whether one read may be made.
     fn check(
         &self,
@@ -25,7 +25,7 @@ pub(crate) trait Permits: Sync {
     ) -> impl Future<Output = Result<Option<Arc<Decision>>, AccessError>> + Send;
 }
 
-impl Permits for Access {
+impl AccessChecker for Access {
     async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, AccessError> {
         Self::check(self, request).await
     }
@@ -38,13 +38,13 @@ impl Permits for Access {
     }
 }
 
-/// What IAM answered in one attempt.
+/// The decisions of IAM in one attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Decisions {
     decisions: Vec<Arc<Decision>>,
 }
 
-impl Asked {
+impl Decisions {
     pub(crate) fn note(&mut self, decision: Arc<Decision>) {
         self.decisions.push(decision);
     }
@@ -85,7 +85,7 @@ fn described(decision: &Decision) -> String {
 /// # Errors
 /// The denial.
 pub(crate) async fn location(
-    access: &impl Permits,
+    access: &impl AccessChecker,
     location: &Location,
     note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
@@ -97,7 +97,7 @@ pub(crate) async fn location(
 /// # Errors
 /// The denial.
 pub(crate) async fn found(
-    access: &impl Permits,
+    access: &impl AccessChecker,
     found: &Found,
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {
@@ -126,7 +126,7 @@ pub(crate) async fn found(
 /// # Errors
 /// The denial.
 pub(crate) async fn object(
-    access: &impl Permits,
+    access: &impl AccessChecker,
     bucket: &str,
     object: &ObjectMetadata,
     note: impl FnMut(Arc<Decision>),
@@ -137,7 +137,7 @@ pub(crate) async fn object(
 }
 
 async fn ask(
-    access: &impl Permits,
+    access: &impl AccessChecker,
     requests: impl IntoIterator<Item = AccessRequest>,
     mut note: impl FnMut(Arc<Decision>),
 ) -> Result<(), ActionError> {

@@ -1,4 +1,5 @@
-//! The first step: may it be read? Parameters, locations, policy, token and IAM, before S3 is asked for anything.
+//! The first step: checks whether the request may be answered, before S3 is asked for anything. Binds the parameters, resolves the
+//! locations, and asks the policy and IAM.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::{
     services::Services,
 };
 
-/// A request that may be answered, as far as it is known before anything is found.
+/// A request that passed all checks which need no metadata of objects.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) action: Arc<Action>,
@@ -35,12 +36,12 @@ pub(crate) async fn admit(
     let bound = action.prepared.bind(&request.params, attempt.started_at)?;
     attempt.draft().record.params = ledger.params(&bound);
     let locations = action.prepared.locations(&bound)?;
-    by_policy(services, attempt, &locations)?;
+    check_policy(services, attempt, &locations)?;
     if action.definition.genesys_token {
-        let token = Box::pin(hold_genesys_token(services));
+        let token = Box::pin(require_genesys_token(services));
         attempt.phase(Phase::Auth, token).await?;
     }
-    let access = by_iam(services, attempt, &locations);
+    let access = check_iam(services, attempt, &locations);
     attempt.phase(Phase::Access, access).await?;
     Ok(Admitted {
         action,
@@ -49,19 +50,19 @@ pub(crate) async fn admit(
     })
 }
 
-/// Admits the reload of tables, whose parameters were bound by the request that they were first read for.
+/// Admits the reload of hot tables. Their parameters were bound by the request that first loaded them.
 pub(crate) async fn admit_reload(
     services: &Services,
     attempt: &Attempt,
     locations: &[TableLocation],
 ) -> Result<(), ActionError> {
-    by_policy(services, attempt, locations)?;
-    let access = by_iam(services, attempt, locations);
+    check_policy(services, attempt, locations)?;
+    let access = check_iam(services, attempt, locations);
     attempt.phase(Phase::Access, access).await
 }
 
-/// Notes what is to be read, and asks the policy about it.
-fn by_policy(
+/// Checks the locations against the policy, and keeps them for the record.
+fn check_policy(
     services: &Services,
     attempt: &Attempt,
     locations: &[TableLocation],
@@ -73,13 +74,13 @@ fn by_policy(
         .try_for_each(|table| services.policy.check(&table.location))
 }
 
-/// Asks who we are and whether that principal may read or list each location on S3.
-async fn by_iam(
+/// Determines the principal, and asks IAM whether it may read or list each location on S3.
+async fn check_iam(
     services: &Services,
     attempt: &Attempt,
     locations: &[TableLocation],
 ) -> Result<(), ActionError> {
-    // Of files of this machine, the operating system decides.
+    // For files of this machine, the operating system decides.
     let mut of_s3 = locations.iter().filter(|table| !table.location.is_local());
     let Some(first) = of_s3.next() else {
         return Ok(());
@@ -92,7 +93,7 @@ async fn by_iam(
     Ok(())
 }
 
-async fn hold_genesys_token(services: &Services) -> Result<(), ActionError> {
+async fn require_genesys_token(services: &Services) -> Result<(), ActionError> {
     let source = services.genesys.as_ref().ok_or_else(|| {
         ActionError::new(
             ErrorCode::ConfigInvalid,

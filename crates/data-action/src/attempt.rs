@@ -18,7 +18,7 @@ use uuid::{Builder, Uuid};
 pub(crate) use self::hang_up::CancelOnDrop;
 use crate::{
     ActionError, ActionRequest, AttemptObserver, Caller, Clock, PhaseTiming,
-    access::Asked,
+    access::Decisions,
     personal::masked,
     stores::{RequestStores, S3},
 };
@@ -50,8 +50,8 @@ pub(crate) struct Draft {
     pub(crate) record: AuditRecord,
     /// When each phase began and how long it took.
     pub(crate) phases: Vec<PhaseTiming>,
-    /// What IAM answered.
-    pub(crate) asked: Asked,
+    /// The decisions of IAM.
+    pub(crate) decisions: Decisions,
     /// What was to be read, known before anything is asked of AWS.
     pub(crate) wanted: Vec<Location>,
     /// What is set aside of the budgets, by each try.
@@ -196,9 +196,9 @@ impl Attempt {
         }
     }
 
-    /// Takes each answer of IAM down for the record.
+    /// Returns a function that adds a decision of IAM to the record.
     pub(crate) fn note(&self) -> impl FnMut(Arc<Decision>) {
-        move |decision| self.draft().asked.note(decision)
+        move |decision| self.draft().decisions.note(decision)
     }
 
     /// Runs one phase and notes how long it took, also when it fails, or is ended by a timeout or a cancellation.

@@ -111,7 +111,7 @@ impl PipelineBuilder {
         let scans = self.scans.clone();
         let cache = self.project.config.object_cache.as_ref();
         let disk = cache.map(ObjectCacheSettings::open).transpose()?;
-        let Checked {
+        let CheckedProject {
             services,
             hot,
             config,
@@ -246,7 +246,7 @@ impl PipelineBuilder {
         self,
         environment: &dyn Environment,
         disk: Option<DiskCache>,
-    ) -> Result<Checked, ActionError> {
+    ) -> Result<CheckedProject, ActionError> {
         let Project {
             config,
             actions: definitions,
@@ -295,7 +295,7 @@ impl PipelineBuilder {
         for client in &config.server.clients {
             client.check(&actions, &broken, self.clock.now())?;
         }
-        Ok(Checked {
+        Ok(CheckedProject {
             hot,
             budget: budget_settings(config.budget.clone(), &actions, &broken)?,
             prices: config.cost.price_table()?,
@@ -361,7 +361,7 @@ pub(crate) fn all_of(broken: &BTreeMap<String, ActionError>) -> Option<ActionErr
 }
 
 /// A project that was checked, before anything of it is opened.
-struct Checked {
+struct CheckedProject {
     services: Services,
     hot: HotTables,
     config: Config,

@@ -298,7 +298,7 @@ impl Action {
     }
 }
 
-/// Of what the rows depend on. Each setting is named here, so that a new one is decided about: one that is missed gives answers of
+/// The digest of what the rows depend on. Each setting is named here, so that a new one has to be decided about: a missed one gives answers of
 /// before its change, from `cache` and by their tags.
 fn fingerprint(definition: &ActionDefinition) -> Fingerprint {
     let ActionDefinition {

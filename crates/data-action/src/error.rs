@@ -1,4 +1,11 @@
-//! What can go wrong in one attempt: a stable code, a message, advice, and how it reads as an HTTP status and an exit code.
+//! Why an attempt has no answer: a stable code, a message, advice, and the HTTP status and exit code that belong to the code.
+//!
+//! Each crate below has its own error with kinds, and knows nothing of codes. `convert.rs` is the one place that maps kinds to codes.
+//! The apps know neither crate: the server answers with the status of the code, the command line ends with its exit code, and both
+//! show message and advice. The source is written to the log and shown to nobody, since an error of S3 or IAM may name what the
+//! caller must not know.
+//!
+//! A code exists if a caller acts differently on it. Two errors that have the same code may still have different advice.
 
 mod convert;
 mod excerpt;
@@ -25,14 +32,14 @@ pub struct ActionError {
     message: String,
     advice: String,
     /// Boxed, since few errors have one.
-    at: Option<Box<At>>,
+    at: Option<Box<ErrorLocation>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// Where an error is.
 #[derive(Debug, Clone, Default)]
-struct At {
+struct ErrorLocation {
     /// In the SQL.
     place: Option<Place>,
     /// As somebody wrote it.

@@ -20,7 +20,7 @@ use flowlake_transform::{BoundParams, RunStats};
 #[cfg(test)]
 pub(crate) use self::objects::objects_of_record;
 pub(crate) use self::{board::S3Board, price::Pricing, ship::S3Sink};
-use self::{limits::ReadSize, objects::Moved};
+use self::{limits::ReadSize, objects::Transferred};
 use crate::{
     Action, ActionError, Clock, ConfirmSettings, ErrorCode, attempt::Attempt, plan::ReadPlan,
     stores::RequestStores,
@@ -144,7 +144,7 @@ impl Ledger {
         attempt: &Attempt,
         ended: Result<&RunStats, &ActionError>,
     ) -> Closed {
-        let moved = Moved::by(attempt);
+        let moved = Transferred::by(attempt);
         let month_bytes = self.budgets.month_bytes();
         let cost = self
             .pricing
@@ -159,7 +159,7 @@ impl Ledger {
             }
             let mut record = std::mem::take(&mut draft.record);
             record.http_status = Some(if draft.not_modified { 304 } else { 200 });
-            record.decision = draft.asked.summary();
+            record.decision = draft.decisions.summary();
             record.set_objects(moved.recorded(&draft.wanted));
             (record, draft.warnings().to_vec(), draft.files_left_out)
         };

@@ -8,7 +8,7 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 use crate::{
     PartHealth,
     ledger::Ledger,
-    read::{KeptStatus, Reader},
+    read::{AnswerCacheStatus, Reader},
     services::Services,
 };
 
@@ -77,7 +77,7 @@ pub(crate) fn gauges(
         "Attempts that took the answer of the same question of another since the start.",
         number(reader.shared_answers()),
     ));
-    gauges.extend(kept(reader.kept_status()));
+    gauges.extend(kept(reader.answer_cache_status()));
     // Without a limit, what earlier runs spent is not read from the log, and half a sum is none.
     if ledger.budgets.has_limits() {
         gauges.extend(budgets(&ledger.budgets.status()));
@@ -129,7 +129,7 @@ fn hot(status: &HotStatus) -> [Gauge; 8] {
 }
 
 /// What answers that are kept take and did.
-fn kept(status: KeptStatus) -> [Gauge; 2] {
+fn kept(status: AnswerCacheStatus) -> [Gauge; 2] {
     let served = [
         ("hit", status.hits),
         ("joined", status.joins),

@@ -322,7 +322,7 @@ async fn run_and_record(parts: Arc<Parts>, request: ActionRequest) -> Result<Ans
         let error = match request.question {
             Some(_) => {
                 let is_inspected = request.output.inspect.is_some();
-                attempt.name_files(error).of_question(is_inspected)
+                attempt.name_files(error).with_shell_advice(is_inspected)
             }
             None => error,
         };

@@ -56,7 +56,7 @@ impl Action {
         };
         let prepared = Prepared::ask(spec, &folder);
         let prepared = prepared.map_err(|error| {
-            let mut error = ActionError::from(error).of_question(false);
+            let mut error = ActionError::from(error).with_shell_advice(false);
             if let Some(advice) = elsewhere::advice(&sql) {
                 error = error.with_advice(advice);
             }
@@ -97,7 +97,7 @@ impl Action {
 impl ActionError {
     /// The same error with advice for a person at a shell, who has no action file to correct.
     /// `is_inspected`: the command is `flowlake inspect`, whose options are written as `--set KEY=VALUE`.
-    pub(crate) fn of_question(self, is_inspected: bool) -> Self {
+    pub(crate) fn with_shell_advice(self, is_inspected: bool) -> Self {
         let kind = self.kind_of_transform();
         let is_of_files = kind.is_some();
         let advice = match self.code() {

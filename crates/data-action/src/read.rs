@@ -1,10 +1,10 @@
 //! The third step: the rows. From memory where the action's tables are there, otherwise by a plan that is paid for: into memory
 //! for a hot action, or straight through the engine.
 
+mod answer_cache;
 mod cold;
 mod hot;
 mod inspected;
-mod kept;
 mod question_key;
 mod reload;
 mod rows;
@@ -16,10 +16,10 @@ use flowlake_transform::{HotQueryStatus, HotStatus, HotTables, RunStats, Transfo
 use tokio_util::task::TaskTracker;
 
 pub use self::inspected::{Inspected, KeyColumn, ScanPrice};
-pub(crate) use self::{cold::rows, kept::KeptStatus, rows::Answered};
+pub(crate) use self::{answer_cache::AnswerCacheStatus, cold::rows, rows::Answered};
 use self::{
+    answer_cache::{AnswerCache, CacheKey, CachedAnswer},
     hot::HotReader,
-    kept::{Kept, KeptAnswer, Question},
 };
 use crate::{
     Action, ActionError, ActionRequest, CacheServed, CacheSettings,
@@ -38,7 +38,7 @@ pub(crate) struct Reader {
     services: Arc<Services>,
     ledger: Arc<Ledger>,
     hot: HotReader,
-    kept: Arc<Kept>,
+    answer_cache: Arc<AnswerCache>,
 }
 
 impl Reader {
@@ -53,7 +53,7 @@ impl Reader {
         Self {
             services: Arc::clone(services),
             ledger: Arc::clone(ledger),
-            kept: Arc::new(Kept::new(cache, Arc::clone(&services.clock))),
+            answer_cache: Arc::new(AnswerCache::new(cache, Arc::clone(&services.clock))),
             hot: HotReader::new(services, ledger, tables, running),
         }
     }
@@ -63,13 +63,13 @@ impl Reader {
         Self {
             services: Arc::clone(services),
             ledger: Arc::clone(ledger),
-            // Answers are kept by what they were made of, the action's text included.
-            kept: Arc::clone(&self.kept),
+            // The key covers the action's text: answers of a changed action are not found.
+            answer_cache: Arc::clone(&self.answer_cache),
             hot: self.hot.with_services(services, ledger),
         }
     }
 
-    /// Gives up the tables of an action that is not run any more.
+    /// Drops the hot tables of an action that no longer exists.
     pub(crate) fn forget(&self, action: &Action) {
         if let Some(query) = &action.hot {
             self.hot.tables().forget(query);
@@ -90,14 +90,14 @@ impl Reader {
         self.hot.status()
     }
 
-    /// Attempts that took the answer of another since the start.
+    /// Attempts since the start that were given the answer of another.
     pub(crate) fn shared_answers(&self) -> u64 {
         self.hot.shared_answers()
     }
 
-    /// What answers that are kept take and did.
-    pub(crate) fn kept_status(&self) -> KeptStatus {
-        self.kept.status()
+    /// The state of the answer cache.
+    pub(crate) fn answer_cache_status(&self) -> AnswerCacheStatus {
+        self.answer_cache.status()
     }
 
     pub(crate) async fn read(
@@ -113,7 +113,7 @@ impl Reader {
                 .answer(attempt, admitted, request, &tables, nothing)
                 .await;
         }
-        // Boxed, as everything that an answer from memory does not need: otherwise its future would have to hold it too.
+        // Boxed, so that the future of an answer from memory does not reserve space for the state of a cold read.
         let stores = attempt.open_stores(&self.services.s3);
         if let Some(progress) = &request.progress {
             progress.reads_from(&stores);
@@ -150,8 +150,8 @@ impl Reader {
         }
         let answered = match (action.definition.cache, tag) {
             (Some(fresh_for), Some(tag)) if request.output.file.is_none() && !request.explain => {
-                let question = Question::new(tag, &request.output);
-                self.read_or_kept(
+                let question = CacheKey::new(tag, &request.output);
+                self.read_cached(
                     attempt,
                     admitted,
                     request,
@@ -169,15 +169,15 @@ impl Reader {
         Ok(answered.with_tag(public))
     }
 
-    /// Reads what no other attempt has read a short time ago, or is reading.
-    async fn read_or_kept(
+    /// Returns a cached answer, or waits for the same read of another attempt, or reads.
+    async fn read_cached(
         &self,
         attempt: &Attempt,
         admitted: &Admitted,
         request: &ActionRequest,
         plan: &ReadPlan,
         stores: &Arc<RequestStores>,
-        (question, fresh_for): (Question, Duration),
+        (question, fresh_for): (CacheKey, Duration),
     ) -> Result<Answered, ActionError> {
         let mut estimate = Some(self.ledger.nothing());
         let work = Box::pin(async {
@@ -186,19 +186,19 @@ impl Reader {
                 .read_files(attempt, admitted, request, plan, stores)
                 .await?;
             estimate = read.estimate;
-            Ok(KeptAnswer {
+            Ok(CachedAnswer {
                 rows: read.rows,
                 objects: stores.objects(),
                 since,
             })
         });
-        let (answer, served) = self.kept.answer(question, fresh_for, work).await?;
-        let KeptAnswer {
+        let (answer, served) = self.answer_cache.answer(question, fresh_for, work).await?;
+        let CachedAnswer {
             mut rows, objects, ..
         } = Arc::unwrap_or_clone(answer);
         if !matches!(served, CacheServed::Miss { .. }) {
             attempt.draft().hot.clone_from(&objects);
-            // What the engine did, it did for another.
+            // The engine did this work for another attempt.
             rows.stats = RunStats {
                 rows_scanned: 0,
                 bytes_scanned: 0,
@@ -233,7 +233,7 @@ impl Reader {
                 .await;
         }
         let engine = &self.services.engine;
-        // Who looks into files wants to know where what does not fit is, and that only this machine says.
+        // An inspection reports the places of malformed values, which workers do not return: it runs on this machine.
         let chosen = match request.output.inspect {
             Some(_) => None,
             None => self

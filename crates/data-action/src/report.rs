@@ -9,7 +9,7 @@ use flowlake_cost_audit::AuditRecord;
 use flowlake_profiler::{Phase, Profiler, Sample};
 use flowlake_s3_stream::MeterSnapshot;
 
-use self::failures::Attempted;
+use self::failures::AttemptSummary;
 pub use self::last_record::RecordName;
 pub(crate) use self::{
     failures::{Failures, LastFailures},
@@ -42,7 +42,7 @@ impl Reporter {
         let Closed { record, moved, .. } = closed;
         let code = error.map_or("ok", |error| error.code().as_str());
         let action = services.actions.get(&record.action);
-        self.last_failures.note(Attempted {
+        self.last_failures.note(AttemptSummary {
             code: error.map(ActionError::code),
             needs_token: action.is_some_and(|action| action.definition().genesys_token),
             asked_s3: moved.get_requests + moved.head_requests + moved.list_requests > 0,

@@ -1,4 +1,4 @@
-//! Who asks, and for what.
+//! The request of an attempt: the caller, the action, its parameters and the form of the answer.
 
 use std::{fs::File, sync::Arc, time::Duration};
 

@@ -14,7 +14,7 @@ pub(crate) struct Versions {
     incomplete: bool,
 }
 
-/// Of everything of an action that its rows depend on beside files and parameters, and of the program that computes them.
+/// A digest of everything in an action that its rows depend on beside files and parameters, and of the program's version.
 #[derive(Debug)]
 pub(crate) struct Fingerprint([u8; 32]);
 

@@ -26,7 +26,7 @@ use rust_decimal::Decimal;
 use self::world::{Asked, Object, World};
 use crate::{
     Action, ActionDefinition, ActionError, CostSettings, ErrorCode, PolicySettings, ReadPolicy,
-    access::{self, Permits},
+    access::{self, AccessChecker},
     find::{Bucket, Found, find},
     ledger::{Pricing, objects_of_record},
     plan::ReadPlan,
@@ -137,7 +137,7 @@ impl Iam<'_> {
     }
 }
 
-impl Permits for Iam<'_> {
+impl AccessChecker for Iam<'_> {
     async fn check(&self, request: &AccessRequest) -> Result<Arc<Decision>, AccessError> {
         let is_allowed = match request.prefix() {
             Some(prefix) => {

@@ -533,7 +533,7 @@ fn too_long() -> ActionError {
     )
 }
 
-/// A line that is given up when it takes too long.
+/// A check that fails when it takes too long.
 async fn limited(topic: Topic, subject: &str, line: impl Future<Output = Finding>) -> Finding {
     let line = tokio::time::timeout(LINE_LIMIT, Box::pin(line)).await;
     line.unwrap_or_else(|_| Finding::failed(topic, subject, &too_long()))

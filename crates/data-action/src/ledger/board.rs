@@ -27,23 +27,23 @@ pub(crate) struct S3Board {
     bucket: String,
     /// Where the keys begin: empty, or with a `/` at its end.
     folder: String,
-    own: tokio::sync::Mutex<Own>,
+    own: tokio::sync::Mutex<OwnStatement>,
     /// What was read last, by log.
-    seen: Mutex<BTreeMap<String, Stated>>,
+    seen: Mutex<BTreeMap<String, StatementVersion>>,
 }
 
 /// A version of a statement.
 #[derive(Debug, Clone)]
-struct Stated {
+struct StatementVersion {
     etag: Option<String>,
     statement: Vec<u8>,
 }
 
 /// This server's statement.
 #[derive(Debug, Default)]
-struct Own {
+struct OwnStatement {
     /// What lies there, as far as this process has written or found it.
-    stated: Option<Stated>,
+    stated: Option<StatementVersion>,
     /// What may lie there all the same: a write that was not answered.
     unsure: Option<Vec<u8>>,
 }
@@ -67,7 +67,7 @@ impl S3Board {
         format!("{}{log_id}{SUFFIX}", self.folder)
     }
 
-    async fn get(&self, log_id: &str) -> Result<Option<Stated>, BoxError> {
+    async fn get(&self, log_id: &str) -> Result<Option<StatementVersion>, BoxError> {
         let mut tries = 1;
         loop {
             let get = self.client.get_object().bucket(&self.bucket);
@@ -81,7 +81,7 @@ impl S3Board {
             match found.body.collect().await {
                 Ok(body) => {
                     let statement = body.to_vec();
-                    return Ok(Some(Stated { etag, statement }));
+                    return Ok(Some(StatementVersion { etag, statement }));
                 }
                 Err(_) if tries < MOST_TRIES => tries += 1,
                 Err(error) => return Err(error.into()),
@@ -94,8 +94,8 @@ impl S3Board {
         &self,
         log_id: &str,
         statement: &[u8],
-        earlier: Option<&Stated>,
-    ) -> Result<Option<Stated>, BoxError> {
+        earlier: Option<&StatementVersion>,
+    ) -> Result<Option<StatementVersion>, BoxError> {
         let put = self.client.put_object().bucket(&self.bucket);
         let put = put.key(self.key(log_id)).content_type("application/json");
         let put = match earlier {
@@ -104,7 +104,7 @@ impl S3Board {
         };
         let body = ByteStream::from(statement.to_vec());
         match put.body(body).send().await {
-            Ok(written) => Ok(Some(Stated {
+            Ok(written) => Ok(Some(StatementVersion {
                 etag: written.e_tag,
                 statement: statement.to_vec(),
             })),
@@ -113,7 +113,7 @@ impl S3Board {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Stated>> {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, StatementVersion>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -144,7 +144,7 @@ impl StatementBoard for S3Board {
             own.unsure = None;
             return Err("another server states what the same audit log spends: give each a log of its own, not a copy".into());
         };
-        *own = Own {
+        *own = OwnStatement {
             stated: Some(written),
             unsure: None,
         };

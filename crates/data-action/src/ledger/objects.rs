@@ -10,7 +10,7 @@ use crate::attempt::Attempt;
 
 /// What all tries of an attempt moved.
 #[derive(Debug)]
-pub(super) struct Moved {
+pub(super) struct Transferred {
     /// By bucket.
     pub(super) usage: Vec<(String, MeterSnapshot)>,
     /// All together.
@@ -19,7 +19,7 @@ pub(super) struct Moved {
     pub(super) objects: Vec<(String, Arc<ObjectMetadata>)>,
 }
 
-impl Moved {
+impl Transferred {
     pub(super) fn by(attempt: &Attempt) -> Self {
         let draft = attempt.draft();
         let stores = || draft.stores.iter();

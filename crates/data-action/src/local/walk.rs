@@ -21,7 +21,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// Why a walk ends early.
-enum End {
+enum StopReason {
     Failed(LocalError),
     /// Nobody wants more files.
     Closed,
@@ -30,13 +30,13 @@ enum End {
 impl Walk<'_> {
     /// Gives the files below a folder. Folders that begin with `.`, and links to folders, are not looked into.
     pub(super) fn folder(&self, folder: &FilePath) {
-        if let Err(End::Failed(error)) = self.below(folder) {
+        if let Err(StopReason::Failed(error)) = self.below(folder) {
             self.found.blocking_send(Err(error)).ok();
         }
     }
 
-    fn below(&self, folder: &FilePath) -> Result<(), End> {
-        let failed = |error| End::Failed(LocalError::failed(folder, error));
+    fn below(&self, folder: &FilePath) -> Result<(), StopReason> {
+        let failed = |error| StopReason::Failed(LocalError::failed(folder, error));
         let entries = match fs::read_dir(folder) {
             // No files are there, as in a prefix of S3.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -60,7 +60,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn file(&self, path: &FilePath, key: String) -> Result<(), End> {
+    fn file(&self, path: &FilePath, key: String) -> Result<(), StopReason> {
         // A link to nothing is no file, and one to a folder neither.
         let Some(found) = fs::metadata(path).ok().filter(fs::Metadata::is_file) else {
             return Ok(());
@@ -74,7 +74,7 @@ impl Walk<'_> {
             storage_class: None,
         };
         let sent = self.found.blocking_send(Ok(listed));
-        sent.map_err(|_closed| End::Closed)
+        sent.map_err(|_closed| StopReason::Closed)
     }
 }
 

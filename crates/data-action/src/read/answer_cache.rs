@@ -1,6 +1,6 @@
-//! Answers that are kept for a while, of actions with `cache`, and one execution for all who ask the same at a time.
+//! The cache of answers, for actions with `cache`. Identical questions at the same time share one execution.
 //!
-//! Each attempt has been allowed by itself, and has found the present versions, before it comes here.
+//! Each attempt has passed its own access checks, and has found the present versions of the objects, before it comes here.
 
 use std::{
     sync::{
@@ -17,23 +17,23 @@ use moka::future::Cache;
 use super::{rows::Rows, single_flight::SingleFlight};
 use crate::{ActionError, CacheServed, CacheSettings, Clock, RowOutput, versions::Tag};
 
-/// The part of the memory that one answer may take.
+/// The largest answer that is kept takes this part of the memory: an eighth.
 const LARGEST_PART: u64 = 8;
 
-/// What an answer takes beside its rows, and an object beside its key.
+/// Estimated memory of an answer beside its rows, and of an object's metadata.
 const OVERHEAD_BYTES: usize = 512;
 
-/// What makes two questions the same: the action, its parameters and the versions are all in the tag.
+/// The key of an answer. The tag covers the action, its parameters and the versions of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct CacheKey {
     pub(super) tag: Tag,
     format: RowFormat,
     reader: JsonReader,
 }
 
-/// An answer that others may have too.
+/// An answer that other attempts may be given.
 #[derive(Debug, Clone)]
-pub(super) struct KeptAnswer {
+pub(super) struct CachedAnswer {
     pub(super) rows: Rows,
     /// The objects that it was read from.
     pub(super) objects: Vec<(String, Arc<ObjectMetadata>)>,
@@ -41,27 +41,27 @@ pub(super) struct KeptAnswer {
     pub(super) since: Instant,
 }
 
-/// See the module.
+/// Answers by their keys, in bounded memory.
 #[derive(Debug)]
-pub(super) struct Kept {
-    answers: Cache<Question, Arc<KeptAnswer>>,
-    flights: SingleFlight<Question, Arc<KeptAnswer>>,
+pub(super) struct AnswerCache {
+    answers: Cache<CacheKey, Arc<CachedAnswer>>,
+    flights: SingleFlight<CacheKey, Arc<CachedAnswer>>,
     largest_bytes: u64,
     clock: Arc<dyn Clock>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-/// What the kept answers take and did since the start.
+/// The size of the cache, and its use since the start.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeptStatus {
+pub(crate) struct AnswerCacheStatus {
     pub(crate) bytes: u64,
     pub(crate) hits: u64,
     pub(crate) joins: u64,
     pub(crate) misses: u64,
 }
 
-impl Question {
+impl CacheKey {
     pub(super) const fn new(tag: Tag, output: &RowOutput) -> Self {
         Self {
             tag,
@@ -71,7 +71,7 @@ impl Question {
     }
 }
 
-impl KeptAnswer {
+impl CachedAnswer {
     fn bytes(&self) -> usize {
         let columns = self.rows.schema.fields().iter();
         let columns: usize = columns.map(|field| field.name().len()).sum();
@@ -80,15 +80,15 @@ impl KeptAnswer {
     }
 }
 
-impl Kept {
+impl AnswerCache {
     pub(super) fn new(settings: &CacheSettings, clock: Arc<dyn Clock>) -> Self {
         let memory = settings.memory.as_u64();
         let answers = Cache::builder()
             .max_capacity(memory)
-            .weigher(|_, answer: &Arc<KeptAnswer>| {
+            .weigher(|_, answer: &Arc<CachedAnswer>| {
                 u32::try_from(answer.bytes()).unwrap_or(u32::MAX)
             })
-            // Whether an answer is fresh is judged by our clock; this only gives its memory back.
+            // Freshness is judged with our own clock; this only frees the memory.
             .time_to_live(crate::definition::LONGEST_CACHE)
             .build();
         Self {
@@ -101,13 +101,14 @@ impl Kept {
         }
     }
 
-    /// The answer that is kept and no older than `fresh_for`; else that of `work`, or of the same work of another attempt.
+    /// Returns the cached answer if it is younger than `fresh_for`. Otherwise runs `work`, or waits for another attempt that already
+    /// runs it.
     pub(super) async fn answer(
         &self,
-        question: Question,
+        question: CacheKey,
         fresh_for: Duration,
-        work: impl Future<Output = Result<KeptAnswer, ActionError>>,
-    ) -> Result<(Arc<KeptAnswer>, CacheServed), ActionError> {
+        work: impl Future<Output = Result<CachedAnswer, ActionError>>,
+    ) -> Result<(Arc<CachedAnswer>, CacheServed), ActionError> {
         let now = self.clock.instant();
         if let Some(kept) = self.answers.get(&question).await {
             let age = now.saturating_duration_since(kept.since);
@@ -134,8 +135,8 @@ impl Kept {
         Ok((answer, own.unwrap_or(CacheServed::Joined)))
     }
 
-    pub(super) fn status(&self) -> KeptStatus {
-        KeptStatus {
+    pub(super) fn status(&self) -> AnswerCacheStatus {
+        AnswerCacheStatus {
             bytes: self.answers.weighted_size(),
             hits: self.hits.load(Relaxed),
             joins: self.flights.shared(),

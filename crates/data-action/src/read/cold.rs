@@ -36,7 +36,7 @@ pub(crate) async fn rows(
             progress.scans(stream.probe());
         }
         let mut rows = RowWriter::begin(&request.output, &stream.schema())?;
-        let written = written(&mut stream, &mut rows, is_inspection).await;
+        let written = write_rows(&mut stream, &mut rows, is_inspection).await;
         // Also of a run that failed.
         #[cfg(feature = "cluster")]
         for (bucket, usage) in stream.moved_by_workers() {
@@ -64,8 +64,8 @@ pub(crate) async fn rows(
     Ok(Rows { inspected, ..rows })
 }
 
-/// Writes all rows. Of an inspection, returns why there are no more of them.
-async fn written(
+/// Writes all rows. An inspection ends at the first malformed record; its error is returned.
+async fn write_rows(
     stream: &mut RowStream,
     rows: &mut RowWriter,
     is_inspection: bool,

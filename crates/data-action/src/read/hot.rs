@@ -13,7 +13,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     question_key::QuestionKey,
-    reload::Watch,
+    reload::ReloadSource,
     rows::{Answered, RowWriter, Rows},
     single_flight::SingleFlight,
 };
@@ -29,7 +29,7 @@ use crate::{
 
 /// The tables of a hot action in memory, in the version that one attempt answers from.
 #[derive(Debug)]
-pub(super) struct Hot {
+pub(super) struct HotTablesOfAction {
     query: Arc<HotQuery>,
     view: HotView,
 }
@@ -44,7 +44,7 @@ pub(super) struct HotReader {
     running: TaskTracker,
 }
 
-impl Hot {
+impl HotTablesOfAction {
     fn of(query: &Arc<HotQuery>, view: HotView) -> Self {
         Self {
             query: Arc::clone(query),
@@ -97,7 +97,7 @@ impl HotReader {
         &self,
         attempt: &Attempt,
         admitted: &Admitted,
-    ) -> Result<Option<Hot>, ActionError> {
+    ) -> Result<Option<HotTablesOfAction>, ActionError> {
         let Admitted {
             action,
             bound,
@@ -106,13 +106,15 @@ impl HotReader {
         let Some(query) = &action.hot else {
             return Ok(None);
         };
-        let source = self.watch(action);
+        let source = self.reload_source(action);
         if let Some(view) = self.tables.resident(query, bound, locations, &source) {
-            return Ok(Some(Hot::of(query, view)));
+            return Ok(Some(HotTablesOfAction::of(query, view)));
         }
         let checked = self.tables.checked(query, bound, locations, &source);
         let checked = attempt.phase(Phase::Scan, Box::pin(checked));
-        Ok(checked.await?.map(|view| Hot::of(query, view)))
+        Ok(checked
+            .await?
+            .map(|view| HotTablesOfAction::of(query, view)))
     }
 
     /// Reads the tables into memory; `None` for an action that is not hot, and where there is no room and the action may run
@@ -123,7 +125,7 @@ impl HotReader {
         admitted: &Admitted,
         files: &Files,
         stores: &Arc<RequestStores>,
-    ) -> Result<Option<Hot>, ActionError> {
+    ) -> Result<Option<HotTablesOfAction>, ActionError> {
         let Some(query) = &admitted.action.hot else {
             return Ok(None);
         };
@@ -133,7 +135,7 @@ impl HotReader {
         if view.is_none() {
             self.no_room(attempt)?;
         }
-        Ok(view.map(|view| Hot::of(query, view)))
+        Ok(view.map(|view| HotTablesOfAction::of(query, view)))
     }
 
     /// The answer from one version of tables.
@@ -145,10 +147,10 @@ impl HotReader {
         attempt: &Attempt,
         admitted: &Admitted,
         request: &ActionRequest,
-        hot: &Hot,
+        hot: &HotTablesOfAction,
         estimate: Option<Cost>,
     ) -> Result<Answered, ActionError> {
-        let Hot { query, view } = hot;
+        let HotTablesOfAction { query, view } = hot;
         let objects = view
             .read_through::<RequestStores>()
             .map(RequestStores::objects)
@@ -181,8 +183,8 @@ impl HotReader {
         Ok(Answered::from_memory(rows, objects, estimate, served).with_tag(tag))
     }
 
-    /// The rows, computed at once where an index names them; otherwise planned, once for all who ask the same at this time, on
-    /// the runtime for scans: to go over a whole table keeps a thread busy, and look-ups wait for no such thing.
+    /// Computes the rows. If an index names them, that is done at once. Otherwise the query is planned and runs on the runtime for
+    /// scans, where a walk over a whole table does not delay look-ups; identical questions share one run.
     async fn rows(
         &self,
         admitted: &Admitted,
@@ -211,7 +213,7 @@ impl HotReader {
                 Err(error.with_source(lost))
             })
         };
-        // What goes to a file of the caller's is nobody else's.
+        // Rows that are written to the caller's file cannot be shared.
         if output.file.is_some() {
             return Box::pin(planned).await;
         }
@@ -219,7 +221,7 @@ impl HotReader {
         Box::pin(self.flights.share(question, planned)).await
     }
 
-    /// Asks whether the versions in memory may be read by who asks now.
+    /// Asks IAM whether the principal may read the versions in memory.
     async fn check_versions(
         &self,
         attempt: &Attempt,
@@ -238,8 +240,8 @@ impl HotReader {
         Ok(())
     }
 
-    fn watch(&self, action: &Arc<Action>) -> Arc<dyn HotSource> {
-        Arc::new(Watch {
+    fn reload_source(&self, action: &Arc<Action>) -> Arc<dyn HotSource> {
+        Arc::new(ReloadSource {
             services: Arc::clone(&self.services),
             ledger: Arc::clone(&self.ledger),
             action: Arc::clone(action),
@@ -247,7 +249,7 @@ impl HotReader {
         })
     }
 
-    /// Refuses or warns an attempt whose tables do not fit.
+    /// Refuses or warns an attempt whose tables do not fit into memory.
     fn no_room(&self, attempt: &Attempt) -> Result<(), ActionError> {
         if self.tables.settings().on_no_room == OnNoRoom::Refuse {
             return Err(ActionError::new(
@@ -262,7 +264,7 @@ impl HotReader {
     }
 }
 
-/// What the caller may name the answer by that these versions give.
+/// The tag of the answer over these versions; `None` if the action's answers are not repeatable.
 fn tag(admitted: &Admitted, objects: &[(String, Arc<ObjectMetadata>)]) -> Option<Tag> {
     let Admitted { action, bound, .. } = admitted;
     if !action.is_repeatable {

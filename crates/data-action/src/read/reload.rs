@@ -17,7 +17,7 @@ use crate::{
 
 /// S3, as the hot tables of one action watch it.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ReloadSource {
     pub(super) services: Arc<Services>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) action: Arc<Action>,
@@ -26,7 +26,7 @@ pub(super) struct Watch {
 }
 
 #[async_trait]
-impl HotSource for Watch {
+impl HotSource for ReloadSource {
     async fn head(&self, table: &TableLocation) -> Result<ObjectMeta, BoxError> {
         let location = &table.location;
         let path = location
@@ -58,7 +58,7 @@ impl HotSource for Watch {
     }
 }
 
-impl Watch {
+impl ReloadSource {
     /// The files of the new version, which may be read and are paid for.
     async fn planned(
         &self,

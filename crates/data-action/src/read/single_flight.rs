@@ -24,7 +24,7 @@ type Flight<T> = OnceCell<Result<T, ActionError>>;
 
 /// A waiter. It alone holds its flight, so that dropping the last waiter, at its end or by cancellation, removes the flight from
 /// the map.
-struct Waiting<'a, Q: Eq + Hash, T> {
+struct Waiter<'a, Q: Eq + Hash, T> {
     flights: &'a SingleFlight<Q, T>,
     question: Q,
     flight: Option<Arc<Flight<T>>>,
@@ -49,7 +49,7 @@ impl<Q: Clone + Eq + Hash, T: Clone> SingleFlight<Q, T> {
     ) -> Result<T, ActionError> {
         let mut work = Some(work);
         loop {
-            let waiting = Waiting {
+            let waiting = Waiter {
                 flights: self,
                 question: question.clone(),
                 flight: Some(self.join(&question)),
@@ -112,7 +112,7 @@ impl<Q, T> SingleFlight<Q, T> {
     }
 }
 
-impl<Q: Eq + Hash, T> Waiting<'_, Q, T> {
+impl<Q: Eq + Hash, T> Waiter<'_, Q, T> {
     const fn flight(&self) -> &Arc<Flight<T>> {
         self.flight
             .as_ref()
@@ -120,7 +120,7 @@ impl<Q: Eq + Hash, T> Waiting<'_, Q, T> {
     }
 }
 
-impl<Q: Eq + Hash, T> Drop for Waiting<'_, Q, T> {
+impl<Q: Eq + Hash, T> Drop for Waiter<'_, Q, T> {
     fn drop(&mut self) {
         let mut under_way = self.flights.lock();
         // Before the count is looked at, or the last waiter would count itself.

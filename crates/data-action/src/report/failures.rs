@@ -17,7 +17,7 @@ pub(crate) struct Failures {
 
 /// What an attempt tells of the services.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempted {
+pub(crate) struct AttemptSummary {
     /// Why it failed.
     pub(crate) code: Option<ErrorCode>,
     /// Whether its action needs a token of Genesys Cloud, which is asked for first.
@@ -31,9 +31,9 @@ impl LastFailures {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn note(&self, attempt: Attempted) {
+    pub(crate) fn note(&self, attempt: AttemptSummary) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Attempted {
+        let AttemptSummary {
             code,
             needs_token,
             asked_s3,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn note(last: &LastFailures, code: Option<ErrorCode>) {
-        last.note(Attempted {
+        last.note(AttemptSummary {
             code,
             needs_token: true,
             asked_s3: true,
@@ -118,7 +118,7 @@ mod tests {
             note(&last, Some(code));
             assert_eq!(failures(&last), expected, "{code}");
         }
-        last.note(Attempted {
+        last.note(AttemptSummary {
             code: None,
             needs_token: false,
             asked_s3: false,
