@@ -1,4 +1,4 @@
-//! Who we are: `sts:GetCallerIdentity`, and for a session the ARN of its role.
+//! The principal of our credentials: `sts:GetCallerIdentity`, and for a session the ARN of its role.
 
 use std::collections::BTreeMap;
 

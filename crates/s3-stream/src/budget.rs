@@ -31,12 +31,12 @@ impl ReadBudget {
     ///
     /// Nobody waits for the budget: a read that holds fetched parts may itself wait for another read that needs budget,
     /// so waiting could last for ever. A read that gets none goes on without fetching ahead.
-    pub(crate) fn try_take(&self, bytes: u64) -> Option<Held> {
+    pub(crate) fn try_take(&self, bytes: u64) -> Option<BudgetShare> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
         let permit = Arc::clone(&self.permits)
             .try_acquire_many_owned(units)
             .ok()?;
-        Some(Held {
+        Some(BudgetShare {
             permit,
             released: 0,
         })
@@ -45,13 +45,13 @@ impl ReadBudget {
 
 /// What a part holds of the budget. Dropping it gives the rest back.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct BudgetShare {
     permit: OwnedSemaphorePermit,
     /// Bytes given up that are less than a unit.
     released: u64,
 }
 
-impl Held {
+impl BudgetShare {
     /// Gives `bytes` back, in whole units.
     pub(crate) fn release(&mut self, bytes: u64) {
         self.released += bytes;

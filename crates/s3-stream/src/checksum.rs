@@ -41,7 +41,7 @@ pub enum ChecksumAlgorithm {
 }
 
 /// A checksum in the making.
-enum Running {
+enum Hasher {
     Crc(Box<Digest>, usize),
     Sha256(Box<Sha256>),
 }
@@ -94,18 +94,18 @@ impl ChecksumAlgorithm {
         }
     }
 
-    fn start(self) -> Running {
-        let crc = |algorithm| Running::Crc(Box::new(Digest::new(algorithm)), self.bytes());
+    fn start(self) -> Hasher {
+        let crc = |algorithm| Hasher::Crc(Box::new(Digest::new(algorithm)), self.bytes());
         match self {
             Self::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
             Self::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
             Self::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),
-            Self::Sha256 => Running::Sha256(Box::default()),
+            Self::Sha256 => Hasher::Sha256(Box::default()),
         }
     }
 }
 
-impl Running {
+impl Hasher {
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Crc(digest, _) => digest.update(bytes),

@@ -8,8 +8,8 @@
 //! the disk only for the version that S3 names in that answer: they are never older than what S3 would give, and a principal that
 //! may not read the object does not get them.
 
+mod cache_space;
 mod piece;
-mod room;
 mod through;
 
 use std::{
@@ -29,7 +29,7 @@ use chrono::DateTime;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use self::room::Room;
+use self::cache_space::CacheSpace;
 use crate::{Error, ErrorKind, ObjectMetadata};
 
 /// Pieces that are written at the same time. A piece that finds as many under way is not kept: a reader does not wait for a disk.
@@ -60,7 +60,7 @@ pub struct DiskCacheSettings {
 #[derive(Debug)]
 struct Shared {
     settings: DiskCacheSettings,
-    room: Room,
+    space: CacheSpace,
     writes: Arc<Semaphore>,
     /// Names of files that are not complete yet are made unique with it.
     files: AtomicU64,
@@ -68,7 +68,7 @@ struct Shared {
 
 /// One version of an object in a cache.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct CachedVersion {
     cache: DiskCache,
     /// What its pieces are named after: SHA-256 in hexadecimal digits.
     id: Arc<str>,
@@ -94,7 +94,7 @@ impl DiskCache {
         make_private(&settings.folder)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                room: Room::new(settings.folder.clone(), settings.max_bytes),
+                space: CacheSpace::new(settings.folder.clone(), settings.max_bytes),
                 settings,
                 writes: Arc::new(Semaphore::new(WRITES as usize)),
                 files: AtomicU64::new(0),
@@ -112,7 +112,7 @@ impl DiskCache {
 
     /// The version of `metadata` in this cache. `None` when nothing distinguishes it from other versions, when it is not to be
     /// kept, or when it would leave no room for anything else.
-    pub(crate) fn version(&self, bucket: &str, metadata: &ObjectMetadata) -> Option<Kept> {
+    pub(crate) fn version(&self, bucket: &str, metadata: &ObjectMetadata) -> Option<CachedVersion> {
         let shared = &self.shared;
         let etag = metadata.etag.as_deref()?;
         // For an object that only a listing named, S3 has not said yet whether it may be read, nor how it is encrypted.
@@ -138,7 +138,7 @@ impl DiskCache {
         hash.update(metadata.last_modified.timestamp().to_le_bytes());
         let id = hash.finalize();
         let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(Kept {
+        Some(CachedVersion {
             cache: self.clone(),
             id: id.into(),
             size: metadata.size,
@@ -146,7 +146,7 @@ impl DiskCache {
     }
 }
 
-impl Kept {
+impl CachedVersion {
     /// The bytes of a piece, when they are there and whole.
     async fn load(&self, range: Range<u64>) -> Option<Bytes> {
         let kept = self.clone();
@@ -190,7 +190,7 @@ impl Kept {
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             if let Err(error) = kept.keep_now(&range, &bytes) {
-                kept.cache.shared.room.failed(&error);
+                kept.cache.shared.space.failed(&error);
             }
         });
     }
@@ -198,7 +198,7 @@ impl Kept {
     fn keep_now(&self, range: &Range<u64>, bytes: &[Bytes]) -> std::io::Result<()> {
         let shared = &self.cache.shared;
         let path = self.path(range);
-        if path.exists() || !shared.room.admits(&self.id, range.end - range.start)? {
+        if path.exists() || !shared.space.admits(&self.id, range.end - range.start)? {
             return Ok(());
         }
         let number = shared.files.fetch_add(1, Relaxed);

@@ -12,7 +12,7 @@ use futures::{FutureExt, Stream, stream};
 use crate::{Error, ErrorKind, ObjectMetadata, S3Stream, key, meter::Operation};
 
 /// The state of one range while it is read.
-struct Reading {
+struct RangeRead {
     store: S3Stream,
     metadata: Arc<ObjectMetadata>,
     what: String,
@@ -34,7 +34,7 @@ impl S3Stream {
         metadata: Arc<ObjectMetadata>,
         range: Range<u64>,
     ) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<> {
-        let reading = Reading {
+        let reading = RangeRead {
             what: key::display(self.bucket(), &metadata.location),
             started: self.clock().now(),
             store: self.clone(),
@@ -86,7 +86,7 @@ impl S3Stream {
     }
 }
 
-impl Reading {
+impl RangeRead {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while self.rest.start < self.rest.end {
             let error = match self.try_next().await {

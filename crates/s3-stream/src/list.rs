@@ -7,7 +7,7 @@ use object_store::{ListResult, ObjectMeta, Result, path::Path};
 use crate::{Error, ListedObject, S3Stream, key, meter::Operation};
 
 /// Where a listing stands.
-enum Page {
+enum ListState {
     First,
     After(String),
     End,
@@ -67,19 +67,19 @@ impl S3Stream {
         prefix: Option<String>,
         start_after: Option<String>,
     ) -> impl Stream<Item = Result<ListedObject, Error>> + Send + use<> {
-        let pages = stream::try_unfold((self.clone(), Page::First), move |(store, page)| {
+        let pages = stream::try_unfold((self.clone(), ListState::First), move |(store, page)| {
             let (prefix, start_after) = (prefix.clone(), start_after.clone());
             async move {
                 let token = match page {
-                    Page::First => None,
-                    Page::After(token) => Some(token),
-                    Page::End => return Ok(None),
+                    ListState::First => None,
+                    ListState::After(token) => Some(token),
+                    ListState::End => return Ok(None),
                 };
                 let output = store.list_page(prefix, start_after, None, token).await?;
                 let next = output
                     .next_continuation_token
                     .clone()
-                    .map_or(Page::End, Page::After);
+                    .map_or(ListState::End, ListState::After);
                 let objects = output.contents.unwrap_or_default();
                 Ok::<_, Error>(Some((objects, (store, next))))
             }

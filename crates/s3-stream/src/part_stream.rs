@@ -15,12 +15,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Clock, Error, ErrorKind, ObjectMetadata, S3Stream,
-    budget::Held,
+    budget::BudgetShare,
     key,
-    pace::{Pace, PartTiming},
+    read_ahead::{PartTiming, ReadAhead},
 };
 
-/// The parts under way. Dropping it aborts them.
+/// The parts in flight. Dropping it aborts them.
 struct Parts {
     store: S3Stream,
     metadata: Arc<ObjectMetadata>,
@@ -29,10 +29,10 @@ struct Parts {
     /// What no part has been started for yet.
     rest: Range<u64>,
     window: VecDeque<Part>,
-    pace: Pace,
+    read_ahead: ReadAhead,
 }
 
-/// One part under way.
+/// One part in flight.
 struct Part {
     /// Bytes still to come.
     left: u64,
@@ -46,12 +46,12 @@ enum Source {
     /// it is delivered.
     Ahead {
         pieces: UnboundedReceiver<Result<Bytes, Error>>,
-        held: Held,
+        held: BudgetShare,
         task: AbortOnDropHandle<Duration>,
     },
     /// A task that waits for the first piece of a body, because no budget is left or a single connection is fast enough.
     Opening(AbortOnDropHandle<(Result<Option<Bytes>, Error>, Body)>),
-    /// That body, read as fast as the caller takes it. It holds nothing, so it does not count against the budget.
+    /// The open body, read as fast as the caller takes it. Nothing is buffered, so it does not count against the budget.
     Open(Body),
 }
 
@@ -94,7 +94,7 @@ impl S3Stream {
             return Either::Left(self.read_range(metadata, range));
         }
         let parts = Parts {
-            pace: Pace::new(settings, length, self.clock().now()),
+            read_ahead: ReadAhead::new(settings, length, self.clock().now()),
             what: key::display(self.bucket(), &metadata.location),
             store: self.clone(),
             metadata,
@@ -115,7 +115,7 @@ impl Parts {
                 return Ok(None);
             };
             let clock = self.store.clock();
-            if let Some(piece) = part.next(&mut self.pace, clock, &self.what).await? {
+            if let Some(piece) = part.next(&mut self.read_ahead, clock, &self.what).await? {
                 if part.timing.single {
                     self.judge_single();
                 }
@@ -124,7 +124,7 @@ impl Parts {
             if part.left != 0 {
                 return Err(lost(&self.what));
             }
-            self.pace.delivered(part.timing, clock.now());
+            self.read_ahead.delivered(part.timing, clock.now());
             self.window.pop_front();
         }
     }
@@ -135,7 +135,7 @@ impl Parts {
             return;
         };
         let now = self.store.clock().now();
-        match self.pace.keeps_single_connection(part.timing, now) {
+        match self.read_ahead.keeps_single_connection(part.timing, now) {
             None => {}
             Some(true) => part.timing = PartTiming::SINGLE,
             Some(false) => {
@@ -145,15 +145,15 @@ impl Parts {
         }
     }
 
-    /// Starts parts as far as the pace and the budget let it. The next one to be delivered is started whether the budget has
+    /// Starts as many parts as the window and the budget allow. The next one to be delivered is started whether the budget has
     /// room or not: the reader may be waiting for it.
     fn fill(&mut self) {
-        while self.window.len() < self.pace.window() && self.rest.start < self.rest.end {
-            let next = self.rest.start.saturating_add(self.pace.part_bytes());
+        while self.window.len() < self.read_ahead.window() && self.rest.start < self.rest.end {
+            let next = self.rest.start.saturating_add(self.read_ahead.part_bytes());
             let end = next.min(self.rest.end);
             let range = self.rest.start..end;
             let bytes = range.end - range.start;
-            let single = self.pace.is_single();
+            let single = self.read_ahead.is_single();
             let held = if single {
                 None
             } else {
@@ -184,7 +184,7 @@ impl Parts {
         Source::Opening(AbortOnDropHandle::new(task))
     }
 
-    fn fetch_ahead(&self, range: Range<u64>, held: Held) -> Source {
+    fn fetch_ahead(&self, range: Range<u64>, held: BudgetShare) -> Source {
         // The channel needs no bound: a part sends its own bytes and one error at most.
         let (sender, pieces) = unbounded_channel();
         let store = self.store.clone();
@@ -212,10 +212,10 @@ impl Parts {
 }
 
 impl Part {
-    /// The next piece. Notes in the pace when the reader had to wait for it.
+    /// The next piece. Tells `read_ahead` when the reader had to wait for it.
     async fn next(
         &mut self,
-        pace: &mut Pace,
+        read_ahead: &mut ReadAhead,
         clock: &dyn Clock,
         what: &str,
     ) -> Result<Option<Bytes>, Error> {
@@ -225,7 +225,7 @@ impl Part {
                     Ok(piece) => Some(piece?),
                     Err(TryRecvError::Disconnected) => None,
                     Err(TryRecvError::Empty) => {
-                        pace.note_reader_waited();
+                        read_ahead.note_reader_waited();
                         pieces.recv().await.transpose()?
                     }
                 };

@@ -1,4 +1,8 @@
 //! Sends one request, and retries it when that may help. The SDK's own retries are off, so that every request is counted.
+//!
+//! Retried are errors of the server (5xx), throttling (`SlowDown`), connections that cannot be opened or that break, timeouts, and
+//! bytes that do not match their checksum: [`Error::is_retryable`]. Waits double and are jittered. Two limits hold: `attempts` of
+//! one request, and a budget that all requests of a store share (`retry_budget.rs`), so that an outage does not multiply the load.
 
 use std::time::Duration;
 

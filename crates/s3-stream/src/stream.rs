@@ -15,8 +15,8 @@ use object_store::{Attributes, path::Path};
 
 use crate::{
     Clock, DiskCache, Error, ErrorKind, ListedObject, MetadataCache, Meter, ObjectMetadata,
-    ReadBudget, S3StreamSettings, SystemClock, client::CurrentClient, disk_cache::Kept, key,
-    metadata::Archived, meter::Operation, retry_budget::RetryBudget,
+    ReadBudget, S3StreamSettings, SystemClock, client::CurrentClient, disk_cache::CachedVersion,
+    key, metadata::Archived, meter::Operation, retry_budget::RetryBudget,
 };
 
 /// One bucket as an [`object_store::ObjectStore`]. Cheap to clone; clones share meter and pins.
@@ -424,7 +424,7 @@ impl S3Stream {
     }
 
     /// The version of `metadata` in the cache on disk, if there is one and it keeps such objects.
-    pub(crate) fn kept(&self, metadata: &ObjectMetadata) -> Option<Kept> {
+    pub(crate) fn kept(&self, metadata: &ObjectMetadata) -> Option<CachedVersion> {
         let disk = self.shared.disk.as_ref()?;
         disk.version(self.bucket(), metadata)
     }

@@ -17,7 +17,7 @@ pub(super) struct CacheFile {
 
 /// One answer.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct CachedActuals {
     scope: String,
     query: ActualsQuery,
     costs: ActualCosts,
@@ -46,7 +46,7 @@ impl CacheFile {
         all.retain(|kept| {
             is_fresh(&kept.costs) && (kept.scope != self.scope || kept.query != *query)
         });
-        all.push(Kept {
+        all.push(CachedActuals {
             scope: self.scope.clone(),
             query: query.clone(),
             costs: costs.clone(),
@@ -56,7 +56,7 @@ impl CacheFile {
         }
     }
 
-    fn read(&self) -> Vec<Kept> {
+    fn read(&self) -> Vec<CachedActuals> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
@@ -73,7 +73,7 @@ impl CacheFile {
     }
 
     /// Writes the file so that a reader sees the old one or the new one.
-    fn write(&self, all: &[Kept]) -> Result<(), std::io::Error> {
+    fn write(&self, all: &[CachedActuals]) -> Result<(), std::io::Error> {
         let draft = self.path.with_extension("tmp");
         fs::write(&draft, serde_json::to_vec(all)?)?;
         fs::rename(&draft, &self.path)

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 
 use super::batch::Place;
 use super::canonical;
-use super::journal::Kept;
+use super::journal::JournalRecord;
 use super::record::AuditRecord;
 use super::seal::Seal;
 use super::segment::{self, Line, Segment};
@@ -47,7 +47,11 @@ impl End {
 
     /// Finds the end of the last whole line of the last segment, or of the last line before one that differs from the journal;
     /// `start` when there is no line.
-    pub(super) fn read(segments: &[Segment], kept: &[Kept], start: Self) -> Result<Self, Error> {
+    pub(super) fn read(
+        segments: &[Segment],
+        kept: &[JournalRecord],
+        start: Self,
+    ) -> Result<Self, Error> {
         let mut end = start;
         let Some((last, earlier)) = segments.split_last() else {
             return Ok(end);
@@ -57,16 +61,16 @@ impl End {
         while let Some(line) = lines.next()? {
             let sequence = last.first + line.number - 1;
             let stands = line.complete
-                && match known(sequence, kept) {
-                    Known::Before => true,
-                    Known::Line(kept) if kept.line == line.bytes => true,
+                && match in_journal(sequence, kept) {
+                    InJournal::Before => true,
+                    InJournal::Line(kept) if kept.line == line.bytes => true,
                     // A power failure leaves no line that proves itself.
-                    Known::Line(_) if Kept::of(line.bytes).is_some() => {
+                    InJournal::Line(_) if JournalRecord::of(line.bytes).is_some() => {
                         return Err(contradiction(last, sequence));
                     }
-                    Known::Line(_) => false,
+                    InJournal::Line(_) => false,
                     // Never acknowledged: without proof it is torn.
-                    Known::Behind => Kept::of(line.bytes).is_some(),
+                    InJournal::Behind => JournalRecord::of(line.bytes).is_some(),
                 };
             if !stands {
                 tracing::warn!(
@@ -138,23 +142,23 @@ impl End {
 }
 
 /// What the journal says of a line of the last segment.
-enum Known<'a> {
+enum InJournal<'a> {
     /// It begins later, or has nothing at all.
     Before,
-    Line(&'a Kept),
+    Line(&'a JournalRecord),
     /// It ends earlier.
     Behind,
 }
 
-fn known(sequence: u64, kept: &[Kept]) -> Known<'_> {
+fn in_journal(sequence: u64, kept: &[JournalRecord]) -> InJournal<'_> {
     let Some(place) = kept
         .first()
         .and_then(|first| sequence.checked_sub(first.sequence))
     else {
-        return Known::Before;
+        return InJournal::Before;
     };
     let place = usize::try_from(place).unwrap_or(usize::MAX);
-    kept.get(place).map_or(Known::Behind, Known::Line)
+    kept.get(place).map_or(InJournal::Behind, InJournal::Line)
 }
 
 pub(super) fn contradiction(segment: &Segment, sequence: u64) -> Error {

@@ -1,7 +1,7 @@
 //! A file of fixed size beside the segments, in which a batch of records is durable after one short write.
 //!
 //! A segment grows, so to sync it the disk has to write its bytes, its new length, and often a log of both, one after the other.
-//! Of the journal nothing changes but bytes: a sync of it takes half the time. The segments are written at the same time, and
+//! The journal is a file of fixed size, so a sync writes only its bytes and takes half the time. The segments are written at the same time, and
 //! synced when the journal is full or nobody asks. After a power failure the next start takes from the journal what a segment
 //! has lost; its lines are those of the segment, so each proves itself by the chain.
 
@@ -34,7 +34,7 @@ pub(super) struct Journal {
 
 /// A record of the journal.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct JournalRecord {
     pub(super) sequence: u64,
     pub(super) previous: String,
     hash: String,
@@ -103,16 +103,16 @@ impl Journal {
 }
 
 /// The records of the journal in a folder: those from its beginning that are one chain.
-pub(super) fn read(directory: &Path) -> Result<Vec<Kept>, Error> {
+pub(super) fn read(directory: &Path) -> Result<Vec<JournalRecord>, Error> {
     let path = directory.join(NAME);
     let content = match fs::read(&path) {
         Ok(content) => content,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::unreadable(&path, error)),
     };
-    let mut all: Vec<Kept> = Vec::new();
+    let mut all: Vec<JournalRecord> = Vec::new();
     for line in content.split_inclusive(|byte| *byte == b'\n') {
-        let kept = line.strip_suffix(b"\n").and_then(Kept::of);
+        let kept = line.strip_suffix(b"\n").and_then(JournalRecord::of);
         match kept {
             Some(kept) if all.last().is_none_or(|last| kept.follows(last)) => all.push(kept),
             _ => break,
@@ -121,7 +121,7 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Kept>, Error> {
     Ok(all)
 }
 
-impl Kept {
+impl JournalRecord {
     /// The record of a line that gives its hash.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let line: Line<'_> = serde_json::from_slice(bytes).ok()?;

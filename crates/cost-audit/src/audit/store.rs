@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Place};
 use super::end::{End, contradiction};
-use super::journal::{self, Journal, Kept};
+use super::journal::{self, Journal, JournalRecord};
 use super::log_id;
 use super::seal::{Seal, SealBody, SealingKey};
 use super::segment::{self, LOCK_FILE, Segment};
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Writes what the journal has and the segment lost.
-    fn restore(&mut self, kept: &[Kept]) -> Result<(), Error> {
+    fn restore(&mut self, kept: &[JournalRecord]) -> Result<(), Error> {
         let next = self.end.next;
         let mut lost = kept
             .iter()

@@ -56,7 +56,7 @@ impl Writer {
                 let _running = running;
                 // Dropped after `_abandon`: callers learn that their records are lost when the log is known to be unhealthy.
                 let mut batch = Batch::default();
-                let _abandon = Abandon(&shared);
+                let _abandon = FailWaitersOnDrop(&shared);
                 run(store, idle, &shared, &mut batch);
             })
             .map_err(|error| {
@@ -95,10 +95,10 @@ impl Drop for Writer {
     }
 }
 
-/// However the writer ends, nobody waits for it any more, and the log is not healthy.
-struct Abandon<'a>(&'a Shared);
+/// When the writer ends, however that happens: fails all callers that wait for it, and marks the log as unhealthy.
+struct FailWaitersOnDrop<'a>(&'a Shared);
 
-impl Drop for Abandon<'_> {
+impl Drop for FailWaitersOnDrop<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!(

@@ -108,14 +108,14 @@ struct Work {
 
 /// What came of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exchanged {
+pub(super) enum ExchangeOutcome {
     /// What the others have stated is known, and this server's own is what fits.
     Known,
     /// Another server claimed the same at the same time, and both gave it up.
     Conflict,
 }
 
-impl Exchanged {
+impl ExchangeOutcome {
     pub(super) const fn is_conflict(self) -> bool {
         matches!(self, Self::Conflict)
     }
@@ -123,7 +123,7 @@ impl Exchanged {
 
 /// A claim that fits, by what was read before it was stated.
 #[derive(Debug)]
-struct Asked {
+struct FittingClaim {
     claim: Claim,
     usd: Decimal,
 }
@@ -156,7 +156,7 @@ impl Share {
     /// Reads what the others have stated, and makes this server's what it claims, as far as that fits.
     ///
     /// In a task of its own: a request that is given up leaves no exchange half done.
-    pub(super) async fn exchange(&self, claims: Vec<Claim>) -> Result<Exchanged, Error> {
+    pub(super) async fn exchange(&self, claims: Vec<Claim>) -> Result<ExchangeOutcome, Error> {
         let work = Arc::clone(&self.work);
         let exchange = tokio::spawn(async move { work.exchange(&claims).await });
         exchange
@@ -209,11 +209,11 @@ impl Work {
         self.note(exchanged.as_ref().err());
     }
 
-    async fn exchange(&self, claims: &[Claim]) -> Result<Exchanged, BoxError> {
+    async fn exchange(&self, claims: &[Claim]) -> Result<ExchangeOutcome, BoxError> {
         let mut stated = self.stated.lock().await;
         // Another request has waited for the same.
         if self.is_granted(claims) || (self.is_fresh() && self.fitting(claims).is_none()) {
-            return Ok(Exchanged::Known);
+            return Ok(ExchangeOutcome::Known);
         }
         let failed = *lock(&self.failed);
         if failed.is_some_and(|failed| self.is_now(failed)) {
@@ -248,25 +248,25 @@ impl Work {
         &self,
         stated: &mut Option<BTreeMap<Sum, Decimal>>,
         claims: &[Claim],
-    ) -> Result<Exchanged, BoxError> {
+    ) -> Result<ExchangeOutcome, BoxError> {
         self.read_others().await?;
         let Some(asked) = self.fitting(claims) else {
-            return Ok(Exchanged::Known);
+            return Ok(ExchangeOutcome::Known);
         };
         self.publish(stated, &asked).await?;
         self.read_others().await?;
         if self.take(asked) {
-            return Ok(Exchanged::Known);
+            return Ok(ExchangeOutcome::Known);
         }
         self.publish(stated, &[]).await?;
         // Whose claim goes on is left to chance.
         let wait = Uuid::new_v4().as_u128() % LONGEST_BACKOFF_MS;
         tokio::time::sleep(Duration::from_millis(wait.try_into()?)).await;
-        Ok(Exchanged::Conflict)
+        Ok(ExchangeOutcome::Conflict)
     }
 
     /// The claims with what is asked beyond them; none when one of them does not fit its limit.
-    fn fitting(&self, claims: &[Claim]) -> Option<Vec<Asked>> {
+    fn fitting(&self, claims: &[Claim]) -> Option<Vec<FittingClaim>> {
         let servers = Decimal::from(lock(&self.status).others + 1);
         let state = self.spent.lock();
         let asked = claims.iter().map(|claim| {
@@ -277,7 +277,7 @@ impl Work {
             let ahead = waiting.max(claim.limit * self.ahead_percent / Decimal::ONE_HUNDRED);
             // What is nearly spent is left to all.
             let ahead = ahead.min(left / servers).trunc_with_scale(12);
-            (!left.is_sign_negative()).then(|| Asked {
+            (!left.is_sign_negative()).then(|| FittingClaim {
                 usd: need + ahead,
                 claim: claim.clone(),
             })
@@ -286,10 +286,10 @@ impl Work {
     }
 
     /// Makes the claims this server's own, where they fit beside what the others have stated since; whether all do.
-    fn take(&self, asked: Vec<Asked>) -> bool {
+    fn take(&self, asked: Vec<FittingClaim>) -> bool {
         let mut state = self.spent.lock();
         let mut all = true;
-        for Asked { claim, usd } in asked {
+        for FittingClaim { claim, usd } in asked {
             let room = claim.limit - state.others(&claim.sum);
             if claim.need(&state) <= room {
                 state.grant(claim.sum, usd.min(room));
@@ -304,10 +304,10 @@ impl Work {
     async fn publish(
         &self,
         stated: &mut Option<BTreeMap<Sum, Decimal>>,
-        asked: &[Asked],
+        asked: &[FittingClaim],
     ) -> Result<(), BoxError> {
         let mut sums = self.spent.stated();
-        for Asked { claim, usd } in asked {
+        for FittingClaim { claim, usd } in asked {
             let sum = sums.entry(claim.sum.clone()).or_default();
             *sum = (*sum).max(*usd);
         }

@@ -24,9 +24,9 @@ const BLOCK_BYTES: u64 = 4096;
 /// How often a disk that fails is spoken of.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// The room of one cache.
+/// The space of one cache on its disk.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct CacheSpace {
     folder: PathBuf,
     max_bytes: u64,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ struct Found {
     used: SystemTime,
 }
 
-impl Room {
+impl CacheSpace {
     pub(super) fn new(folder: PathBuf, max_bytes: u64) -> Self {
         Self {
             folder,

@@ -112,7 +112,7 @@ fn checksum<'a>(id: &str, range: &Range<u64>, bytes: impl Iterator<Item = &'a [u
 
 /// The time of a file's change is when it was last used.
 fn mark_used(file: &File) {
-    let now = super::room::now();
+    let now = super::cache_space::now();
     let used = file.metadata().and_then(|found| found.modified());
     let is_old = used.is_ok_and(|used| {
         now.duration_since(used)

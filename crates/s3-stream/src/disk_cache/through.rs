@@ -8,7 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Kept, piece};
+use super::{CachedVersion, piece};
 use crate::{Error, ObjectMetadata, S3Stream};
 
 type Body = BoxStream<'static, Result<Bytes, Error>>;
@@ -16,14 +16,14 @@ type Body = BoxStream<'static, Result<Bytes, Error>>;
 /// Pieces that are read from the disk ahead of their reader, the one that it waits for included.
 const AHEAD: usize = 2;
 
-/// Neighbouring pieces that are all there, or all not.
+/// Neighbouring pieces that are all in the cache, or all missing.
 #[derive(Debug)]
-struct Run {
+struct PieceRun {
     is_there: bool,
     pieces: Vec<Range<u64>>,
 }
 
-impl Kept {
+impl CachedVersion {
     /// The bytes of a range of this version in order.
     pub(crate) fn read_through(
         self,
@@ -37,7 +37,7 @@ impl Kept {
             let runs = if pieces.len() == 1 {
                 // Whether it is there is seen when it is read.
                 let is_there = true;
-                vec![Run { is_there, pieces }]
+                vec![PieceRun { is_there, pieces }]
             } else {
                 let looked = tokio::task::spawn_blocking(move || kept.runs(pieces));
                 looked.await.map_err(|error| {
@@ -57,13 +57,13 @@ impl Kept {
         stream::once(reading).try_flatten()
     }
 
-    fn runs(&self, pieces: Vec<Range<u64>>) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    fn runs(&self, pieces: Vec<Range<u64>>) -> Vec<PieceRun> {
+        let mut runs: Vec<PieceRun> = Vec::new();
         for piece in pieces {
             let is_there = self.is_there(&piece);
             match runs.last_mut().filter(|run| run.is_there == is_there) {
                 Some(run) => run.pieces.push(piece),
-                None => runs.push(Run {
+                None => runs.push(PieceRun {
                     is_there,
                     pieces: vec![piece],
                 }),
@@ -106,7 +106,7 @@ impl Kept {
             return stream::empty().boxed();
         };
         let range = first.start..last.end;
-        let mut passing = Passing {
+        let mut passing = PieceCollector {
             kept: self.clone(),
             pieces: pieces.into_iter(),
             now: None,
@@ -118,15 +118,15 @@ impl Kept {
     }
 }
 
-/// Pieces while their bytes pass.
-struct Passing {
-    kept: Kept,
+/// Collects the bytes of pieces as they pass to the reader, and writes each complete piece to the cache.
+struct PieceCollector {
+    kept: CachedVersion,
     pieces: std::vec::IntoIter<Range<u64>>,
-    /// The piece whose bytes pass, the bytes of it that have come, and the number of bytes still to come.
+    /// The current piece, the bytes of it that have arrived, and the number of bytes still missing.
     now: Option<(Range<u64>, Vec<Bytes>, u64)>,
 }
 
-impl Passing {
+impl PieceCollector {
     fn pass(&mut self, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let now = self.now.take().or_else(|| {
