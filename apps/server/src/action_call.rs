@@ -1,4 +1,4 @@
-//! One question of a client that is known: its room, its parameters, its attempt.
+//! One call of an action by an authenticated client: its room, its parameters, its attempt.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::Identified,
     caller::caller,
-    door::Door,
-    load::{Asks, overloaded},
+    endpoint::Endpoint,
+    load::{RoomRequest, overloaded},
     peer::Peer,
     refusal::refuse,
     state::AppState,
 };
 
-/// What is asked.
+/// A call of one action.
 #[derive(Debug, Default)]
-pub(crate) struct Question {
+pub(crate) struct ActionCall {
     pub(crate) action: String,
     pub(crate) params: Map<String, Value>,
     pub(crate) output: RowOutput,
@@ -28,66 +28,66 @@ pub(crate) struct Question {
     pub(crate) if_none_match: Option<Vec<String>>,
 }
 
-/// A client that has sent a request, which may ask several questions.
+/// A request of an authenticated client. A batch calls several actions.
 #[derive(Debug)]
-pub(crate) struct Asker<'h> {
+pub(crate) struct ClientRequest<'h> {
     pub(crate) identified: Identified,
-    door: Door,
+    endpoint: Endpoint,
     headers: &'h HeaderMap,
     arrived_at: DateTime<Utc>,
     authenticated_in: Duration,
 }
 
 impl AppState {
-    /// Who sent a request with these headers, or the refusal of what nobody here sent, or sent too often.
-    pub(crate) async fn asker<'h>(
+    /// Authenticates a request by its headers, and counts it against the client's rate. The error is the response of a refusal.
+    pub(crate) async fn client_request<'h>(
         &self,
-        door: Door,
+        endpoint: Endpoint,
         headers: &'h HeaderMap,
         peer: &Peer,
-    ) -> Result<Asker<'h>, Response> {
+    ) -> Result<ClientRequest<'h>, Response> {
         let clock = self.pipeline.clock();
         let (arrived, arrived_at) = (clock.instant(), clock.now());
         let identified = self.authenticate(headers, peer).await?;
-        let asker = Asker {
+        let client_request = ClientRequest {
             identified,
-            door,
+            endpoint,
             headers,
             arrived_at,
             authenticated_in: clock.instant().saturating_duration_since(arrived),
         };
-        asker.take_turn().map_err(refuse)?;
-        Ok(asker)
+        client_request.check_rate().map_err(refuse)?;
+        Ok(client_request)
     }
 
-    /// Answers one question, or says why not.
-    pub(crate) async fn ask(
+    /// Runs one action for the client.
+    pub(crate) async fn call_action(
         &self,
-        asker: &Asker<'_>,
-        question: Question,
+        client_request: &ClientRequest<'_>,
+        call: ActionCall,
     ) -> Result<Answer, Failure> {
-        let Question {
+        let ActionCall {
             action,
             params,
             output,
             if_none_match,
-        } = question;
+        } = call;
         let refused = |error| Failure {
             error,
             audit_id: None,
         };
-        let Asker {
+        let ClientRequest {
             identified,
             headers,
             ..
-        } = asker;
+        } = client_request;
         let client = &identified.client;
         let own_slot = client.slots.as_ref().map(|slots| slots.try_acquire());
         let Ok(_own_slot) = own_slot.transpose() else {
             let what = "the client runs as many requests as it may";
             return Err(refused(overloaded(what, Duration::ZERO)));
         };
-        let asks = Asks {
+        let asks = RoomRequest {
             client: &client.settings.name,
             weight: client.settings.weight(),
         };
@@ -107,12 +107,16 @@ impl AppState {
             denied,
             caller: caller(&client.settings.name, headers),
             cancellation: CancellationToken::new(),
-            authenticated_in: asker.authenticated_in,
+            authenticated_in: client_request.authenticated_in,
             queued_for: room.waited,
             time_left: None,
             confirm: None,
             progress: None,
-            observer: self.telemetry.begin(asker.door, headers, asker.arrived_at),
+            observer: self.telemetry.begin(
+                client_request.endpoint,
+                headers,
+                client_request.arrived_at,
+            ),
         };
         let answered = self.pipeline.run(request).await;
         room.answered();
@@ -120,12 +124,12 @@ impl AppState {
     }
 }
 
-impl Asker<'_> {
-    /// Takes one question of the client's rate.
+impl ClientRequest<'_> {
+    /// Counts one call against the client's rate.
     ///
     /// # Errors
-    /// [`ErrorCode::RateLimited`] when there is none.
-    pub(crate) fn take_turn(&self) -> Result<(), ActionError> {
+    /// [`ErrorCode::RateLimited`] when the rate is used up.
+    pub(crate) fn check_rate(&self) -> Result<(), ActionError> {
         let rate = self.identified.client.rate.as_ref();
         rate.map_or(Ok(()), |rate| rate.take().map_err(too_often))
     }

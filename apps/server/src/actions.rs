@@ -12,10 +12,10 @@ use flowlake_data_action::{ActionDefinition, ActionError, ErrorCode, RowFormat, 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ask::{Asker, Question},
+    action_call::{ActionCall, ClientRequest},
     auth::Identified,
     body::{self, Refusal, invalid_with},
-    door::Door,
+    endpoint::Endpoint,
     negotiation,
     peer::Peer,
     query::{Envelope, Query},
@@ -69,32 +69,32 @@ pub(crate) async fn run(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let door = Door {
+    let endpoint = Endpoint {
         method: "POST",
         route: ROUTE,
     };
-    let asker = match state.asker(door, &head.headers, &peer).await {
-        Ok(asker) => asker,
+    let client_request = match state.client_request(endpoint, &head.headers, &peer).await {
+        Ok(client_request) => client_request,
         Err(refusal) => return refusal,
     };
-    let wanted = Wanted::try_new(path, &head, Query::envelope_alone(head.uri.query()));
+    let target = Target::try_new(path, &head, Query::envelope_alone(head.uri.query()));
     let params = body::parameters(&head.headers, body, state.body_limits).await;
-    match wanted.and_then(|wanted| Ok((wanted, params?))) {
-        // A POST has no tag: it is its body that the answer belongs to, not its address.
-        Ok((wanted, params)) => answer(&state, &asker, wanted, params, None).await,
+    match target.and_then(|target| Ok((target, params?))) {
+        // The answer to a POST has no tag: it depends on the body, and not on the URL alone.
+        Ok((target, params)) => answer(&state, &client_request, target, params, None).await,
         Err((status, error)) => refuse_with(status, error),
     }
 }
 
 /// `GET /v1/actions/{name}?name=value`, and `HEAD`.
-pub(crate) async fn look(
+pub(crate) async fn run_from_query(
     State(state): State<Arc<AppState>>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let (head, _body) = request.into_parts();
-    let door = Door {
+    let endpoint = Endpoint {
         method: if head.method == Method::HEAD {
             "HEAD"
         } else {
@@ -102,34 +102,34 @@ pub(crate) async fn look(
         },
         route: ROUTE,
     };
-    let asker = match state.asker(door, &head.headers, &peer).await {
-        Ok(asker) => asker,
+    let client_request = match state.client_request(endpoint, &head.headers, &peer).await {
+        Ok(client_request) => client_request,
         Err(refusal) => return refusal,
     };
-    let wanted = || {
+    let target = || {
         let Query { envelope, params } = Query::parse(head.uri.query())?;
-        let wanted = Wanted::try_new(path, &head, Ok(envelope))?;
-        no_personal_data(&state, &asker, &wanted.action, &params)?;
-        Ok((wanted, params))
+        let target = Target::try_new(path, &head, Ok(envelope))?;
+        no_personal_data(&state, &client_request, &target.action, &params)?;
+        Ok((target, params))
     };
-    match wanted() {
-        Ok((wanted, params)) => {
+    match target() {
+        Ok((target, params)) => {
             let sent = Some(&head.headers);
-            answer(&state, &asker, wanted, params, sent).await
+            answer(&state, &client_request, target, params, sent).await
         }
         Err((status, error)) => refuse_with(status, error),
     }
 }
 
-/// What a request asks for: an action, and how its rows are wanted.
-struct Wanted {
+/// The action that a request names, and the form that it wants the rows in.
+struct Target {
     action: String,
     format: RowFormat,
     envelope: Envelope,
     is_negotiated: bool,
 }
 
-impl Wanted {
+impl Target {
     /// By the path, whose end may name a format, as in `queue-summary.csv`; else `Accept` does.
     fn try_new(
         path: Result<Path<String>, PathRejection>,
@@ -160,27 +160,27 @@ impl Wanted {
     }
 }
 
-/// Answers; `conditions` are the headers of a request whose address stands for the answer.
+/// Runs the action. `conditions` are the headers of a GET, whose URL identifies the answer, so that `If-None-Match` applies.
 async fn answer(
     state: &AppState,
-    asker: &Asker<'_>,
-    wanted: Wanted,
+    client_request: &ClientRequest<'_>,
+    target: Target,
     params: Map<String, Value>,
     conditions: Option<&HeaderMap>,
 ) -> Response {
-    let Wanted {
+    let Target {
         action,
         format,
         envelope,
         is_negotiated,
-    } = wanted;
+    } = target;
     let shape = Shape {
         format,
         envelope,
         is_negotiated,
     };
     let if_none_match = conditions.map(|headers| shape.if_none_match(headers));
-    let question = Question {
+    let call = ActionCall {
         action,
         params,
         output: RowOutput {
@@ -192,7 +192,7 @@ async fn answer(
         },
         if_none_match,
     };
-    let answer = match state.ask(asker, question).await {
+    let answer = match state.call_action(client_request, call).await {
         Ok(answer) => answer,
         Err(failure) => return fail(&failure),
     };
@@ -213,11 +213,11 @@ async fn answer(
 /// Refuses values in the address that are personal: addresses are written into the logs of whatever lies between.
 fn no_personal_data(
     state: &AppState,
-    asker: &Asker<'_>,
+    client_request: &ClientRequest<'_>,
     action: &str,
     params: &Map<String, Value>,
 ) -> Result<(), Refusal> {
-    let mut offered = offered(state, &asker.identified);
+    let mut offered = offered(state, &client_request.identified);
     let Some(definition) = offered.find(|definition| definition.name == action) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Who calls: API keys, HTTP Basic, tokens of this server and of others, and certificates.
+//! Authentication of requests: API keys, HTTP Basic, tokens of this server and of other issuers, and client certificates.
 //!
 //! Secrets are known by their SHA-256 only, and compared in a time that tells nothing. Each caller is a client of the
 //! configuration; what it may do is decided by [`ClientSettings`].
@@ -27,8 +27,8 @@ use self::{
     client::Client,
     issuers::{Issuer, PAUSE},
     jwt::{Rejected, Token},
-    own_tokens::{GivenToken, OwnTokens},
-    secrets::{Digested, Secrets, is_long},
+    own_tokens::{IssuedToken, OwnTokens},
+    secrets::{SecretDigest, Secrets, is_long},
 };
 use crate::{failures::Reason, peer::Peer};
 
@@ -42,18 +42,18 @@ pub struct Callers {
     anonymous: Arc<Client>,
     clients: Vec<Arc<Client>>,
     keys: Secrets<Arc<Client>>,
-    basic: HashMap<String, (Digested, Arc<Client>)>,
-    oauth: HashMap<String, (Digested, Arc<Client>)>,
+    basic: HashMap<String, (SecretDigest, Arc<Client>)>,
+    oauth: HashMap<String, (SecretDigest, Arc<Client>)>,
     own_tokens: OwnTokens,
     issuers: Vec<Arc<Issuer>>,
     clock: Arc<dyn Clock>,
     /// Those from before a reload, while it is made.
     known_clients: Vec<Arc<Client>>,
     /// Secrets and files that the configuration names, by the keys that name them.
-    named: BTreeMap<String, Digested>,
+    named: BTreeMap<String, SecretDigest>,
 }
 
-/// Who sent a request.
+/// The client that sent a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Identified {
     pub(crate) client: Arc<Client>,
@@ -183,7 +183,7 @@ impl Callers {
             ));
         }
         let client = self.add(ClientSettings::unbound(&key.name))?;
-        let digest = Digested::of(secret.expose());
+        let digest = SecretDigest::of(secret.expose());
         let named = format!("server.keys.{}.secret", key.name);
         self.named.insert(named, digest.clone());
         self.add_key(digest, &client)
@@ -197,20 +197,20 @@ impl Callers {
         let name = &settings.name;
         let client = self.add(settings.clone())?;
         for key in &settings.keys_sha256 {
-            self.add_key(Digested(key.0), &client)?;
+            self.add_key(SecretDigest(key.0), &client)?;
         }
         let taken = |what: &str| {
             let message = format!("{what} of the client `{name}` is another client's too");
             invalid(message, "Give each client its own.")
         };
         if let Some(basic) = &settings.basic {
-            let entry = (Digested(basic.password_sha256.0), Arc::clone(&client));
+            let entry = (SecretDigest(basic.password_sha256.0), Arc::clone(&client));
             if self.basic.insert(basic.user.clone(), entry).is_some() {
                 return Err(taken("the user"));
             }
         }
         if let Some(oauth) = &settings.oauth {
-            let entry = (Digested(oauth.secret_sha256.0), Arc::clone(&client));
+            let entry = (SecretDigest(oauth.secret_sha256.0), Arc::clone(&client));
             if self.oauth.insert(oauth.client_id.clone(), entry).is_some() {
                 return Err(taken("the client id"));
             }
@@ -278,7 +278,7 @@ impl Callers {
         Ok(client)
     }
 
-    fn add_key(&mut self, digest: Digested, client: &Arc<Client>) -> Result<(), ActionError> {
+    fn add_key(&mut self, digest: SecretDigest, client: &Arc<Client>) -> Result<(), ActionError> {
         match self.keys.add(digest, Arc::clone(client)) {
             None => Ok(()),
             Some(other) => Err(invalid(
@@ -291,7 +291,7 @@ impl Callers {
         }
     }
 
-    /// Who sent a request with these headers, over a connection of this peer.
+    /// Determines the client that sent a request with these headers over a connection of this peer.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
@@ -384,7 +384,7 @@ impl Callers {
     }
 
     /// A token for the client with this id and secret.
-    pub(crate) fn give_token(&self, client_id: &str, secret: &str) -> Option<(GivenToken, &str)> {
+    pub(crate) fn issue_token(&self, client_id: &str, secret: &str) -> Option<(IssuedToken, &str)> {
         let client = proved(&self.oauth, client_id, secret)?;
         let (digest, _) = self.oauth.get(client_id)?;
         let token = self.own_tokens.make(client_id, digest, self.clock.now());
@@ -429,7 +429,7 @@ impl Callers {
         }]
     }
 
-    /// Asks for the keys of issuers again, where it is time.
+    /// RoomRequest for the keys of issuers again, where it is time.
     pub(crate) async fn refresh(&self) {
         for issuer in &self.issuers {
             issuer.refresh().await;
@@ -459,14 +459,14 @@ fn identified(client: &Arc<Client>) -> Identified {
     }
 }
 
-/// Whose the id and the secret are; for an id of nobody it takes as long.
+/// The client with this id and secret. An unknown id takes as long as a known one, so that timing reveals no ids.
 fn proved<'a>(
-    known: &'a HashMap<String, (Digested, Arc<Client>)>,
+    known: &'a HashMap<String, (SecretDigest, Arc<Client>)>,
     id: &str,
     secret: &str,
 ) -> Option<&'a Arc<Client>> {
     let found = known.get(id);
-    let nobody = Digested([0; 32]);
+    let nobody = SecretDigest([0; 32]);
     let digest = found.map_or(&nobody, |(digest, _)| digest);
     let is_right = digest.is_of(secret);
     found.filter(|_| is_right).map(|(_, client)| client)

@@ -17,9 +17,9 @@ use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    ask::{Asker, Question},
+    action_call::{ActionCall, ClientRequest},
     body::{self, Refusal, invalid_with},
-    door::Door,
+    endpoint::Endpoint,
     peer::Peer,
     query::{Envelope, Query},
     refusal::{problem, refuse_with},
@@ -41,12 +41,12 @@ pub(crate) async fn run(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let door = Door {
+    let endpoint = Endpoint {
         method: "POST",
         route: "/v1/actions/{name}/batch",
     };
-    let asker = match state.asker(door, &head.headers, &peer).await {
-        Ok(asker) => asker,
+    let client_request = match state.client_request(endpoint, &head.headers, &peer).await {
+        Ok(client_request) => client_request,
         Err(refusal) => return refusal,
     };
     let envelope = Query::envelope_alone(head.uri.query());
@@ -68,20 +68,24 @@ pub(crate) async fn run(
         Err((status, error)) => return refuse_with(status, error),
     };
     let room = AtomicUsize::new(MOST_BYTES);
-    let own_room = asker.identified.client.settings.max_concurrent_requests;
+    let own_room = client_request
+        .identified
+        .client
+        .settings
+        .max_concurrent_requests;
     let at_a_time = own_room.unwrap_or(AT_A_TIME).clamp(1, AT_A_TIME);
     let answers = stream::iter(questions.into_iter().enumerate())
         .map(|(place, params)| {
-            let question = Question {
+            let question = ActionCall {
                 action: name.clone(),
                 params,
                 output: RowOutput {
                     reader: envelope.reader(),
                     ..RowOutput::default()
                 },
-                ..Question::default()
+                ..ActionCall::default()
             };
-            answer(&state, &asker, place, question, envelope, &room)
+            answer(&state, &client_request, place, question, envelope, &room)
         })
         .buffered(at_a_time)
         .collect::<Vec<_>>();
@@ -123,9 +127,9 @@ fn invalid(what: &str, most: usize) -> Refusal {
 /// One member of `answers`, as text: a failure is one of its own question alone.
 async fn answer(
     state: &AppState,
-    asker: &Asker<'_>,
+    client_request: &ClientRequest<'_>,
     place: usize,
-    question: Question,
+    question: ActionCall,
     envelope: Envelope,
     room: &AtomicUsize,
 ) -> String {
@@ -136,13 +140,13 @@ async fn answer(
     let turn = if room.load(Relaxed) == 0 {
         Err(too_much())
     } else if place == 0 {
-        // The first has taken its turn with the request.
+        // The request itself was counted for the first call.
         Ok(())
     } else {
-        asker.take_turn()
+        client_request.check_rate()
     };
     let answered = match turn {
-        Ok(()) => Box::pin(state.ask(asker, question)).await,
+        Ok(()) => Box::pin(state.call_action(client_request, question)).await,
         Err(error) => Err(refused(error)),
     };
     match answered {

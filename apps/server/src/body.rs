@@ -1,4 +1,4 @@
-//! The body of a request: read within its bounds, and JSON without doubt.
+//! The body of a request: read within its limits, and checked to be JSON.
 
 use std::{
     pin::Pin,
@@ -19,11 +19,10 @@ use flowlake_data_action::{ActionError, ErrorCode, ServerSettings};
 use hyper::body::{Frame, SizeHint};
 use serde_json::{Map, Value};
 
-/// What is still read of the body of a request that is refused for its head: a connection that is closed before its peer has
-/// sent everything may lose the refusal.
+/// How long the body of a refused request is still read: a peer whose connection is closed while it sends may lose the refusal.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
-/// How much is read of a body.
+/// Limits of reading a body: its size, and the time until it is complete.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
     pub(crate) bytes: usize,
@@ -65,35 +64,35 @@ pub(crate) async fn json(
     read(headers, body, limits).await
 }
 
-/// A body on its way to a handler, which is given back when nobody has begun to read it.
-struct Lent {
+/// A body that is put into `unread` when it is dropped before anybody has read from it.
+struct ObservedBody {
     body: Body,
     is_begun: bool,
     unread: Arc<Mutex<Option<Body>>>,
 }
 
-/// Where a body is when nobody has begun to read it.
-pub(crate) struct Unread(Option<Arc<Mutex<Option<Body>>>>);
+/// Receives the body of a request if no handler has read from it.
+pub(crate) struct UnreadBody(Option<Arc<Mutex<Option<Body>>>>);
 
-/// Lends the body of a request to its handler.
-pub(crate) fn lend(request: Request) -> (Request, Unread) {
-    // One that is only sent when it is asked for is not waited for.
+/// Wraps the body of a request, so that it can be drained if no handler reads it.
+pub(crate) fn observe(request: Request) -> (Request, UnreadBody) {
+    // With `Expect: 100-continue`, the peer sends the body only after it is read from.
     if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
-        return (request, Unread(None));
+        return (request, UnreadBody(None));
     }
     let unread = Arc::default();
     let request = request.map(|body| {
-        Body::new(Lent {
+        Body::new(ObservedBody {
             body,
             is_begun: false,
             unread: Arc::clone(&unread),
         })
     });
-    (request, Unread(Some(unread)))
+    (request, UnreadBody(Some(unread)))
 }
 
-impl Unread {
-    /// Reads a body that nobody wants, for a short time.
+impl UnreadBody {
+    /// Reads and discards the rest of a body for a short time.
     pub(crate) async fn drain(self, limits: BodyLimits) {
         let body = self.0.and_then(|unread| {
             let mut unread = unread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,13 +100,13 @@ impl Unread {
         });
         if let Some(body) = body {
             let all = axum::body::to_bytes(body, limits.bytes);
-            // What is larger or slower loses its answer.
+            // A peer whose body is larger or slower may lose the response.
             let _ = tokio::time::timeout(DRAIN_LIMIT.min(limits.time), all).await;
         }
     }
 }
 
-impl HttpBody for Lent {
+impl HttpBody for ObservedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -115,7 +114,7 @@ impl HttpBody for Lent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // From now on it is the reader's, however far it comes.
+        // The handler has it from now on, even if it does not read all of it.
         self.is_begun = true;
         Pin::new(&mut self.body).poll_frame(context)
     }
@@ -129,7 +128,7 @@ impl HttpBody for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for ObservedBody {
     fn drop(&mut self) {
         if !self.is_begun {
             let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
-//! Where questions come in.
+//! The endpoints of the API, as traces name them.
 
 /// The method and the path of requests, as they are written in a trace.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
+pub(crate) struct Endpoint {
     pub(crate) method: &'static str,
     pub(crate) route: &'static str,
 }

@@ -48,14 +48,14 @@ pub(crate) struct Failures {
 struct Shared {
     pipeline: Pipeline,
     records: TaskTracker,
-    known: Mutex<Known>,
+    known: Mutex<FailureTable>,
     without_credentials: AtomicU64,
     with_wrong_credentials: AtomicU64,
     not_waited: AtomicU64,
 }
 
 #[derive(Default)]
-struct Known {
+struct FailureTable {
     networks: HashMap<Option<Network>, Failed>,
     waiting: u32,
 }
@@ -81,7 +81,7 @@ pub(crate) enum Reason {
 }
 
 /// A request that waits for its refusal.
-struct Waiting<'a> {
+struct DelayedRefusal<'a> {
     failures: &'a Failures,
     network: Option<Network>,
 }
@@ -212,7 +212,7 @@ impl Failures {
     }
 
     /// Room to wait.
-    fn wait(&self, network: Option<Network>) -> Option<Waiting<'_>> {
+    fn wait(&self, network: Option<Network>) -> Option<DelayedRefusal<'_>> {
         let mut known = self.lock();
         if known.waiting >= MOST_WAITING_IN_ALL {
             return None;
@@ -223,7 +223,7 @@ impl Failures {
         }
         failed.waiting += 1;
         known.waiting += 1;
-        Some(Waiting {
+        Some(DelayedRefusal {
             failures: self,
             network,
         })
@@ -248,7 +248,7 @@ impl Failures {
         }]
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, FailureTable> {
         self.shared
             .known
             .lock()
@@ -256,7 +256,7 @@ impl Failures {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for DelayedRefusal<'_> {
     fn drop(&mut self) {
         let mut known = self.failures.lock();
         known.waiting -= 1;

@@ -29,7 +29,7 @@ pub(crate) async fn guard(
 ) -> Response {
     let request_id = request_id(request.headers());
     let checked = check(&request);
-    let (request, unread) = body::lend(request);
+    let (request, unread) = body::observe(request);
     let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err((status, error)) => {

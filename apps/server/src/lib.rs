@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod action_call;
 mod actions;
 mod admin;
-mod ask;
 mod auth;
 mod batch;
 mod bind;
@@ -10,7 +10,7 @@ mod body;
 mod caller;
 mod connection_slots;
 mod describe;
-mod door;
+mod endpoint;
 mod failures;
 mod gauge;
 mod headers;

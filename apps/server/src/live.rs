@@ -15,7 +15,7 @@ use crate::{
     state::AppState,
 };
 
-/// What a server without actions says: every request is answered with 404.
+/// The warning of a server without actions: it answers every request with 404.
 pub(crate) const NO_ACTIONS: &str =
     "no action can be run: write actions/NAME.toml beside flowlake.toml";
 

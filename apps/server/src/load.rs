@@ -29,7 +29,7 @@ pub(crate) struct Load {
     lookups: Arc<Lane>,
     aggregates: Arc<Lane>,
     reads: Arc<Lane>,
-    actions: HashMap<String, Known>,
+    actions: HashMap<String, ActionLoad>,
 }
 
 /// Room for one kind of requests.
@@ -57,9 +57,9 @@ struct LaneState {
     refused: u64,
 }
 
-/// What is known of an action.
+/// The time limit and the mean duration of an action.
 #[derive(Debug)]
-struct Known {
+struct ActionLoad {
     timeout: Duration,
     mean: Mean,
 }
@@ -68,9 +68,9 @@ struct Known {
 #[derive(Debug, Default)]
 struct Mean(AtomicU64);
 
-/// Who asks for room.
+/// Whose request asks for room.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asks<'a> {
+pub(crate) struct RoomRequest<'a> {
     pub(crate) client: &'a str,
     /// Its share of the queue, compared with those of others.
     pub(crate) weight: u32,
@@ -81,7 +81,7 @@ pub(crate) struct Asks<'a> {
 pub(crate) struct Room<'a> {
     load: &'a Load,
     lane: &'a Lane,
-    action: Option<&'a Known>,
+    action: Option<&'a ActionLoad>,
     began: Instant,
     /// How long it waited for it.
     pub(crate) waited: Duration,
@@ -106,7 +106,7 @@ impl Load {
                 settings.max_concurrent_requests,
                 settings.max_queued_requests,
             )),
-            actions: actions.map(known).collect(),
+            actions: actions.map(action_load).collect(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Load {
             lookups: Arc::clone(&self.lookups),
             aggregates: Arc::clone(&self.aggregates),
             reads: Arc::clone(&self.reads),
-            actions: actions.map(known).collect(),
+            actions: actions.map(action_load).collect(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Load {
     /// [`ErrorCode::Overloaded`] with the time after which there may be room.
     pub(crate) async fn take(
         &self,
-        asks: Asks<'_>,
+        request: RoomRequest<'_>,
         action: Option<&Action>,
     ) -> Result<Room<'_>, ActionError> {
         let lane = match action {
@@ -157,7 +157,7 @@ impl Load {
         let arrived = self.clock.instant();
         let slot = match lane.slots.try_take() {
             Some(slot) => slot,
-            None => lane.wait(asks, action).await?,
+            None => lane.wait(request, action).await?,
         };
         let began = self.clock.instant();
         Ok(Room {
@@ -238,8 +238,12 @@ impl Lane {
         }
     }
 
-    async fn wait(&self, asks: Asks<'_>, action: Option<&Known>) -> Result<Slot, ActionError> {
-        let mut place = self.slots.queue(asks.client, asks.weight);
+    async fn wait(
+        &self,
+        request: RoomRequest<'_>,
+        action: Option<&ActionLoad>,
+    ) -> Result<Slot, ActionError> {
+        let mut place = self.slots.queue(request.client, request.weight);
         let wait = self.expected_wait(place.ahead);
         let full = || {
             self.refused_full.fetch_add(1, Relaxed);
@@ -312,13 +316,13 @@ impl Room<'_> {
     }
 }
 
-fn known(action: &Action) -> (String, Known) {
+fn action_load(action: &Action) -> (String, ActionLoad) {
     let definition = action.definition();
-    let known = Known {
+    let action_load = ActionLoad {
         timeout: definition.limits.timeout,
         mean: Mean::default(),
     };
-    (definition.name.clone(), known)
+    (definition.name.clone(), action_load)
 }
 
 /// A refusal because there is no room; at once, so that the caller can do something else in its time.

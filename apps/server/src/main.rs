@@ -113,7 +113,7 @@ async fn serve(arguments: Arguments, scans: &Handle) -> Result<(), Failure> {
                 None => documents.locate(error),
             },
         )?;
-    // Before anybody hears that it is ready: a signal that nobody waits for ends the process.
+    // Before the server reports that it is ready: a signal without a handler would end the process at once.
     let signals = Signals::listen()?;
     announce(&server);
     ServiceState::Ready.tell(&ProcessEnvironment);

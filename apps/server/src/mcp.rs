@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
+    action_call::{ActionCall, ClientRequest},
     actions::offered,
-    ask::{Asker, Question},
     body::{self, invalid_with},
-    door::Door,
+    endpoint::Endpoint,
     peer::Peer,
     refusal::{problem, refuse_with},
     state::AppState,
@@ -80,12 +80,12 @@ pub(crate) async fn message(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let door = Door {
+    let endpoint = Endpoint {
         method: "POST",
         route: "/mcp",
     };
-    let asker = match state.asker(door, &head.headers, &peer).await {
-        Ok(asker) => asker,
+    let client_request = match state.client_request(endpoint, &head.headers, &peer).await {
+        Ok(client_request) => client_request,
         Err(refusal) => return refusal,
     };
     let body = match body::json(&head.headers, body, state.body_limits).await {
@@ -99,7 +99,7 @@ pub(crate) async fn message(
         return refuse_with(status, error);
     }
     if body.trim_ascii_start().starts_with(b"[") {
-        return match Box::pin(batch(&state, &asker, &head.headers, &body)).await {
+        return match Box::pin(batch(&state, &client_request, &head.headers, &body)).await {
             Ok(answers) if answers.is_empty() => StatusCode::ACCEPTED.into_response(),
             Ok(answers) => Json(answers).into_response(),
             Err(wrong) => refused(wrong),
@@ -109,7 +109,7 @@ pub(crate) async fn message(
         Ok(message) => message,
         Err(wrong) => return refused(wrong),
     };
-    match Box::pin(reply(&state, &asker, &message)).await {
+    match Box::pin(reply(&state, &client_request, &message)).await {
         Some(reply) => Json(reply).into_response(),
         None => StatusCode::ACCEPTED.into_response(),
     }
@@ -118,7 +118,7 @@ pub(crate) async fn message(
 /// Answers the messages of a batch one after the other, as version 2025-03-26 has them and later ones have not.
 async fn batch(
     state: &AppState,
-    asker: &Asker<'_>,
+    client_request: &ClientRequest<'_>,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Vec<Value>, Wrong> {
@@ -141,11 +141,11 @@ async fn batch(
                 continue;
             }
         };
-        // The first has taken its turn with the request.
+        // The request itself was counted for the first call.
         let turn = match number {
             0 => Ok(()),
-            _ => asker
-                .take_turn()
+            _ => client_request
+                .check_rate()
                 .map_err(|error| error.message().to_owned()),
         };
         let refusal = match turn {
@@ -160,7 +160,7 @@ async fn batch(
             Ok(()) => None,
         };
         let answer = match (refusal, &message.id) {
-            (None, _) => Box::pin(reply(state, asker, &message)).await,
+            (None, _) => Box::pin(reply(state, client_request, &message)).await,
             (Some(wrong), Some(id)) => Some(failed(id, wrong)),
             (Some(_), None) => None,
         };
@@ -194,11 +194,15 @@ fn refused(wrong: Wrong) -> Response {
 }
 
 /// The answer of one message; none of a notification.
-async fn reply(state: &AppState, asker: &Asker<'_>, message: &Message<'_>) -> Option<Value> {
+async fn reply(
+    state: &AppState,
+    client_request: &ClientRequest<'_>,
+    message: &Message<'_>,
+) -> Option<Value> {
     let id = message.id.as_ref()?;
     let is_valid = message.jsonrpc == "2.0" && (id.is_string() || id.is_i64() || id.is_u64());
     let answered = if is_valid {
-        answer(state, asker, message).await
+        answer(state, client_request, message).await
     } else {
         Err((INVALID_REQUEST, "not a request of JSON-RPC 2.0".to_owned()))
     };
@@ -216,14 +220,14 @@ fn speaks(headers: &HeaderMap) -> bool {
 
 async fn answer(
     state: &AppState,
-    asker: &Asker<'_>,
+    client_request: &ClientRequest<'_>,
     message: &Message<'_>,
 ) -> Result<Value, Wrong> {
     match message.method.as_str() {
         INITIALIZE => initialize(message),
         "ping" => Ok(json!({})),
-        "tools/list" => Ok(json!({ "tools": tools(state, asker) })),
-        "tools/call" => call(state, asker, message).await,
+        "tools/list" => Ok(json!({ "tools": tools(state, client_request) })),
+        "tools/call" => call(state, client_request, message).await,
         _ => Err((METHOD_NOT_FOUND, "there is no such method here".to_owned())),
     }
 }
@@ -240,9 +244,9 @@ fn initialize(message: &Message<'_>) -> Result<Value, Wrong> {
     }))
 }
 
-fn tools(state: &AppState, asker: &Asker<'_>) -> Vec<Value> {
-    let settings = &asker.identified.client.settings;
-    offered(state, &asker.identified)
+fn tools(state: &AppState, client_request: &ClientRequest<'_>) -> Vec<Value> {
+    let settings = &client_request.identified.client.settings;
+    offered(state, &client_request.identified)
         .map(|definition| {
             json!({
                 "name": definition.name,
@@ -255,19 +259,24 @@ fn tools(state: &AppState, asker: &Asker<'_>) -> Vec<Value> {
 }
 
 /// A question that gets no answer is a result too: the model reads why, and what to do.
-async fn call(state: &AppState, asker: &Asker<'_>, message: &Message<'_>) -> Result<Value, Wrong> {
+async fn call(
+    state: &AppState,
+    client_request: &ClientRequest<'_>,
+    message: &Message<'_>,
+) -> Result<Value, Wrong> {
     let Call { name, arguments } = params(message)?;
     let arguments = arguments.map(|arguments| {
         let arguments = flowlake_data_action::parameters(arguments.get().as_bytes());
         arguments.map_err(|error| (INVALID_PARAMS, format!("arguments: {error}")))
     });
-    let is_known = offered(state, &asker.identified).any(|definition| definition.name == name);
-    let question = Question {
+    let is_known =
+        offered(state, &client_request.identified).any(|definition| definition.name == name);
+    let question = ActionCall {
         action: name.clone(),
         params: arguments.transpose()?.unwrap_or_else(Map::new),
-        ..Question::default()
+        ..ActionCall::default()
     };
-    let (content, is_error) = match state.ask(asker, question).await {
+    let (content, is_error) = match state.call_action(client_request, question).await {
         Ok(answer) => (json!(answer.to_flow()), false),
         // It is refused as any other question, with its record; the client hears it in the protocol's own terms.
         Err(_refused) if !is_known => {

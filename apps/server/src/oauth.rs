@@ -27,7 +27,7 @@ struct Form {
 
 /// Why there is no token, as section 5.2 names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
+enum TokenError {
     InvalidRequest,
     InvalidClient,
     UnsupportedGrantType,
@@ -41,14 +41,14 @@ pub(crate) async fn token(
     let (head, body) = request.into_parts();
     let form = match body::read(&head.headers, body, state.body_limits).await {
         Ok(body) => form(&head.headers, &body),
-        Err((status, _)) => return refuse(status, Refused::InvalidRequest),
+        Err((status, _)) => return refuse(status, TokenError::InvalidRequest),
     };
     let credentials = form.and_then(|form| credentials(&head.headers, form));
     let (client_id, secret) = match credentials {
         Ok(credentials) => credentials,
         Err(refused) => return refuse(StatusCode::BAD_REQUEST, refused),
     };
-    if let Some((given, client)) = state.callers.give_token(&client_id, &secret) {
+    if let Some((given, client)) = state.callers.issue_token(&client_id, &secret) {
         peer.set_authenticated();
         tracing::info!(client, "a token was given");
         return Json(json!({
@@ -59,9 +59,9 @@ pub(crate) async fn token(
         .into_response();
     }
     match state.failures.note(peer.network(), Reason::Wrong).await {
-        Ok(()) => refuse(StatusCode::UNAUTHORIZED, Refused::InvalidClient),
+        Ok(()) => refuse(StatusCode::UNAUTHORIZED, TokenError::InvalidClient),
         Err(error) => {
-            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, Refused::InvalidClient);
+            let mut response = refuse(StatusCode::TOO_MANY_REQUESTS, TokenError::InvalidClient);
             let wait = error.retry_after().map_or(1, |wait| wait.as_secs());
             response
                 .headers_mut()
@@ -71,14 +71,14 @@ pub(crate) async fn token(
     }
 }
 
-fn form(headers: &HeaderMap, body: &Bytes) -> Result<Form, Refused> {
+fn form(headers: &HeaderMap, body: &Bytes) -> Result<Form, TokenError> {
     let is_form = headers.get(CONTENT_TYPE).is_none_or(|kind| {
         let kind = kind.to_str().unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     if !is_form {
-        return Err(Refused::InvalidRequest);
+        return Err(TokenError::InvalidRequest);
     }
     let mut form = Form::default();
     for (name, value) in form_urlencoded::parse(body) {
@@ -90,18 +90,18 @@ fn form(headers: &HeaderMap, body: &Bytes) -> Result<Form, Refused> {
             _ => continue,
         };
         if place.replace(value.into_owned()).is_some() {
-            return Err(Refused::InvalidRequest);
+            return Err(TokenError::InvalidRequest);
         }
     }
     Ok(form)
 }
 
 /// The credentials, of the header or of the form and not of both (section 2.3).
-fn credentials(headers: &HeaderMap, form: Form) -> Result<(String, String), Refused> {
+fn credentials(headers: &HeaderMap, form: Form) -> Result<(String, String), TokenError> {
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
-        Some(_) => return Err(Refused::UnsupportedGrantType),
-        None => return Err(Refused::InvalidRequest),
+        Some(_) => return Err(TokenError::UnsupportedGrantType),
+        None => return Err(TokenError::InvalidRequest),
     }
     match (
         headers.get(AUTHORIZATION),
@@ -112,28 +112,28 @@ fn credentials(headers: &HeaderMap, form: Form) -> Result<(String, String), Refu
             let sent = sent.to_str().ok().and_then(|sent| sent.split_once(' '));
             let sent = sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
             let pair = sent.and_then(|(_, sent)| user_and_password(sent.trim()));
-            let (user, password) = pair.ok_or(Refused::InvalidRequest)?;
+            let (user, password) = pair.ok_or(TokenError::InvalidRequest)?;
             if id.is_some_and(|id| id != user) {
-                return Err(Refused::InvalidRequest);
+                return Err(TokenError::InvalidRequest);
             }
             Ok((user, password))
         }
         (None, Some(id), Some(secret)) => Ok((id, secret)),
-        _ => Err(Refused::InvalidRequest),
+        _ => Err(TokenError::InvalidRequest),
     }
 }
 
-fn refuse(status: StatusCode, refused: Refused) -> Response {
+fn refuse(status: StatusCode, refused: TokenError) -> Response {
     let (error, description) = match refused {
-        Refused::InvalidRequest => (
+        TokenError::InvalidRequest => (
             "invalid_request",
             "send grant_type=client_credentials as a form, with the client's id and secret by HTTP Basic or in the form",
         ),
-        Refused::InvalidClient => (
+        TokenError::InvalidClient => (
             "invalid_client",
             "the client or its secret is not known here",
         ),
-        Refused::UnsupportedGrantType => (
+        TokenError::UnsupportedGrantType => (
             "unsupported_grant_type",
             "the only grant type is client_credentials",
         ),

@@ -1,11 +1,11 @@
-//! Who is behind the proxies that are trusted: what they say of the other end of their own connection.
+//! Determines the address of a caller behind trusted proxies, from the header in which they name the other end of their connection.
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use flowlake_data_action::{ForwardedHeader, IpNetwork, ServerSettings};
 
-/// The proxies whose word is taken.
+/// The proxies whose header is trusted.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     networks: Vec<IpNetwork>,
@@ -28,9 +28,9 @@ impl Proxies {
             .any(|network| network.contains(address))
     }
 
-    /// Where a request comes from that this address sent. Each proxy adds the address that it was sent from at the end, so the last
-    /// one that is no trusted proxy is the caller; what stands before it was made up by anybody. A request that names nobody is
-    /// the proxy's own.
+    /// The address of the caller whose request came from `address`. Each proxy appends the address that it received the request
+    /// from, so the last address that is no trusted proxy is the caller; what stands before it may be forged. A request without the
+    /// header is the proxy's own.
     pub(crate) fn caller(&self, address: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut caller = address;
         if !self.trusts(caller) {
@@ -100,7 +100,7 @@ mod tests {
         })
     }
 
-    /// Who is found of requests from the first address that have these values of a header; `proxy` stands for that of a proxy.
+    /// The callers found for requests from the first address with these header values; `proxy` is the address of a trusted proxy.
     fn check(header: ForwardedHeader, name: &'static str, cases: &[(&str, &[&str], &str)]) {
         for (from, sent, expected) in cases {
             let address = |text: &str| text.replace("proxy", "10.1.2.3").parse().unwrap();

@@ -19,22 +19,22 @@ const MINUTE_NANOS: u64 = 60_000_000_000;
 pub(crate) struct Rate {
     clock: Arc<dyn Clock>,
     begin: Instant,
-    /// Nanoseconds between two requests at an even pace.
-    pace: u64,
+    /// Nanoseconds between two requests at an even rate.
+    interval: u64,
     /// Nanoseconds that requests may run ahead of it.
     ahead: u64,
-    /// When, at an even pace, the next request would come; nanoseconds since the begin.
+    /// When, at even intervals, the next request would come; nanoseconds since the begin.
     next: AtomicU64,
 }
 
 impl Rate {
     pub(crate) fn new(settings: RateSettings, clock: Arc<dyn Clock>) -> Self {
-        let pace = MINUTE_NANOS / u64::from(settings.per_minute.max(1));
+        let interval = MINUTE_NANOS / u64::from(settings.per_minute.max(1));
         Self {
             begin: clock.instant(),
             clock,
-            pace,
-            ahead: pace * u64::from(settings.burst.saturating_sub(1)),
+            interval,
+            ahead: interval * u64::from(settings.burst.saturating_sub(1)),
             next: AtomicU64::new(0),
         }
     }
@@ -45,7 +45,7 @@ impl Rate {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let taken = self.next.fetch_update(Relaxed, Relaxed, |next| {
             let due = next.max(now);
-            (due - now <= self.ahead).then(|| due + self.pace)
+            (due - now <= self.ahead).then(|| due + self.interval)
         });
         match taken {
             Ok(_) => Ok(()),

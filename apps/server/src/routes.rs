@@ -18,14 +18,17 @@ use tower_http::{
 
 use crate::{actions, batch, describe, headers, mcp, oauth, operations, state::AppState};
 
-/// What is smaller is sent as it is: a packet holds it.
+/// Smaller responses are not compressed: they fit into one packet.
 const LEAST_COMPRESSED_BYTES: u16 = 1400;
 
 /// Actions behind credentials; health open, and no more than load balancers need. What operators look at is `admin`.
 pub(crate) fn router(state: Arc<AppState>) -> Router {
     Router::new()
         .route("/v1/actions", get(actions::list))
-        .route("/v1/actions/{name}", get(actions::look).post(actions::run))
+        .route(
+            "/v1/actions/{name}",
+            get(actions::run_from_query).post(actions::run),
+        )
         .route("/v1/actions/{name}/batch", post(batch::run))
         .route("/mcp", post(mcp::message))
         .route("/openapi.json", get(describe::openapi))

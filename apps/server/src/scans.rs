@@ -9,7 +9,7 @@ use std::{io, sync::Once};
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::runtime::{Builder, Runtime};
 
-/// Of 99. On Linux it is a niceness of 9, whose threads get a tenth of what those of normal priority do while both want to run. A
+/// The priority of the threads, from 0 to 99. On Linux, 25 is a niceness of 9, whose threads get a tenth of what those of normal priority do while both want to run. A
 /// lower one would leave a lock for long with a scan that holds it while the processors are busy.
 const PRIORITY: u8 = 25;
 
@@ -26,10 +26,10 @@ pub fn scan_runtime() -> io::Result<Runtime> {
 }
 
 fn lower_priority() {
-    static TOLD: Once = Once::new();
+    static LOGGED: Once = Once::new();
     let value = ThreadPriorityValue::try_from(PRIORITY).expect("it is below 100");
     if let Err(error) = set_current_thread_priority(ThreadPriority::Crossplatform(value)) {
-        TOLD.call_once(|| {
+        LOGGED.call_once(|| {
             tracing::warn!(%error, "scans run at normal priority: look-ups may wait for them");
         });
     }

@@ -29,7 +29,7 @@ use crate::{
 /// Longest wait for the records of attempts whose callers hung up, once no request runs.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether keys of issuers have to be asked for again.
+/// How often the keys of issuers are checked for their age.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 
 /// A server that is configured but not yet listening.
@@ -54,7 +54,7 @@ pub struct RunningServer {
     connections: Arc<Connections>,
     tls: Option<Arc<Tls>>,
     accepting: JoinHandle<()>,
-    /// What is done now and then, until the server stops.
+    /// Periodic tasks, until the server stops.
     housekeeping: JoinSet<()>,
 }
 
@@ -115,7 +115,7 @@ impl Server {
     /// Starts to listen; the server runs in tasks of its own until [`RunningServer::stop`].
     ///
     /// # Errors
-    /// `config.invalid` when an address cannot be bound, or would tell keys to a network in the clear.
+    /// `config.invalid` when an address cannot be bound, or when it would send keys over a network without TLS.
     pub async fn start(self) -> Result<RunningServer, ActionError> {
         let (listener, address) = bind::listen(&self.settings, self.listener).await?;
         let admin = bind::listen_for_operators(&self.settings).await?;

@@ -1,4 +1,4 @@
-//! What every request handler sees.
+//! The state that every request handler has.
 
 use std::sync::{
     Arc,
@@ -22,7 +22,7 @@ use crate::{
     refusal::refuse,
 };
 
-/// What they share is counted, so a clone is the same.
+/// The state of the server. Its parts are reference-counted: clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
     pub(crate) pipeline: Pipeline,
@@ -38,7 +38,7 @@ pub(crate) struct AppState {
 }
 
 impl AppState {
-    /// Who calls, or the refusal of a request that nobody here sent. The refusal waits as long as it has to.
+    /// Authenticates a request. The error is the response of a refusal, which is delayed after repeated failures from the same network.
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,

@@ -31,7 +31,7 @@ use opentelemetry_sdk::{
 };
 
 use self::sender::Sender;
-use crate::door::Door;
+use crate::endpoint::Endpoint;
 
 /// Longest wait for the receiver, when `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing else.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,17 +108,17 @@ impl Telemetry {
         })))
     }
 
-    /// Begins the span of a request that arrived at that time and that door, below the caller's span when the request names one.
+    /// Begins the span of a request that arrived at that time and that endpoint, below the caller's span when the request names one.
     pub(crate) fn begin(
         &self,
-        door: Door,
+        endpoint: Endpoint,
         headers: &HeaderMap,
         arrived_at: DateTime<Utc>,
     ) -> Option<Arc<dyn AttemptObserver>> {
         let tracing = Arc::clone(self.0.as_ref()?);
         let parent = TraceContextPropagator::new()
             .extract_with_context(&Context::new(), &HeaderExtractor(headers));
-        let Door { method, route } = door;
+        let Endpoint { method, route } = endpoint;
         let span = SpanBuilder::from_name(format!("{method} {route}"))
             .with_kind(SpanKind::Server)
             .with_start_time(arrived_at)

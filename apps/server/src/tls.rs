@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     gauge::{number, single},
-    x509::Content,
+    x509::TbsCertificate,
 };
 
 /// What both sides may speak, the preferred one first.
@@ -209,10 +209,10 @@ fn read(settings: &TlsSettings, now: DateTime<Utc>) -> Result<Current, ActionErr
 
 /// When a certificate ends that callers will take now, or what they would find wrong with it.
 fn end(certificate: &CertificateDer<'_>, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    let Some(content) = Content::parse(certificate) else {
+    let Some(content) = TbsCertificate::parse(certificate) else {
         return Err("holds a certificate that cannot be read".to_owned());
     };
-    let Content {
+    let TbsCertificate {
         not_before,
         not_after,
         is_for_servers,
@@ -284,7 +284,7 @@ mod tests {
     use flowlake_data_action::TlsSettings;
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-    use super::{Content, PROTOCOLS, end, read};
+    use super::{PROTOCOLS, TbsCertificate, end, read};
 
     #[test]
     fn no_request_comes_with_a_handshake_where_it_could_be_replayed() {
@@ -305,7 +305,7 @@ mod tests {
     fn a_certificate_is_taken_while_it_is_valid() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/certificates");
         let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
-        let content = Content::parse(&certificate).unwrap();
+        let content = TbsCertificate::parse(&certificate).unwrap();
         let (begin, last) = (content.not_before, content.not_after);
         assert!(content.is_for_servers && last.year() > begin.year() + 90);
         let second = chrono::TimeDelta::seconds(1);

@@ -21,7 +21,7 @@ const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 29, 37];
 const OF_SERVERS: [&[u8]; 2] = [&[0x55, 29, 37, 0], &[0x2b, 6, 1, 5, 5, 7, 3, 1]];
 
 /// The signed part of a certificate.
-pub(crate) struct Content<'a> {
+pub(crate) struct TbsCertificate<'a> {
     pub(crate) not_before: DateTime<Utc>,
     pub(crate) not_after: DateTime<Utc>,
     /// Sets of attributes.
@@ -30,7 +30,7 @@ pub(crate) struct Content<'a> {
     pub(crate) is_for_servers: bool,
 }
 
-impl<'a> Content<'a> {
+impl<'a> TbsCertificate<'a> {
     /// Reads the certificate; `None` when it is none, or cut off.
     pub(crate) fn parse(certificate: &'a [u8]) -> Option<Self> {
         let mut outer = Der(certificate);
@@ -60,7 +60,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Whether the extensions allow a server to use the certificate. Without a list of usages, anybody may.
+/// Whether the extensions allow the use by a server. A certificate without a list of usages allows every use.
 fn is_for_servers(mut extensions: Der<'_>) -> Option<bool> {
     let mut list = Der(extensions.expect(SEQUENCE)?);
     while !list.is_empty() {

@@ -1,4 +1,4 @@
-//! Whom a verified certificate stands for: by an alternative name, or by its whole subject.
+//! Maps a verified client certificate to a client, by an alternative name or by its whole subject.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use crate::x509::{Content, Der, OBJECT_ID, SEQUENCE, SET};
+use crate::x509::{Der, OBJECT_ID, SEQUENCE, SET, TbsCertificate};
 
 /// `UTF8String`, `PrintableString` and `IA5String`: what subjects of today are written in.
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
@@ -52,7 +52,7 @@ pub(super) fn fits(certificate: &CertificateDer<'_>, wanted: &CertificateMatch) 
 /// The subject as text such as `O=Contact Centre,CN=flows`, in the order of the certificate. None when it is empty, or has a part
 /// that is no text or of a kind without a name: what cannot be written cannot be compared.
 fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
-    let mut parts = Content::parse(certificate)?.subject;
+    let mut parts = TbsCertificate::parse(certificate)?.subject;
     let mut text = String::new();
     while !parts.is_empty() {
         let mut attributes = Der(parts.expect(SET)?);

@@ -1,4 +1,4 @@
-//! Issuers of tokens: their public keys, kept for a time and then fetched again.
+//! Issuers of tokens: their public keys, cached for a time and then fetched again.
 
 use std::{
     fmt, fs,
@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use super::{
     jwt::{PublicKey, Rejected, Token},
-    secrets::Digested,
+    secrets::SecretDigest,
 };
 
 /// How long keys are used before they are asked for again.
@@ -42,7 +42,7 @@ pub(super) struct Issuer {
     settings: IssuerSettings,
     source: Source,
     clock: Arc<dyn Clock>,
-    keys: RwLock<Kept>,
+    keys: RwLock<CachedKeys>,
     /// When the issuer was asked last; held while it is asked.
     asked: Mutex<Option<Instant>>,
     /// Whether it gave no keys when it was asked last.
@@ -50,12 +50,12 @@ pub(super) struct Issuer {
 }
 
 enum Source {
-    File(Digested),
+    File(SecretDigest),
     Url(Client, Url),
 }
 
 #[derive(Default)]
-struct Kept {
+struct CachedKeys {
     keys: Arc<[Key]>,
     fetched: Option<Instant>,
 }
@@ -114,7 +114,7 @@ impl Issuer {
         if settings.issuer.is_empty() || settings.audience.is_empty() {
             return Err(invalid("lacks `issuer` or `audience`".to_owned()));
         }
-        let mut kept = Kept::default();
+        let mut cached = CachedKeys::default();
         let source = match (&settings.jwks_url, &settings.jwks_file) {
             (Some(url), None) => {
                 let url =
@@ -135,10 +135,10 @@ impl Issuer {
                 let content = fs::read(path).map_err(|error| {
                     invalid(format!("has a `jwks_file` that cannot be read: {error}"))
                 })?;
-                kept.keys = parse(&content).ok_or_else(|| {
+                cached.keys = parse(&content).ok_or_else(|| {
                     invalid("has a `jwks_file` that is no set of keys".to_owned())
                 })?;
-                Source::File(Digested::of(&content))
+                Source::File(SecretDigest::of(&content))
             }
             _ => {
                 return Err(invalid(
@@ -150,7 +150,7 @@ impl Issuer {
             settings,
             source,
             clock,
-            keys: RwLock::new(kept),
+            keys: RwLock::new(cached),
             asked: Mutex::new(None),
             is_failing: AtomicBool::new(false),
         })
@@ -161,8 +161,8 @@ impl Issuer {
         &self.settings.issuer
     }
 
-    /// That of the file of its keys.
-    pub(super) const fn file(&self) -> Option<&Digested> {
+    /// The digest of the file with its keys, if it has one.
+    pub(super) const fn file(&self) -> Option<&SecretDigest> {
         match &self.source {
             Source::File(digest) => Some(digest),
             Source::Url(..) => None,
@@ -226,18 +226,18 @@ impl Issuer {
     }
 
     fn usable(&self) -> Arc<[Key]> {
-        let kept = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let is_old = kept.fetched.is_some_and(|fetched| {
+        let cached = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let is_old = cached.fetched.is_some_and(|fetched| {
             self.clock.instant().saturating_duration_since(fetched) > USABLE
         });
         if is_old {
             Arc::default()
         } else {
-            Arc::clone(&kept.keys)
+            Arc::clone(&cached.keys)
         }
     }
 
-    /// Asks for the keys when they are not fresh.
+    /// RoomRequest for the keys when they are not fresh.
     pub(super) async fn refresh(&self) {
         let fetched = self
             .keys
@@ -251,7 +251,7 @@ impl Issuer {
         }
     }
 
-    /// Asks for the keys, at most once in a while. Requests that come meanwhile wait for them.
+    /// RoomRequest for the keys, at most once in a while. Requests that come meanwhile wait for them.
     async fn fetch(&self) {
         let Source::Url(client, url) = &self.source else {
             return;
@@ -266,8 +266,8 @@ impl Issuer {
         self.is_failing.store(downloaded.is_none(), Relaxed);
         match downloaded {
             Some(keys) => {
-                let mut kept = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                *kept = Kept {
+                let mut cached = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                *cached = CachedKeys {
                     keys,
                     fetched: Some(now),
                 };

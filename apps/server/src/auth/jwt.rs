@@ -45,7 +45,7 @@ pub(super) enum PublicKey {
     Ed25519(Vec<u8>),
 }
 
-/// Why a token is not taken.
+/// Why a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
     /// It is no token that can be read.
@@ -89,7 +89,7 @@ impl<'a> Token<'a> {
         self.header.kid.as_deref()
     }
 
-    /// Who it says has made it.
+    /// The issuer that the token names.
     pub(super) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()
     }

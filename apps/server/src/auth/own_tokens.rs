@@ -1,4 +1,4 @@
-//! Tokens that this server gives to clients that have proved themselves, and takes again for a short time.
+//! Tokens that this server issues to authenticated clients, and accepts for a short time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,15 +14,15 @@ use sha2::{Digest, Sha256};
 use super::{
     client::Client,
     jwt::{self, Rejected, Token},
-    secrets::{Digested, is_long},
+    secrets::{SecretDigest, is_long},
 };
 
 /// The issuer and the audience of these tokens.
 const SELF: &str = "flowlake";
 
-/// A token for a client that has proved itself at the token endpoint.
+/// A token that the token endpoint issued.
 #[derive(Debug)]
-pub(crate) struct GivenToken {
+pub(crate) struct IssuedToken {
     pub(crate) token: String,
     pub(crate) lifetime_seconds: u64,
 }
@@ -30,8 +30,8 @@ pub(crate) struct GivenToken {
 /// Makes and takes tokens.
 pub(super) struct OwnTokens {
     key: hmac::Key,
-    /// That of the key; none of one that was made here, and dies with the process.
-    pub(super) digest: Option<Digested>,
+    /// The digest of the configured key; `None` for a random key that lives as long as the process.
+    pub(super) digest: Option<SecretDigest>,
     lifetime: Duration,
 }
 
@@ -57,7 +57,7 @@ impl OwnTokens {
                         "Make one with `openssl rand -hex 32`.",
                     ));
                 }
-                digest = Some(Digested::of(secret.expose()));
+                digest = Some(SecretDigest::of(secret.expose()));
                 hmac::Key::new(HMAC_SHA256, secret.expose().as_bytes())
             }
             None if let Some(previous) = generated => previous.key.clone(),
@@ -85,9 +85,9 @@ impl OwnTokens {
     pub(super) fn make(
         &self,
         client_id: &str,
-        secret: &Digested,
+        secret: &SecretDigest,
         now: DateTime<Utc>,
-    ) -> GivenToken {
+    ) -> IssuedToken {
         let lifetime_seconds = self.lifetime.as_secs();
         let issued = now.timestamp();
         let claims = json!({
@@ -98,7 +98,7 @@ impl OwnTokens {
             "exp": issued.saturating_add(i64::try_from(lifetime_seconds).unwrap_or(i64::MAX)),
             "sec": generation(secret),
         });
-        GivenToken {
+        IssuedToken {
             token: jwt::sign(&claims, &self.key),
             lifetime_seconds,
         }
@@ -108,7 +108,7 @@ impl OwnTokens {
     pub(super) fn client<'a>(
         &self,
         token: Token<'_>,
-        clients: &'a HashMap<String, (Digested, Arc<Client>)>,
+        clients: &'a HashMap<String, (SecretDigest, Arc<Client>)>,
         now: DateTime<Utc>,
     ) -> Result<&'a Arc<Client>, Rejected> {
         token.verify_hmac(&self.key)?;
@@ -124,7 +124,7 @@ impl OwnTokens {
 }
 
 /// Tells a secret from the one before it, and nothing about either.
-fn generation(secret: &Digested) -> String {
+fn generation(secret: &SecretDigest) -> String {
     let digest = Sha256::digest(secret.0);
     digest[..8]
         .iter()

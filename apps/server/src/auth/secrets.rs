@@ -9,12 +9,12 @@ const SHORTEST: usize = 16;
 /// What belongs to each secret.
 #[derive(Debug, Clone)]
 pub(super) struct Secrets<T> {
-    known: Vec<(Digested, T)>,
+    known: Vec<(SecretDigest, T)>,
 }
 
 /// The SHA-256 of a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Digested(pub(super) [u8; 32]);
+pub(super) struct SecretDigest(pub(super) [u8; 32]);
 
 impl<T> Default for Secrets<T> {
     fn default() -> Self {
@@ -22,7 +22,7 @@ impl<T> Default for Secrets<T> {
     }
 }
 
-impl Digested {
+impl SecretDigest {
     pub(super) fn of(secret: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(secret).into())
     }
@@ -44,7 +44,7 @@ pub(super) const fn is_long(secret: &str) -> bool {
 
 impl<T> Secrets<T> {
     /// Adds a secret; gives back what belongs to it already.
-    pub(super) fn add(&mut self, digest: Digested, owner: T) -> Option<&T> {
+    pub(super) fn add(&mut self, digest: SecretDigest, owner: T) -> Option<&T> {
         let known = self.known.iter().position(|(known, _)| *known == digest);
         if let Some(known) = known {
             return Some(&self.known[known].1);
@@ -58,7 +58,7 @@ impl<T> Secrets<T> {
         if !is_long(secret) {
             return None;
         }
-        let digest = Digested::of(secret);
+        let digest = SecretDigest::of(secret);
         self.known.iter().fold(None, |found, (known, owner)| {
             if known.is(&digest) {
                 Some(owner)
@@ -69,8 +69,8 @@ impl<T> Secrets<T> {
     }
 }
 
-impl std::fmt::Debug for Digested {
+impl std::fmt::Debug for SecretDigest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Digested(******)")
+        formatter.write_str("SecretDigest(******)")
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, from the TLS handshake to its end.
 
 use std::{
+    convert::Infallible,
     net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -10,6 +11,7 @@ use std::{
 use axum::{
     Router,
     http::{HeaderValue, Version, header::CONNECTION},
+    response::Response,
 };
 use flowlake_data_action::Clock;
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -37,7 +39,7 @@ use super::{
     limits::Limits,
     shutdown::Shutdown,
 };
-use crate::{connection_slots::ConnectionSlot, peer::Peer, tls::Tls};
+use crate::{connection_slots::ConnectionSlot, peer::Peer, proxies::Proxies, tls::Tls};
 
 /// How long a connection that was asked to close may take before it is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -110,31 +112,14 @@ impl Connection {
             clock,
         } = self;
         let activity = Activity::new(clock);
-        let service = service_fn({
-            let peer = Peer::new(address, certificate, slot);
-            let (activity, shutdown) = (Arc::clone(&activity), shutdown.clone());
-            let proxies = Arc::clone(&limits.proxies);
-            move |mut request: Request<Incoming>| {
-                let is_http1 = request.version() < Version::HTTP_2;
-                let running = activity.request_started(is_http1);
-                let peer = peer.forwarded(&proxies, request.headers());
-                request.extensions_mut().insert(peer);
-                let response = TowerToHyperService::new(routes()).call(request);
-                let shutdown = shutdown.clone();
-                async move {
-                    let mut response = response.await;
-                    if let Ok(response) = &mut response
-                        && is_http1
-                        && shutdown.is_draining()
-                    {
-                        let close = HeaderValue::from_static("close");
-                        response.headers_mut().insert(CONNECTION, close);
-                    }
-                    drop(running);
-                    response
-                }
-            }
-        });
+        let service = ConnectionService {
+            peer: Peer::new(address, certificate, slot),
+            proxies: Arc::clone(&limits.proxies),
+            activity: Arc::clone(&activity),
+            shutdown: shutdown.clone(),
+            routes,
+        };
+        let service = service_fn(move |request| service.call(request));
         let io = TokioIo::new(TrackedStream::new(stream, Arc::clone(&activity)));
         let builder = builder(limits.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(io, service));
@@ -175,6 +160,41 @@ impl Connection {
             signals.push(Box::pin(abort.cancelled().map(|()| Signal::Abort)));
             signals.push(check_after(CLOSE_LIMIT));
             connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+struct ConnectionService {
+    peer: Peer,
+    proxies: Arc<Proxies>,
+    activity: Arc<Activity>,
+    shutdown: Shutdown,
+    routes: Routes,
+}
+
+impl ConnectionService {
+    fn call(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let is_http1 = request.version() < Version::HTTP_2;
+        let running = self.activity.request_started(is_http1);
+        let peer = self.peer.forwarded(&self.proxies, request.headers());
+        request.extensions_mut().insert(peer);
+        let response = TowerToHyperService::new((self.routes)()).call(request);
+        let shutdown = self.shutdown.clone();
+        async move {
+            let mut response = response.await;
+            if let Ok(response) = &mut response
+                && is_http1
+                && shutdown.is_draining()
+            {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            drop(running);
+            response
         }
     }
 }

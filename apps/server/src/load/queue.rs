@@ -25,7 +25,7 @@ struct State {
     size: usize,
     running: usize,
     most_waiting: usize,
-    waiting: BTreeMap<Turn, Waiter>,
+    waiting: BTreeMap<ServingOrder, Waiter>,
     /// The last turn of each client that waits, or did since the queue was last empty.
     last: HashMap<Arc<str>, u64>,
     /// The turn that was served last.
@@ -35,7 +35,7 @@ struct State {
 
 /// When a request is served; of equal ones, the first that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
+struct ServingOrder {
     at: u64,
     arrived: u64,
 }
@@ -53,9 +53,9 @@ pub(super) struct Slot(Option<Arc<Slots>>);
 
 /// A place in the queue; gives the slot, or nothing when others came before it and the queue was full.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct QueueEntry {
     slots: Arc<Slots>,
-    turn: Turn,
+    turn: ServingOrder,
     slot: oneshot::Receiver<Slot>,
     /// How many were before it when it came.
     pub(super) ahead: usize,
@@ -88,12 +88,12 @@ impl Slots {
     }
 
     /// A place in the queue.
-    pub(super) fn queue(self: &Arc<Self>, client: &str, weight: u32) -> Place {
+    pub(super) fn queue(self: &Arc<Self>, client: &str, weight: u32) -> QueueEntry {
         let mut state = self.lock();
         let step = (STEP / u64::from(weight.max(1))).max(1);
         let last = state.last.get(client).copied().unwrap_or_default();
         state.arrived += 1;
-        let turn = Turn {
+        let turn = ServingOrder {
             at: last.max(state.served) + step,
             arrived: state.arrived,
         };
@@ -113,7 +113,7 @@ impl Slots {
         {
             state.take_back(turn, &waiter);
         }
-        Place {
+        QueueEntry {
             slots: Arc::clone(self),
             turn,
             slot,
@@ -159,7 +159,7 @@ impl Slots {
 
 impl State {
     /// A client does not pay for what it did not get: its next request has the turn of this one, if this was its last.
-    fn take_back(&mut self, turn: Turn, waiter: &Waiter) {
+    fn take_back(&mut self, turn: ServingOrder, waiter: &Waiter) {
         if let Some(last) = self.last.get_mut(&waiter.client)
             && *last == turn.at
         {
@@ -168,7 +168,7 @@ impl State {
     }
 }
 
-impl Future for Place {
+impl Future for QueueEntry {
     type Output = Option<Slot>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Slot>> {
@@ -176,7 +176,7 @@ impl Future for Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueueEntry {
     fn drop(&mut self) {
         let mut state = self.slots.lock();
         if let Some(waiter) = state.waiting.remove(&self.turn) {
@@ -199,10 +199,10 @@ impl Drop for Slot {
 mod tests {
     use futures::FutureExt;
 
-    use super::{Place, Slots};
+    use super::{QueueEntry, Slots};
 
     /// The clients of these places in the order in which they get the only slot.
-    fn order(mut places: Vec<(&'static str, Place)>) -> Vec<&'static str> {
+    fn order(mut places: Vec<(&'static str, QueueEntry)>) -> Vec<&'static str> {
         let mut order = Vec::new();
         while !places.is_empty() {
             let next = places

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 
 use super::Telemetry;
-use crate::door::Door;
+use crate::endpoint::Endpoint;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -52,11 +52,11 @@ fn trace(flags: &str, code: &str, http_status: u16) -> (Option<String>, Vec<Span
     let parent = format!("00-{TRACE}-{CALLER}-{flags}");
     headers.insert("traceparent", HeaderValue::from_str(&parent).unwrap());
     let arrived_at: DateTime<Utc> = "2026-11-23T12:00:00Z".parse().unwrap();
-    let door = Door {
+    let endpoint = Endpoint {
         method: "POST",
         route: "/v1/actions/{name}",
     };
-    let observer = telemetry.begin(door, &headers, arrived_at).unwrap();
+    let observer = telemetry.begin(endpoint, &headers, arrived_at).unwrap();
     let ended = EndedAttempt {
         action: "look-up",
         code,
