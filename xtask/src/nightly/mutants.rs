@@ -27,7 +27,10 @@ const MODULES: &[Module] = &[
     Module {
         name: "budget",
         package: "flowlake-cost-audit",
-        files: &["crates/cost-audit/src/budget.rs"],
+        files: &[
+            "crates/cost-audit/src/budget.rs",
+            "crates/cost-audit/src/budget/*.rs",
+        ],
     },
     Module {
         name: "audit",
@@ -121,6 +124,15 @@ mod tests {
                 assert!(pattern.starts_with(folder.to_str().unwrap()), "{pattern}");
                 let path = workspace.root().join(pattern.trim_end_matches("*.rs"));
                 assert!(path.exists(), "{pattern}");
+                let below = pattern.replace(".rs", "/*.rs");
+                let has_below = workspace
+                    .root()
+                    .join(pattern.trim_end_matches(".rs"))
+                    .is_dir();
+                assert!(
+                    !has_below || pattern.ends_with('*') || files.contains(&below.as_str()),
+                    "{below} is left out"
+                );
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn problems(workspace: &Workspace) -> Vec<String> {
         }
         let mut files = vec!["README.md"];
         if is_published(package) {
-            files.push("CHANGELOG.md");
+            files.extend(["CHANGELOG.md", "LICENSE"]);
             problems.extend(listing_problems(package, &workspace.root().join(&folder)));
         }
         for file in files {
@@ -102,6 +102,14 @@ fn dependency_problems(package: &Package, members: &[&Package]) -> Vec<String> {
     for dependency in &package.dependencies {
         let name = &dependency.name;
         if dependency.source.is_some() {
+            let mut bounds = dependency.req.comparators.iter();
+            if bounds.any(|bound| bound.patch.is_none()) {
+                // `0.1` also allows the first 0.1.0, which nobody has built with and which may lack a feature.
+                problems.push(format!(
+                    "{name} = \"{}\" allows versions that are never built: write all three numbers, as Cargo.lock has them",
+                    dependency.req
+                ));
+            }
             continue;
         }
         if !members.iter().any(|member| member.name.as_str() == name) {
