@@ -11,6 +11,27 @@ use aws_smithy_runtime_api::client::{
 /// Why a request to S3 gave no answer.
 ///
 /// Cheap to clone, since callers that share one request share its failure.
+///
+/// # Example
+///
+/// Reads through [`object_store::ObjectStore`], or through an engine above it, give errors of theirs, with this one in the chain of
+/// sources:
+///
+/// ```
+/// use flowlake_s3_stream::{Error, ErrorKind};
+///
+/// fn http_status(error: &(dyn std::error::Error + 'static)) -> u16 {
+///     let Some(error) = Error::find(error) else {
+///         return 500;
+///     };
+///     match error.kind() {
+///         ErrorKind::NoSuchKey | ErrorKind::NoSuchBucket => 404,
+///         ErrorKind::AccessDenied | ErrorKind::KmsDenied => 403,
+///         _ if error.is_retryable() => 503,
+///         _ => 502,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
