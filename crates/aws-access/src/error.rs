@@ -283,10 +283,7 @@ mod tests {
             without.to_string(),
             "iam:SimulatePrincipalPolicy was answered with HTTP status 405 and no error code of AWS"
         );
-        let with = of(
-            ErrorMetadata::builder().code("ServiceFailure").build(),
-            500,
-        );
+        let with = of(ErrorMetadata::builder().code("ServiceFailure").build(), 500);
         assert_eq!(
             with.to_string(),
             "iam:SimulatePrincipalPolicy failed (ServiceFailure)"

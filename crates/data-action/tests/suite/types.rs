@@ -2,9 +2,10 @@
 //! and what told a type is read as it.
 
 use flowlake_data_action::{Answer, ErrorCode};
+use flowlake_transform::arrow::{array::new_null_array, datatypes::DataType};
 use serde_json::{Value, json};
 
-use crate::support::{House, detected};
+use crate::support::{House, detected, parquet};
 
 /// What an action has to answer.
 enum Expected {
@@ -911,6 +912,22 @@ async fn a_column_without_a_value_is_of_the_type_that_the_sql_takes() {
         Expected::Rows(r#"[{"v":"x"}]"#),
     ));
     check(cases).await;
+}
+
+/// Other programs write a column without a value as one without a type.
+#[tokio::test]
+async fn parquet_columns_without_a_type_are_null_in_the_declared_one() {
+    let nulls = parquet::file(&[("v", new_null_array(&DataType::Null, 2))]);
+    let declared = ["integer", "string", "timestamp", "decimal(10,2)", "boolean"];
+    let tables = declared.iter().flat_map(|kind| {
+        ["fail", "null", "skip"]
+            .map(|policy| format!("columns = {{ v = \"{kind}\" }}\non_error = \"{policy}\""))
+    });
+    let cases = tables.map(|table| {
+        let rows = Expected::Counted(0, 0, "[{\"v\":null},{\"v\":null}]");
+        case("a.parquet", nulls.clone(), &table, "SELECT v FROM t", rows)
+    });
+    check(cases.collect()).await;
 }
 
 /// A name that is misspelt under `columns` is null everywhere, and not in silence.

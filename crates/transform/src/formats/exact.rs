@@ -148,6 +148,7 @@ fn converted(found: &ArrayRef, kind: &ColumnType) -> Converted {
         return Err(ArrowError::CastError(format!("{from} cannot become {to}")));
     }
     match (from, to) {
+        (DataType::Null, to) => Ok((new_null_array(to, found.len()), Vec::new())),
         (DataType::Dictionary(_, value), _) => column(&cast(found, value)?, kind),
         (DataType::Struct(_), DataType::Struct(_)) => object(found.as_struct(), to),
         (DataType::List(_), DataType::List(item)) => list::<i32>(found.as_list(), item),
@@ -274,7 +275,7 @@ mod tests {
     use datafusion::arrow::{
         array::{
             Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-            StringArray, TimestampMicrosecondArray, UInt64Array,
+            StringArray, TimestampMicrosecondArray, UInt64Array, new_null_array,
         },
         compute::cast,
         datatypes::{DataType, Field, Int64Type, TimeUnit},
@@ -345,6 +346,21 @@ mod tests {
         assert_eq!(converted(&cents, DataType::Decimal128(10, 2)).1, [0]);
         assert_eq!(converted(&cents, DataType::Int64).1, [0, 1]);
         assert_eq!(converted(&cents, DataType::Float64).0, ["1.255", "1.25"]);
+    }
+
+    #[test]
+    fn columns_without_a_type_are_null_in_every_type() {
+        let nulls = new_null_array(&DataType::Null, 2);
+        let lists = new_null_array(&DataType::new_list(DataType::Null, true), 2);
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        for kind in [DataType::Int64, DataType::Utf8, DataType::Boolean, micros] {
+            assert_eq!(
+                converted(&nulls, kind.clone()),
+                (vec![String::new(); 2], vec![])
+            );
+            let listed = DataType::new_list(kind, true);
+            assert_eq!(converted(&lists, listed), (vec![String::new(); 2], vec![]));
+        }
     }
 
     #[test]
