@@ -210,18 +210,34 @@ impl Transform {
     }
 }
 
-/// No file is at any of the locations of a table, or none that holds a column.
+/// No file is at any of the locations of a table.
 pub(crate) fn no_files(locations: &[TableFiles]) -> Error {
+    no_columns(locations, "")
+}
+
+/// No file at the locations of a table has a column; `holds` is what those have that are not empty.
+pub(crate) fn no_columns(locations: &[TableFiles], holds: &str) -> Error {
     let written = locations.iter().map(|found| &found.table.location);
     let written: Vec<_> = written.map(Location::to_string).collect();
     let is_exact = locations
         .iter()
         .all(|found| found.table.location.path().is_some());
-    let why = match locations.iter().map(|found| found.empty).sum() {
-        0_u64 => String::new(),
-        _ if is_exact && locations.len() == 1 => ": it is empty".to_owned(),
-        1 => ": the one file there is empty".to_owned(),
-        empty => format!(": the {empty} files there are empty"),
+    let empty: u64 = locations.iter().map(|found| found.empty).sum();
+    let others = locations.iter().map(|found| found.objects.len() as u64);
+    let count = if holds.is_empty() {
+        empty
+    } else {
+        others.sum()
+    };
+    let (one, several) = match holds {
+        "" => ("is empty".to_owned(), "are empty".to_owned()),
+        holds => (format!("holds {holds}"), format!("hold {holds}")),
+    };
+    let why = match count {
+        0 => String::new(),
+        _ if is_exact && locations.len() == 1 => format!(": it {one}"),
+        1 => format!(": the one file there {one}"),
+        count => format!(": the {count} files there {several}"),
     };
     let mut hints = locations.iter().map(|found| &found.table.location);
     let hint = hints.find_map(Location::hint);

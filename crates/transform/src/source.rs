@@ -20,7 +20,7 @@ use self::partitions::Partitions;
 use crate::{
     Error, ErrorKind, Format, Location, OnError, TableFiles, TableSpec,
     error::planning,
-    files::no_files,
+    files::{no_columns, no_files},
     files_table::{FilesTable, TableFile},
     formats::{csv::Header, detect, known::Known},
     scan::{
@@ -132,7 +132,7 @@ impl TableBuilder<'_> {
         });
         let columns: SchemaRef = Schema::new(fields.map(Arc::clone).collect::<Vec<_>>()).into();
         if columns.fields().is_empty() {
-            return Err(no_files(self.found));
+            return Err(self.no_columns(&files, &scan).await);
         }
         let format: Arc<dyn FileFormat> = match first.format {
             // What does not fit is left out or made null by a reader of ours.
@@ -192,6 +192,37 @@ impl TableBuilder<'_> {
             .collect();
         all.sort_by(|(_, a), (_, b)| a.location.cmp(&b.location));
         all
+    }
+
+    /// Why no file of the sample has a column.
+    async fn no_columns(&self, files: &[&ObjectMeta], scan: &TableScan) -> Error {
+        // What is left out where it does not fit is what is wrong here.
+        let mut strict = self.spec.clone();
+        strict.on_error = OnError::Fail;
+        let strict = TableBuilder {
+            spec: &strict,
+            store: Arc::clone(&self.store),
+            ..*self
+        };
+        let mut holds = "";
+        for file in sample(files, self.spec.infer_files) {
+            match strict.look(file, scan, HEAD_BYTES).await {
+                Ok(Examined {
+                    plain: Some(plain), ..
+                }) => {
+                    let is_blank = plain
+                        .iter()
+                        .all(|byte| b" \t\r\n\xef\xbb\xbf".contains(byte));
+                    holds = match holds {
+                        "" | "nothing but blanks" if is_blank => "nothing but blanks",
+                        _ => "no record with a field",
+                    };
+                }
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+        no_columns(self.found, holds)
     }
 
     /// What the first file is, and the columns of all.

@@ -15,6 +15,7 @@ mod engine;
 mod error_page;
 mod formats;
 mod garbage;
+mod heads;
 mod hot;
 mod kept;
 mod locations;

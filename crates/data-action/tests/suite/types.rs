@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{House, detected, parquet};
 
 /// What an action has to answer.
-enum Expected {
+pub(crate) enum Expected {
     /// The rows, as JSON.
     Rows(&'static str),
     /// A part of the error.
@@ -17,17 +17,17 @@ enum Expected {
     Counted(u64, u64, &'static str),
 }
 
-struct Case {
+pub(crate) struct Case {
     /// Key and content.
-    files: Vec<(String, Vec<u8>)>,
+    pub(crate) files: Vec<(String, Vec<u8>)>,
     /// Lines of `[tables.t]` behind its uri.
-    table: String,
+    pub(crate) table: String,
     sql: &'static str,
     expected: Expected,
 }
 
 /// A file behind a name of its own.
-fn case(
+pub(crate) fn case(
     key: &str,
     content: impl Into<Vec<u8>>,
     table: &str,
@@ -43,7 +43,7 @@ fn case(
 }
 
 /// Several files.
-fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case {
+pub(crate) fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case {
     Case {
         files: files
             .iter()
@@ -56,7 +56,7 @@ fn files(files: &[(&str, &str)], sql: &'static str, expected: Expected) -> Case 
 }
 
 /// Runs all cases as actions of one project, each of one file from memory too.
-async fn check(cases: Vec<Case>) {
+pub(crate) async fn check(cases: Vec<Case>) {
     let mut all = Vec::new();
     let mut actions = Vec::new();
     for (number, case) in cases.iter().enumerate() {

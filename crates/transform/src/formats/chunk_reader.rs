@@ -420,6 +420,11 @@ impl LinesBefore {
         }
     }
 
+    /// The line that comes next.
+    pub(crate) const fn line(&self) -> u64 {
+        self.line
+    }
+
     pub(crate) const fn are_passed(&self) -> bool {
         self.skip == 0 && self.header == 0
     }

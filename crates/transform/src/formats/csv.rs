@@ -118,6 +118,8 @@ pub(crate) struct CsvDecoder {
     layout: Arc<Layout>,
 }
 
+/// What is said of a record in which text follows a closing quote.
+const TORN: &str = "has text after a closing quote";
 /// What is said of text in another encoding.
 const NOT_UTF8: &str = "holds bytes that are no UTF-8: set `encoding`";
 
@@ -185,11 +187,7 @@ impl CsvDecoder {
     fn admit(&self, layout: &Layout, record: &Record<'_>) -> Result<bool, Error> {
         let line = record.line();
         if record.is_torn() {
-            self.misfits.row(
-                format_args!("line {line}"),
-                line,
-                "has text after a closing quote",
-            )?;
+            self.misfits.row(format_args!("line {line}"), line, TORN)?;
             return Ok(false);
         }
         if self.misfits.on_error == OnError::Fail {
@@ -386,6 +384,7 @@ impl Layout {
         header: &Records,
         misfits: &Misfits,
     ) -> Result<Self, Error> {
+        whole_header(header, misfits)?;
         for record in header.iter() {
             let mut fields = (0..record.fields()).filter_map(|place| record.field(place));
             if let Some(place) = fields.position(|text| std::str::from_utf8(text).is_err()) {
@@ -442,6 +441,14 @@ impl Broken {
                 "the record of line {line} is larger than 64 MiB: a quote may not be closed"
             )),
         }
+    }
+}
+
+/// Refuses a header in which text follows a closing quote: its names are not what they seem.
+pub(crate) fn whole_header(header: &Records, misfits: &Misfits) -> Result<(), Error> {
+    match header.iter().find(Record::is_torn) {
+        Some(record) => Err(misfits.error(format_args!("line {} {TORN}", record.line()))),
+        None => Ok(()),
     }
 }
 

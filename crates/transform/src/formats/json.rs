@@ -101,8 +101,12 @@ pub(crate) fn torn(misfits: &Misfits, stopped: Stopped) -> Error {
         Stopped::Taker(error) => error,
         Stopped::Torn(torn) => match torn {
             Torn::Wrong(place, wrong) => misfits.error(format_args!("{place} {wrong}")),
-            Torn::CutOff(line) => misfits.error(format_args!(
-                "the JSON ends inside the value of line {line}"
+            Torn::CutOff {
+                line,
+                place,
+                expected,
+            } => misfits.error(format_args!(
+                "the JSON ends at {place}, inside the value of line {line}: {expected}"
             )),
             Torn::TooLong(line) => {
                 misfits.error(format_args!("the row of line {line} is larger than 64 MiB"))

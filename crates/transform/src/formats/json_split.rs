@@ -7,7 +7,7 @@ use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 use super::{
     BATCH_BYTES, DEEPEST, LONGEST_RECORD_BYTES,
-    json_grammar::{Grammar, Wrong},
+    json_grammar::{self, Grammar, Wrong},
 };
 
 /// Where the rows are.
@@ -87,8 +87,12 @@ const fn is_blank(byte: u8) -> bool {
 pub(crate) enum Torn {
     /// Something at this place is no JSON.
     Wrong(Place, Wrong),
-    /// The text ends inside a value that begins in this line.
-    CutOff(u64),
+    /// The text ends inside a value that begins in `line`.
+    CutOff {
+        line: u64,
+        place: Place,
+        expected: &'static str,
+    },
     /// The row that begins in this line is too long.
     TooLong(u64),
     /// The row that begins in this line is nested too deep.
@@ -257,10 +261,41 @@ impl JsonSplitter {
                 return Ok(());
             }
             State::Rest if self.around.finish().is_ok() => Ok(()),
-            State::InRow | State::InScalar => Err(Torn::CutOff(self.row_place.line)),
-            _ => Err(Torn::CutOff(self.place.line)),
+            State::InRow | State::InScalar => Err(self.in_row()),
+            State::BeforeRow { first: true } => Err(self.cut_off("a value or `]` was expected")),
+            State::BeforeRow { first: false } => Err(self.cut_off("a value was expected")),
+            State::AfterRow => Err(self.cut_off("a comma or `]` was expected")),
+            _ => Err(match self.around.finish() {
+                Err(Wrong::Json(expected)) => self.cut_off(expected),
+                _ => self.cut_off("more was expected"),
+            }),
         };
         ended.map_err(Stopped::Torn)
+    }
+
+    /// What is wrong with a row inside of which the text ends.
+    fn in_row(&self) -> Torn {
+        let (line, row) = (self.row_place.line, self.row.as_slice());
+        let expected = match json_grammar::fault(row) {
+            Some((before, wrong)) if before < row.len() => {
+                return Torn::Wrong(self.row_place.after(&row[..before]), wrong);
+            }
+            Some((_, Wrong::Json(expected))) => expected,
+            _ => "a comma or `]` was expected",
+        };
+        Torn::CutOff {
+            line,
+            place: self.place,
+            expected,
+        }
+    }
+
+    fn cut_off(&self, expected: &'static str) -> Torn {
+        Torn::CutOff {
+            line: self.place.line,
+            place: self.place,
+            expected,
+        }
     }
 
     fn lines(&mut self, mut bytes: &[u8], taker: &mut dyn TakeRow) -> Result<(), Stopped> {
@@ -610,10 +645,23 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_reported() {
-        assert_eq!(split(&at(""), "[{},\n{}"), Err(Torn::CutOff(2)));
-        assert_eq!(split(&at(""), "[{},\n{\"a\""), Err(Torn::CutOff(2)));
         let wrong =
             |line, column, what| Err(Torn::Wrong(Place { line, column }, Wrong::Json(what)));
+        let cut_off = |line, column, expected| {
+            Err(Torn::CutOff {
+                line,
+                place: Place { line, column },
+                expected,
+            })
+        };
+        assert_eq!(
+            split(&at(""), "[{},\n{}"),
+            cut_off(2, 3, "a comma or `]` was expected")
+        );
+        let expected = cut_off(2, 5, "a colon was expected");
+        assert_eq!(split(&at(""), "[{},\n{\"a\""), expected);
+        let expected = wrong(2, 3, "a key in quotes or `}` was expected");
+        assert_eq!(split(&at(""), "[{},\n{ 1,"), expected);
         for (text, expected) in [
             ("[{} {}]", wrong(1, 5, "a comma or `]` was expected")),
             ("[{},]", wrong(1, 5, "a value was expected")),
@@ -666,14 +714,18 @@ mod tests {
                 wrong(1, 14, "a value or `]` was expected"),
             ),
             ("{\"e\":[]}}", wrong(1, 9, "nothing more was expected")),
-            ("{\"e\":[],\"x\":1", Err(Torn::CutOff(1))),
+            (
+                "{\"e\":[],\"x\":1",
+                cut_off(1, 14, "a comma or `}` was expected"),
+            ),
             ("{\"x\":1,}", wrong(1, 8, "a key in quotes was expected")),
             ("{\"x\":1}", Err(Torn::NothingThere)),
             ("{}", Err(Torn::NothingThere)),
         ] {
             assert_eq!(split(&at("/e"), text), expected, "{text}");
         }
-        assert_eq!(split(&at("/e"), "{\"e\":[{}]"), Err(Torn::CutOff(1)));
+        let expected = cut_off(1, 10, "a comma or `}` was expected");
+        assert_eq!(split(&at("/e"), "{\"e\":[{}]"), expected);
         assert_eq!(
             split(&at(""), &format!("[{}", "[".repeat(200))),
             Err(Torn::TooDeep(1))

@@ -15,14 +15,14 @@ use serde::Serialize;
 
 use super::head::Head;
 use crate::{
-    Compression, Error, ErrorKind, Format, HeaderKind, TableSpec,
+    Compression, Error, ErrorKind, Format, HeaderKind, OnError, TableSpec,
     formats::{
         Decode,
         binary::{Adapter, ArrowDecoder, AvroDecoder},
         bytes::{Transcoder, decompress},
         chunk::Asked,
         chunk_reader::{LinesBefore, last_lines},
-        csv::{CsvOptions, Header, header_names},
+        csv::{CsvDecoder, CsvOptions, Header, Layout, header_names, whole_header},
         detect,
         infer::{Candidates, JsonTypes, TextTypes},
         json::{JsonDecoder, torn},
@@ -468,7 +468,7 @@ fn csv_options(
     } else {
         found("skip_lines", DECLARED.to_owned());
     }
-    let text = table_text(&options, plain);
+    let (text, _) = table_text(&options, plain);
     match delimiter {
         Some(reason) => found("delimiter", reason.to_owned()),
         None => {
@@ -527,15 +527,20 @@ fn columns_by_place(spec: &TableSpec, file: &str) -> Option<usize> {
     Some(inside.count())
 }
 
-/// The text of a head without what is declared, or was found, to be in front of the table and behind it.
-fn table_text<'a>(options: &CsvOptions, plain: &'a Plain) -> &'a [u8] {
+/// The text of a head without what is declared, or was found, to be in front of the table and behind it; and the line that it
+/// begins in.
+fn table_text<'a>(options: &CsvOptions, plain: &'a Plain) -> (&'a [u8], u64) {
     let text = &plain.bytes[..];
-    let start = LinesBefore::of(options).pass(text, true);
+    let mut before = LinesBefore::of(options);
+    let start = before.pass(text, true);
     let end = match options.footer_lines {
         0 => None,
         lines => last_lines(text, lines),
     };
-    &text[start..end.unwrap_or(text.len()).max(start)]
+    (
+        &text[start..end.unwrap_or(text.len()).max(start)],
+        before.line(),
+    )
 }
 
 /// A character that [`TableSpec::validate`] has found to be ASCII.
@@ -632,7 +637,10 @@ impl Facts {
                 match result {
                     Err(Stopped::Taker(error)) => Err(error),
                     Err(stopped) if types.rows == 0 => Err(torn(&misfits, stopped)),
-                    _ if types.rows == 0 && !plain.whole => Ok(None),
+                    _ if types.rows == 0 => {
+                        self.first_fault(spec, file, plain)?;
+                        Ok(plain.whole.then(|| Schema::empty().into()))
+                    }
                     _ => Ok(Some(FoundColumns {
                         schema: types.schema(),
                         late: types.into_late(),
@@ -662,16 +670,47 @@ impl Facts {
         }
     }
 
+    /// Why text has no row, as its reader says it: where rows that do not fit are left out, another file may have some.
+    fn first_fault(&self, spec: &TableSpec, file: &str, plain: &Plain) -> Result<(), Error> {
+        if spec.on_error != OnError::Fail {
+            return Ok(());
+        }
+        let misfits = Misfits {
+            on_error: OnError::Fail,
+            ..Misfits::lenient(file)
+        };
+        let nothing = Asked::new(Schema::empty().into(), Vec::new(), false, 1024);
+        let (mut reader, text): (Box<dyn Decode>, _) = if self.is_delimited() {
+            let (text, line) = table_text(&self.csv, plain);
+            let layout = Arc::new(Layout::by_place(&nothing, 0));
+            let options = self.csv.clone();
+            let reader = CsvDecoder::new(nothing, options, misfits, layout, line);
+            (Box::new(reader), text)
+        } else {
+            let reader = JsonDecoder::new(nothing, self.json.clone(), misfits);
+            (Box::new(reader), &plain.bytes[..])
+        };
+        let mut rows = Vec::new();
+        reader.push(text, &mut rows)?;
+        if plain.whole {
+            reader.finish(&mut rows)?;
+        }
+        Ok(())
+    }
+
     fn csv_schema(
         &self,
         spec: &TableSpec,
         file: &str,
         plain: &Plain,
     ) -> Result<Option<Schema>, Error> {
-        let text = table_text(&self.csv, plain);
+        let (text, line) = table_text(&self.csv, plain);
         let whole = plain.whole || self.csv.footer_lines > 0;
         let before = self.csv.header.records();
-        let mut divider = Divider::new(self.csv.dialect);
+        if plain.whole && before > 0 && text.trim_ascii().is_empty() {
+            return Ok(Some(Schema::empty()));
+        }
+        let mut divider = Divider::at_line(self.csv.dialect, line);
         let broken = |broken: Broken| broken.told(&Misfits::lenient(file));
         let taken = divider.push(text, before).map_err(broken)?;
         if divider.records().len() < before && whole {
@@ -694,6 +733,7 @@ impl Facts {
             return Ok(plain.whole.then(Schema::empty));
         }
         let header = divider.take();
+        whole_header(&header, &Misfits::lenient(file))?;
         // A record that cannot be divided is reported when the file is read.
         if divider.push(&text[taken..], spec.infer_rows).is_ok() && whole {
             divider.finish().ok();
@@ -707,6 +747,7 @@ impl Facts {
                 .map(|place| format!("column_{place}"))
                 .collect()
         } else {
+            self.first_fault(spec, file, plain)?;
             return Ok(plain.whole.then(Schema::empty));
         };
         let mut types = TextTypes::default();

@@ -497,7 +497,10 @@ async fn json() {
             "cut off array",
             "t.json",
             "[{\"a\":1},{\"a\":2}",
-            Error(MalformedData, "ends inside the value"),
+            Error(
+                MalformedData,
+                "the JSON ends at line 1, column 17, inside the value of line 1: a comma or `]` was expected",
+            ),
         ),
         case(
             "text after the array",
