@@ -168,7 +168,7 @@ fn in_comparisons(
 }
 
 /// Whether an operator compares.
-pub(crate) fn is_comparison(op: Operator) -> bool {
+fn is_comparison(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

@@ -1,6 +1,7 @@
 //! Functions of this field that `DataFusion` lacks, and bounds on those that it has; described in `docs/functions.md`.
 
 mod arguments;
+mod bins;
 mod bounded;
 mod business_days;
 mod checked;
@@ -29,7 +30,7 @@ use datafusion::{
 #[cfg(feature = "cluster")]
 use crate::{
     comparisons::Computed,
-    marked,
+    marked, moments,
     writable::{Writable, WritableOrNull},
 };
 
@@ -71,6 +72,7 @@ pub(crate) fn in_plans<S: BuildHasher>(
     all.push(marked::function::<Writable>());
     all.push(marked::function::<WritableOrNull>());
     all.push(quotient::function());
+    all.extend(moments::in_plans());
     all
 }
 

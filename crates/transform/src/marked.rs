@@ -36,6 +36,16 @@ pub(crate) fn function<M: Mark>() -> Arc<ScalarUDF> {
     }))
 }
 
+/// The expression that the mark is around; none where it is not.
+pub(crate) fn within<M: Mark>(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.inner().is::<Marked<M>>() => {
+            args.first()
+        }
+        _ => None,
+    }
+}
+
 /// The expression without the mark around it.
 pub(crate) fn unmarked<M: Mark>(expr: Expr) -> Transformed<Expr> {
     match expr {

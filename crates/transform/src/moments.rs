@@ -3,19 +3,31 @@
 
 mod casts;
 mod exact;
+mod kept;
 mod spans;
 mod steps;
 mod utc;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cluster")]
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::{
     execution::SessionStateBuilder,
     optimizer::{Analyzer, Optimizer},
 };
 
+#[cfg(feature = "cluster")]
+use self::kept::{AllOf, DAY, MICROSECOND, MILLISECOND, MidnightOf, NANOSECOND, SECOND};
+#[cfg(feature = "cluster")]
+use crate::marked;
+
 use self::{
-    casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, steps::ExactSteps,
+    casts::PlainCasts,
+    exact::ExactMoments,
+    kept::{KeptText, OwnCasts},
+    spans::ComparedSpans,
+    steps::ExactSteps,
     utc::UtcMoments,
 };
 use crate::{
@@ -24,6 +36,19 @@ use crate::{
     writable::WritableTimes,
 };
 
+/// The functions that our rules put around texts.
+#[cfg(feature = "cluster")]
+pub(crate) fn in_plans() -> [Arc<ScalarUDF>; 6] {
+    [
+        marked::function::<AllOf<DAY>>(),
+        marked::function::<AllOf<SECOND>>(),
+        marked::function::<AllOf<MILLISECOND>>(),
+        marked::function::<AllOf<MICROSECOND>>(),
+        marked::function::<AllOf<NANOSECOND>>(),
+        marked::function::<MidnightOf>(),
+    ]
+}
+
 /// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     let mut analyzer = Analyzer::new().rules;
@@ -31,7 +56,9 @@ pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {
     analyzer.insert(0, Arc::new(ExactSteps));
     analyzer.insert(0, Arc::new(WideFloats));
     analyzer.insert(0, Arc::new(ExactDecimals));
+    analyzer.insert(0, Arc::new(OwnCasts));
     // Behind the rule that makes types agree.
+    analyzer.push(Arc::new(KeptText));
     analyzer.push(Arc::new(PlainCasts));
     analyzer.push(Arc::new(ComparedSpans));
     analyzer.push(Arc::new(ComputedCasts));

@@ -231,7 +231,8 @@ pub(crate) fn widen(left: &DataType, right: &DataType, text: bool) -> Option<Dat
     })
 }
 
-fn is_text(kind: &DataType) -> bool {
+/// Whether a type is text.
+pub(crate) const fn is_text(kind: &DataType) -> bool {
     matches!(
         kind,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View

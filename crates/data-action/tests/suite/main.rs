@@ -30,5 +30,6 @@ mod shared_budget;
 mod small_files;
 mod sql_cases;
 mod support;
+mod text_moments;
 mod types;
 mod worlds;

@@ -21,7 +21,7 @@ use datafusion::{
     physical_expr::expressions::BinaryExpr as BinaryOperator,
 };
 
-use super::{checked::evaluated, epoch, growth::estimate, rounding, to_timestamp};
+use super::{bins, checked::evaluated, epoch, growth::estimate, rounding, to_timestamp};
 use crate::{named, sizes::array_bytes};
 
 /// Most bytes that one function may make of one batch.
@@ -88,7 +88,7 @@ impl AnalyzerRule for Bounded {
 /// Whether a plan has a function with bounds, or corrected, in place of the function itself.
 pub(super) fn is_bounded(name: &str) -> bool {
     GROWING.contains(&name)
-        || ["round", epoch::NAME].contains(&name)
+        || ["round", bins::NAME, epoch::NAME].contains(&name)
         || to_timestamp::NAMES.contains(&name)
 }
 
@@ -165,6 +165,9 @@ impl ScalarUDFImpl for BoundedFunction {
         }
         if self.name() == "round" {
             return rounding::invoke(&self.inner, call);
+        }
+        if self.name() == bins::NAME {
+            return bins::invoke(&self.inner, call);
         }
         if self.name() == epoch::NAME {
             return epoch::invoke(&self.inner, call);

@@ -22,6 +22,7 @@ use crate::{
     comparisons::{Sides, SidesOf, sides},
     error::{display_expr, planning},
     files_table::FilesTable,
+    schema::is_text,
 };
 
 /// Refuses a comparison of a text of the files with a number. A constant beside a column of numbers may be written as text.
@@ -281,13 +282,6 @@ fn untyped(plan: &LogicalPlan) -> Option<BTreeSet<String>> {
         Ok(TreeNodeRecursion::Continue)
     });
     found
-}
-
-fn is_text(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
 }
 
 fn has_column(expr: &Expr) -> bool {

@@ -19,6 +19,7 @@ use datafusion::{
 };
 
 use super::table::HotTable;
+use crate::schema::is_text;
 
 /// One condition on one column, with what it compares with.
 #[derive(Debug, Clone)]
@@ -168,13 +169,6 @@ fn column(expr: &Expr, schema: &Schema) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-pub(crate) const fn is_text(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
 }
 
 /// Whether values of the one compare with values of the other as they do in the first type.

@@ -26,9 +26,10 @@ use datafusion::{
 };
 
 use super::{
-    lookup::{Lookup, found, is_text, select, value_of},
+    lookup::{Lookup, found, select, value_of},
     table::HotTable,
 };
+use crate::schema::is_text;
 
 type Physical = Arc<dyn PhysicalExpr>;
 

@@ -6,19 +6,21 @@ use datafusion::{
     common::{
         DFSchema, Result, ScalarValue,
         config::ConfigOptions,
-        internal_datafusion_err, plan_err,
+        plan_err,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, Operator, cast,
-        expr::{Between, BinaryExpr, Cast, InList},
+        expr::{BinaryExpr, Cast},
         utils::merge_schema,
     },
     optimizer::AnalyzerRule,
 };
 
-use crate::comparisons::is_comparison;
-use crate::named;
+use crate::{
+    comparisons::{Sides, SidesOf, sides},
+    named,
+};
 
 const DAY_NANOS: i128 = 86_400_000_000_000;
 
@@ -101,45 +103,32 @@ fn unordered<T>() -> Result<T> {
     )
 }
 
-fn compared(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// The expression with the lengths of the spans that it compares.
+fn compared(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let is_interval = |expr: &Expr| {
         let kind = expr.get_type(schema);
         kind.is_ok_and(|kind| matches!(kind, DataType::Interval(_)))
     };
-    let compared = match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if is_comparison(op) && is_interval(&left) && is_interval(&right) =>
-        {
-            let [left, right] = lengths(&[*left, *right], schema)?
-                .try_into()
-                .map_err(|_| internal_datafusion_err!("a comparison has two sides"))?;
-            Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))
+    if let Expr::ScalarFunction(call) = &expr
+        && call.func.name() == "nullif"
+        && call.args.iter().any(is_interval)
+    {
+        return plan_err!(
+            "`nullif` does not take spans of time: write CASE WHEN b - a <> INTERVAL '1 hour' THEN b - a END"
+        );
+    }
+    let mut changed = false;
+    for Sides { exprs, of } in sides(&mut expr) {
+        if of != SidesOf::Comparison || !exprs.iter().any(|side| is_interval(side)) {
+            continue;
         }
-        Expr::Between(Between {
-            expr,
-            negated,
-            low,
-            high,
-        }) if is_interval(&expr) => {
-            let [expr, low, high] = lengths(&[*expr, *low, *high], schema)?
-                .try_into()
-                .map_err(|_| internal_datafusion_err!("BETWEEN has three parts"))?;
-            let (low, high) = (Box::new(low), Box::new(high));
-            Expr::Between(Between::new(Box::new(expr), negated, low, high))
+        let spans: Vec<Expr> = exprs.iter().map(|side| Expr::clone(side)).collect();
+        for (side, length) in exprs.into_iter().zip(lengths(&spans, schema)?) {
+            *side = length;
         }
-        Expr::InList(InList {
-            expr,
-            list,
-            negated,
-        }) if is_interval(&expr) => {
-            let sides: Vec<_> = std::iter::once(*expr).chain(list).collect();
-            let mut all = lengths(&sides, schema)?;
-            let expr = Box::new(all.remove(0));
-            Expr::InList(InList::new(expr, all, negated))
-        }
-        other => return Ok(Transformed::no(other)),
-    };
-    Ok(Transformed::yes(compared))
+        changed = true;
+    }
+    Ok(Transformed::new_transformed(expr, changed))
 }
 
 /// One side of a comparison.

@@ -27,9 +27,12 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
+use super::kept::{self, Own};
 use crate::{
     comparisons::{Sides, SidesOf, sides},
+    marked::{unmarked, within},
     named,
+    schema::is_text,
 };
 
 /// See the module.
@@ -220,7 +223,8 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
     let reads_rows =
         dated && text == Text::IsRead && all.any(|(expr, kind)| is_text(kind) && is_of_rows(expr));
     let of_text = reads_rows.then_some(TimeUnit::Microsecond);
-    let finest = moments.max().or(of_text);
+    let of_moments = moments.max();
+    let finest = of_moments.or(of_text);
     if finest.is_none() && !dated {
         return false;
     }
@@ -241,7 +245,7 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
             }
             DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_far(expr) => {
                 if let Expr::Cast(written) = expr {
-                    **expr = written.expr.as_ref().clone();
+                    **expr = unmarked::<Own>(written.expr.as_ref().clone()).data;
                 }
                 DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
             }
@@ -249,6 +253,9 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
                 let Some(unit) = unit_of_text(expr, finest, zoned || reads_rows) else {
                     continue;
                 };
+                if of_moments.is_none() && constant_text(expr).is_none() {
+                    **expr = kept::beside_days(std::mem::take(*expr));
+                }
                 DataType::Timestamp(unit, in_utc())
             }
             _ => continue,
@@ -269,6 +276,7 @@ fn in_subquery(expr: &mut Expr, kinds: &[DataType; 2]) -> bool {
             DataType::Timestamp(*unit, Some("UTC".into()))
         }
         [text, other] if is_text(text) && is_date(other) => {
+            *expr = kept::beside_days(std::mem::take(expr));
             DataType::Timestamp(TimeUnit::Microsecond, None)
         }
         _ => return false,
@@ -318,7 +326,7 @@ fn constant_text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(value, _) => value.try_as_str().flatten(),
         Expr::Cast(cast) => constant_text(&cast.expr),
-        _ => None,
+        _ => within::<Own>(expr).and_then(constant_text),
     }
 }
 
@@ -336,13 +344,6 @@ fn is_of_rows(expr: &Expr) -> bool {
 /// Whether a moment is shown on the clocks of another zone than UTC.
 fn is_zoned(kind: &DataType) -> bool {
     matches!(kind, DataType::Timestamp(_, Some(zone)) if !matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "Z" | "+00:00"))
-}
-
-const fn is_text(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
 }
 
 const fn is_date(kind: &DataType) -> bool {

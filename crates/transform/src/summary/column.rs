@@ -26,7 +26,10 @@ use super::{
     text::TextSketch,
     top::{Top, beginning},
 };
-use crate::{BoxError, Error, ErrorKind, schema::type_name};
+use crate::{
+    BoxError, Error, ErrorKind,
+    schema::{is_text, type_name},
+};
 
 const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_display_error(false);
 
@@ -167,13 +170,6 @@ impl ColumnSketch {
             name: self.name,
         })
     }
-}
-
-const fn is_text(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-    )
 }
 
 /// Whether values of a type are smaller or larger in a way that tells somebody something.
