@@ -15,7 +15,7 @@ use parquet::{
     basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type, Int96, Int96Type},
     file::{
-        properties::{WriterProperties, WriterVersion},
+        properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion},
         reader::FileReader,
         serialized_reader::SerializedFileReader,
         writer::SerializedFileWriter,
@@ -44,8 +44,13 @@ fn repetition<'a>(levels: &&'a [i16]) -> Option<&'a [i16]> {
 
 /// A file of one row group.
 fn file(schema: &str, codec: Compression, columns: &[Values<'_>]) -> Vec<u8> {
+    let properties = WriterProperties::builder().set_compression(codec);
+    written(schema, properties, columns)
+}
+
+fn written(schema: &str, properties: WriterPropertiesBuilder, columns: &[Values<'_>]) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties = WriterProperties::builder().set_compression(codec).build();
+    let properties = properties.build();
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
     let mut group = writer.next_row_group().unwrap();
     for values in columns {
@@ -408,7 +413,7 @@ async fn texts_by_their_lengths() {
 /// Which digits of such a timestamp there is room for is for the table to say. None is cut off, and none wraps.
 #[tokio::test]
 async fn timestamps_of_96_bits_keep_their_digits() {
-    let written = |moments: &[Int96]| {
+    let of = |moments: &[Int96]| {
         let defined = vec![1; moments.len()];
         let values = [Values::Int96(moments, &defined, &[])];
         file(
@@ -417,8 +422,21 @@ async fn timestamps_of_96_bits_keep_their_digits() {
             &values,
         )
     };
-    let finer = written(&[julian(2_461_046, 36_000_000_000_000 + 123_456_789)]);
-    let far = written(&[julian(5_373_484, 0)]);
+    let finer = of(&[julian(2_461_046, 36_000_000_000_000 + 123_456_789)]);
+    let far = of(&[julian(5_373_484, 0)]);
+    // Pages without a dictionary, behind others whose values fit.
+    let mut moments = vec![julian(2_461_046, 36_000_000_000_000); 3_000];
+    moments.push(julian(2_461_046, 36_000_000_000_000 + 1));
+    let pages = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_enabled(false)
+        .set_data_page_row_count_limit(1_000)
+        .set_write_batch_size(1_000);
+    let without_dictionary = written(
+        "message m { optional int96 at; }",
+        pages,
+        &[Values::Int96(&moments, &vec![1; moments.len()], &[])],
+    );
     let sql = "SELECT at FROM t";
     let found = "SELECT count(*) AS n FROM t WHERE at = '2026-01-05 10:00:00.123456789'";
     let fine = "types = { at = \"timestamp(ns)\" }";
@@ -433,12 +451,20 @@ async fn timestamps_of_96_bits_keep_their_digits() {
             finer.clone(),
             "on_error = \"skip\"",
             sql,
-            digits,
+            digits.clone(),
         ),
         case("a.parquet", finer.clone(), fine, sql, exact.clone()),
         case("a.parquet", finer.clone(), columns, sql, exact),
         case("a.parquet", finer, fine, found, Ok(json!([{ "n": 1 }]))),
         case("a.parquet", far.clone(), fine, sql, beyond),
+        case("a.parquet", without_dictionary.clone(), "", sql, digits),
+        case(
+            "a.parquet",
+            without_dictionary,
+            fine,
+            "SELECT count(at) AS n, max(at) AS at FROM t",
+            Ok(json!([{ "n": 3001, "at": "2026-01-05T10:00:00.000000001" }])),
+        ),
         case(
             "a.parquet",
             far,

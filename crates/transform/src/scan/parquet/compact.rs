@@ -17,6 +17,8 @@ pub(super) struct PageHeader {
     pub(super) length: usize,
     /// Whether its values are texts whose lengths are written as differences.
     pub(super) has_lengths: bool,
+    /// Whether its values are written one after the other, and not as places in a dictionary.
+    pub(super) is_plain: bool,
 }
 
 /// Where a walk through bytes of the protocol is. Each step gives `None` where the bytes cannot be what they say.
@@ -54,6 +56,7 @@ pub(super) fn is_struct(bytes: &[u8]) -> bool {
 /// The header that the bytes of a page begin with.
 pub(super) fn page_header(bytes: &[u8]) -> Option<PageHeader> {
     const DICTIONARY_PAGE: i64 = 2;
+    const PLAIN: i64 = 0;
     /// `DELTA_LENGTH_BYTE_ARRAY` and `DELTA_BYTE_ARRAY`.
     const TEXTS_BY_LENGTHS: [i64; 2] = [6, 7];
     let mut walk = Walk {
@@ -80,6 +83,7 @@ pub(super) fn page_header(bytes: &[u8]) -> Option<PageHeader> {
         packed_bytes: packed?.try_into().ok()?,
         length: bytes.len() - walk.rest.len(),
         has_lengths: encoding.is_some_and(|encoding| TEXTS_BY_LENGTHS.contains(&encoding)),
+        is_plain: encoding == Some(PLAIN),
     })
 }
 
@@ -235,6 +239,7 @@ mod tests {
             packed_bytes: 5,
             length: header.len(),
             has_lengths: false,
+            is_plain: false,
         };
         assert_eq!(page_header(&header), Some(found));
         let longer = [&header[..], b"abcde"].concat();
@@ -246,7 +251,12 @@ mod tests {
         let texts = [
             0x15, 0x00, 0x15, 0x0a, 0x15, 0x0a, 0x2c, 0x15, 0x06, 0x15, 0x0c, 0x00, 0x00,
         ];
-        assert!(page_header(&texts).unwrap().has_lengths);
+        let header = page_header(&texts).unwrap();
+        assert!(header.has_lengths && !header.is_plain);
+        let mut plain = texts;
+        plain[10] = 0x00;
+        let header = page_header(&plain).unwrap();
+        assert!(header.is_plain && !header.has_lengths);
         // A negative size.
         let negative = [0x15, 0x00, 0x15, 0x03, 0x15, 0x0a, 0x00];
         assert_eq!(page_header(&negative), None);

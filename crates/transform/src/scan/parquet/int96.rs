@@ -1,8 +1,8 @@
 //! Timestamps of 96 bits: nanoseconds of a day, and the day.
 //!
 //! The decoder of Parquet 59 makes 64 bits of them: as microseconds it cuts off what is smaller, as nanoseconds it wraps behind the
-//! year 2262. Each value is looked at before, so that none is cut off or becomes another. The format is old and rare: its pages
-//! are decompressed once more.
+//! year 2262. Each value is looked at before, so that none is cut off or becomes another. For that, the pages that hold values are
+//! decompressed once more: dictionaries, and the pages without one.
 
 use std::ops::Range;
 
@@ -18,7 +18,10 @@ use datafusion::{
 };
 use object_store::path::Path;
 
-use super::delta::{levels, pages, values};
+use super::{
+    compact::page_header,
+    delta::{levels, pages, values},
+};
 use crate::{Error, ErrorKind, TableSpec};
 
 /// The Julian day of 1970-01-01.
@@ -54,21 +57,50 @@ pub(super) fn check(
     if column.column_type() != Type::INT96 {
         return Ok(());
     }
+    let mut start = 0;
+    while start < bytes.len() {
+        let header = page_header(&bytes[start..]);
+        let page = header.and_then(|header| {
+            let end = start.checked_add(header.length)?;
+            let end = end.checked_add(header.packed_bytes)?;
+            (end > start && end <= bytes.len()).then_some((end, header))
+        });
+        // Other pages hold places in the dictionary. What is no page, the decoder reports.
+        let (end, has_values) = page.map_or((bytes.len(), true), |(end, header)| {
+            (end, header.is_dictionary || header.is_plain)
+        });
+        if has_values {
+            let place = range.start + start as u64..range.start + end as u64;
+            if !all_fit(column, &place, &bytes.slice(start..end), unit)? {
+                return Err(ParquetError::External(Box::new(unfit(file, column, unit))));
+            }
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// Whether all values of the pages fit.
+fn all_fit(
+    column: &ColumnChunkMetaData,
+    range: &Range<u64>,
+    bytes: &Bytes,
+    unit: TimeUnit,
+) -> Result<bool> {
     let levels = levels(column);
     for page in pages(column, range, bytes)? {
         let page = page?;
-        let is_plain =
+        let has_values =
             matches!(page, Page::DictionaryPage { .. }) || page.encoding() == Encoding::PLAIN;
-        // Other pages hold places in the dictionary.
-        let Some(values) = values(&page, levels).filter(|_| is_plain) else {
+        let Some(values) = values(&page, levels).filter(|_| has_values) else {
             continue;
         };
         let (moments, _) = values.as_chunks::<12>();
         if !moments.iter().all(|moment| fits(moment, unit)) {
-            return Err(ParquetError::External(Box::new(unfit(file, column, unit))));
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn fits(moment: &[u8; 12], unit: TimeUnit) -> bool {

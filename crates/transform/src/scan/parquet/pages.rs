@@ -210,6 +210,7 @@ impl Group {
                 packed_bytes,
                 length,
                 has_lengths,
+                ..
             } = header;
             by_lengths |= has_lengths;
             let largest = if is_dictionary {
