@@ -75,7 +75,7 @@ pub(crate) async fn inspect(
         answer, inspected, ..
     } = &looked;
     for warning in &answer.cost_tracking.warnings {
-        output::note(warning);
+        output::missing(warning);
     }
     let toml = block(&looked.name, &looked.table)?;
     if arguments.toml {
@@ -103,7 +103,7 @@ pub(crate) async fn inspect(
     }
     match &inspected.broke_off {
         Some(why) => {
-            output::note(&format!("the files cannot be read to their end: {why}"));
+            output::missing(&format!("the files cannot be read to their end: {why}"));
             Err(Failure::Findings(ErrorCode::DataMalformed.exit_code()))
         }
         None => Ok(()),

@@ -23,16 +23,21 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 }
 
 /// A remark that is not part of the answer, on standard error.
+pub(crate) fn note(text: &str) {
+    if Terminal::get().has_remarks {
+        missing(text);
+    }
+}
+
+/// What an answer lacks, on standard error: it is said to the quiet too.
 #[expect(
     clippy::print_stderr,
     reason = "remarks must not mix with rows on standard output"
 )]
-pub(crate) fn note(text: &str) {
+pub(crate) fn missing(text: &str) {
     let terminal = Terminal::get();
-    if terminal.has_remarks {
-        // Names of files are in it, which may hold what drives a terminal.
-        eprintln!("{} {}", terminal.stderr.remark("note:"), visible(text));
-    }
+    // Names of files are in it, which may hold what drives a terminal.
+    eprintln!("{} {}", terminal.stderr.remark("note:"), visible(text));
 }
 
 /// The whole answer for people, or for programs.

@@ -55,10 +55,10 @@ pub(crate) async fn run(config: &Path, arguments: &Run) -> Result<(), Failure> {
 /// What rows alone do not say.
 pub(crate) fn remarks(answer: &Answer, to: Option<&Path>, row_limit: &str) {
     for warning in &answer.cost_tracking.warnings {
-        output::note(warning);
+        output::missing(warning);
     }
     if answer.truncated {
-        output::note(&format!(
+        output::missing(&format!(
             "only the first {} rows: {row_limit} cut the rest off",
             answer.row_count
         ));
@@ -71,7 +71,7 @@ pub(crate) fn remarks(answer: &Answer, to: Option<&Path>, row_limit: &str) {
         ),
     ] {
         if count > 0 {
-            output::note(&format!("{count} {what}"));
+            output::missing(&format!("{count} {what}"));
         }
     }
     if let Some(path) = to {

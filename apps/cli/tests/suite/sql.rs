@@ -321,6 +321,38 @@ async fn patterns_of_files_stay_in_their_folder_as_those_of_shells_do() {
 }
 
 #[tokio::test]
+async fn what_an_answer_lacks_is_said_to_the_quiet_too() {
+    let desk = Desk::new();
+    desk.lay("data/odd.csv", "n,v\n1,2\nbroken\n3,4\n");
+    let skip = "t=data/odd.csv,on_error=skip";
+    let (_, told) = desk
+        .asked(&["sql", "-q", "SELECT * FROM t", "-t", skip], 0)
+        .await;
+    assert_eq!(told, "note: 1 rows that did not fit were left out\n");
+    let null = "t=data/odd.csv,on_error=null";
+    let (_, told) = desk
+        .asked(&["sql", "-q", "SELECT * FROM t", "-t", null], 0)
+        .await;
+    assert!(
+        told.contains("values that did not fit were made null"),
+        "{told}"
+    );
+    let sql = "SELECT id FROM 'data/calls.csv'";
+    let (_, told) = desk.asked(&["sql", "-q", sql, "--rows", "2"], 0).await;
+    assert!(told.starts_with("note: only the first 2 rows"), "{told}");
+    let declared = "t=data/calls.csv,columns={id=\"integer\",nmae=\"string\"}";
+    let (_, told) = desk
+        .asked(&["sql", "-q", "SELECT * FROM t", "-t", declared], 0)
+        .await;
+    assert!(
+        told.contains("`nmae` is declared under `columns`"),
+        "{told}"
+    );
+    let (_, told) = desk.asked(&["sql", "-q", sql], 0).await;
+    assert_eq!(told, "");
+}
+
+#[tokio::test]
 async fn tables_have_names_and_options_and_the_sql_parameters() {
     let desk = Desk::new();
     desk.lay(
