@@ -12,6 +12,21 @@ use serde_json::{Value, json};
 use crate::support::{ALL, House, KEY, LISTS, LOOK_UP, record, without_nulls};
 
 #[tokio::test]
+async fn check_names_declared_columns_that_the_first_file_does_not_have() {
+    let house = House::new().await;
+    let line = "declared under `columns`, and not in the beginning of the first file: teir";
+    for (column, is_told) in [("teir", true), ("tier", false)] {
+        let columns = format!("columns = {{ name = \"string\", {column} = \"string\" }}");
+        let table = "[tables.customers]\nuri = \"s3://lake/exports/customers.csv\"\n";
+        house.action(&format!(
+            "name = \"declared\"\n{table}{columns}\n[query]\nsql = \"SELECT * FROM customers\"\n"
+        ));
+        let told = house.told(&["check", "declared"], 0).await;
+        assert_eq!(told.contains(line), is_told, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn shapes_follow_from_the_sql_and_the_file_and_check_tells_what_does_not_fit() {
     let house = House::new().await;
     let told = house.told(&["check"], 0).await;

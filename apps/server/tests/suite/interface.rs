@@ -60,6 +60,29 @@ async fn a_get_with_parameters_is_the_same_question() {
 }
 
 #[tokio::test]
+async fn a_header_says_how_many_files_are_left_out() {
+    let setting = Setting::start(|_| {}).await;
+    setting.write_action(
+        "folder",
+        "name = \"folder\"\n[tables.t]\nuri = \"s3://lake/exports/*.csv\"\n[query]\nsql = \"SELECT count(*) AS n FROM t\"\n",
+    );
+    setting.reload(|_| {}).unwrap();
+    for left_out in [None, Some("2")] {
+        if left_out.is_some() {
+            setting.stack.list_key("lake", "exports/empty.csv", 0);
+            setting.stack.list_key("lake", "exports//b.csv", 9);
+        }
+        let answer = ask(&setting, get("/v1/actions/folder.csv", "")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(
+            answer.header("x-flowlake-files-left-out"),
+            left_out,
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_the_path_names_a_format() {
     let setting = Setting::start(|_| {}).await;
     for (end, kind, body) in [

@@ -56,6 +56,21 @@ async fn rows_and_figures_are_those_of_one_machine() {
     assert!(three.bytes_scanned <= 2 * one.bytes_scanned);
 }
 
+/// Files that workers read may have a declared column that the others do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn declared_columns_that_no_file_has_are_reported_by_workers() {
+    let mut question = calls().await;
+    question.put("calls/9.csv", "q,v,late\nq1,1,2\n").await;
+    question.tables["t"]["columns"] =
+        json!({ "q": "string", "v": "integer", "late": "integer", "nmae": "string" });
+    let workers = Workers::start(2, &question.lake.0).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let sql = "SELECT q, sum(v) AS v, count(late) AS late, count(nmae) AS nmae FROM t GROUP BY q";
+    let (_, stats) = question.run_in(&divided, sql).await.unwrap();
+    assert_eq!(workers.files_opened(), 10);
+    assert_eq!(stats.absent, ["nmae".to_owned()].into());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_cut_off_says_so_and_what_was_read() {
     let mut question = calls().await;
