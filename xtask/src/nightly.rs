@@ -7,8 +7,13 @@ mod versions;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use xshell::cmd;
 
-use crate::{differential::Differential, soak::Soak, workspace::Workspace};
+use crate::{
+    differential::Differential,
+    soak::Soak,
+    workspace::{self, Workspace},
+};
 
 /// Checks that take too long for every change. Without a name, all of them but `mutants` and `semver`, one after the other.
 #[derive(Debug, Args)]
@@ -19,6 +24,7 @@ pub(crate) struct Nightly {
 
 #[derive(Debug, Subcommand)]
 enum Check {
+    Bounds(BoundsCheck),
     Differential(DifferentialCheck),
     Features(features::Features),
     Fuzz(fuzz::Fuzz),
@@ -27,6 +33,10 @@ enum Check {
     Semver(versions::Semver),
     Soak(Soak),
 }
+
+/// Files that ask for more memory and time than they may have, in an optimised build: no worker is kept for more than 10 ms.
+#[derive(Debug, Args)]
+struct BoundsCheck {}
 
 /// A million generated queries, answered in many ways that must agree (`cargo xtask differential`).
 #[derive(Debug, Args)]
@@ -43,6 +53,7 @@ impl Nightly {
             Check::Fuzz(fuzz::Fuzz::default()),
             Check::Differential(DifferentialCheck {}),
             Check::Soak(Soak::nightly()),
+            Check::Bounds(BoundsCheck {}),
         ] {
             check.run(workspace)?;
         }
@@ -53,6 +64,16 @@ impl Nightly {
 impl Check {
     fn run(&self, workspace: &Workspace) -> Result<()> {
         match self {
+            Self::Bounds(_) => {
+                let shell = &workspace.shell;
+                workspace::command(
+                    "bounds",
+                    cmd!(
+                        shell,
+                        "cargo test --locked --workspace --release --test suite -- --nocapture --test-threads 1 bounds::"
+                    ),
+                )
+            }
             Self::Differential(_) => Differential::nightly().run(workspace),
             Self::Features(check) => check.run(workspace),
             Self::Fuzz(check) => check.run(workspace),
