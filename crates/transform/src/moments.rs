@@ -22,6 +22,7 @@ use self::kept::{AllOf, DAY, MICROSECOND, MILLISECOND, MidnightOf, NANOSECOND, S
 #[cfg(feature = "cluster")]
 use crate::marked;
 
+pub(crate) use self::kept::text_of;
 use self::{
     casts::PlainCasts,
     exact::ExactMoments,

@@ -260,6 +260,16 @@ impl<const KEPT: u8> Mark for AllOf<KEPT> {
     }
 }
 
+/// The text that the SQL has, without what [`KeptText`] put around it; none where it put nothing.
+pub(crate) fn text_of(expr: &Expr) -> Option<&Expr> {
+    within::<AllOf<DAY>>(expr)
+        .or_else(|| within::<AllOf<SECOND>>(expr))
+        .or_else(|| within::<AllOf<MILLISECOND>>(expr))
+        .or_else(|| within::<AllOf<MICROSECOND>>(expr))
+        .or_else(|| within::<AllOf<NANOSECOND>>(expr))
+        .or_else(|| within::<MidnightOf>(expr))
+}
+
 /// See [`beside_days`].
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct MidnightOf;
