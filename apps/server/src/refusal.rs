@@ -100,6 +100,7 @@ const fn upstream(code: ErrorCode) -> Option<(&'static str, &'static str)> {
         }
         ErrorCode::ClusterWorkerLost => ("connection_terminated", "worker"),
         ErrorCode::ClusterWorkerRefused => ("proxy_configuration_error", "worker"),
+        ErrorCode::ClusterWorkerBusy => ("destination_unavailable", "worker"),
         // A test lists the codes that say 502 to 504 and are of this server itself.
         _ => return None,
     })

@@ -218,6 +218,8 @@ error_codes! {
     ClusterWorkerLost = "cluster.worker_lost", 503, 6, true;
     /// All workers of the cluster are of another build, or have another secret.
     ClusterWorkerRefused = "cluster.worker_refused", 503, 6, false;
+    /// All workers of the cluster take part in as many queries as they may.
+    ClusterWorkerBusy = "cluster.worker_busy", 503, 6, true;
     /// A fault in flowlake itself.
     Internal = "internal", 500, 70, false;
 }

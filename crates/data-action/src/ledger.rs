@@ -16,6 +16,7 @@ use flowlake_genesys_auth::Secret;
 use flowlake_profiler::Phase;
 use flowlake_s3_stream::MeterSnapshot;
 use flowlake_transform::{BoundParams, RunStats};
+use futures::future::join_all;
 
 #[cfg(test)]
 pub(crate) use self::objects::objects_of_record;
@@ -144,6 +145,8 @@ impl Ledger {
         attempt: &Attempt,
         ended: Result<&RunStats, &ActionError>,
     ) -> Closed {
+        let stores = attempt.draft().stores.clone();
+        join_all(stores.iter().map(|stores| stores.last_figures())).await;
         let moved = Transferred::by(attempt);
         let month_bytes = self.budgets.month_bytes();
         let cost = self

@@ -15,7 +15,7 @@ use flowlake_s3_stream::{
     DiskCache, MetadataCache, MeterSnapshot, ObjectMetadata, ReadBudget, S3Stream, S3StreamSettings,
 };
 #[cfg(feature = "cluster")]
-use flowlake_transform::cluster::StoreUsage;
+use flowlake_transform::cluster::MovedByWorkers;
 use flowlake_transform::{BoxError, Files, LOCAL_FILES, StoreResolver};
 use object_store::ObjectStore;
 
@@ -98,7 +98,7 @@ pub(crate) struct RequestStores {
     shared: Arc<S3>,
     views: Arc<Views>,
     /// What workers moved and read.
-    workers: ByWorkers,
+    workers: Arc<ByWorkers>,
     /// The limits that hold while the rows are read.
     limits: OnceLock<Arc<Limits>>,
     pub(crate) local: LocalFiles,
@@ -109,7 +109,7 @@ impl RequestStores {
         Self {
             shared,
             views: Arc::default(),
-            workers: ByWorkers::default(),
+            workers: Arc::default(),
             limits: OnceLock::new(),
             local: LocalFiles::default(),
         }
@@ -128,7 +128,7 @@ impl RequestStores {
 
     /// Asks `admit` before each request from now on.
     pub(crate) fn limit(&self, admit: Box<Admit>) {
-        let limits = Limits::new(admit, Arc::clone(&self.views));
+        let limits = Limits::new(admit, Arc::clone(&self.views), Arc::clone(&self.workers));
         // A read that is planned a second time has the same limits.
         let _ = self.limits.set(Arc::new(limits));
     }
@@ -138,6 +138,11 @@ impl RequestStores {
         let mut usage = self.views.usage();
         usage.extend(self.workers.usage());
         usage
+    }
+
+    /// Waits until workers have said what they have moved, for a while.
+    pub(crate) async fn last_figures(&self) {
+        self.workers.last_figures().await;
     }
 
     /// Remembers the files of a plan as read: by workers, where not here.
@@ -195,7 +200,9 @@ impl StoreResolver for RequestStores {
     }
 
     #[cfg(feature = "cluster")]
-    fn moved_by_workers(&self, bucket: &str, usage: &StoreUsage) {
-        self.workers.moved(bucket, usage);
+    fn moved_by_workers(&self) -> MovedByWorkers {
+        let limits = self.limits.get().cloned();
+        let admit = move || limits.as_ref().map_or(Ok(()), |limits| limits.check());
+        self.workers.hearer(admit)
     }
 }

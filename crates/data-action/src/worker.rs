@@ -71,6 +71,7 @@ pub async fn worker(
         }),
         secret,
         tls,
+        max_queries: cluster.max_queries.get(),
     })
 }
 

@@ -61,9 +61,11 @@ pub trait StoreResolver: Any + Send + Sync {
     /// Whatever keeps the store from being used.
     fn store(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BoxError>;
 
-    /// Hears what the stores of workers moved for the run, of one bucket.
+    /// Is asked when workers begin to read for a run: hears what their stores move.
     #[cfg(feature = "cluster")]
-    fn moved_by_workers(&self, _bucket: &str, _usage: &cluster::StoreUsage) {}
+    fn moved_by_workers(&self) -> cluster::MovedByWorkers {
+        Box::new(|_moved| Ok(()))
+    }
 }
 
 /// What a query is run with.
@@ -162,11 +164,8 @@ impl Transform {
             tables,
         } = planned;
         let physical = stop.clone().into_joins(physical).map_err(running)?;
-        let task = asked.session.task_ctx();
-        #[cfg(feature = "cluster")]
-        let task = cluster::with_run(task, &physical, &meter, &stop).map_err(running)?;
-        let rows =
-            execute_stream(Arc::clone(&physical), task).map_err(|error| asked.told(error))?;
+        let rows = execute_stream(Arc::clone(&physical), asked.session.task_ctx())
+            .map_err(|error| asked.told(error))?;
         #[cfg(feature = "cluster")]
         let (rows, settled) =
             cluster::settling(rows, &physical, &meter, &asked.session.copied_config());
@@ -333,7 +332,7 @@ impl Transform {
         run: &Run<'_>,
         meter: &Arc<ScanMeter>,
     ) -> Result<(SessionContext, LogicalPlan, Vec<TableInfo>), Error> {
-        let session = self.session_of_run().await?;
+        let session = self.session_of_run(run).await?;
         let sources = self.sources(&session, run, meter).await?;
         let plan = self
             .plan_over(&session, &sources, run.prepared, run.bound)
@@ -440,20 +439,21 @@ impl Transform {
 
     /// The same for a run that workers may take part in.
     #[cfg(feature = "cluster")]
-    async fn session_of_run(&self) -> Result<SessionContext, Error> {
+    async fn session_of_run(&self, run: &Run<'_>) -> Result<SessionContext, Error> {
         let Some(cluster) = &self.cluster else {
             return self.session();
         };
-        let workers = cluster.ready().await?;
-        let config = cluster.known_to(self.config.clone());
+        let hearer = run.stores.moved_by_workers();
+        let begun = cluster.begin(&run.prepared.limits, hearer).await?;
+        let config = cluster.config_of(self.config.clone(), begun);
         let builder = session::builder(&config, &self.runtime).map_err(planning)?;
-        let state = cluster.divides(builder, workers).build();
-        Ok(SessionContext::new_with_state(state))
+        let builder = cluster.divides(builder).map_err(planning)?;
+        Ok(SessionContext::new_with_state(builder.build()))
     }
 
     #[cfg(not(feature = "cluster"))]
     #[expect(clippy::unused_async, reason = "with workers, they are asked first")]
-    async fn session_of_run(&self) -> Result<SessionContext, Error> {
+    async fn session_of_run(&self, _run: &Run<'_>) -> Result<SessionContext, Error> {
         self.session()
     }
 

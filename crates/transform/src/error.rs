@@ -88,6 +88,8 @@ pub enum ErrorKind {
     WorkerLost,
     /// No worker of the cluster takes the query, since all are of another build or have another secret: make them the same.
     WorkerRefused,
+    /// All workers of the cluster take part in as many queries as they may: ask again later, or let them take more.
+    WorkerBusy,
     /// A file was divided among workers, and whether each part begins with a record is not known: run the query with whole files.
     FilesDivided,
     /// A fault here or in the engine: report it.
@@ -131,7 +133,11 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Store | ErrorKind::Timeout | ErrorKind::WorkerLost | ErrorKind::FilesDivided
+            ErrorKind::Store
+                | ErrorKind::Timeout
+                | ErrorKind::WorkerLost
+                | ErrorKind::WorkerBusy
+                | ErrorKind::FilesDivided
         )
     }
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::Sleep;
 
 #[cfg(feature = "cluster")]
-use crate::cluster::{Settled, StoreUsage};
+use crate::cluster::Settled;
 use crate::{
     Error, ErrorKind, Limits, Problems, Step, TableInfo, Written, asked_plan::AskedPlan,
     explain::steps::done, scan_store::ScanMeter, sizes::array_bytes, stop::StopSwitch,
@@ -129,14 +129,6 @@ impl RowStream {
     pub(crate) fn with_settled(mut self, settled: Option<Arc<Settled>>) -> Self {
         self.settled = settled;
         self
-    }
-
-    /// What the stores of workers moved, by bucket; complete when the stream has ended.
-    #[cfg(feature = "cluster")]
-    #[must_use]
-    pub fn moved_by_workers(&self) -> BTreeMap<String, StoreUsage> {
-        let settled = self.settled.as_ref();
-        settled.map(|settled| settled.usages()).unwrap_or_default()
     }
 
     /// The plan with all figures that there are.
@@ -334,6 +326,10 @@ fn collect(plan: &dyn ExecutionPlan, stats: &mut RunStats) {
 impl Drop for RowStream {
     fn drop(&mut self) {
         self.stop.throw();
+        #[cfg(feature = "cluster")]
+        if let Some(settled) = &self.settled {
+            settled.abandon();
+        }
     }
 }
 

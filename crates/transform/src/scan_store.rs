@@ -28,6 +28,9 @@ use crate::formats::misfit::MisfitCounts;
 #[derive(Debug, Default)]
 pub(crate) struct ScanMeter {
     taken: AtomicU64,
+    /// Bytes that workers have taken for the same run.
+    #[cfg(feature = "cluster")]
+    elsewhere: AtomicU64,
     /// Parts of files that were found to end with a record.
     #[cfg(feature = "cluster")]
     parts_proved: AtomicU64,
@@ -70,7 +73,10 @@ impl ScanMeter {
     }
 
     pub(crate) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+        let taken = self.taken.load(Ordering::Relaxed);
+        #[cfg(feature = "cluster")]
+        let taken = taken + self.elsewhere.load(Ordering::Relaxed);
+        taken
     }
 
     /// Whether the number of bytes that may be taken is limited.
@@ -98,16 +104,21 @@ impl ScanMeter {
         self.parts_proved.load(Ordering::Relaxed)
     }
 
-    /// Adds bytes that workers have taken, each within the limit by itself.
+    /// Notes how many bytes workers have taken so far.
     #[cfg(feature = "cluster")]
-    pub(crate) fn add_reported(&self, bytes: u64) -> Result<()> {
-        self.add(bytes)
+    pub(crate) fn set_elsewhere(&self, bytes: u64) -> Result<()> {
+        self.elsewhere.store(bytes, Ordering::Relaxed);
+        self.check()
     }
 
     fn add(&self, bytes: u64) -> Result<()> {
-        let taken = self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.check()
+    }
+
+    fn check(&self) -> Result<()> {
         match self.limit {
-            Some(limit) if taken > limit => Err(Error::Generic {
+            Some(limit) if self.taken() > limit => Err(Error::Generic {
                 store: "scan limit",
                 source: Box::new(ScanLimitReached { limit }),
             }),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use flowlake_data_action::ErrorCode;
+use serde_json::Value;
 
 use crate::house::{FILES, House, addresses, ask, rows};
 
@@ -22,16 +23,74 @@ async fn three_workers_answer_as_one_machine_and_their_bytes_are_paid_for() {
     // The first time, this process has read the files too that columns are found from, which are all of them here.
     assert_eq!(first.run.bytes_scanned, 2 * local.run.bytes_scanned);
     assert_eq!(divided.run.bytes_scanned, local.run.bytes_scanned);
-    let log = house.folder.path().join("desk/audit");
-    let records: String = fs::read_dir(log)
-        .unwrap()
-        .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
-        .collect();
+    let records = records(&house, "desk");
     let record = records
         .lines()
         .find(|line| line.contains("\"cluster\"") && line.contains("bytes"))
         .unwrap();
     assert!(record.contains("exports/calls/23.csv"), "{record}");
+}
+
+/// The lines of an audit log.
+fn records(house: &House, name: &str) -> String {
+    let log = fs::read_dir(house.folder.path().join(name).join("audit"));
+    let files = log.unwrap();
+    files
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_workers_read_for_a_query_that_fails_is_paid_for() {
+    let house = House::build().await;
+    let workers = house.workers(2);
+    let pipeline = house.pipeline("desk", &addresses(&workers), "60s").await;
+    // Afterwards this process knows the columns, and reads nothing itself.
+    ask(&pipeline, "local", 0).await.unwrap();
+    let (code, message) = ask(&pipeline, "cluster-failing", 0).await.unwrap_err();
+    assert_eq!(code, ErrorCode::SqlNotComputable, "{message}");
+    let records = records(&house, "desk");
+    let last = records
+        .lines()
+        .rfind(|line| line.contains("cluster-failing"));
+    let entry: Value = serde_json::from_str(last.unwrap()).unwrap();
+    let record = &entry["record"];
+    assert!(
+        record["bytes_transferred"].as_u64().unwrap() > 0,
+        "{record}"
+    );
+    assert_ne!(record["cost_usd"], "0", "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_all_workers_are_limited_together() {
+    let house = House::build().await;
+    let workers = house.workers(2);
+    let pipeline = house.pipeline("desk", &addresses(&workers), "60s").await;
+    // This process reads each file for its columns, and then workers read them.
+    let (code, message) = ask(&pipeline, "cluster-frugal", 0).await.unwrap_err();
+    assert_eq!(code, ErrorCode::LimitRequests, "{message}");
+    // One machine reads them once, and then the columns are known.
+    ask(&pipeline, "local-frugal", 0).await.unwrap();
+    ask(&pipeline, "cluster-frugal", 0).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_refuses_queries_beyond_max_queries_by_name() {
+    let house = House::build().await;
+    let folder = "[policy]\nallow = [\"s3://lake/exports/*\"]\n";
+    let worker = house.worker("small", &format!("max_queries = 1\n{folder}"));
+    let pipeline = house.pipeline("desk", &[&worker.address], "60s").await;
+    let once = || ask(&pipeline, "cluster", 0);
+    let asked = <[_; 4]>::from(tokio::join!(once(), once(), once(), once()));
+    let (answered, refused): (Vec<_>, Vec<_>) = asked.into_iter().partition(Result::is_ok);
+    assert!(!answered.is_empty());
+    for refused in refused {
+        let (code, message) = refused.unwrap_err();
+        assert_eq!(code, ErrorCode::ClusterWorkerBusy, "{message}");
+        assert!(message.contains("max_queries"), "{message}");
+    }
+    ask(&pipeline, "cluster", 0).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +141,23 @@ async fn workers_are_talked_to_over_tls() {
     let without = house.pipeline("plain", &addresses, "60s").await;
     let (code, message) = ask(&without, "cluster", 100).await.unwrap_err();
     assert_eq!(code, ErrorCode::ClusterWorkerLost, "{message}");
+    // Of another authority, and valid for another name.
+    let wrongs = [
+        (
+            tls.replace("authority.pem", "stranger.pem"),
+            "UnknownIssuer",
+        ),
+        (
+            tls.replace("\"localhost\"", "\"elsewhere\""),
+            "not valid for name",
+        ),
+    ];
+    for (tls, reason) in wrongs {
+        let pipeline = house.pipeline_with("wrong", &addresses, "60s", &tls).await;
+        let (code, message) = ask(&pipeline, "cluster", 100).await.unwrap_err();
+        assert_eq!(code, ErrorCode::ClusterWorkerLost, "{message}");
+        assert!(message.contains(reason), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

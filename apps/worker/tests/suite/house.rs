@@ -177,6 +177,14 @@ impl House {
         fs::write(folder.join("flowlake.toml"), config).unwrap();
         let queries = [
             (
+                "-failing",
+                "SELECT sum(seconds / (file - 23)) AS s FROM calls WHERE seconds >= $least",
+            ),
+            (
+                "-frugal",
+                "SELECT sum(seconds) AS s FROM calls WHERE seconds >= $least",
+            ),
+            (
                 "",
                 "SELECT queue, count(*) AS calls, sum(seconds) AS seconds, max(file) AS file FROM calls WHERE seconds >= $least GROUP BY queue ORDER BY queue",
             ),
@@ -195,8 +203,13 @@ impl House {
         {
             let name = format!("{engine}{kind}");
             let table = if kind == "-notes" { "notes" } else { "calls" };
+            // What listing the files and reading each once takes.
+            let more = match kind {
+                "-frugal" => format!("max_requests = {}\n", FILES + 2),
+                _ => String::new(),
+            };
             let action = format!(
-                "name = \"{name}\"\nengine = \"{engine}\"\n[tables.{table}]\nuri = \"s3://lake/exports/{table}/*.csv\"\n[params.least]\ntype = \"integer\"\ndefault = 0\n[limits]\ntimeout = \"{timeout}\"\nmax_rows = 100000\nmax_output_bytes = \"64MiB\"\n[query]\nsql = \"{sql}\"\n",
+                "name = \"{name}\"\nengine = \"{engine}\"\n[tables.{table}]\nuri = \"s3://lake/exports/{table}/*.csv\"\n[params.least]\ntype = \"integer\"\ndefault = 0\n[limits]\ntimeout = \"{timeout}\"\nmax_rows = 100000\nmax_output_bytes = \"64MiB\"\n{more}[query]\nsql = \"{sql}\"\n",
             );
             fs::write(folder.join(format!("actions/{name}.toml")), action).unwrap();
         }

@@ -1,6 +1,9 @@
 //! `[cluster]`: workers on other machines that take part in queries.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
@@ -28,6 +31,9 @@ pub struct ClusterConfig {
     #[serde(default = "bytes_per_worker")]
     #[schemars(schema_with = "crate::json_schema::bytes")]
     pub bytes_per_worker: ByteSize,
+    /// Queries that a worker takes part in at a time. It refuses further ones, and they are read by the other workers.
+    #[serde(default = "max_queries")]
+    pub max_queries: NonZeroUsize,
     /// Bytes of all files of a query from which on `engine = "auto"` asks workers.
     #[serde(default = "auto_from")]
     #[schemars(schema_with = "crate::json_schema::bytes")]
@@ -49,6 +55,10 @@ pub enum EngineChoice {
 
 const fn bytes_per_worker() -> ByteSize {
     ByteSize::mib(64)
+}
+
+const fn max_queries() -> NonZeroUsize {
+    NonZeroUsize::new(32).expect("it is not zero")
 }
 
 const fn auto_from() -> ByteSize {

@@ -236,6 +236,10 @@ const fn transform_code(kind: transform::ErrorKind) -> (ErrorCode, &'static str)
             ErrorCode::ClusterWorkerRefused,
             "Run the same build of flowlake everywhere in the cluster, with the same secret.",
         ),
+        ErrorKind::WorkerBusy => (
+            ErrorCode::ClusterWorkerBusy,
+            "Ask again later, start more workers, or raise their `max_queries` in [cluster].",
+        ),
         _ => (ErrorCode::Internal, "Report this with the audit id."),
     }
 }

@@ -36,13 +36,7 @@ pub(crate) async fn rows(
             progress.scans(stream.probe());
         }
         let mut rows = RowWriter::begin(&request.output, &stream.schema())?;
-        let written = write_rows(&mut stream, &mut rows, is_inspection).await;
-        // Also of a run that failed.
-        #[cfg(feature = "cluster")]
-        for (bucket, usage) in stream.moved_by_workers() {
-            stores.moved_by_workers(&bucket, &usage);
-        }
-        let broke_off = written?;
+        let broke_off = write_rows(&mut stream, &mut rows, is_inspection).await?;
         let steps = request.explain.then(|| stream.steps());
         let inspected = match rows.take_summary()? {
             Some(summary) => Some(Box::new(Inspected {

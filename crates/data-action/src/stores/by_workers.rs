@@ -3,46 +3,72 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use flowlake_s3_stream::{MeterSnapshot, ObjectMetadata};
 use flowlake_transform::Files;
 #[cfg(feature = "cluster")]
-use flowlake_transform::cluster::StoreUsage;
+use flowlake_transform::cluster::{MovedByWorkers, StoreUsage};
 use object_store::{Attributes, ObjectMeta};
+use tokio_util::task::TaskTracker;
+
+#[cfg(feature = "cluster")]
+use crate::ActionError;
+
+/// How long the record of an attempt waits for workers to say what they have read. Those that run answer at once.
+const LAST_FIGURES: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct ByWorkers(Mutex<Inner>);
+pub(super) struct ByWorkers {
+    inner: Mutex<Inner>,
+    /// Runs that there is more to hear of.
+    heard_of: TaskTracker,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
-    moved: Vec<(String, MeterSnapshot)>,
+    /// Per bucket, for each run: a query whose worker was lost has two.
+    runs: Vec<Vec<(String, MeterSnapshot)>>,
     objects: Vec<(String, Arc<ObjectMetadata>)>,
 }
 
 impl ByWorkers {
     fn locked(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a run, and what takes its figures. `admit` compares them with the limits of the attempt.
     #[cfg(feature = "cluster")]
-    pub(super) fn moved(&self, bucket: &str, usage: &StoreUsage) {
-        let moved = MeterSnapshot {
-            get_requests: usage.get_requests,
-            head_requests: usage.head_requests,
-            bytes_received: usage.bytes_received,
-            retries: usage.retries,
-            throttles: usage.throttles,
-            bytes_from_disk: usage.bytes_from_disk,
-            ..MeterSnapshot::default()
+    pub(super) fn hearer(
+        self: &Arc<Self>,
+        admit: impl Fn() -> Result<(), ActionError> + Send + Sync + 'static,
+    ) -> MovedByWorkers {
+        let run = {
+            let mut inner = self.locked();
+            inner.runs.push(Vec::new());
+            inner.runs.len() - 1
         };
-        self.locked().moved.push((bucket.to_owned(), moved));
+        let (own, heard_of) = (Arc::clone(self), self.heard_of.token());
+        Box::new(move |moved| {
+            let _until_dropped = &heard_of;
+            let moved = moved.iter();
+            let moved = moved.map(|(bucket, usage)| (bucket.clone(), snapshot(usage)));
+            own.locked().runs[run] = moved.collect();
+            admit().map_err(Into::into)
+        })
+    }
+
+    /// Waits until all runs have ended on their workers, for a while.
+    pub(super) async fn last_figures(&self) {
+        self.heard_of.close();
+        let _ = tokio::time::timeout(LAST_FIGURES, self.heard_of.wait()).await;
     }
 
     /// What was moved, per bucket.
     pub(super) fn usage(&self) -> Vec<(String, MeterSnapshot)> {
-        self.locked().moved.clone()
+        self.locked().runs.concat()
     }
 
     pub(super) fn read(&self, files: &Files) {
@@ -63,6 +89,19 @@ impl ByWorkers {
             .iter()
             .filter(|(bucket, object)| !known.contains(&(bucket.clone(), object.location.clone())));
         all.extend(others.cloned());
+    }
+}
+
+#[cfg(feature = "cluster")]
+fn snapshot(usage: &StoreUsage) -> MeterSnapshot {
+    MeterSnapshot {
+        get_requests: usage.get_requests,
+        head_requests: usage.head_requests,
+        bytes_received: usage.bytes_received,
+        retries: usage.retries,
+        throttles: usage.throttles,
+        bytes_from_disk: usage.bytes_from_disk,
+        ..MeterSnapshot::default()
     }
 }
 

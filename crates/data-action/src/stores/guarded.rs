@@ -1,7 +1,8 @@
 //! The objects of one bucket as an attempt may read them: as long as its limits hold.
 //!
 //! It sits between the engine and `s3-stream`. What a read of Parquet takes is not known before its footer is: a file with many groups of
-//! rows takes a request for each. So the limits that a plan was compared with are looked at again before each request.
+//! rows takes a request for each. So the limits that a plan was compared with are looked at again before each request, and whenever
+//! workers say what they have moved.
 
 use std::{
     fmt::{self, Debug, Display},
@@ -19,7 +20,7 @@ use object_store::{
     Error as StoreError, GetOptions, GetResult, ObjectStore, ObjectStoreExt, path::Path,
 };
 
-use super::views::Views;
+use super::{by_workers::ByWorkers, views::Views};
 use crate::{ActionError, read_only::Objects};
 
 /// Ranges that are closer are read together, as `s3-stream` does.
@@ -34,14 +35,16 @@ pub(super) struct Limits {
     /// GETs that were admitted, which may not be sent yet.
     admitted: AtomicU64,
     views: Arc<Views>,
+    workers: Arc<ByWorkers>,
 }
 
 impl Limits {
-    pub(super) const fn new(admit: Box<Admit>, views: Arc<Views>) -> Self {
+    pub(super) const fn new(admit: Box<Admit>, views: Arc<Views>, workers: Arc<ByWorkers>) -> Self {
         Self {
             admit,
             admitted: AtomicU64::new(0),
             views,
+            workers,
         }
     }
 
@@ -52,6 +55,15 @@ impl Limits {
         if let Some((_, meter)) = usage.first_mut() {
             meter.get_requests += admitted.saturating_sub(sent).max(1);
         }
+        usage.extend(self.workers.usage());
+        (self.admit)(&usage)
+    }
+
+    /// Whether what was moved so far is within the limits.
+    #[cfg(feature = "cluster")]
+    pub(super) fn check(&self) -> Result<(), ActionError> {
+        let mut usage = self.views.usage();
+        usage.extend(self.workers.usage());
         (self.admit)(&usage)
     }
 }

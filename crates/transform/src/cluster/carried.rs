@@ -27,7 +27,7 @@ use crate::{Error, ErrorKind, error::of_a_file_or_limit};
 /// Before the text of an error that is carried.
 const MARK: &str = "flowlake-error:";
 
-const KINDS: [ErrorKind; 22] = [
+const KINDS: [ErrorKind; 23] = [
     ErrorKind::InvalidSpec,
     ErrorKind::InvalidParamSpec,
     ErrorKind::UndeclaredParam,
@@ -48,6 +48,7 @@ const KINDS: [ErrorKind; 22] = [
     ErrorKind::UnsafeInteger,
     ErrorKind::WorkerLost,
     ErrorKind::WorkerRefused,
+    ErrorKind::WorkerBusy,
     ErrorKind::FilesDivided,
     ErrorKind::Internal,
 ];

@@ -3,7 +3,9 @@
 
 use std::{
     collections::HashMap,
+    error::Error as StdError,
     fmt,
+    future::poll_fn,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,14 +17,28 @@ use datafusion_distributed::{
     ChannelResolver, WorkerChannel,
     grpc::{BoxCloneSyncChannel, create_worker_client},
 };
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use http::{Request, StatusCode};
+use tonic::{
+    Code, Status,
+    body::Body,
+    transport::{Certificate, ClientTlsConfig, Endpoint},
+};
+use tower::Service;
 use url::{Host, Url};
 
-use super::{sealed::SealedClient, secret::ClusterSecret};
+use super::{
+    BUILD,
+    carried::{lost, of_status},
+    run_messages::{Ask, BUILD_HEADER, PATH, Tell, read_body},
+    sealed::SealedClient,
+    secret::ClusterSecret,
+};
 use crate::{Error, ErrorKind};
 
 /// Until a connection is there.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Until a worker has answered a request about a run, its connection included.
+const ANSWER: Duration = Duration::from_secs(3);
 /// A worker with requests that does not answer a ping for this long, after as long without one, is lost.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Connections that are kept. Addresses of workers change; those of old ones are never asked for again.
@@ -86,16 +102,62 @@ impl Channels {
 
     /// The client of a worker. Nothing is sent yet.
     pub(super) fn client(&self, url: &Url) -> Result<Box<dyn WorkerChannel>, Error> {
+        self.channel(url).map(create_worker_client)
+    }
+
+    /// Tells a worker of a run.
+    pub(super) async fn tell(&self, url: &Url, ask: &Ask) -> Result<Tell, Error> {
+        let told = tokio::time::timeout(ANSWER, self.told(url, ask));
+        told.await
+            .unwrap_or_else(|_elapsed| Err(lost(format!("worker {url} does not answer"))))
+    }
+
+    async fn told(&self, url: &Url, ask: &Ask) -> Result<Tell, Error> {
+        let mut channel = self.channel(url)?;
+        let text = serde_json::to_string(ask).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a request to a worker").with_source(error)
+        })?;
+        let request = Request::post(PATH).header(BUILD_HEADER, BUILD);
+        let request = request.body(Body::new(text)).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a request to a worker").with_source(error)
+        })?;
+        let unreachable = |error: tonic::transport::Error| {
+            let reason = innermost(&error);
+            lost(format!("worker {url} cannot be reached: {reason}")).with_source(error)
+        };
+        poll_fn(|context| channel.poll_ready(context))
+            .await
+            .map_err(unreachable)?;
+        let (head, body) = channel
+            .call(request)
+            .await
+            .map_err(unreachable)?
+            .into_parts();
+        if let Some(status) = Status::from_header_map(&head.headers) {
+            if status.code() == Code::Unimplemented {
+                let error = not_a_worker(url);
+                return Err(Error::new(ErrorKind::WorkerRefused, error.to_string()));
+            }
+            let error = of_status(&status);
+            return Err(Error::new(error.kind(), format!("{url}: {error}")));
+        }
+        let answer = read_body(body).await.ok();
+        let answer = answer.filter(|_| head.status == StatusCode::OK);
+        let told = answer.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        told.ok_or_else(|| not_a_worker(url))
+    }
+
+    fn channel(&self, url: &Url) -> Result<BoxCloneSyncChannel, Error> {
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = open.get(url) {
-            return Ok(create_worker_client(channel.clone()));
+            return Ok(channel.clone());
         }
         let channel = self.opened(url)?;
         if open.len() >= MOST_CONNECTIONS {
             open.clear();
         }
         open.insert(url.clone(), channel.clone());
-        Ok(create_worker_client(channel))
+        Ok(channel)
     }
 
     fn opened(&self, url: &Url) -> Result<BoxCloneSyncChannel, Error> {
@@ -125,6 +187,19 @@ impl Channels {
         };
         Ok(BoxCloneSyncChannel::new(channel))
     }
+}
+
+/// The first cause of an error, such as that of TLS.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut error: &dyn StdError = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+pub(super) fn not_a_worker(url: &Url) -> Error {
+    lost(format!("{url} does not answer as a worker of this build"))
 }
 
 fn is_of_this_machine(url: &Url) -> bool {

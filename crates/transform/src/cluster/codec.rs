@@ -155,12 +155,7 @@ impl PhysicalExtensionCodec for PlanCodec {
             .iter()
             .map(|filter| converter.proto_to_physical_expr(filter, columns_of_filters, &decoding))
             .collect::<Result<Filters>>()?;
-        let planned = scan.file_groups.iter().flat_map(|group| &group.files);
-        let planned = planned.map(|file| match &file.range {
-            Some(range) => range.end.abs_diff(range.start),
-            None => file.size,
-        });
-        let meter = Arc::new(ScanMeter::new(side.asked.share(planned.sum())));
+        let meter = Arc::new(ScanMeter::new(side.run.max_scan_bytes));
         let runtime = context.runtime_env();
         let table = Arc::new(TableScan::new(
             spec,
@@ -217,13 +212,12 @@ impl PhysicalExtensionCodec for PlanCodec {
             }
             None => (RowsFormat::planned(scan), None),
         };
+        side.run.add(&bucket, &meter, &opened.usage);
         Ok(Arc::new(WorkerScan {
             inner,
             footers,
             bucket,
-            meter,
-            usage: opened.usage,
-            stop: side.stop.clone(),
+            run: Arc::clone(&side.run),
         }))
     }
 }

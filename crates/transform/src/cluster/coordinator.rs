@@ -1,45 +1,47 @@
 //! The coordinator: finds the workers, makes the plan for them, and takes their figures when the rows have ended.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
+    task::Poll,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use datafusion::{
     common::DataFusionError,
-    execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext},
+    execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder},
     physical_plan::{ExecutionPlan, stream::RecordBatchStreamAdapter},
     prelude::SessionConfig,
 };
 use datafusion_distributed::{
     DesiredTaskCountEvent, DesiredTaskCountEventResponse, DesiredTaskCountHandler, DistributedExec,
-    DistributedExt, DistributedGetterExt, DistributedMetricsFormat, GetWorkerInfoRequest,
-    ScaleUpLeafNodeEvent, SessionStateBuilderExt, WorkerResolver,
-    rewrite_distributed_plan_with_metrics,
+    DistributedExt, DistributedGetterExt, DistributedMetricsFormat, ScaleUpLeafNodeEvent,
+    SessionStateBuilderExt, WorkerResolver, rewrite_distributed_plan_with_metrics,
 };
-use futures::{StreamExt, future::join_all};
+use futures::{
+    FutureExt, StreamExt,
+    future::{self, join_all},
+    stream,
+};
 use http::{HeaderMap, HeaderValue};
 use tokio::net::lookup_host;
 use url::Url;
 
 use super::{
-    BUILD, StoreUsage,
-    carried::{arrived, lost},
-    channel::{Channels, ClusterSettings},
+    BUILD,
+    carried::lost,
+    channel::{Channels, ClusterSettings, not_a_worker},
     codec::PlanCodec,
-    report::{Report, Usages},
+    run_messages::{Ask, RUN_HEADER, Refusal, Tell},
+    sealed::random_name,
     split::{self, Division, Parts, Undivided},
-    worker::Asked,
+    watched_run::{MovedByWorkers, Participant, WatchedRun},
 };
-use crate::{Error, ErrorKind, scan::part::not_divisible, scan_store::ScanMeter, stop::StopSwitch};
+use crate::{Error, ErrorKind, Limits, scan::part::not_divisible, scan_store::ScanMeter};
 
-/// Until a worker says which build it is. One that does not is left out.
-const HANDSHAKE: Duration = Duration::from_secs(3);
-/// Until workers have said what they did, when all rows are there.
-const REPORTS: Duration = Duration::from_secs(10);
+/// Until workers have sent the figures of their parts of a plan, when all rows are there.
+const FIGURES: Duration = Duration::from_secs(10);
 
 /// The workers that queries are divided among. Clones share connections.
 #[derive(Clone)]
@@ -72,9 +74,12 @@ impl Cluster {
         })
     }
 
-    /// A configuration with what was learned of files.
-    pub(crate) fn known_to(&self, config: SessionConfig) -> SessionConfig {
-        config.with_extension(Arc::new(self.division.undivided.clone()))
+    /// The configuration of a run that workers take part in, with what was learned of files.
+    pub(crate) fn config_of(&self, config: SessionConfig, run: WatchedRun) -> SessionConfig {
+        let undivided = Arc::new(self.division.undivided.clone());
+        config
+            .with_extension(undivided)
+            .with_extension(Arc::new(run))
     }
 
     /// The same workers, each of which reads files of text from start to end.
@@ -84,49 +89,82 @@ impl Cluster {
         cluster
     }
 
-    /// The workers that answer and are of this build. Those that are not are left out, by name, in the log.
+    /// Begins a run at the workers that answer, are of this build and take another query. Those that do not are left out, by name,
+    /// in the log.
     ///
     /// # Errors
-    /// [`ErrorKind::WorkerRefused`] if none is of this build or knows the secret, [`ErrorKind::WorkerLost`] if none answers.
-    pub async fn ready(&self) -> Result<Vec<Url>, Error> {
-        let addresses = self.addresses().await?;
-        let asked = addresses.into_iter().map(|url| async move {
-            let build = self.build_of(&url).await;
-            (url, build)
+    /// Of a worker that is left out, if none takes part: [`ErrorKind::WorkerBusy`] if one is busy, else
+    /// [`ErrorKind::WorkerRefused`] if one is of another build or has another secret, else [`ErrorKind::WorkerLost`].
+    pub(crate) async fn begin(
+        &self,
+        limits: &Limits,
+        hearer: MovedByWorkers,
+    ) -> Result<WatchedRun, Error> {
+        let name = random_name();
+        let ask = Ask::Begin {
+            run: name.clone(),
+            time_left_ms: u64::try_from(limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            max_scan_bytes: limits.max_scan_bytes.map(|limit| limit.as_u64()),
+        };
+        let (addresses, mut left_out) = self.addresses().await?;
+        let asked = addresses.into_iter().map(|url| async {
+            let begun = self.begun(&url, &ask).await;
+            (url, begun)
         });
-        let (mut ready, mut last) = (Vec::new(), None);
-        for (url, build) in join_all(asked).await {
-            let refused = match build {
-                Ok(build) if build == BUILD => {
-                    ready.push(url);
-                    continue;
+        let mut taking_part = Vec::<Participant>::new();
+        for (url, begun) in join_all(asked).await {
+            match begun {
+                // Another address of a worker that takes part already.
+                Ok(worker) if taking_part.iter().any(|other| other.worker == worker) => {}
+                Ok(worker) => taking_part.push(Participant { worker, url }),
+                Err(reason) => {
+                    tracing::warn!(worker = %url, %reason, "a worker is left out");
+                    left_out.push(reason);
                 }
-                Ok(build) => Error::new(
-                    ErrorKind::WorkerRefused,
-                    format!("worker {url} is of build {build}, and this is {BUILD}"),
-                ),
-                Err(error) => error,
-            };
-            tracing::warn!(worker = %url, reason = %refused, "a worker is left out");
-            let is_known = last
-                .as_ref()
-                .is_some_and(|last: &Error| last.kind() == ErrorKind::WorkerRefused);
-            if !is_known {
-                last = Some(refused);
             }
         }
-        match last {
-            Some(last) if ready.is_empty() => Err(last),
-            _ => Ok(ready),
+        if taking_part.is_empty() {
+            let urgency = |error: &Error| match error.kind() {
+                ErrorKind::WorkerBusy => 2,
+                ErrorKind::WorkerRefused => 1,
+                _ => 0,
+            };
+            let reason = left_out.into_iter().max_by_key(urgency);
+            return Err(reason.unwrap_or_else(|| lost("no worker has an address")));
+        }
+        let channels = self.channels.clone();
+        Ok(WatchedRun::new(name, channels, taking_part, hearer))
+    }
+
+    /// The name of a worker that takes part in a run.
+    async fn begun(&self, url: &Url, ask: &Ask) -> Result<String, Error> {
+        match self.channels.tell(url, ask).await? {
+            Tell::Begun { worker } => Ok(worker),
+            Tell::Refused(Refusal::Build(build)) => Err(Error::new(
+                ErrorKind::WorkerRefused,
+                format!("worker {url} is of build {build}, and this is {BUILD}"),
+            )),
+            Tell::Refused(Refusal::Busy(most)) => Err(Error::new(
+                ErrorKind::WorkerBusy,
+                format!("worker {url} takes part in {most} queries, which is its `max_queries`"),
+            )),
+            _ => Err(not_a_worker(url)),
         }
     }
 
-    async fn addresses(&self) -> Result<Vec<Url>, Error> {
-        let mut urls = Vec::new();
+    /// The addresses of all workers, and why a name has none: such a worker is left out.
+    async fn addresses(&self) -> Result<(Vec<Url>, Vec<Error>), Error> {
+        let (mut urls, mut unknown) = (Vec::new(), Vec::new());
         for worker in &self.settings.workers {
-            let found = lookup_host(worker.as_str()).await.map_err(|error| {
-                lost(format!("worker `{worker}` has no address")).with_source(error)
-            })?;
+            let found = match lookup_host(worker.as_str()).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%worker, reason = %error, "a worker is left out: its name has no address");
+                    let reason = format!("worker `{worker}` has no address: {error}");
+                    unknown.push(lost(reason).with_source(error));
+                    continue;
+                }
+            };
             for address in found {
                 let url = format!("{}://{address}", self.channels.scheme());
                 urls.push(Url::parse(&url).map_err(|error| {
@@ -136,34 +174,26 @@ impl Cluster {
         }
         urls.sort();
         urls.dedup();
-        Ok(urls)
-    }
-
-    async fn build_of(&self, url: &Url) -> Result<String, Error> {
-        let mut client = self.channels.client(url)?;
-        let info = client.get_worker_info(GetWorkerInfoRequest {});
-        let info = tokio::time::timeout(HANDSHAKE, info)
-            .await
-            .map_err(|_elapsed| lost(format!("worker {url} does not answer")))?;
-        let info = info.map_err(|error| match arrived(&error) {
-            Some(error) => Error::new(error.kind(), format!("{url}: {error}")),
-            None => lost(format!("worker {url} does not answer as one")),
-        })?;
-        Ok(info.version)
+        Ok((urls, unknown))
     }
 
     /// A session whose plans are divided among workers.
     pub(crate) fn divides(
         &self,
-        builder: SessionStateBuilder,
-        mut workers: Vec<Url>,
-    ) -> SessionStateBuilder {
+        mut builder: SessionStateBuilder,
+    ) -> Result<SessionStateBuilder, DataFusionError> {
+        let run: Option<Arc<WatchedRun>> = builder.config().get_or_insert_default().get_extension();
+        let run =
+            run.ok_or_else(|| DataFusionError::Internal("a run that was not begun".to_owned()))?;
+        let mut workers: Vec<Url> = run.workers().cloned().collect();
+        let name = HeaderValue::from_str(run.name()).expect("digits are visible");
         if let [only] = workers.as_slice() {
             // A plan of one task would be run here.
             workers.push(only.clone());
         }
         let division = self.division.clone();
-        builder
+        Ok(builder
+            .with_distributed_passthrough_headers(HeaderMap::from_iter([(RUN_HEADER, name)]))?
             .with_distributed_worker_resolver(Workers(workers))
             .with_distributed_channel_resolver(self.channels.clone())
             .with_distributed_user_codec(PlanCodec::coordinator())
@@ -171,7 +201,7 @@ impl Cluster {
             .with_distributed_scale_up_leaf_node_handler(move |event: ScaleUpLeafNodeEvent<'_>| {
                 division.divided(&event)
             })
-            .with_distributed_planner()
+            .with_distributed_planner())
     }
 }
 
@@ -209,38 +239,14 @@ impl DesiredTaskCountHandler for Tasks {
     }
 }
 
-/// The task of a run, which tells workers how long it may take and how much it may read.
-pub(crate) fn with_run(
-    task: Arc<TaskContext>,
-    plan: &Arc<dyn ExecutionPlan>,
-    meter: &ScanMeter,
-    stop: &StopSwitch,
-) -> Result<Arc<TaskContext>, DataFusionError> {
-    if !plan.is::<DistributedExec>() {
-        return Ok(task);
-    }
-    let asked = Asked {
-        time_left_ms: u64::try_from(stop.time_left().as_millis()).unwrap_or(u64::MAX),
-        max_scan_bytes: meter.is_limited().then(|| meter.room()),
-        planned_bytes: split::planned_bytes(plan.as_ref()),
-    };
-    let mut headers = HeaderMap::new();
-    asked.write(&mut headers);
-    headers.insert(Asked::BUILD, HeaderValue::from_static(BUILD));
-    let mut config = task.session_config().clone();
-    config.set_distributed_passthrough_headers(headers)?;
-    let task = Arc::into_inner(task).ok_or_else(|| {
-        DataFusionError::Internal("the task of a run is not shared yet".to_owned())
-    })?;
-    Ok(Arc::new(task.with_session_config(config)))
-}
-
 /// What workers did, once all rows are there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Settled {
     plan: OnceLock<Arc<dyn ExecutionPlan>>,
-    usages: Usages,
+    run: Arc<WatchedRun>,
     parts: Parts,
+    /// Scans of all tasks.
+    scans: usize,
     undivided: Option<Arc<Undivided>>,
     /// Whether parts were left unread, so that not all could be proved.
     ended_early: OnceLock<()>,
@@ -274,31 +280,40 @@ impl Settled {
         }
     }
 
-    /// What the stores of workers moved, by bucket.
-    pub(crate) fn usages(&self) -> BTreeMap<String, StoreUsage> {
-        self.usages.all()
+    /// Ends the run, unless it has ended.
+    pub(crate) fn abandon(&self) {
+        self.run.abandon();
     }
 }
 
-/// The rows of a plan, which end when workers have said what they did.
+/// The rows of a plan, which end when workers have said what they did, and fail when a limit is met by what they read together.
 pub(crate) fn settling(
-    rows: SendableRecordBatchStream,
+    mut rows: SendableRecordBatchStream,
     plan: &Arc<dyn ExecutionPlan>,
     meter: &Arc<ScanMeter>,
     config: &SessionConfig,
 ) -> (SendableRecordBatchStream, Option<Arc<Settled>>) {
-    if !plan.is::<DistributedExec>() {
+    let run = config.get_extension::<WatchedRun>();
+    let Some(run) = run.filter(|_| plan.is::<DistributedExec>()) else {
         return (rows, None);
-    }
+    };
     let settled = Arc::new(Settled {
+        plan: OnceLock::new(),
         parts: Parts::of(plan.as_ref()),
+        scans: split::scans(plan.as_ref()),
         undivided: config.get_extension(),
-        ..Settled::default()
+        ended_early: OnceLock::new(),
+        run: Arc::clone(&run),
+    });
+    let (schema, limits) = (rows.schema(), Arc::clone(meter));
+    let mut followed = Box::pin(async move { run.follow(&limits).await }.fuse());
+    let rows = stream::poll_fn(move |context| match followed.poll_unpin(context) {
+        Poll::Ready(error) => Poll::Ready(Some(Err(error))),
+        Poll::Pending => rows.poll_next_unpin(context),
     });
     let (plan, meter, own) = (Arc::clone(plan), Arc::clone(meter), Arc::clone(&settled));
-    let end = futures::stream::once(async move { settle(plan, &meter, &own).await });
-    let end = end.filter_map(|settled| futures::future::ready(settled.err().map(Err)));
-    let schema = rows.schema();
+    let end = stream::once(async move { settle(plan, &meter, &own).await });
+    let end = end.filter_map(|settled| future::ready(settled.err().map(Err)));
     let rows = RecordBatchStreamAdapter::new(schema, rows.chain(end));
     (Box::pin(rows), Some(settled))
 }
@@ -308,24 +323,29 @@ async fn settle(
     meter: &ScanMeter,
     settled: &Settled,
 ) -> Result<(), DataFusionError> {
-    let reports = rewrite_distributed_plan_with_metrics(plan, DistributedMetricsFormat::PerTask);
-    let plan = tokio::time::timeout(REPORTS, reports)
+    let figures = rewrite_distributed_plan_with_metrics(plan, DistributedMetricsFormat::PerTask);
+    let plan = tokio::time::timeout(FIGURES, figures)
         .await
         .map_err(|_elapsed| {
-            let error = lost("a worker did not say what it has read");
+            let error = lost("a worker did not say what it has done");
             DataFusionError::External(Box::new(error))
         })??;
+    let reports = settled.run.end(meter).await?;
+    // A worker that is gone and had nothing to read is not missed.
+    if let Some(missing) = reports.missing
+        && reports.all.len() < settled.scans
+    {
+        return Err(DataFusionError::External(Box::new(missing)));
+    }
     let mut proved = 0;
-    for report in Report::all_of(plan.as_ref()) {
+    for report in &reports.all {
         proved += report.parts_proved;
-        settled.usages.add(&report);
         meter.misfits().add_reported(
             report.skipped_rows,
             report.nulled_values,
             &report.unlisted,
             &report.declared,
         );
-        meter.add_reported(report.bytes_scanned)?;
     }
     let _ = settled.plan.set(plan);
     if proved < settled.parts.to_prove {

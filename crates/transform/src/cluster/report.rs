@@ -1,21 +1,10 @@
-//! What a scan on a worker did, on its way back to the coordinator: as a label of a metric of the scan, since the metrics of a
-//! task are what a worker sends when the task has ended.
+//! What a scan on a worker did, as the coordinator hears of it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use datafusion::physical_plan::{
-    ExecutionPlan,
-    metrics::{Count, Label, Metric, MetricValue, MetricsSet},
-};
 use serde::{Deserialize, Serialize};
 
 use crate::scan_store::ScanMeter;
-
-/// The metric and its label.
-const NAME: &str = "flowlake_report";
 
 /// What the store of one scan moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +23,9 @@ pub struct StoreUsage {
     pub bytes_from_disk: u64,
 }
 
+/// What a store moved so far.
+pub(super) type Usage = Arc<dyn Fn() -> StoreUsage + Send + Sync>;
+
 /// What one scan did in one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
@@ -50,30 +42,13 @@ pub(super) struct Report {
 }
 
 impl StoreUsage {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.get_requests += other.get_requests;
         self.head_requests += other.head_requests;
         self.bytes_received += other.bytes_received;
         self.retries += other.retries;
         self.throttles += other.throttles;
         self.bytes_from_disk += other.bytes_from_disk;
-    }
-}
-
-/// What the stores of all workers moved, by bucket.
-#[derive(Debug, Default)]
-pub(crate) struct Usages(Mutex<BTreeMap<String, StoreUsage>>);
-
-impl Usages {
-    pub(super) fn add(&self, report: &Report) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = all.entry(report.bucket.clone()).or_default();
-        bucket.add(&report.usage);
-    }
-
-    pub(crate) fn all(&self) -> BTreeMap<String, StoreUsage> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.clone()
     }
 }
 
@@ -94,35 +69,5 @@ impl Report {
             usage,
             parts_proved: meter.parts_proved(),
         }
-    }
-
-    /// Puts it among the metrics of the scan.
-    pub(super) fn into_metrics(self, metrics: &mut MetricsSet) {
-        let Ok(text) = serde_json::to_string(&self) else {
-            return;
-        };
-        let count = Count::new();
-        count.add(1);
-        let value = MetricValue::Count {
-            name: NAME.into(),
-            count,
-        };
-        let labels = vec![Label::new(NAME, text)];
-        metrics.push(Arc::new(Metric::new_with_labels(value, None, labels)));
-    }
-
-    /// All reports of a plan.
-    pub(super) fn all_of(plan: &dyn ExecutionPlan) -> Vec<Self> {
-        let mut found = Vec::new();
-        let metrics = plan.metrics().unwrap_or_default();
-        for metric in metrics.iter() {
-            let labels = metric.labels().iter();
-            let texts = labels.filter(|label| label.name() == NAME);
-            found.extend(texts.filter_map(|label| serde_json::from_str(label.value()).ok()));
-        }
-        for child in plan.children() {
-            found.extend(Self::all_of(child.as_ref()));
-        }
-        found
     }
 }

@@ -375,10 +375,14 @@ impl http_body::Body for Trailers {
 }
 
 fn random() -> HeaderValue {
+    HeaderValue::try_from(random_name()).expect("digits are visible")
+}
+
+/// A name that nothing else has: 128 random bits as hexadecimal digits.
+pub(super) fn random_name() -> String {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).expect("the system has random numbers");
-    let text = format!("{:032x}", u128::from_be_bytes(bytes));
-    HeaderValue::try_from(text).expect("digits are visible")
+    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 impl<S> fmt::Debug for SealedServer<S> {

@@ -177,17 +177,12 @@ const fn is_in_order(scan: &FileScanConfig) -> bool {
     scan.preserve_order || scan.output_partitioning.is_some()
 }
 
-/// Bytes of the files that the tasks of a plan read.
-pub(super) fn planned_bytes(plan: &dyn ExecutionPlan) -> u64 {
-    let of_leaf = plan.downcast_ref::<DistributedLeafExec>().map(|leaf| {
-        let scans = leaf.variants().iter();
-        scans.filter_map(|scan| files_of(scan.as_ref())).map(bytes)
-    });
-    let own: u64 = of_leaf.into_iter().flatten().sum();
+/// How many scans the tasks of a plan have together.
+pub(super) fn scans(plan: &dyn ExecutionPlan) -> usize {
+    let leaf = plan.downcast_ref::<DistributedLeafExec>();
+    let own = leaf.map_or(0, |leaf| leaf.variants().len());
     let children = plan.children().into_iter();
-    own + children
-        .map(|child| planned_bytes(child.as_ref()))
-        .sum::<u64>()
+    own + children.map(|child| scans(child.as_ref())).sum::<usize>()
 }
 
 /// What is known of a file of text.

@@ -12,7 +12,7 @@ use datafusion_distributed::{
     DistributedExt, Worker, WorkerPlanRewriteEvent, WorkerPlanRewriteEventResponse,
     WorkerQueryContext, WorkerSessionBuilder,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use object_store::{ObjectMeta, ObjectStore};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -22,20 +22,19 @@ use tonic::{
 };
 
 use super::{
-    BUILD, StoreUsage,
-    carried::{Carrying, carried},
+    StoreUsage,
+    carried::{Carrying, carried, lost},
     channel::{Channels, ClusterTls},
     codec::PlanCodec,
+    run_messages::RUN_HEADER,
     sealed::SealedServer,
     secret::{ClusterSecret, Gate},
+    worker_runs::{RunService, Runs, WorkerRun},
 };
-use crate::{Error, ErrorKind, Transform, error::BoxError, functions, stop::StopSwitch};
+use crate::{Error, ErrorKind, Transform, error::BoxError, functions};
 
 /// A connection without a request is asked for a sign of life this often, and is closed without one.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// What a store moved so far.
-pub(super) type Usage = Arc<dyn Fn() -> StoreUsage + Send + Sync>;
 
 /// The store of one scan.
 pub struct OpenStore {
@@ -75,61 +74,15 @@ pub struct ClusterWorker {
     pub secret: ClusterSecret,
     /// Left out: without TLS.
     pub tls: Option<WorkerTls>,
-}
-
-/// What a coordinator says of a run, with each part of its plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) time_left_ms: u64,
-    /// Bytes that the whole run may still read.
-    pub(super) max_scan_bytes: Option<u64>,
-    /// Bytes of all files of the run, as far as tasks read them.
-    pub(super) planned_bytes: u64,
-}
-
-impl Asked {
-    /// How much of a run's bytes a scan of so large files may read. Where more is planned than may be read, some files may be
-    /// skipped or read in part: a scan then has twice its share, so that no more than twice the limit is read.
-    pub(super) fn share(self, own: u64) -> Option<u64> {
-        let limit = self.max_scan_bytes?;
-        if self.planned_bytes <= limit {
-            return Some(limit);
-        }
-        let share = u128::from(limit) * u128::from(own) / u128::from(self.planned_bytes);
-        Some(limit.min(u64::try_from(2 * share).unwrap_or(u64::MAX)))
-    }
+    /// Queries that it takes part in at a time. Further ones are refused.
+    pub max_queries: usize,
 }
 
 /// What a task decodes and runs its scans with.
 #[derive(Clone)]
 pub(super) struct TaskSide {
     pub(super) stores: Arc<dyn WorkerStores>,
-    pub(super) stop: StopSwitch,
-    pub(super) asked: Asked,
-}
-
-impl Asked {
-    pub(super) const BUILD: HeaderName = HeaderName::from_static("x-flowlake-build");
-    const TIME_LEFT: HeaderName = HeaderName::from_static("x-flowlake-time-left-ms");
-    const SCAN_BYTES: HeaderName = HeaderName::from_static("x-flowlake-scan-bytes");
-    const PLANNED_BYTES: HeaderName = HeaderName::from_static("x-flowlake-planned-bytes");
-
-    pub(super) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(Self::TIME_LEFT, HeaderValue::from(self.time_left_ms));
-        headers.insert(Self::PLANNED_BYTES, HeaderValue::from(self.planned_bytes));
-        if let Some(bytes) = self.max_scan_bytes {
-            headers.insert(Self::SCAN_BYTES, HeaderValue::from(bytes));
-        }
-    }
-
-    fn read(headers: &HeaderMap) -> Option<Self> {
-        let number = |name: &HeaderName| headers.get(name)?.to_str().ok()?.parse().ok();
-        Some(Self {
-            time_left_ms: number(&Self::TIME_LEFT)?,
-            max_scan_bytes: number(&Self::SCAN_BYTES),
-            planned_bytes: number(&Self::PLANNED_BYTES)?,
-        })
-    }
+    pub(super) run: Arc<WorkerRun>,
 }
 
 impl ClusterWorker {
@@ -147,6 +100,7 @@ impl ClusterWorker {
             stores,
             secret,
             tls,
+            max_queries,
         } = self;
         let mut server = Server::builder()
             .tcp_nodelay(true)
@@ -161,19 +115,17 @@ impl ClusterWorker {
             })?;
         }
         let workers = tls.as_ref().map(|tls| &tls.workers);
+        let runs = Runs::new(max_queries);
         let sessions = Sessions {
+            runs: Arc::clone(&runs),
             channels: Channels::new(secret.clone(), workers),
             transform,
             stores,
         };
-        let worker = Worker::from_session_builder(sessions).with_version(BUILD);
-        let sealed = SealedServer {
-            inner: worker.into_worker_server(),
-            secret: secret.clone(),
-        };
-        let service = InterceptedService::new(sealed, Gate(secret));
+        let worker = Worker::from_session_builder(sessions).into_worker_server();
         server
-            .add_service(service)
+            .add_service(guarded(worker, &secret))
+            .add_service(guarded(RunService(runs), &secret))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
             .await
             .map_err(|error| {
@@ -182,8 +134,18 @@ impl ClusterWorker {
     }
 }
 
+/// Nothing is answered without the secret, and nothing is decoded whose code does not fit.
+fn guarded<S>(inner: S, secret: &ClusterSecret) -> InterceptedService<SealedServer<S>, Gate> {
+    let sealed = SealedServer {
+        inner,
+        secret: secret.clone(),
+    };
+    InterceptedService::new(sealed, Gate(secret.clone()))
+}
+
 /// Makes the session of each task.
 struct Sessions {
+    runs: Arc<Runs>,
     transform: Transform,
     stores: Arc<dyn WorkerStores>,
     channels: Channels,
@@ -193,29 +155,19 @@ struct Sessions {
 impl WorkerSessionBuilder for Sessions {
     async fn build_session_state(&self, context: WorkerQueryContext) -> EngineResult<SessionState> {
         let WorkerQueryContext { builder, headers } = context;
-        let refused = |message: String| {
-            let error = Error::new(ErrorKind::WorkerRefused, message);
-            carried(DataFusionError::External(Box::new(error)))
+        let name = headers.get(RUN_HEADER);
+        let run = name.and_then(|name| self.runs.get(name.to_str().ok()?));
+        let (Some(name), Some(run)) = (name, run) else {
+            let error =
+                lost("a worker does not know of the query: it was restarted, or the time was up");
+            return Err(carried(DataFusionError::External(Box::new(error))));
         };
-        let build = headers.get(Asked::BUILD);
-        let build = build.and_then(|build| build.to_str().ok());
-        if build != Some(BUILD) {
-            let build = build.unwrap_or("no build");
-            return Err(refused(format!(
-                "a worker is of build {BUILD}, and the coordinator of {build}"
-            )));
-        }
-        let asked = Asked::read(&headers)
-            .ok_or_else(|| refused("a part of a plan came without its time".to_owned()))?;
+        let passed = HeaderMap::from_iter([(RUN_HEADER, name.clone())]);
+        let stop = run.stop.clone();
         let side = TaskSide {
             stores: Arc::clone(&self.stores),
-            stop: StopSwitch::after(Duration::from_millis(asked.time_left_ms)),
-            asked,
+            run,
         };
-        let stop = side.stop.clone();
-        let mut passed = HeaderMap::new();
-        asked.write(&mut passed);
-        passed.insert(Asked::BUILD, HeaderValue::from_static(BUILD));
         let builder = self
             .transform
             .for_task(builder)?
@@ -268,29 +220,7 @@ impl fmt::Debug for TaskSide {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("TaskSide")
-            .field("stop", &self.stop)
+            .field("run", &self.run)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Asked;
-
-    #[test]
-    fn tasks_share_what_a_run_may_read() {
-        let asked = |max_scan_bytes, planned_bytes| Asked {
-            time_left_ms: 1,
-            max_scan_bytes,
-            planned_bytes,
-        };
-        assert_eq!(asked(None, 100).share(10), None);
-        assert_eq!(asked(Some(100), 100).share(10), Some(100));
-        assert_eq!(asked(Some(50), 100).share(10), Some(10));
-        assert_eq!(asked(Some(50), 100).share(90), Some(50));
-        assert_eq!(
-            asked(Some(u64::MAX - 1), u64::MAX).share(u64::MAX),
-            Some(u64::MAX - 1)
-        );
     }
 }

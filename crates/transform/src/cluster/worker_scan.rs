@@ -1,6 +1,10 @@
-//! A scan on a worker: ends with its query's time, and says what it read.
+//! A scan on a worker: ends with its query, and with its query's time.
 
-use std::{fmt, sync::Arc, task::Poll};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use datafusion::{
     arrow::{datatypes::SchemaRef, record_batch::RecordBatch},
@@ -11,12 +15,12 @@ use datafusion::{
         metrics::MetricsSet, stream::RecordBatchStreamAdapter,
     },
 };
-use futures::{FutureExt, Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryFutureExt, TryStreamExt, future, stream};
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
-use super::{codec::ScanFiles, report::Report, worker::Usage};
-use crate::{scan::parquet::ParquetFiles, scan_store::ScanMeter, stop::StopSwitch};
+use super::{codec::ScanFiles, worker_runs::WorkerRun};
+use crate::scan::parquet::ParquetFiles;
 
 /// Footers that are read at the same time.
 const FOOTERS_AT_A_TIME: usize = 32;
@@ -26,9 +30,7 @@ pub(super) struct WorkerScan {
     pub(super) inner: Arc<dyn ExecutionPlan>,
     pub(super) footers: Option<Footers>,
     pub(super) bucket: String,
-    pub(super) meter: Arc<ScanMeter>,
-    pub(super) usage: Usage,
-    pub(super) stop: StopSwitch,
+    pub(super) run: Arc<WorkerRun>,
 }
 
 /// What footers of Parquet files promise has to be known before their rows are read.
@@ -83,24 +85,29 @@ impl Footers {
     }
 }
 
-/// The rows, until the query's time is up.
-fn until(
-    stop: StopSwitch,
+/// The rows, until the query has ended or its time is up.
+fn until_end(
+    run: Arc<WorkerRun>,
     rows: impl Stream<Item = Result<RecordBatch>> + Send,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    let mut up = Box::pin(tokio::time::sleep(stop.time_left()));
-    let mut rows = Box::pin(rows);
+    let ended = run.ended.clone().cancelled_owned();
+    let up = tokio::time::sleep(run.stop.time_left());
+    let mut end = Box::pin(future::select(Box::pin(ended), Box::pin(up)));
+    let mut reading = Some((Box::pin(rows), run.reading()));
     stream::poll_fn(move |context| {
-        if up.poll_unpin(context).is_ready() {
-            return Poll::Ready(Some(Err(stop.error())));
+        let Some((rows, _)) = &mut reading else {
+            return Poll::Ready(None);
+        };
+        let next = if end.poll_unpin(context).is_ready() {
+            Some(Err(run.stop.error()))
+        } else {
+            ready!(rows.poll_next_unpin(context))
+        };
+        // What reads is dropped at the first error: nothing comes behind it.
+        if !matches!(next, Some(Ok(_))) {
+            reading = None;
         }
-        rows.poll_next_unpin(context)
-    })
-    // Nothing comes behind an error.
-    .scan(false, |failed, row| {
-        let next = (!*failed).then_some(row);
-        *failed = matches!(next, Some(Err(_)));
-        futures::future::ready(next)
+        Poll::Ready(next)
     })
 }
 
@@ -146,15 +153,13 @@ impl ExecutionPlan for WorkerScan {
             }
             inner.execute(partition, context)
         };
-        let rows = until(self.stop.clone(), rows.try_flatten_stream());
+        let rows = until_end(Arc::clone(&self.run), rows.try_flatten_stream());
         let schema = self.inner.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        let mut metrics = self.inner.metrics().unwrap_or_default();
-        Report::of(&self.bucket, &self.meter, (self.usage)()).into_metrics(&mut metrics);
-        Some(metrics)
+        self.inner.metrics()
     }
 }
 

@@ -5,10 +5,13 @@
     reason = "a test that cannot be set up has failed"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use flowlake_transform::{
-    ErrorKind, Transform,
+    ErrorKind, Transform, TransformSettings,
     cluster::{Cluster, ClusterSecret},
 };
 use object_store::{ObjectStore, memory::InMemory};
@@ -131,8 +134,11 @@ async fn a_worker_that_is_gone_is_left_out_and_none_is_an_error() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = gone.local_addr().unwrap();
     let with_one_gone = [workers.addresses[0], gone];
-    let cluster = Cluster::try_new(settings(&with_one_gone)).unwrap();
-    assert_eq!(cluster.ready().await.unwrap().len(), 1);
+    let mut with_two_gone = settings(&with_one_gone);
+    with_two_gone
+        .workers
+        .push("no-such-host.invalid:7400".to_owned());
+    let cluster = Cluster::try_new(with_two_gone).unwrap();
     let divided = engine().on_cluster(&cluster);
     let (rows, _) = question.run_in(&divided, GROUPED).await.unwrap();
     assert_eq!(rows, question.rows(GROUPED).await);
@@ -252,27 +258,63 @@ async fn an_error_in_a_part_names_the_line_of_the_file() {
     assert!(error.to_string().contains("9002"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tasks_share_the_bytes_that_a_query_may_read() {
+/// Two hundred files of CSV with 1,000 bytes each, of which the first says what the columns are.
+async fn many_files() -> (Arc<Counting>, Question) {
     let store = Arc::new(Counting::default());
     let mut question = Question::over(Arc::clone(&store) as Arc<dyn ObjectStore>, "calls/*.csv");
     question.tables["t"]["infer_files"] = json!(1);
     for file in 0..200 {
-        let rows = "q1,12345678\n".repeat(80);
+        let rows = "q1,12345678\n".repeat(83);
         question
             .put(&format!("calls/{file}.csv"), format!("q,v\n{rows}"))
             .await;
     }
+    (store, question)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_soon_after_its_workers_have_read_too_much_together() {
+    let (store, mut question) = many_files().await;
     let workers = Workers::start(5, &question.lake.0).await;
     let divided = engine().on_cluster(&workers.cluster);
     let sql = "SELECT sum(v) AS v FROM t";
     question.batches_once(&divided, sql).await.unwrap();
-    let before = store.total();
-    // A tenth: five tasks that each read as much would have read half of the files.
-    question.limits.max_scan_bytes = serde_json::from_value(json!(20 * 1000)).unwrap();
+    // Each of five scans alone reads less, and none comes to its end.
+    question.limits.max_scan_bytes = serde_json::from_value(json!(45_000)).unwrap();
+    question.limits.timeout = Duration::from_secs(20);
+    store.answered.store(store.total() + 60, SeqCst);
     let error = question.batches_once(&divided, sql).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ScanLimit, "{error}");
-    // Twice the limit, and what each task had asked for when it met its own.
-    let read = store.total() - before;
-    assert!((10..=65).contains(&read), "{read} files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_refuses_more_queries_than_it_may_take_part_in() {
+    let (store, question) = many_files().await;
+    let workers = Workers::start_with(1, &question.lake.0, engine(), 1).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    store.is_slow.store(true, SeqCst);
+    let ask = || question.batches_once(&divided, "SELECT sum(v) AS v FROM t");
+    let (one, other) = tokio::join!(ask(), ask());
+    let ((Ok(_), Err(error)) | (Err(error), Ok(_))) = (one, other) else {
+        panic!("one of two queries is refused");
+    };
+    assert_eq!(error.kind(), ErrorKind::WorkerBusy, "{error}");
+    assert!(error.to_string().contains("max_queries"), "{error}");
+    store.is_slow.store(false, SeqCst);
+    ask().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_a_worker_is_bounded_by_its_own_settings() {
+    let question = calls().await;
+    let small: TransformSettings =
+        serde_json::from_value(json!({ "memory": "1MiB", "max_spill": 0 })).unwrap();
+    let small = Transform::builder().with_settings(small).build().unwrap();
+    let workers = Workers::start_with(2, &question.lake.0, small, 32).await;
+    let divided = engine().on_cluster(&workers.cluster);
+    let sql = "SELECT repeat(CAST(v * 10 + f AS VARCHAR), 200) AS k, count(*) AS n FROM t GROUP BY 1 ORDER BY 2 LIMIT 1";
+    let error = question.run_in(&divided, sql).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MemoryLimit, "{error}");
+    let sql = "SELECT count(*) AS n FROM t";
+    question.run_in(&divided, sql).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A lake in memory that counts what is asked of it, and can be slow and down.
+//! A lake in memory that counts what is asked of it, and can be slow, stuck and down.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub(crate) struct Counting {
     requests: Mutex<BTreeMap<Path, u64>>,
     pub(crate) is_slow: AtomicBool,
     pub(crate) is_down: AtomicBool,
+    /// Requests after which none is answered any more; 0 for no such number.
+    pub(crate) answered: AtomicU64,
 }
 
 impl Counting {
@@ -45,6 +47,10 @@ impl Counting {
     }
 
     async fn behave(&self) -> Result<()> {
+        let answered = self.answered.load(SeqCst);
+        if answered > 0 && self.total() > answered {
+            std::future::pending::<()>().await;
+        }
         if self.is_slow.load(SeqCst) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

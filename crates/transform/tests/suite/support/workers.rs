@@ -62,6 +62,16 @@ pub(crate) fn settings(workers: &[SocketAddr]) -> ClusterSettings {
 impl Workers {
     pub(crate) async fn start(count: usize, store: &Arc<dyn ObjectStore>) -> Self {
         let engine = Transform::builder().build().unwrap();
+        Self::start_with(count, store, engine, 32).await
+    }
+
+    /// Workers of one engine, each of which takes part in at most `max_queries` queries.
+    pub(crate) async fn start_with(
+        count: usize,
+        store: &Arc<dyn ObjectStore>,
+        engine: Transform,
+        max_queries: usize,
+    ) -> Self {
         let opened = Arc::default();
         let (mut addresses, mut serving) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -75,6 +85,7 @@ impl Workers {
                 }),
                 secret: secret(),
                 tls: None,
+                max_queries,
             };
             let task = tokio::spawn(worker.serve(listener, std::future::pending()));
             serving.push(task.abort_handle());
