@@ -19,8 +19,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use flowlake_benches::{
-    Cell, Distance, Lake, Objects, Places, Requests, SLOW_CONNECTION, Throttled, measure, median,
-    succeed, write_section,
+    Cell, Distance, Lake, Objects, Places, Requests, SLOW_CONNECTION, Throttled, cpu_seconds,
+    measure, median, succeed, write_section,
 };
 
 const BUCKET: &str = "lake";
@@ -49,6 +49,17 @@ struct Shape {
     files: usize,
 }
 
+/// What was measured of a number of workers.
+#[derive(Default, Clone)]
+struct Row {
+    cell: Cell,
+    requests: Requests,
+    /// Megabytes that each worker read, in the last round.
+    megabytes: Vec<f64>,
+    /// Processor time of all workers in each round.
+    workers_cpu: Vec<f64>,
+}
+
 const SHAPES: [Shape; 2] = [
     Shape {
         name: "24 files of CSV",
@@ -73,8 +84,12 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut body = format!(
         "`cargo xtask bench cluster`: an aggregate over {} MiB of CSV, whole processes, start and listing included; medians of {} \
-         rounds. Each request takes {} ms, and the network of each machine brings {} MB/s. All \
-         processes share two processors: what more processors bring cannot be seen here, only what dividing costs. All answers were the same.\n",
+         rounds. Each request takes {} ms, and the network of each machine brings {} MB/s. All answers were the same.\n\n\
+         How to read it: the scan scales if the speed-up is near the number of workers, each worker's share of the bytes near \
+         1 / that number, and the processor time of all workers the same in each row. All processes share the processors of \
+         this machine, and the last column says how busy those were: as long as it is well below 100 %, networks are what is \
+         measured, as on machines of their own; near 100 %, a row says nothing about more machines. What more processors \
+         bring, and what many workers cost the coordinator, cannot be seen here.\n",
         plan.mib,
         plan.rounds,
         LATENCY.as_millis(),
@@ -226,11 +241,11 @@ async fn measured(
     let workers: Vec<Worker> = workers
         .map(|network| Worker::start(programs, &worker, network.port()))
         .collect::<Result<_>>()?;
-    let mut cells = vec![(Cell::default(), Requests::default()); MOST_WORKERS + 1];
+    let mut rows = vec![Row::default(); MOST_WORKERS + 1];
     let mut expected: Option<String> = None;
     // The first round brings programs into memory.
     for round in 0..=plan.rounds {
-        for (count, (cell, requests)) in cells.iter_mut().enumerate() {
+        for (count, row) in rows.iter_mut().enumerate() {
             let desk = folder.join(format!("desk-{}-{count}", shape.folder));
             let all = workers.iter().take(count);
             let all: Vec<String> = all.map(|worker| worker.address.clone()).collect();
@@ -241,6 +256,16 @@ async fn measured(
             command.args(["run", engine, "--format", "ndjson"]);
             with_credentials(&mut command, own);
             let _ = lake.take_requests();
+            let cpu = || {
+                workers
+                    .iter()
+                    .map(|worker| cpu_seconds(worker.child.id()))
+                    .sum()
+            };
+            let cpu_before: Result<f64> = cpu();
+            for network in &networks {
+                let _ = network.take_bytes();
+            }
             let measured = tokio::task::spawn_blocking(move || measure(&command)).await??;
             let before = expected.get_or_insert_with(|| measured.output.clone());
             ensure!(
@@ -249,30 +274,43 @@ async fn measured(
             );
             println!("{}, {count} workers: {:.2} s", shape.name, measured.seconds);
             if round > 0 {
-                cell.seconds.push(measured.seconds);
-                *requests = lake.take_requests();
+                let cpu_after: Result<f64> = cpu();
+                row.workers_cpu.push(cpu_after? - cpu_before?);
+                row.cell.seconds.push(measured.seconds);
+                row.cell.cpu_seconds.push(measured.cpu_seconds);
+                row.requests = lake.take_requests();
+                let taking_part = networks[1..].iter().take(count);
+                row.megabytes = taking_part
+                    .map(|network| network.take_bytes() as f64 / 1e6)
+                    .collect();
             }
         }
     }
     writeln!(
         body,
-        "\n### {}, {gigabytes:.2} GB\n\n| | seconds | MB/s | against one worker | requests |\n|---|---:|---:|---:|---:|",
+        "\n### {}, {gigabytes:.2} GB\n\n| | seconds | MB/s | speed-up against one worker | requests | MB by each worker | \
+         CPU s of workers | CPU s of the caller | processors busy |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|",
         shape.name
     )?;
-    let one = median(&cells[1].0.seconds);
-    for (count, (cell, requests)) in cells.iter().enumerate() {
+    let one = median(&rows[1].cell.seconds);
+    let processors = std::thread::available_parallelism()?.get() as f64;
+    for (count, row) in rows.iter().enumerate() {
         let name = match count {
             0 => "no worker".to_owned(),
             1 => "1 worker".to_owned(),
             _ => format!("{count} workers"),
         };
-        let seconds = median(&cell.seconds);
+        let seconds = median(&row.cell.seconds);
+        let (workers, caller) = (median(&row.workers_cpu), median(&row.cell.cpu_seconds));
+        let megabytes: Vec<_> = row.megabytes.iter().map(|mb| format!("{mb:.0}")).collect();
         writeln!(
             body,
-            "| {name} | {seconds:.2} | {:.0} | {:.2} | {} |",
+            "| {name} | {seconds:.2} | {:.0} | {:.2} | {} | {} | {workers:.2} | {caller:.2} | {:.0} % |",
             gigabytes * 1e3 / seconds,
             one / seconds,
-            requests.total()
+            row.requests.total(),
+            megabytes.join(", "),
+            100.0 * (workers + caller) / (processors * seconds),
         )?;
     }
     Ok(())

@@ -16,7 +16,7 @@ pub use bookkeeping::{Bookkeeping, bookkeeping};
 pub use delay::Delayed;
 pub use lake::{Distance, Lake, Objects, Requests};
 pub use nginx::{Nginx, SLOW_CONNECTION};
-pub use process::{Measured, measure};
+pub use process::{Measured, cpu_seconds, measure};
 pub use report::{Cell, median, write_section};
 pub use server::{CpuTime, Running, free_port};
 pub use setup::{Places, succeed};

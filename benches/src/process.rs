@@ -20,6 +20,19 @@ pub struct Measured {
     pub output: String,
 }
 
+/// Seconds of processor time of a process so far, threads that have ended included.
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_seconds(process: u32) -> Result<f64> {
+    /// Of the kernel's clocks, in a second.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, rest) = stat.rsplit_once(')').context("stat has a name in it")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / TICKS)
+}
+
 /// Runs a command to its end, under GNU time.
 ///
 /// # Errors

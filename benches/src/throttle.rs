@@ -1,6 +1,12 @@
 //! A machine's network: all connections through it share a number of bytes a second.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use anyhow::Result;
 use tokio::{
@@ -18,6 +24,7 @@ const PIECE: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Throttled {
     port: u16,
+    brought: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -30,22 +37,34 @@ impl Throttled {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let own = listener.local_addr()?.port();
         let free_at = Arc::new(Mutex::new(Instant::now()));
+        let brought = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&brought);
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let free_at = Arc::clone(&free_at);
+                let (free_at, counted) = (Arc::clone(&free_at), Arc::clone(&counted));
                 tokio::spawn(async move {
                     // A connection that breaks off ends here; its client sees that for itself.
-                    let _ = forward(near, port, rate, &free_at).await;
+                    let _ = forward(near, port, rate, &free_at, &counted).await;
                 });
             }
         });
-        Ok(Self { port: own, task })
+        Ok(Self {
+            port: own,
+            brought,
+            task,
+        })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Bytes that it brought since the last time that this was asked.
+    #[must_use]
+    pub fn take_bytes(&self) -> u64 {
+        self.brought.swap(0, Relaxed)
     }
 }
 
@@ -60,6 +79,7 @@ async fn forward(
     port: u16,
     rate: u64,
     free_at: &Mutex<Instant>,
+    brought: &AtomicU64,
 ) -> std::io::Result<()> {
     let far = TcpStream::connect(("127.0.0.1", port)).await?;
     near.set_nodelay(true)?;
@@ -81,6 +101,7 @@ async fn forward(
                 *free_at = turn + Duration::from_secs_f64(length as f64 / rate as f64);
                 turn
             };
+            brought.fetch_add(length as u64, Relaxed);
             sleep_until(turn).await;
             near_writer.write_all(&buffer[..length]).await?;
         }
