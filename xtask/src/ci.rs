@@ -11,7 +11,7 @@ use crate::{
     workspace::{self, Workspace},
 };
 
-/// Runs `check`, `test` with every generated case, of which the everyday run has a tenth, and `e2e`.
+/// Runs `check`, `test` with every generated case, of which the everyday run has one in forty, and `e2e`.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {}
 

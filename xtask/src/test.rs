@@ -1,6 +1,8 @@
 //! `cargo xtask test`: every test that needs nothing but Rust and a C compiler.
 
-use anyhow::Result;
+mod changed;
+
+use anyhow::{Result, ensure};
 use clap::Args;
 use xshell::cmd;
 
@@ -16,6 +18,10 @@ pub(crate) struct Test {
     /// The nextest profile; `ci` stops hanging tests sooner and shows all failures.
     #[arg(long, default_value = "default")]
     profile: String,
+    /// Only the tests of the crates with files that differ from this revision, `HEAD` where none is given, and of the crates that
+    /// depend on them. A change outside every crate, such as in docs/ or Cargo.lock, runs all tests. Needs cargo-nextest.
+    #[arg(long, value_name = "REVISION", num_args = 0..=1, default_missing_value = "HEAD")]
+    changed: Option<String>,
     /// Only tests whose name contains this.
     filter: Option<String>,
 }
@@ -25,6 +31,7 @@ impl Test {
     pub(crate) fn ci() -> Self {
         Self {
             profile: "ci".to_owned(),
+            changed: None,
             filter: None,
         }
     }
@@ -32,13 +39,26 @@ impl Test {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<()> {
         let shell = &workspace.shell;
         let filter = &self.filter;
+        let has_nextest = workspace.has_cargo_command("nextest");
+        ensure!(
+            has_nextest || self.changed.is_none(),
+            "--changed needs cargo-nextest: `cargo install --locked cargo-nextest`"
+        );
+        let dependents = match &self.changed {
+            Some(revision) => changed::nextest_set(workspace, revision)?,
+            None => None,
+        };
         let search = SecretSearch::begin(workspace, "test")?;
         let _used = shell.push_env(secrets::VARIABLE, search.used());
         let output;
-        if workspace.has_cargo_command("nextest") {
+        if has_nextest {
             let profile = &self.profile;
             // Not --exclude: so `test` and `e2e` build every dependency with the same features, and only once.
-            let set = format!("not ({})", outside::nextest_set(outside::outside_modules()));
+            let mut set = format!("not ({})", outside::nextest_set(outside::outside_modules()));
+            if let Some(dependents) = &dependents {
+                println!("only the tests of {dependents}");
+                set = format!("({dependents}) & {set}");
+            }
             workspace::command(
                 "tests",
                 cmd!(
@@ -76,8 +96,8 @@ impl Test {
             ),
             &documented,
         )?;
-        // A single test may use no secret at all.
-        if filter.is_none() {
+        // A single test, or those of one crate, may use no secret at all.
+        if filter.is_none() && dependents.is_none() {
             workspace::step("no secret in any output", || {
                 search.run(&[output, documented])
             })?;

@@ -32,7 +32,7 @@ use crate::{
     plan::ReadPlan,
 };
 
-/// Worlds of each of four tests, which run side by side; the everyday run has a tenth of them.
+/// Worlds of each of four tests, which run side by side; the everyday run has one in forty.
 const WORLDS: u64 = 5000;
 
 /// One world in this many is read by the engine, which takes a hundred times as long as the rest.

@@ -1,7 +1,7 @@
 //! What a flow sees is what the SQL gives, for generated inputs over rows that templates, JSON and SQL could trip over: a test
 //! action in each shape, and every example action in each shape that it can have.
 //!
-//! [`INPUTS`] are tried of each action and shape in CI, a tenth of them in the everyday run.
+//! [`INPUTS`] are tried of each action and shape in CI, one in forty in the everyday run.
 
 #![expect(
     clippy::unwrap_used,

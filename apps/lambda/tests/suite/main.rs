@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::house::{ARN, House, SHIPPED};
 
-/// How many events one environment is sent in a row; every day a tenth.
+/// How many events one environment is sent in a row; every day one in forty of them.
 const EVENTS: u64 = 1000;
 
 /// What memory may grow by between the first quarter of the events and the last, in KiB.

@@ -212,7 +212,7 @@ fn files_that_expand_a_thousand_times() {
         ));
     }
     drop(record);
-    let rows = [b"a\n1\n", &vec![b' '; 40 * MIB][..], b"\n2\n"].concat();
+    let rows = [b"a\n1\n", &vec![b' '; 20 * MIB][..], b"\n2\n"].concat();
     for (file, compression) in COMPRESSED {
         let content = packed(compression, &rows);
         cases.push(case(file, content, "", COUNT, counted(3)));
@@ -493,6 +493,7 @@ fn parquet_that_says_it_has_more_than_it_has() {
     ]);
 }
 
+/// With 30,000 rows, of which all but the first have one value or none: as values of eight bytes, 2.4 GB.
 #[test]
 fn ten_thousand_columns() {
     let names: Vec<_> = (0..10_000).map(|column| format!("c{column}")).collect();
@@ -521,10 +522,10 @@ fn ten_thousand_columns() {
         ),
         case(
             "t.ndjson",
-            few(300_000),
+            few(30_000),
             "",
             one,
-            Ok(json!([{ "n": 300_001, "c": 1 }])),
+            Ok(json!([{ "n": 30_001, "c": 1 }])),
         ),
         case(
             "t.ndjson",
@@ -535,10 +536,10 @@ fn ten_thousand_columns() {
         ),
         case(
             "t.csv",
-            short(300_000),
+            short(30_000),
             "on_error = \"null\"",
             one,
-            Ok(json!([{ "n": 300_001, "c": 1 }])),
+            Ok(json!([{ "n": 30_001, "c": 1 }])),
         ),
         case(
             "t.csv",

@@ -1,4 +1,4 @@
-//! The property, over 10,000 schedules (a tenth of them in the everyday run) and over those that once broke it.
+//! The property, over 10,000 schedules (one in forty in the everyday run) and over those that once broke it.
 
 use std::time::Duration;
 
