@@ -15,14 +15,14 @@ use crate::support::{ALL, House, KEY, LISTS, LOOK_UP, record, without_nulls};
 async fn check_names_declared_columns_that_the_first_file_does_not_have() {
     let house = House::new().await;
     let line = "declared under `columns`, and not in the beginning of the first file: teir";
-    for (column, is_told) in [("teir", true), ("tier", false)] {
+    for (column, is_named) in [("teir", true), ("tier", false)] {
         let columns = format!("columns = {{ name = \"string\", {column} = \"string\" }}");
         let table = "[tables.customers]\nuri = \"s3://lake/exports/customers.csv\"\n";
         house.action(&format!(
             "name = \"declared\"\n{table}{columns}\n[query]\nsql = \"SELECT * FROM customers\"\n"
         ));
         let told = house.told(&["check", "declared"], 0).await;
-        assert_eq!(told.contains(line), is_told, "{told}");
+        assert_eq!(told.contains(line), is_named, "{told}");
     }
 }
 
