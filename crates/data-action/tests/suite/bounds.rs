@@ -212,7 +212,7 @@ fn files_that_expand_a_thousand_times() {
         ));
     }
     drop(record);
-    let rows = [b"a\n1\n", &vec![b' '; 20 * MIB][..], b"\n2\n"].concat();
+    let rows = [b"a\n1\n", &vec![b' '; 40 * MIB][..], b"\n2\n"].concat();
     for (file, compression) in COMPRESSED {
         let content = packed(compression, &rows);
         cases.push(case(file, content, "", COUNT, counted(3)));

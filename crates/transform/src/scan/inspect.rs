@@ -637,9 +637,11 @@ impl Facts {
                 match result {
                     Err(Stopped::Taker(error)) => Err(error),
                     Err(stopped) if types.rows == 0 => Err(torn(&misfits, stopped)),
+                    // Looked at once, not with each longer head.
+                    _ if types.rows == 0 && !plain.whole => Ok(None),
                     _ if types.rows == 0 => {
                         self.first_fault(spec, file, plain)?;
-                        Ok(plain.whole.then(|| Schema::empty().into()))
+                        Ok(Some(Schema::empty().into()))
                     }
                     _ => Ok(Some(FoundColumns {
                         schema: types.schema(),
@@ -707,7 +709,7 @@ impl Facts {
         let (text, line) = table_text(&self.csv, plain);
         let whole = plain.whole || self.csv.footer_lines > 0;
         let before = self.csv.header.records();
-        if plain.whole && before > 0 && text.trim_ascii().is_empty() {
+        if plain.whole && before > 0 && self.csv.footer_lines == 0 && text.trim_ascii().is_empty() {
             return Ok(Some(Schema::empty()));
         }
         let mut divider = Divider::at_line(self.csv.dialect, line);
@@ -747,7 +749,9 @@ impl Facts {
                 .map(|place| format!("column_{place}"))
                 .collect()
         } else {
-            self.first_fault(spec, file, plain)?;
+            if plain.whole {
+                self.first_fault(spec, file, plain)?;
+            }
             return Ok(plain.whole.then(Schema::empty));
         };
         let mut types = TextTypes::default();

@@ -2,7 +2,7 @@
 
 /// Keys whose texts are shown. The configuration itself holds no secret, only where one is. `*` stands for a name that the
 /// operator chose; tables of a list have no number.
-const SHOWN: [&str; 115] = [
+const SHOWN: [&str; 114] = [
     "access.buckets.*.owner",
     "access.buckets.*.policy",
     "access.mode",
@@ -38,7 +38,6 @@ const SHOWN: [&str; 115] = [
     "cache.memory",
     "cluster.auto_from",
     "cluster.bytes_per_worker",
-    "cluster.max_queries",
     "cluster.secret.env",
     "cluster.secret.file",
     "cluster.tls_ca",
