@@ -32,9 +32,9 @@ const MIB: usize = 1 << 20;
 const MOST_BYTES: usize = (256 + 150 - 50) * MIB;
 
 /// Processor time that a worker may spend at a time. Optimised, it is 10 ms (`cargo xtask nightly bounds`). Otherwise it is what
-/// a small file takes twice, and this: memory given back to the system takes its time. Of all cases, three were above 30 ms when
-/// this was written, and none above 70.
-const TOLERANCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 120 } else { 10 });
+/// a small file takes twice, and this: memory given back to the system takes its time. A record of 64 MiB out of zstd took 70 ms on
+/// one machine and 130 to 230 on another; all other cases stayed below 100.
+const TOLERANCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 300 } else { 10 });
 
 struct Case {
     file: &'static str,
