@@ -1,7 +1,7 @@
 //! How often each set of tables was asked for recently, in fixed memory.
 //!
 //! When there is no room, the tables with the fewest requests are dropped, and a new set gets room only if it has as many requests
-//! as they have (TinyLFU, <https://dl.acm.org/citation.cfm?id=3149371>). So a scan over many sets, each asked for once, does not
+//! as they have (`TinyLFU`, <https://dl.acm.org/citation.cfm?id=3149371>). So a scan over many sets, each asked for once, does not
 //! evict those in use. The requests of all sets, also of those without tables, are counted by a count-min sketch
 //! (<http://dimacs.rutgers.edu/~graham/pubs/papers/cm-full.pdf>).
 
