@@ -429,7 +429,7 @@ impl Callers {
         }]
     }
 
-    /// RoomRequest for the keys of issuers again, where it is time.
+    /// Asks for the keys of issuers again, where it is time.
     pub(crate) async fn refresh(&self) {
         for issuer in &self.issuers {
             issuer.refresh().await;

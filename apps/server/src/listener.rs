@@ -158,7 +158,7 @@ impl Connections {
         self.shutdown.drain();
     }
 
-    /// RoomRequest every connection to close after the responses to its running requests, waits up to `grace` until all have closed, and
+    /// Asks every connection to close after the responses to its running requests, waits up to `grace` until all have closed, and
     /// then ends the others at once. Returns whether all closed in time.
     pub(crate) async fn stop(&self, grace: Duration) -> bool {
         self.shutdown.close();

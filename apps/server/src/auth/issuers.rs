@@ -237,7 +237,7 @@ impl Issuer {
         }
     }
 
-    /// RoomRequest for the keys when they are not fresh.
+    /// Asks for the keys when they are not fresh.
     pub(super) async fn refresh(&self) {
         let fetched = self
             .keys
@@ -251,7 +251,7 @@ impl Issuer {
         }
     }
 
-    /// RoomRequest for the keys, at most once in a while. Requests that come meanwhile wait for them.
+    /// Asks for the keys, at most once in a while. Requests that come meanwhile wait for them.
     async fn fetch(&self) {
         let Source::Url(client, url) = &self.source else {
             return;

@@ -20,6 +20,7 @@ fn broken(key: &str, content: &[u8], table: &str, why: &str) -> Vec<Case> {
     cases
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 #[tokio::test]
 async fn what_is_wrong_with_the_first_record_is_reported_with_its_place() {
     let mut cases = Vec::new();
