@@ -51,7 +51,7 @@ impl HotView {
         self.age
     }
 
-    /// A number that tells this version from all others of the same [`HotTables`].
+    /// A number that tells this version from all others of the same [`HotTables`](super::HotTables).
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.number
