@@ -30,7 +30,7 @@ use datafusion::{
 #[cfg(feature = "cluster")]
 use crate::{
     comparisons::Computed,
-    marked, moments,
+    kept_text, marked,
     writable::{Writable, WritableOrNull},
 };
 
@@ -72,7 +72,7 @@ pub(crate) fn in_plans<S: BuildHasher>(
     all.push(marked::function::<Writable>());
     all.push(marked::function::<WritableOrNull>());
     all.push(quotient::function());
-    all.extend(moments::in_plans());
+    all.extend(kept_text::in_plans());
     all
 }
 

@@ -20,6 +20,7 @@ mod guard;
 mod hot;
 pub mod json;
 mod json_schema;
+mod kept_text;
 mod limits;
 mod location;
 mod marked;

@@ -3,52 +3,27 @@
 
 mod casts;
 mod exact;
-mod kept;
 mod spans;
 mod steps;
 mod utc;
 
 use std::sync::Arc;
 
-#[cfg(feature = "cluster")]
-use datafusion::logical_expr::ScalarUDF;
 use datafusion::{
     execution::SessionStateBuilder,
     optimizer::{Analyzer, Optimizer},
 };
 
-#[cfg(feature = "cluster")]
-use self::kept::{AllOf, DAY, MICROSECOND, MILLISECOND, MidnightOf, NANOSECOND, SECOND};
-#[cfg(feature = "cluster")]
-use crate::marked;
-
-pub(crate) use self::kept::text_of;
 use self::{
-    casts::PlainCasts,
-    exact::ExactMoments,
-    kept::{KeptText, OwnCasts},
-    spans::ComparedSpans,
-    steps::ExactSteps,
+    casts::PlainCasts, exact::ExactMoments, spans::ComparedSpans, steps::ExactSteps,
     utc::UtcMoments,
 };
 use crate::{
     comparisons::{ComputedCasts, WideFloats},
     decimals::ExactDecimals,
+    kept_text::{KeptText, OwnCasts},
     writable::WritableTimes,
 };
-
-/// The functions that our rules put around texts.
-#[cfg(feature = "cluster")]
-pub(crate) fn in_plans() -> [Arc<ScalarUDF>; 6] {
-    [
-        marked::function::<AllOf<DAY>>(),
-        marked::function::<AllOf<SECOND>>(),
-        marked::function::<AllOf<MILLISECOND>>(),
-        marked::function::<AllOf<MICROSECOND>>(),
-        marked::function::<AllOf<NANOSECOND>>(),
-        marked::function::<MidnightOf>(),
-    ]
-}
 
 /// Puts our rules before and behind those of the engine.
 pub(crate) fn register(builder: SessionStateBuilder) -> SessionStateBuilder {

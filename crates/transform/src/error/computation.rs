@@ -19,7 +19,6 @@ use datafusion::{
 use crate::{
     Error, ErrorKind,
     functions::unchecked,
-    moments::text_of,
     schema::type_name,
     too_large::{BEYOND_CALENDAR, BEYOND_NANOSECONDS},
 };
@@ -393,9 +392,6 @@ fn parts(plan: &LogicalPlan, of: impl Fn(&Expr) -> Option<String>) -> BTreeSet<S
 /// An expression of the plan as SQL, close to what the analyst wrote. Expressions with a literal become `…`, since the literal may
 /// be the value of a parameter.
 pub(crate) fn display_expr(expr: &Expr) -> String {
-    if let Some(text) = text_of(expr) {
-        return display_expr(text);
-    }
     let has_literal = expr.exists(|expr| Ok(matches!(expr, Expr::Literal(..))));
     match expr {
         Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => column.name.clone(),

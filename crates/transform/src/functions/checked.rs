@@ -34,7 +34,8 @@ use datafusion::{
 
 use super::{floats::PlainFloat, quotient::Quotient};
 use crate::{
-    comparisons::Computed, marked::unmarked, named, too_large::TooLarge, writable::Writable,
+    comparisons::Computed, kept_text, marked::unmarked, named, too_large::TooLarge,
+    writable::Writable,
 };
 
 /// Most digits of the two kinds of decimals: with fewer, the engine gives a result the digits that it can need.
@@ -159,7 +160,7 @@ pub(super) fn largest_bits(values: &[i64]) -> u32 {
 pub(crate) fn unchecked(expr: &Expr) -> Expr {
     let plain = expr.clone().transform_up(|expr| {
         let found = unmarked::<Computed>(unmarked::<Writable>(expr).data);
-        let found = unmarked::<PlainFloat>(found.data);
+        let found = kept_text::unchecked(unmarked::<PlainFloat>(found.data).data);
         let Expr::ScalarFunction(call) = &found.data else {
             return Ok(found);
         };

@@ -27,9 +27,9 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
-use super::kept::{self, Own};
 use crate::{
     comparisons::{Sides, SidesOf, sides},
+    kept_text::{self, Own},
     marked::{unmarked, within},
     named,
     schema::is_text,
@@ -254,7 +254,7 @@ fn align(exprs: &mut [&mut Expr], kinds: &[DataType], text: Text) -> bool {
                     continue;
                 };
                 if of_moments.is_none() && constant_text(expr).is_none() {
-                    **expr = kept::beside_days(std::mem::take(*expr));
+                    **expr = kept_text::beside_days(std::mem::take(*expr));
                 }
                 DataType::Timestamp(unit, in_utc())
             }
@@ -276,7 +276,7 @@ fn in_subquery(expr: &mut Expr, kinds: &[DataType; 2]) -> bool {
             DataType::Timestamp(*unit, Some("UTC".into()))
         }
         [text, other] if is_text(text) && is_date(other) => {
-            *expr = kept::beside_days(std::mem::take(expr));
+            *expr = kept_text::beside_days(std::mem::take(expr));
             DataType::Timestamp(TimeUnit::Microsecond, None)
         }
         _ => return false,

@@ -5,7 +5,12 @@
 //! 0.11.
 //! What the SQL casts itself is cut as it asks.
 
+#[cfg(feature = "cluster")]
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveTime, Timelike, Utc};
+#[cfg(feature = "cluster")]
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::{
     arrow::{
         array::AsArray,
@@ -23,6 +28,8 @@ use datafusion::{
     optimizer::AnalyzerRule,
 };
 
+#[cfg(feature = "cluster")]
+use crate::marked::function;
 use crate::{
     marked::{Mark, marked, unmarked, within},
     named,
@@ -177,8 +184,30 @@ impl Kept {
 }
 
 /// A text that is compared with days in microseconds. Only what lies less than one behind a midnight would be cut to it.
-pub(super) fn beside_days(text: Expr) -> Expr {
+pub(crate) fn beside_days(text: Expr) -> Expr {
     marked::<MidnightOf>(text)
+}
+
+/// A text without what [`KeptText`] puts around it.
+pub(crate) fn unchecked(text: Expr) -> Transformed<Expr> {
+    let text = unmarked::<AllOf<DAY>>(unmarked::<MidnightOf>(text).data);
+    let text = unmarked::<AllOf<SECOND>>(text.data);
+    let text = unmarked::<AllOf<MILLISECOND>>(text.data);
+    let text = unmarked::<AllOf<MICROSECOND>>(text.data);
+    unmarked::<AllOf<NANOSECOND>>(text.data)
+}
+
+/// The functions that [`KeptText`] puts around texts.
+#[cfg(feature = "cluster")]
+pub(crate) fn in_plans() -> [Arc<ScalarUDF>; 6] {
+    [
+        function::<AllOf<DAY>>(),
+        function::<AllOf<SECOND>>(),
+        function::<AllOf<MILLISECOND>>(),
+        function::<AllOf<MICROSECOND>>(),
+        function::<AllOf<NANOSECOND>>(),
+        function::<MidnightOf>(),
+    ]
 }
 
 /// The default of `lag` and `lead`, which the engine casts when it reads the first row.
@@ -229,15 +258,15 @@ impl Mark for Own {
     }
 }
 
-pub(crate) const DAY: u8 = 0;
-pub(crate) const SECOND: u8 = 1;
-pub(crate) const MILLISECOND: u8 = 2;
-pub(crate) const MICROSECOND: u8 = 3;
-pub(crate) const NANOSECOND: u8 = 4;
+const DAY: u8 = 0;
+const SECOND: u8 = 1;
+const MILLISECOND: u8 = 2;
+const MICROSECOND: u8 = 3;
+const NANOSECOND: u8 = 4;
 
 /// What [`KeptText`] puts around texts: none says more than what is kept of it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AllOf<const KEPT: u8>;
+struct AllOf<const KEPT: u8>;
 
 impl<const KEPT: u8> Mark for AllOf<KEPT> {
     const NAME: &'static str = match KEPT {
@@ -260,19 +289,9 @@ impl<const KEPT: u8> Mark for AllOf<KEPT> {
     }
 }
 
-/// The text that the SQL has, without what [`KeptText`] put around it; none where it put nothing.
-pub(crate) fn text_of(expr: &Expr) -> Option<&Expr> {
-    within::<AllOf<DAY>>(expr)
-        .or_else(|| within::<AllOf<SECOND>>(expr))
-        .or_else(|| within::<AllOf<MILLISECOND>>(expr))
-        .or_else(|| within::<AllOf<MICROSECOND>>(expr))
-        .or_else(|| within::<AllOf<NANOSECOND>>(expr))
-        .or_else(|| within::<MidnightOf>(expr))
-}
-
 /// See [`beside_days`].
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct MidnightOf;
+struct MidnightOf;
 
 impl Mark for MidnightOf {
     const NAME: &'static str = "all_of_midnight";
